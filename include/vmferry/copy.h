@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+
+#include "vmferry/sink.h"
+#include "vmferry/source.h"
+
+namespace vmferry {
+
+/// Counters of running work. Written by workers, readable by any thread at any time. Bytes.
+struct Progress {
+  std::atomic<uint64_t> data_total = 0;    ///< what the source calls data, once known
+  std::atomic<bool> total_known = false;   ///< data_total is final
+  std::atomic<uint64_t> data_done = 0;     ///< of that, dealt with so far
+  std::atomic<uint64_t> bytes_written = 0; ///< handed to the sink as data
+};
+
+struct CopyOptions {
+  unsigned jobs = 8;                    ///< threads that read; 1..64
+  size_t memory = size_t{64} << 20;     ///< bound on buffers (bytes); at least two are used
+  std::stop_token stop = {};            ///< stops the work: Error kCancelled
+};
+
+struct CopyResult {
+  uint64_t virtual_bytes = 0;  ///< size of the source
+  uint64_t read_bytes = 0;     ///< what the source calls data: everything else was never read
+  uint64_t written_bytes = 0;  ///< handed to the sink as data
+  uint64_t zero_bytes = 0;     ///< the rest: holes, and zeros found in data
+};
+
+/// Copies what a guest sees of `source` into `sink` and flushes it; does not publish. Bytes behind
+/// the end of the source in a larger sink are left alone.
+/// Throws the first error of either side; by then all of its threads have ended.
+/// REQUIRES: sink.size() >= source.size().
+CopyResult copy(const Source& source, Sink& sink, const CopyOptions& options, Progress& progress);
+
+/// Sums up what `source` calls data into progress.data_total, then sets total_known. Reads no data.
+/// Runs beside a copy for its progress display; returns early when stopped.
+void measure(const Source& source, std::stop_token stop, Progress& progress);
+
+struct CompareOptions {
+  unsigned jobs = 8;
+  bool ignore_trailing_zeros = false;  ///< the longer disk may go on with zeros
+  std::stop_token stop = {};
+};
+
+struct CompareResult {
+  bool same = false;
+  /// The first byte that differs; with equal bytes but different sizes, the end of the shorter one.
+  std::optional<uint64_t> first_difference;
+};
+
+/// Do both show a guest the same bytes? Reads only where one of them calls its bytes data.
+/// Throws an Error if either cannot be read. progress counts the data of both sides.
+CompareResult compare(const Source& a, const Source& b, const CompareOptions& options,
+                      Progress& progress);
+
+/// A sink that lets at most `bytes_per_second` through to `sink`, which must outlive it.
+/// Many threads may write; they wait in turn. Throws Error kCancelled when stopped while waiting.
+std::unique_ptr<Sink> limit_rate(Sink& sink, uint64_t bytes_per_second, std::stop_token stop);
+
+}  // namespace vmferry

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "vmferry/buffer.h"
+#include "vmferry/source.h"
+
+namespace vmferry {
+
+/// What the copier should know about a target to write it well. Bytes.
+struct SinkTraits {
+  /// Writes are cut at multiples of this (an object of an RBD volume). A multiple of 4096.
+  uint32_t write_size = 1 << 20;
+  /// Zeros shorter than this are written rather than skipped. A power of two, 512 or more.
+  uint32_t zero_granularity = 4096;
+  /// Every byte reads as zero until it is written.
+  bool starts_zeroed = false;
+};
+
+/// A disk that is being made. The calls come in this order: write_at and zero_range in any order on
+/// disjoint ranges, then flush, then read_back (if wanted), then publish.
+/// A sink destroyed before publish removes what it made and never throws; what existed under the
+/// final name before is untouched then (a block device has no other name: it keeps what was written).
+class Sink {
+ public:
+  virtual ~Sink() = default;
+
+  virtual const std::string& name() const = 0;
+  virtual uint64_t size() const = 0;
+  virtual SinkTraits traits() const = 0;
+
+  /// Takes over `data` and writes it at `offset`, maybe later; throws an error of this write, or the
+  /// first one of an earlier write. Many threads may call it.
+  virtual void write_at(uint64_t offset, Slice data) = 0;
+  /// Leaves zeros in the range, as a hole where the store has such. Many threads may call it.
+  virtual void zero_range(uint64_t offset, uint64_t length) = 0;
+
+  /// Waits for every write, makes all of them durable, throws the first error of any. One thread,
+  /// after the last write.
+  virtual void flush() = 0;
+  /// What was written, read from the store again. After flush; the sink must outlive the answer.
+  virtual std::unique_ptr<Source> read_back() = 0;
+  /// Gives the target its final name. After a successful flush; once. Throws if the name was taken
+  /// meanwhile.
+  virtual void publish() = 0;
+};
+
+}  // namespace vmferry

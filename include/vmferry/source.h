@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "vmferry/extent.h"
+
+namespace vmferry {
+
+/// A guest disk that can be read: a store's bytes, or a format's view of them.
+/// All sizes and offsets are bytes. Every method is const and may be called from many threads at
+/// once; all of them throw Error when the store fails or the image contradicts its format.
+class Source {
+ public:
+  virtual ~Source() = default;
+
+  /// The name to use in messages: what the user, or the image that refers to it, called it.
+  virtual const std::string& name() const = 0;
+  /// The size a guest sees. Any number: not rounded to sectors.
+  virtual uint64_t size() const = 0;
+
+  /// Exactly one extent that starts at `offset` and is 1..max bytes long. It need not be the longest
+  /// possible. An optimisation only: a store that cannot tell answers kData.
+  /// REQUIRES: max > 0 and offset + max <= size().
+  virtual Extent extent_at(uint64_t offset, uint64_t max) const = 0;
+
+  /// Fills `out` from `offset`, wholly, or throws. REQUIRES: offset + out.size() <= size().
+  virtual void read_at(uint64_t offset, std::span<std::byte> out) const = 0;
+
+  /// Appends extents that cover [offset, offset + length) in order and that may call zero what the
+  /// store keeps as data but is stored as zeros, found in whole pieces of `granularity` bytes,
+  /// where the store can look at content more cheaply than by copying it (a mapped file).
+  /// Otherwise what extent_at says. Same requirements as extent_at.
+  virtual void find_content(uint64_t offset, uint64_t length, uint32_t granularity,
+                            std::vector<Extent>& out) const;
+
+  /// Says that [offset, offset + length) will be read soon. Never waits, never fails.
+  virtual void prefetch(uint64_t offset, uint64_t length) const;
+
+  /// Reads aligned to this many bytes do no work twice (the cluster size of a compressed image).
+  virtual uint64_t read_alignment() const { return 1; }
+};
+
+}  // namespace vmferry
