@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace vmferry {
+
+/// A file or a block device.
+struct PathLocation {
+  std::string path;
+};
+
+/// A volume of a Ceph cluster, or a snapshot of one.
+struct RbdLocation {
+  std::string pool;
+  std::string name_space;  ///< RADOS namespace; empty: the default one
+  std::string image;
+  std::string snapshot;  ///< empty: the volume itself
+  /// What followed the image in QEMU's spelling: "id", "conf", and any Ceph option ("mon_host" ...).
+  std::map<std::string, std::string> options;
+
+  /// "rbd:pool/namespace/image@snap": the name used in messages.
+  std::string display() const;
+};
+
+using Location = std::variant<PathLocation, RbdLocation>;
+
+/// Understands `PATH`, `file:PATH` and `rbd:POOL[/NAMESPACE]/IMAGE[@SNAPSHOT][:KEY=VALUE...]`; the last is QEMU's
+/// spelling (QEMU's block/rbd.c), where a backslash makes the next character an ordinary one.
+/// A path that begins with "rbd:" or looks like an address is written "./rbd:...".
+/// Pure parsing: nothing is opened. Throws Error kUsage (malformed) or kUnsupported (nbd:// and the like).
+Location parse_location(std::string_view text);
+
+}  // namespace vmferry

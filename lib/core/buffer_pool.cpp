@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#include "vmferry/buffer.h"
+#include "vmferry/error.h"
+
+namespace vmferry {
+namespace {
+
+constexpr size_t kAlignment = 4096;  // what O_DIRECT and page-wise copies like
+
+struct Free {
+  void operator()(std::byte* memory) const { std::free(memory); }
+};
+using Memory = std::unique_ptr<std::byte, Free>;
+
+}  // namespace
+
+/// Shared by the pool and by every buffer that is out, so that either may go first.
+struct BufferPool::State {
+  std::mutex mutex;
+  std::condition_variable_any freed;
+  std::vector<Memory> idle;
+  size_t not_yet_made;  // memory is taken when first needed: a small image pays for little
+
+  /// Room in `idle` for every buffer was reserved: cannot fail.
+  void give_back(Memory memory) {
+    {
+      std::lock_guard lock(mutex);
+      idle.push_back(std::move(memory));
+    }
+    freed.notify_one();
+  }
+};
+
+BufferPool::BufferPool(size_t count, size_t size) : state_(std::make_shared<State>()), size_(size) {
+  state_->not_yet_made = count;
+  state_->idle.reserve(count);
+}
+
+Buffer BufferPool::acquire(std::stop_token stop) {
+  Memory memory;
+  {
+    std::unique_lock lock(state_->mutex);
+    const bool found = state_->freed.wait(
+        lock, stop, [this] { return !state_->idle.empty() || state_->not_yet_made > 0; });
+    if (!found || stop.stop_requested()) throw cancelled_error();
+    if (!state_->idle.empty()) {
+      memory = std::move(state_->idle.back());
+      state_->idle.pop_back();
+    } else {
+      memory.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, size_)));
+      if (!memory) throw std::bad_alloc();
+      --state_->not_yet_made;
+    }
+  }
+  std::byte* raw = memory.release();
+  return Buffer(std::shared_ptr<std::byte>(
+                    raw, [state = state_](std::byte* done) { state->give_back(Memory(done)); }),
+                size_);
+}
+
+}  // namespace vmferry

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "lib/core/block_walker.h"
+#include "lib/core/workers.h"
+#include "lib/core/zeros.h"
+#include "vmferry/copy.h"
+#include "vmferry/error.h"
+
+namespace vmferry {
+namespace {
+
+constexpr uint64_t kBlock = 4 << 20;
+constexpr size_t kWindow = 1 << 20;          // one buffer; grows to what the sources like
+constexpr uint32_t kGranularity = 4096;
+constexpr uint64_t kNowhere = std::numeric_limits<uint64_t>::max();
+
+/// A source of any length seen as one of `size` bytes: zeros follow its end.
+class Padded {
+ public:
+  explicit Padded(const Source& source) : source_(source) {}
+
+  Extent extent_at(uint64_t offset, uint64_t max) const {
+    if (offset >= source_.size()) return {offset, max, ExtentKind::kZero};
+    return source_.extent_at(offset, std::min(max, source_.size() - offset));
+  }
+
+  void find_content(uint64_t offset, uint64_t length, std::vector<Extent>& out) const {
+    const uint64_t inside = std::min(length, source_.size() - std::min(offset, source_.size()));
+    if (inside > 0) source_.find_content(offset, inside, kGranularity, out);
+    if (inside < length) out.push_back({offset + inside, length - inside, ExtentKind::kZero});
+  }
+
+  void prefetch(uint64_t offset, uint64_t length) const {
+    if (offset < source_.size()) source_.prefetch(offset, std::min(length, source_.size() - offset));
+  }
+
+  const Source& source() const { return source_; }
+
+ private:
+  const Source& source_;
+};
+
+/// How many bytes are equal from the start on. REQUIRES: equal sizes.
+size_t first_mismatch(std::span<const std::byte> a, std::span<const std::byte> b) {
+  if (std::memcmp(a.data(), b.data(), a.size()) == 0) return a.size();
+  return std::mismatch(a.begin(), a.end(), b.begin()).first - a.begin();
+}
+
+class Comparer {
+ public:
+  Comparer(const Source& a, const Source& b, unsigned jobs, Progress& progress)
+      : a_(a),
+        b_(b),
+        jobs_(std::clamp(jobs, 1u, 64u)),
+        window_(std::max({uint64_t{kWindow}, a.read_alignment(), b.read_alignment()})),
+        pool_(size_t{2} * jobs_, (window_ + 4095) / 4096 * 4096),
+        progress_(progress),
+        walker_(walk_rules()) {}
+
+  uint64_t run(std::stop_token stop) {
+    run_workers(jobs_, stop, [this](std::stop_token any_stop) {
+      Buffer left = pool_.acquire(any_stop);
+      Buffer right = pool_.acquire(any_stop);
+      while (const auto block = walker_.next()) {
+        if (any_stop.stop_requested()) throw cancelled_error();
+        if (block->offset >= first_) return;  // only what lies before it still matters
+        compare_block(*block, left.bytes(), right.bytes());
+      }
+    });
+    if (stop.stop_requested()) throw cancelled_error();
+    return first_;
+  }
+
+ private:
+  BlockWalker::Rules walk_rules() const {
+    const uint64_t block = std::max(kBlock, window_);
+    return {.size = std::max(a_.source().size(), b_.source().size()),
+            .block = block,
+            .ahead = 8,
+            .with_zeros = false,
+            .zeros_at = [this](uint64_t offset, uint64_t max) -> uint64_t {
+              const Extent in_a = a_.extent_at(offset, max);
+              if (!in_a.is_zero()) return 0;
+              const Extent in_b = b_.extent_at(offset, in_a.length);
+              return in_b.is_zero() ? in_b.length : 0;
+            },
+            .announce = [this](uint64_t offset, uint64_t length) {
+              a_.prefetch(offset, length);
+              b_.prefetch(offset, length);
+            }};
+  }
+
+  void compare_block(const Extent& block, std::span<std::byte> left, std::span<std::byte> right) {
+    for (uint64_t at = block.offset; at < block.end() && at < first_;) {
+      const uint64_t end = std::min(block.end(), (at / window_ + 1) * window_);
+      compare_window(at, end - at, left, right);
+      at = end;
+    }
+  }
+
+  void compare_window(uint64_t offset, uint64_t length, std::span<std::byte> left,
+                      std::span<std::byte> right) {
+    left = left.first(length);
+    right = right.first(length);
+    const bool any_a = load(a_, offset, left);
+    const bool any_b = load(b_, offset, right);
+    if (!any_a && !any_b) return;
+    const size_t same = first_mismatch(left, right);
+    if (same == length) return;
+    uint64_t known = first_;
+    while (offset + same < known && !first_.compare_exchange_weak(known, offset + same)) {
+    }
+  }
+
+  /// Fills `out`; reads only what may be data. False: all zero.
+  bool load(const Padded& from, uint64_t offset, std::span<std::byte> out) {
+    std::vector<Extent> extents;
+    for (uint64_t at = offset; at < offset + out.size();) {
+      const Extent extent = from.extent_at(at, offset + out.size() - at);
+      if (extent.is_zero()) {
+        append_run(extents, extent);
+      } else {
+        progress_.data_done += extent.length;
+        std::vector<Extent> content;
+        from.find_content(extent.offset, extent.length, content);
+        for (const Extent& piece : content) append_run(extents, piece);
+      }
+      at = extent.end();
+    }
+    bool any = false;
+    for (const Extent& extent : extents) {
+      const auto place = out.subspan(extent.offset - offset, extent.length);
+      if (extent.is_zero()) {
+        std::memset(place.data(), 0, place.size());
+      } else {
+        from.source().read_at(extent.offset, place);
+        any = true;
+      }
+    }
+    return any;
+  }
+
+  const Padded a_;
+  const Padded b_;
+  const unsigned jobs_;
+  const uint64_t window_;
+  BufferPool pool_;
+  Progress& progress_;
+  BlockWalker walker_;
+  std::atomic<uint64_t> first_ = kNowhere;
+};
+
+}  // namespace
+
+CompareResult compare(const Source& a, const Source& b, const CompareOptions& options,
+                      Progress& progress) {
+  const uint64_t shorter = std::min(a.size(), b.size());
+  const uint64_t first = Comparer(a, b, options.jobs, progress).run(options.stop);
+  if (first < shorter) return {.same = false, .first_difference = first};
+  if (a.size() == b.size()) return {.same = true, .first_difference = {}};
+  if (!options.ignore_trailing_zeros) return {.same = false, .first_difference = shorter};
+  if (first == kNowhere) return {.same = true, .first_difference = {}};
+  return {.same = false, .first_difference = first};
+}
+
+}  // namespace vmferry

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "vmferry/error.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "lib/core/format_bytes.h"
+
+namespace vmferry {
+namespace {
+
+std::string compose(const ErrorParts& parts) {
+  std::string message = parts.object;
+  auto append = [&message](const std::string& text) {
+    if (!message.empty() && !text.empty()) message += ": ";
+    message += text;
+  };
+  std::string action = parts.action;
+  if (parts.offset) action = fmt::format("{} at {}", action, exact_bytes(*parts.offset));
+  append(action);
+  append(parts.cause);
+  return message;
+}
+
+ErrorKind kind_of(int errno_value) {
+  switch (errno_value) {
+    case ENOENT:
+    case ENOTDIR:
+    case ENODEV:
+    case ENXIO:
+      return ErrorKind::kNotFound;
+    case EEXIST:
+    case EBUSY:
+    case ETXTBSY:
+      return ErrorKind::kConflict;
+    case EOPNOTSUPP:
+    case ENOSYS:
+      return ErrorKind::kUnsupported;
+    default:
+      return ErrorKind::kIo;
+  }
+}
+
+std::string hint_for(int errno_value) {
+  switch (errno_value) {
+    case ENOSPC:
+      return "free some space, or choose a target elsewhere; nothing was left under the final name";
+    case EDQUOT:
+      return "raise the quota, or choose a target elsewhere; nothing was left under the final name";
+    case EACCES:
+    case EPERM:
+      return "check the permissions, or run as a user who may do this";
+    case EROFS:
+      return "the file system is mounted read-only; choose a target elsewhere";
+    default:
+      return {};
+  }
+}
+
+}  // namespace
+
+Error::Error(ErrorParts parts) : parts_(std::move(parts)), message_(compose(parts_)) {}
+
+Error errno_error(int errno_value, std::string object, std::string action,
+                  std::optional<uint64_t> offset) {
+  return Error({.kind = kind_of(errno_value),
+                .object = std::move(object),
+                .action = std::move(action),
+                .offset = offset,
+                .cause = std::strerror(errno_value),
+                .hint = hint_for(errno_value)});
+}
+
+Error cancelled_error() {
+  return Error({.kind = ErrorKind::kCancelled, .object = {}, .action = {}, .cause = "interrupted"});
+}
+
+}  // namespace vmferry

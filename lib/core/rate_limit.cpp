@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+
+#include "vmferry/copy.h"
+#include "vmferry/error.h"
+
+namespace vmferry {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Every write books the time that it takes at the agreed rate, and waits for its turn. What was not
+/// used is lost: no burst follows a pause.
+class RateLimitedSink : public Sink {
+ public:
+  RateLimitedSink(Sink& sink, uint64_t bytes_per_second, std::stop_token stop)
+      : sink_(sink), rate_(bytes_per_second), stop_(std::move(stop)) {}
+
+  const std::string& name() const override { return sink_.name(); }
+  uint64_t size() const override { return sink_.size(); }
+  SinkTraits traits() const override { return sink_.traits(); }
+
+  void write_at(uint64_t offset, Slice data) override {
+    wait_for_turn(data.size());
+    sink_.write_at(offset, std::move(data));
+  }
+
+  void zero_range(uint64_t offset, uint64_t length) override { sink_.zero_range(offset, length); }
+  void flush() override { sink_.flush(); }
+  std::unique_ptr<Source> read_back() override { return sink_.read_back(); }
+  void publish() override { sink_.publish(); }
+
+ private:
+  void wait_for_turn(uint64_t bytes) {
+    std::unique_lock lock(mutex_);
+    const Clock::time_point turn = std::max(free_from_, Clock::now());
+    free_from_ = turn + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(
+                            static_cast<double>(bytes) / static_cast<double>(rate_)));
+    const Clock::time_point until = free_from_;
+    wake_.wait_until(lock, stop_, until, [] { return false; });
+    if (stop_.stop_requested()) throw cancelled_error();
+  }
+
+  Sink& sink_;
+  const uint64_t rate_;
+  const std::stop_token stop_;
+  std::mutex mutex_;
+  std::condition_variable_any wake_;
+  Clock::time_point free_from_;
+};
+
+}  // namespace
+
+std::unique_ptr<Sink> limit_rate(Sink& sink, uint64_t bytes_per_second, std::stop_token stop) {
+  return std::make_unique<RateLimitedSink>(sink, bytes_per_second, std::move(stop));
+}
+
+}  // namespace vmferry

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "vmferry/error.h"
+
+namespace vmferry {
+
+/// Big-endian integers and strings out of bytes that nobody vouches for: every access is checked,
+/// and one that leaves the bytes throws Error kCorrupt naming `object` and `structure`.
+/// A view: bytes and names must outlive it. Immutable, so any thread may use it.
+class ByteReader {
+ public:
+  ByteReader(std::span<const std::byte> bytes, std::string_view object, std::string_view structure)
+      : bytes_(bytes), object_(object), structure_(structure) {}
+
+  uint64_t size() const { return bytes_.size(); }
+  uint8_t u8(uint64_t offset) const { return static_cast<uint8_t>(integer<1>(offset)); }
+  uint16_t u16(uint64_t offset) const { return static_cast<uint16_t>(integer<2>(offset)); }
+  uint32_t u32(uint64_t offset) const { return static_cast<uint32_t>(integer<4>(offset)); }
+  uint64_t u64(uint64_t offset) const { return integer<8>(offset); }
+
+  std::span<const std::byte> bytes(uint64_t offset, uint64_t length) const {
+    if (offset > bytes_.size() || length > bytes_.size() - offset) fail(offset, length);
+    return bytes_.subspan(offset, length);
+  }
+
+  std::string string(uint64_t offset, uint64_t length) const {
+    const auto view = bytes(offset, length);
+    return {reinterpret_cast<const char*>(view.data()), view.size()};
+  }
+
+ private:
+  template <unsigned kBytes>
+  uint64_t integer(uint64_t offset) const {
+    uint64_t value = 0;
+    for (const std::byte b : bytes(offset, kBytes))
+      value = value << 8 | std::to_integer<uint64_t>(b);
+    return value;
+  }
+
+  [[noreturn]] void fail(uint64_t offset, uint64_t length) const {
+    throw Error({.kind = ErrorKind::kCorrupt,
+                 .object = std::string(object_),
+                 .action = std::string(structure_),
+                 .cause = "bytes " + std::to_string(offset) + " to " +
+                          std::to_string(offset + length) + " are needed, but only " +
+                          std::to_string(bytes_.size()) + " exist"});
+  }
+
+  std::span<const std::byte> bytes_;
+  std::string_view object_;
+  std::string_view structure_;
+};
+
+/// Turns words just read from a big-endian table into this machine's order, in place.
+inline void from_big_endian(std::span<uint64_t> words) {
+  if constexpr (std::endian::native == std::endian::little) {
+    for (uint64_t& word : words) word = __builtin_bswap64(word);
+  }
+}
+
+}  // namespace vmferry

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "lib/format/cluster_codec.h"
+#include "vmferry/source.h"
+
+namespace vmferry {
+
+/// How the guest data of an image is encrypted. The values are those of the header.
+enum class Qcow2Encryption : uint8_t { kNone = 0, kAes = 1, kLuks = 2 };
+
+/// The header of a qcow2 image (version 2 or 3) with the extensions that matter to a reader, as
+/// read_qcow2_header() checked it. Offsets are bytes in the image file. A plain value.
+struct Qcow2Header {
+  uint32_t version = 0;
+  uint32_t cluster_bits = 0;
+  uint64_t virtual_size = 0;  ///< bytes, any number: not cut to sectors
+  uint64_t l1_offset = 0;
+  uint32_t l1_entries = 0;  ///< may be more than the virtual size needs
+  uint64_t refcount_table_offset = 0;
+  uint32_t refcount_table_clusters = 0;
+  uint32_t refcount_order = 4;
+  uint32_t snapshot_count = 0;
+  uint64_t snapshots_offset = 0;
+  uint64_t incompatible_features = 0;
+  uint64_t compatible_features = 0;
+  uint64_t autoclear_features = 0;
+  uint32_t header_length = 72;
+  ClusterCodec codec = ClusterCodec::kDeflate;
+  Qcow2Encryption encryption = Qcow2Encryption::kNone;
+  std::string backing_name;                   ///< empty: no backing image
+  std::optional<std::string> backing_format;  ///< as the image declares it, unverified
+  std::optional<std::string> data_file_name;  ///< as the image declares it, unverified
+
+  uint64_t cluster_size() const { return uint64_t{1} << cluster_bits; }
+  /// The image was not closed cleanly. Harmless to a reader: only refcounts may be wrong.
+  bool is_dirty() const { return (incompatible_features & 1) != 0; }
+  /// QEMU found the image damaged, and marked it.
+  bool is_marked_corrupt() const { return (incompatible_features & 2) != 0; }
+  bool has_data_file() const { return (incompatible_features & 4) != 0; }
+  bool has_extended_l2() const { return (incompatible_features & 16) != 0; }
+  /// Guest bytes that one L2 table maps.
+  uint64_t l2_coverage() const {
+    return cluster_size() * (cluster_size() / (has_extended_l2() ? 16 : 8));
+  }
+  /// L1 entries that the virtual size needs; those behind them mean nothing to the disk.
+  uint64_t l1_entries_needed() const {
+    return virtual_size / l2_coverage() + (virtual_size % l2_coverage() != 0 ? 1 : 0);
+  }
+};
+
+/// Does `file` begin as a qcow2 image does? Looks at four bytes and promises nothing else.
+bool is_qcow2(const Source& file);
+
+/// Reads the first cluster of `file` (2 MiB at most) and checks all that can be checked without
+/// following a table. Describes also images that open_qcow2() refuses, for `info`. Throws Error
+/// kCorrupt when the header contradicts the format or the file's size, and kUnsupported for a
+/// version, compression or incompatible feature that is not known here. Any thread may call it.
+Qcow2Header read_qcow2_header(const Source& file);
+
+/// The guest disk in the image `file`, whose header is `header`. `backing` is the guest view of its
+/// backing image, of any size, or null: then what the image does not map is zero.
+/// Throws kUnsupported for an external data file, extended L2 entries and encryption, and kCorrupt
+/// for an image that is marked so. Reads the L1 table (32 MiB at most) and keeps it; L2 tables pass
+/// through a cache of fixed size. All methods of the result may be called from many threads.
+/// Damage found later is thrown as kCorrupt by the call that meets it; nothing is guessed.
+std::unique_ptr<Source> open_qcow2(std::shared_ptr<const Source> file, const Qcow2Header& header,
+                                   std::shared_ptr<const Source> backing);
+
+}  // namespace vmferry

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace vmferry {
+
+/// What stands behind a guest range.
+enum class MapKind {
+  kUnallocated,  ///< nothing here: the backing image shows through
+  kZero,         ///< reads as zeros, whatever is below
+  kData,         ///< plain bytes in the file
+  kCompressed,   ///< a packed cluster in the file
+};
+
+/// A guest run and what stands behind it, checked against the file: for kData `host_offset` is
+/// where the first byte of the run is; for kCompressed the run lies in one cluster, whose stream
+/// begins at `host_offset` and has at most `stream_bytes`, all inside the file.
+struct Mapping {
+  MapKind kind = MapKind::kUnallocated;
+  uint64_t length = 0;
+  uint64_t host_offset = 0;
+  uint64_t stream_bytes = 0;
+};
+
+/// The numbers that decode and check entries of the L1 and L2 tables. A plain value.
+struct Qcow2Geometry {
+  uint32_t version = 3;
+  uint32_t cluster_bits = 16;
+  uint64_t virtual_size = 0;
+  uint64_t file_size = 0;
+
+  uint64_t cluster_size() const { return uint64_t{1} << cluster_bits; }
+  /// log2 of the guest bytes that one L2 table, of one cluster, maps.
+  uint32_t l2_bits() const { return cluster_bits + (cluster_bits - 3); }
+  uint64_t l2_coverage() const { return uint64_t{1} << l2_bits(); }
+  uint64_t l1_index(uint64_t guest_offset) const { return guest_offset >> l2_bits(); }
+  uint64_t l2_index(uint64_t guest_offset) const { return in_l2(guest_offset) >> cluster_bits; }
+  /// Where in its L2 table's range, and in its cluster, a guest offset is.
+  uint64_t in_l2(uint64_t guest_offset) const { return guest_offset & (l2_coverage() - 1); }
+  uint64_t in_cluster(uint64_t offset) const { return offset & (cluster_size() - 1); }
+};
+
+/// One L2 entry as it is meant, not yet checked. `host_offset` is that of the cluster, or of the
+/// first byte of the stream (kCompressed); `stream_bytes` may reach past the end of the file.
+struct Qcow2L2Entry {
+  MapKind kind = MapKind::kUnallocated;
+  uint64_t host_offset = 0;
+  uint64_t stream_bytes = 0;
+};
+
+/// Where the L2 table of an L1 entry is; 0 when there is none. Any value can be decoded.
+uint64_t decode_l1_entry(uint64_t raw);
+Qcow2L2Entry decode_l2_entry(uint64_t raw, const Qcow2Geometry& geometry);
+
+/// What is wrong with a place: a cause to show and maybe a hint.
+struct Qcow2Fault {
+  std::string cause;
+  std::string hint = {};
+};
+
+/// Checks where an L1 entry that is not 0 points to: nothing, or why it must not be followed.
+std::optional<Qcow2Fault> check_l2_table(uint64_t table_offset, const Qcow2Geometry& geometry);
+/// Checks the entry of the cluster that begins at `guest_offset`: every byte of it below the
+/// virtual size must be inside the file; of a stream, at least one.
+std::optional<Qcow2Fault> check_l2_entry(const Qcow2L2Entry& entry, uint64_t guest_offset,
+                                         const Qcow2Geometry& geometry);
+
+}  // namespace vmferry

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/store/file_source.h"
+
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "lib/store/file_io.h"
+#include "lib/store/mapped_scan.h"
+#include "vmferry/error.h"
+
+namespace vmferry {
+namespace {
+
+// ZFS has named dirty pages holes (openzfs/zfs#15526): there, what is dirty is written out first.
+constexpr long kZfsMagic = 0x2fc12fc1;
+
+void settle_holes(int fd, const std::string& name) {
+  struct statfs fs;
+  if (::fstatfs(fd, &fs) == 0 && fs.f_type == kZfsMagic && ::fdatasync(fd) != 0) {
+    throw errno_error(errno, name, "flush before looking for holes");
+  }
+}
+
+}  // namespace
+
+FileSource::FileSource(UniqueFd fd, std::string name, uint64_t at_most)
+    : fd_(std::move(fd)), name_(std::move(name)) {
+  const struct stat status = stat_fd(fd_.get(), name_);
+  size_ = std::min(at_most, size_of(fd_.get(), status, name_));
+  knows_holes_ = S_ISREG(status.st_mode);
+  if (knows_holes_) settle_holes(fd_.get(), name_);
+}
+
+Extent FileSource::extent_at(uint64_t offset, uint64_t max) const {
+  const Extent all_data = {offset, max, ExtentKind::kData};
+  if (!knows_holes_) return all_data;
+  const off_t data = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_DATA);
+  // ENXIO: no data up to the end. Any other failure: this file system cannot tell.
+  if (data < 0) return errno == ENXIO ? Extent{offset, max, ExtentKind::kZero} : all_data;
+  const auto data_at = static_cast<uint64_t>(data);
+  if (data_at > offset) return {offset, std::min(max, data_at - offset), ExtentKind::kZero};
+  const off_t hole = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_HOLE);
+  if (hole < 0 || static_cast<uint64_t>(hole) <= offset) return all_data;
+  return {offset, std::min(max, static_cast<uint64_t>(hole) - offset), ExtentKind::kData};
+}
+
+void FileSource::read_at(uint64_t offset, std::span<std::byte> out) const {
+  pread_all(fd_.get(), offset, out, name_);
+}
+
+void FileSource::find_content(uint64_t offset, uint64_t length, uint32_t granularity,
+                              std::vector<Extent>& out) const {
+  if (!scan_mapped(fd_.get(), offset, length, granularity, name_, out)) {
+    Source::find_content(offset, length, granularity, out);
+  }
+}
+
+void FileSource::prefetch(uint64_t offset, uint64_t length) const {
+  // A byte that is in the page cache says that its neighbours are, too: asking is cheaper than reading ahead
+  // over pages that are there already. A read of a hole would fill the cache with zeros: data only.
+  std::byte probe;
+  struct iovec one = {&probe, 1};
+  if (::preadv2(fd_.get(), &one, 1, static_cast<off_t>(offset), RWF_NOWAIT) == 1) return;
+  const Extent extent = extent_at(offset, length);
+  if (extent.is_zero()) return;
+  ::posix_fadvise(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(extent.length),
+                  POSIX_FADV_WILLNEED);
+}
+
+OpenFile open_file_source(const std::string& path) {
+  // O_NONBLOCK: opening a pipe that nobody writes to must not wait; it does nothing to files and disks.
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!fd.valid()) throw errno_error(errno, path, "open");
+  const struct stat status = stat_fd(fd.get(), path);
+  require_disk(status, path);
+  const bool being_written = qemu_writes_to(fd.get());
+  return {std::make_unique<FileSource>(std::move(fd), path), identity_of(status), being_written};
+}
+
+}  // namespace vmferry

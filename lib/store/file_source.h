@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "lib/store/unique_fd.h"
+#include "vmferry/open.h"
+#include "vmferry/source.h"
+
+namespace vmferry {
+
+/// A regular file or block device that is open for reading. Holes come from SEEK_DATA and SEEK_HOLE (lseek(2)); a
+/// store that does not know them is all data. Any thread.
+class FileSource : public Source {
+ public:
+  /// Shows the first `at_most` bytes only.
+  FileSource(UniqueFd fd, std::string name, uint64_t at_most = UINT64_MAX);
+
+  const std::string& name() const override { return name_; }
+  uint64_t size() const override { return size_; }
+  Extent extent_at(uint64_t offset, uint64_t max) const override;
+  void read_at(uint64_t offset, std::span<std::byte> out) const override;
+  void find_content(uint64_t offset, uint64_t length, uint32_t granularity,
+                    std::vector<Extent>& out) const override;
+  void prefetch(uint64_t offset, uint64_t length) const override;
+
+  int fd() const { return fd_.get(); }
+
+ private:
+  const UniqueFd fd_;
+  const std::string name_;
+  uint64_t size_ = 0;
+  bool knows_holes_ = false;
+};
+
+struct OpenFile {
+  std::unique_ptr<FileSource> source;
+  Identity identity;
+  bool being_written = false;  ///< a QEMU process holds it open for writing
+};
+
+/// Opens a file or block device to read; throws for everything else (and does not hang on a pipe).
+OpenFile open_file_source(const std::string& path);
+
+}  // namespace vmferry

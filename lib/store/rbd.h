@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <memory>
+
+#include "vmferry/open.h"
+
+// No type of librbd here: a build without it has the same two functions, which say so.
+
+namespace vmferry {
+
+struct OpenVolume {
+  std::unique_ptr<Source> source;
+  Identity identity;
+  bool being_written = false;  ///< somebody has it open for writing, and this is no snapshot
+};
+
+/// Opens a volume or snapshot read-only.
+OpenVolume open_rbd_source(const RbdLocation& location, const CephOptions& options);
+
+/// A new volume of options.size bytes. It grows under IMAGE.vmferry-partial; a left-over of a killed run is
+/// replaced, one in use refused. publish() renames it; with options.force the old volume makes room first and is
+/// removed last.
+std::unique_ptr<Sink> open_rbd_sink(const RbdLocation& location, const TargetOptions& options);
+
+}  // namespace vmferry

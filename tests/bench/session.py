@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The rounds of one case: every tool once, then every tool again."""
+
+import measure
+import report
+import world
+
+
+class Session:
+    def __init__(self, toolbox, target, images):
+        self._toolbox = toolbox
+        self._target = target
+        self._images = images
+
+    def run_case(self, case, result, rounds):
+        source = self._images / case.image
+        result.size = (self._images / case.reference).stat().st_size
+        competitors = self._toolbox.tools_for(case, str(source), result.size)
+        if not case.cold and not world.is_all_hole(source):
+            world.warm_up(source)
+        try:
+            for number in range(1, rounds + 1):
+                for tool in competitors:
+                    run = self._run_once(case, tool, is_first=number == 1)
+                    result.add(tool, run)
+                    report.say(f"  round {number}/{rounds}  {tool.name:26} {run.seconds:8.3f} s")
+        finally:
+            self._target.remove(case.is_rbd)
+
+    def _run_once(self, case, tool, is_first):
+        self._target.remove(case.is_rbd)
+        for command in tool.before:
+            world.must(*command)
+        world.settle(case.cold)
+        run = measure.run_tool(tool)
+        if is_first and tool.makes_target:  # once is enough: the next rounds give the same command the same source
+            try:
+                self._target.check(case.is_rbd, self._images / case.reference)
+            except measure.BenchError as error:
+                raise measure.BenchError(f"{tool.name}: {error}") from None
+        return run

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The command lines that are compared."""
+
+import dataclasses
+import re
+
+import cases
+
+VMFERRY = "vmferry"
+RADOS_BENCH = "rados bench"
+_OBJECT = 4 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Tool:
+    """One way to do it. The clock runs over all of `steps`, and not over `before`."""
+    name: str
+    steps: tuple
+    before: tuple = ()
+    durable: bool = True  # when it is done, so is the writing
+    output_clock: object = None  # reads the seconds from the tool's own output; None: whole processes count
+    makes_target: bool = True
+
+    def and_sync(self, path):
+        """The same, made to last. sync(1) on one file is fsync, which is what vmferry does before it names its file."""
+        return dataclasses.replace(self, name=f"{self.name} + sync", steps=self.steps + (("sync", path),), durable=True)
+
+
+def _nbd_side(location, image_format, read_only):
+    """What nbdcopy cannot open by itself comes to it through qemu-nbd."""
+    return ("[", "qemu-nbd", *(("--read-only",) if read_only else ()), "--format", image_format, location, "]")
+
+
+class Toolbox:
+    def __init__(self, vmferry, target):
+        self._vmferry = str(vmferry)
+        self._target = target
+
+    def tools_for(self, case, source, size):
+        """In the order in which a round runs them."""
+        tools = [self._own(case, source)]
+        if isinstance(case.expect, cases.Within):
+            return tools
+        if not case.is_rbd:
+            for peer in self._file_peers(case, source):
+                tools += [peer, peer.and_sync(str(self._target.path))]
+            return tools
+        tools += self._rbd_peers(case, source, size)
+        if isinstance(case.expect, cases.OfRadosBench):
+            tools.append(self._rados_bench(size))
+        return tools
+
+    def _own(self, case, source):
+        target = self._target.rbd_url if case.is_rbd else str(self._target.path)
+        return Tool(VMFERRY, ((self._vmferry, "convert", "-q", "-f", case.format, source, target),))
+
+    def _qemu_img(self, case, source, target):
+        command = ("qemu-img", "convert", "-f", case.format, "-O", "raw")
+        return [Tool("qemu-img", ((*command, source, target),), durable=case.is_rbd),
+                Tool("qemu-img -W -m 16", ((*command, "-W", "-m", "16", source, target),), durable=case.is_rbd)]
+
+    def _file_peers(self, case, source):
+        path = str(self._target.path)
+        peers = self._qemu_img(case, source, path)
+        nbd_source = (source,) if case.format == "raw" else _nbd_side(source, case.format, read_only=True)
+        peers.append(Tool("nbdcopy", (("nbdcopy", "--", *nbd_source, path),), durable=False))
+        if case.format == "raw":
+            peers.append(Tool("cp --sparse", (("cp", "--sparse=always", source, path),), durable=False))
+        return peers
+
+    # What Ceph has acknowledged is on disk, so there is no second variant of these.
+    def _rbd_peers(self, case, source, size):
+        url = self._target.rbd_url
+        peers = self._qemu_img(case, source, url)
+        if case.format == "raw":
+            peers.append(Tool("rbd import", (("rbd", "import", "--no-progress", source, self._target.rbd_name),)))
+        nbd_source = (source,) if case.format == "raw" else _nbd_side(source, case.format, read_only=True)
+        nbd_target = _nbd_side(url, "raw", read_only=False)
+        # nbdcopy cannot make a volume, so it gets one for nothing.
+        create = ("rbd", "create", "--size", f"{size}B", self._target.rbd_name)
+        peers.append(Tool("nbdcopy", (("nbdcopy", "--flush", "--", *nbd_source, *nbd_target),), before=(create,)))
+        return peers
+
+    def _rados_bench(self, size):
+        """Its process lingers for up to a second when all is written; that would flatter us. So its own clock counts."""
+        command = ("rados", "-p", self._target.pool, "bench", "3600", "write", "-b", str(_OBJECT), "-t", "16",
+                   "--no-cleanup", "--max-objects", str(-(-size // _OBJECT)), "--run-name", self._target.rados_run)
+
+        def seconds(output):
+            total = float(re.search(r"^Total time run:\s+([0-9.]+)", output, re.M)[1])
+            writes = int(re.search(r"^Total writes made:\s+([0-9]+)", output, re.M)[1])
+            return total * size / (writes * _OBJECT)
+
+        return Tool(RADOS_BENCH, (command,), output_clock=seconds, makes_target=False)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a run needs around it: images, a Ceph, a place for results, caches in a known state."""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import subprocess
+
+import measure
+
+_DROP_CACHES = "/proc/sys/vm/drop_caches"
+_MIB = 1 << 20
+_DEBIAN_MIB = 768  # the data of the guest, with room for what a file system and Ceph add
+
+
+def make_images(root, options, chosen):
+    """Makes the images that the cases need, and returns their directory."""
+    images = options.dir / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    # Results are removed at once, so there is only ever one; and make-image looks after the space for its images.
+    dense = any(case.image == "dense.raw" for case in chosen)
+    need = 1024 + (options.dense_size * 5 // 4 if dense else _DEBIAN_MIB)
+    free = shutil.disk_usage(images).free // _MIB
+    if free < need:
+        raise measure.BenchError(f"{options.dir} has {free} MiB free; the results need about {need}")
+    names = sorted({name for case in chosen for name in (case.image, case.reference)})
+    command = [root / "tools" / "make-image", "--dir", images, "--dense-size", str(options.dense_size), *names]
+    if subprocess.run(command, stdout=2, check=False).returncode != 0:
+        raise measure.BenchError("the images could not be made")
+    free = shutil.disk_usage(images).free // _MIB
+    if free < need:
+        raise measure.BenchError(f"{options.dir} has {free} MiB left beside the images; the results need about {need}")
+    return images
+
+
+@contextlib.contextmanager
+def ceph(root, lab_dir, needed):
+    """Sees to it that CEPH_CONF names a cluster: the caller's, or a lab of ours for as long as this lasts."""
+    if not needed or os.environ.get("CEPH_CONF"):
+        yield
+        return
+    lab = str(root / "tools" / "lab")
+    environment = {**os.environ, "VMFERRY_LAB": str(lab_dir)}
+    try:
+        if subprocess.run([lab, "up"], env=environment, stdout=2, check=False).returncode != 0:
+            raise measure.BenchError("the lab does not start")
+        for name in ("CEPH_ARGS", "CEPH_KEYRING"):
+            os.environ.pop(name, None)
+        script = 'exports=$("$1" env) && eval "$exports" && printf %s "$CEPH_CONF"'
+        os.environ["CEPH_CONF"] = subprocess.run(["bash", "-c", script, "bash", lab], env=environment, check=True,
+                                                 stdout=subprocess.PIPE, text=True).stdout
+        yield
+    finally:
+        subprocess.run([lab, "down"], env=environment, stdout=2, check=False)
+
+
+# ---- caches --------------------------------------------------------------------------------------------------------
+
+def can_drop_caches():
+    return os.access(_DROP_CACHES, os.W_OK)
+
+
+def settle(cold):
+    """No run pays for what the one before has left to write. A cold one starts with nothing in memory, either."""
+    os.sync()
+    if cold:
+        with open(_DROP_CACHES, "w", encoding="ascii") as file:
+            file.write("3\n")
+
+
+def warm_up(path):
+    with open(path, "rb") as source:
+        subprocess.run(["cat"], stdin=source, stdout=subprocess.DEVNULL, check=True)
+
+
+# ---- the results ---------------------------------------------------------------------------------------------------
+
+class Target:
+    """The one name that all results get, as a file and as a volume."""
+
+    def __init__(self, directory, pool):
+        directory.mkdir(parents=True, exist_ok=True)
+        name = f"vmferry-bench-{os.getpid()}"
+        self.path = directory / f"{name}.raw"
+        self.pool = pool
+        self.rbd_name = f"{pool}/{name}"
+        self.rbd_url = f"rbd:{pool}/{name}"
+        self.rados_run = name
+
+    def remove(self, is_rbd):
+        if not is_rbd:
+            self.path.unlink(missing_ok=True)
+            return
+        if _answer("rbd", "info", self.rbd_name) is not None:
+            must("rbd", "rm", "--no-progress", self.rbd_name)
+        if _answer("rados", "-p", self.pool, "stat", self.rados_run) is not None:
+            must("rados", "-p", self.pool, "cleanup", "--run-name", self.rados_run)
+
+    def check(self, is_rbd, reference):
+        """The result shows a guest the same bytes as `reference`, according to tools that are not ours."""
+        if is_rbd:
+            self._check_volume(reference)
+        elif is_all_hole(reference):
+            if self.path.stat().st_size != reference.stat().st_size or not is_nearly_all_hole(self.path):
+                raise measure.BenchError("the result is not the hole that its source is")
+        elif _answer("cmp", reference, self.path) is None:
+            raise measure.BenchError("the result differs from its source")
+
+    def _check_volume(self, reference):
+        info = json.loads(must("rbd", "info", "--format", "json", self.rbd_name))
+        if info["size"] != reference.stat().st_size:
+            raise measure.BenchError(f"the volume has {info['size']} bytes, its source {reference.stat().st_size}")
+        if _answer("qemu-img", "compare", "-f", "raw", "-F", "raw", reference, self.rbd_url) is None:
+            raise measure.BenchError("the volume differs from its source")
+
+
+def data_extents(file):
+    end = 0
+    while True:
+        try:
+            start = os.lseek(file.fileno(), end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            raise
+        end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+        yield start, end - start
+
+
+def is_all_hole(path):
+    """No data at all: this proves zeros without reading 8 TiB of them."""
+    with open(path, "rb") as file:
+        return next(data_extents(file), None) is None
+
+
+def is_nearly_all_hole(path):
+    """A tool may allocate a block to learn the file system's ways, if it holds zeros."""
+    seen = 0
+    with open(path, "rb") as file:
+        for start, length in data_extents(file):
+            seen += length
+            if seen > _MIB or any(os.pread(file.fileno(), length, start)):
+                return False
+    return True
+
+
+def _answer(*command):
+    """The output, or None if the command says no."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
+def must(*command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise measure.BenchError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
+    return done.stdout

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <catch2/catch.hpp>
+#include <random>
+
+#include "tests/unit/disk_picture.h"
+#include "tests/unit/test_sinks.h"
+#include "vmferry/copy.h"
+
+namespace vmferry::test {
+namespace {
+
+constexpr uint64_t K = 1024;
+constexpr uint64_t M = 1024 * K;
+constexpr SinkTraits kFresh = {.write_size = 1 << 20, .zero_granularity = 4096, .starts_zeroed = true};
+constexpr SinkTraits kUsed = {.write_size = 1 << 20, .zero_granularity = 4096, .starts_zeroed = false};
+constexpr SinkTraits kObjects = {.write_size = 4 << 20, .zero_granularity = 65536, .starts_zeroed = true};
+
+std::vector<Call> calls_of(const std::string& picture, SinkTraits traits) {
+  PictureSource source(picture);
+  RecordingSink sink(source.size(), traits);
+  Progress progress;
+  copy(source, sink, {}, progress);
+  CHECK(sink.flushed);
+  CHECK(sink.bytes() == source.bytes());
+  CHECK_FALSE(source.hole_was_read);
+  return sink.calls();
+}
+
+}  // namespace
+
+TEST_CASE("zeros in data and holes are not written to a target that starts zeroed") {
+  CHECK(calls_of("64K:A 64K:0 1M:- 4K:B", kFresh) == std::vector<Call>{{'W', 0, 64 * K}, {'W', M + 128 * K, 4 * K}});
+  CHECK(calls_of("16M:0", kFresh).empty());
+  CHECK(calls_of("16M:-", kFresh).empty());
+}
+
+TEST_CASE("zeros become zeroed ranges on a target that does not start zeroed") {
+  CHECK(calls_of("64K:A 64K:0 128K:-", kUsed) ==
+        std::vector<Call>{{'W', 0, 64 * K}, {'Z', 64 * K, 64 * K}, {'Z', 128 * K, 128 * K}});
+  CHECK(calls_of("8M:-", kUsed) == std::vector<Call>{{'Z', 0, 8 * M}});
+}
+
+TEST_CASE("writes are merged up to the sink's write size and cut at its multiples") {
+  CHECK(calls_of("4M:A 4M:B", kObjects) == std::vector<Call>{{'W', 0, 4 * M}, {'W', 4 * M, 4 * M}});
+  CHECK(calls_of("64K:A 64K:B 64K:C 3904K:D 64K:E", kObjects) ==
+        std::vector<Call>{{'W', 0, 4 * M}, {'W', 4 * M, 64 * K}});
+}
+
+TEST_CASE("a gap shorter than the sink's granularity is written with its neighbours") {
+  CHECK(calls_of("64K:A 4K:- 60K:B", kObjects) == std::vector<Call>{{'W', 0, 128 * K}});
+  CHECK(calls_of("64K:A 64K:- 64K:B", kObjects) ==
+        std::vector<Call>{{'W', 0, 64 * K}, {'W', 128 * K, 64 * K}});
+}
+
+TEST_CASE("sizes that are not multiples of anything are copied to the byte") {
+  CHECK(calls_of("1B:A", kFresh) == std::vector<Call>{{'W', 0, 1}});
+  CHECK(calls_of("4097B:A 3B:-", kFresh) == std::vector<Call>{{'W', 0, 4097}});
+  PictureSource nothing("");
+  RecordingSink sink(0, kFresh);
+  Progress progress;
+  CHECK(copy(nothing, sink, {}, progress).virtual_bytes == 0);
+  CHECK(sink.calls().empty());
+}
+
+TEST_CASE("what a store finds out about its content is not read") {
+  PictureSource source("1M:0 64K:A 2M:0", true);
+  RecordingSink sink(source.size(), kFresh);
+  Progress progress;
+  const CopyResult result = copy(source, sink, {}, progress);
+  CHECK(sink.calls() == std::vector<Call>{{'W', M, 64 * K}});
+  CHECK(result.written_bytes == 64 * K);
+  CHECK(result.zero_bytes == 3 * M);
+  CHECK(result.read_bytes == source.size());
+}
+
+TEST_CASE("progress adds up to what the source calls data") {
+  PictureSource source("3M:A 5M:- 1M:0 7K:B");
+  RecordingSink sink(source.size(), kFresh);
+  Progress progress;
+  measure(source, {}, progress);
+  CHECK(progress.total_known);
+  copy(source, sink, {}, progress);
+  CHECK(progress.data_done == progress.data_total);
+  CHECK(progress.data_total == 4 * M + 7 * K);
+}
+
+TEST_CASE("every failing call of the sink ends the copy with that error") {
+  const std::string picture = "1M:A 64K:- 1M:B 1M:0 3M:C";
+  PictureSource source(picture);
+  RecordingSink whole(source.size(), kUsed);
+  Progress progress;
+  copy(source, whole, {}, progress);
+  const size_t calls = whole.calls().size();
+  REQUIRE(calls > 5);
+  for (size_t k = 0; k < calls; ++k) {
+    FaultySink sink(source.size(), kUsed, k);
+    Progress ignored;
+    CHECK_THROWS_WITH(copy(source, sink, {.jobs = 3}, ignored), Catch::Contains("made to"));
+    CHECK_FALSE(sink.flushed);
+  }
+}
+
+TEST_CASE("a sink that writes late and out of order gets the same bytes") {
+  PictureSource source("3M:A 1M:- 2M:B 512K:0 5M:C 17K:D");
+  LateSink sink(source.size(), kFresh);
+  Progress progress;
+  copy(source, sink, {.jobs = 4, .memory = 2 * M}, progress);
+  CHECK(sink.bytes() == source.bytes());
+}
+
+TEST_CASE("a late write that fails is never taken for success") {
+  PictureSource source("9M:A");
+  for (size_t k = 0; k < 9; ++k) {
+    LateSink sink(source.size(), kFresh, k);
+    Progress progress;
+    CHECK_THROWS_WITH(copy(source, sink, {}, progress), Catch::Contains("made to"));
+  }
+}
+
+TEST_CASE("a stopped copy throws cancelled and does not flush") {
+  PictureSource source("8M:A");
+  RecordingSink sink(source.size(), kFresh);
+  std::stop_source stop;
+  stop.request_stop();
+  Progress progress;
+  try {
+    copy(source, sink, {.stop = stop.get_token()}, progress);
+    FAIL("not stopped");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kCancelled);
+  }
+  CHECK_FALSE(sink.flushed);
+}
+
+TEST_CASE("random disks are copied alike, whatever the buffers") {
+  std::mt19937 random(2024);
+  for (int round = 0; round < 60; ++round) {
+    std::string picture;
+    for (int i = 0; i < 12; ++i) {
+      const uint64_t length = 1 + random() % (random() % 3 == 0 ? 3000000 : 70000);
+      picture += std::to_string(length) + "B:" + "A0-Z"[random() % 4] + " ";
+    }
+    PictureSource source(picture, random() % 2 == 0);
+    const SinkTraits traits = {.write_size = 4096u << (random() % 11),
+                               .zero_granularity = 512u << (random() % 9),
+                               .starts_zeroed = random() % 2 == 0};
+    RecordingSink sink(source.size(), traits);
+    Progress progress;
+    const CopyOptions options = {.jobs = 1 + static_cast<unsigned>(random() % 5), .memory = 1 + random() % (8 * M)};
+    copy(source, sink, options, progress);
+    INFO(picture);
+    REQUIRE(sink.bytes() == source.bytes());
+    for (const Call& call : sink.calls()) {
+      const bool crosses = call.offset / traits.write_size != (call.offset + call.length - 1) / traits.write_size;
+      if (call.what == 'W') REQUIRE_FALSE(crosses);
+    }
+  }
+}
+
+TEST_CASE("the rate limit holds, and a stop ends its wait") {
+  PictureSource source("3M:A");
+  RecordingSink sink(source.size(), kFresh);
+  const auto start = std::chrono::steady_clock::now();
+  const auto limited = limit_rate(sink, 10 * M, {});
+  Progress progress;
+  copy(source, *limited, {}, progress);
+  CHECK(std::chrono::steady_clock::now() - start >= std::chrono::milliseconds(290));
+  CHECK(sink.bytes() == source.bytes());
+
+  std::stop_source stop;
+  const auto slow = limit_rate(sink, 1, stop.get_token());
+  std::jthread stopper([&] { stop.request_stop(); });
+  CHECK_THROWS_AS(copy(source, *slow, {.stop = stop.get_token()}, progress), Error);
+}
+
+}  // namespace vmferry::test

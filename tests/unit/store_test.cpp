@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <catch2/catch.hpp>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "lib/image/backing.h"
+#include "lib/store/mapped_scan.h"
+#include "lib/store/unique_fd.h"
+#include "vmferry/error.h"
+#include "vmferry/location.h"
+
+namespace vmferry::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A directory that goes with the test.
+class TempDir {
+ public:
+  TempDir() {
+    std::string pattern = (fs::temp_directory_path() / "vmferry-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp");
+    path_ = fs::canonical(pattern);
+  }
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+  ~TempDir() { fs::remove_all(path_); }
+  fs::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  fs::path path_;
+};
+
+RbdLocation rbd(const std::string& text) { return std::get<RbdLocation>(parse_location(text)); }
+
+}  // namespace
+
+TEST_CASE("locations are read as QEMU reads them") {
+  CHECK(rbd("rbd:vms/web1").pool == "vms");
+  CHECK(rbd("rbd:vms/web1").image == "web1");
+  CHECK(rbd("rbd:vms/ns/web1@monday").display() == "rbd:vms/ns/web1@monday");
+  const RbdLocation full = rbd("rbd:vms/web1@s:id=libvirt:conf=/path with space:mon_host=a\\:3300");
+  CHECK(full.snapshot == "s");
+  CHECK(full.options == std::map<std::string, std::string>{{"id", "libvirt"}, {"conf", "/path with space"}, {"mon_host", "a:3300"}});
+  CHECK(rbd("rbd:p/a\\:b\\@c\\/d").image == "a:b@c/d");
+  for (const char* bad : {"rbd:", "rbd:pool", "rbd:/x", "rbd:p/", "rbd:p/a/b/c", "rbd:p/i@", "rbd:p/i:x", "rbd:p//i", "", "file:"}) {
+    CAPTURE(bad);
+    CHECK_THROWS_AS(parse_location(bad), Error);
+  }
+}
+
+TEST_CASE("paths may hold anything but an address") {
+  for (const char* path : {"a b.raw", "ü.raw", "a:b.raw", "/x/rbd:y", "./rbd:x/y"}) {
+    CHECK(std::get<PathLocation>(parse_location(path)).path == path);
+  }
+  CHECK(std::get<PathLocation>(parse_location("file:/a:b")).path == "/a:b");
+  CHECK_THROWS_AS(parse_location("nbd://host/x"), Error);
+}
+
+TEST_CASE("a mapped scan finds zeros, and an end that came too early is an error, not a crash") {
+  TempDir dir;
+  const std::string path = (dir / "disk").string();
+  {
+    std::ofstream file(path);
+    file << std::string(8192, '\0') << std::string(4096, 'x') << std::string(100, '\0');
+  }
+  UniqueFd fd(::open(path.c_str(), O_RDWR));
+  std::vector<Extent> runs;
+  REQUIRE(scan_mapped(fd.get(), 0, 12388, 4096, path, runs));
+  CHECK(runs == std::vector<Extent>{{0, 8192, ExtentKind::kZero}, {8192, 4096, ExtentKind::kData}, {12288, 100, ExtentKind::kZero}});
+  runs.clear();
+  REQUIRE(scan_mapped(fd.get(), 8193, 10, 4096, path, runs));
+  CHECK(runs == std::vector<Extent>{{8193, 10, ExtentKind::kData}});
+  runs.clear();
+  REQUIRE(::ftruncate(fd.get(), 4096) == 0);
+  CHECK_THROWS_WITH(scan_mapped(fd.get(), 0, 12288, 4096, path, runs), Catch::Contains("SIGBUS"));
+}
+
+TEST_CASE("an image opens files in its own directory only, and only if its format was named") {
+  TempDir dir;
+  fs::create_directories(dir / "images/below");
+  fs::create_directories(dir / "images2");
+  for (const char* name : {"images/base", "images/below/base", "images2/base", "outside"}) {
+    std::ofstream(dir / name) << "x";
+  }
+  fs::create_symlink(dir / "outside", dir / "images/link");
+  const Referrer named = {"top", (dir / "images/top").string(), true};
+  const Referrer probed = {"top", (dir / "images/top").string(), false};
+
+  CHECK(resolve_backing(named, "base", {}) == dir / "images/base");
+  CHECK(resolve_backing(named, "file:base", {}) == dir / "images/base");
+  CHECK(resolve_backing(named, "below/base", {}) == dir / "images/below/base");
+  CHECK(resolve_backing(named, (dir / "images/base").string(), {}) == dir / "images/base");
+  CHECK_THROWS_WITH(resolve_backing(probed, "base", {}), Catch::Contains("only probed"));
+  for (const char* outside : {"../outside", "link", "../images2/base", "/etc/passwd"}) {
+    CAPTURE(outside);
+    CHECK_THROWS_WITH(resolve_backing(named, outside, {}), Catch::Contains("outside the image's own directory"));
+  }
+  CHECK_THROWS_WITH(resolve_backing(named, "nbd:host:1", {}), Catch::Contains("plain files"));
+  CHECK_THROWS_WITH(resolve_backing(named, "json:{}", {}), Catch::Contains("plain files"));
+  CHECK_THROWS_WITH(resolve_backing(named, "none", {}), Catch::Contains("No such file"));
+
+  const OpenPolicy allow = {{(dir / "images2").string()}};
+  CHECK(resolve_backing(named, "../images2/base", allow) == dir / "images2/base");
+  CHECK_THROWS_AS(resolve_backing(named, "../outside", allow), Error);
+  // A prefix ends where a name ends: images does not allow images2.
+  CHECK_THROWS_AS(resolve_backing({"t", (dir / "t").string(), false}, "images2/base", {{(dir / "images").string()}}), Error);
+}
+
+}  // namespace vmferry::test

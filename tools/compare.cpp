@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/core/format_bytes.h"
+#include "tools/command.h"
+#include "tools/options.h"
+#include "tools/progress.h"
+#include "vmferry/copy.h"
+#include "vmferry/open.h"
+
+namespace vmferry::cli {
+namespace {
+
+struct Options {
+  std::string a;
+  std::string b;
+  SourceOptions from_a;
+  SourceOptions from_b;
+  OpenPolicy policy;
+  CephOptions ceph;
+  RunOptions run;
+  bool ignore_trailing_zeros = false;
+};
+
+std::string describe(const Options& options, const CompareResult& result, uint64_t size_a,
+                     uint64_t size_b) {
+  if (result.same) return "the images are the same";
+  const uint64_t at = *result.first_difference;
+  if (!options.ignore_trailing_zeros && at == std::min(size_a, size_b) && size_a != size_b) {
+    return fmt::format("the sizes differ: {} is {} bytes, {} is {}", options.a, size_a, options.b, size_b);
+  }
+  return fmt::format("the images differ, first at byte {}", at);
+}
+
+void print_result(const Options& options, const CompareResult& result, uint64_t size_a,
+                  uint64_t size_b) {
+  if (options.run.json) {
+    nlohmann::ordered_json report = {{"same", result.same}};
+    if (result.first_difference) report["first_difference"] = *result.first_difference;
+    report["a"] = {{"name", options.a}, {"virtual_bytes", size_a}};
+    report["b"] = {{"name", options.b}, {"virtual_bytes", size_b}};
+    fmt::print("{}\n", report.dump());
+  } else if (!options.run.quiet) {
+    fmt::print("{}\n", describe(options, result, size_a, size_b));
+  }
+}
+
+int compare_images(Session& session, Options& options) {
+  options.from_a.policy = options.from_b.policy = options.policy;
+  options.from_a.ceph = options.from_b.ceph = options.ceph;
+  const OpenImage a = open_image(parse_location(options.a), options.from_a);
+  const OpenImage b = open_image(parse_location(options.b), options.from_b);
+  print_warnings(a, options.run.quiet);
+  print_warnings(b, options.run.quiet);
+  CompareResult result;
+  {
+    ProgressDisplay display(session, options.run.progress_style(), "compare",
+                            {a.guest.get(), b.guest.get()});
+    result = compare(*a.guest, *b.guest,
+                     {.jobs = options.run.jobs,
+                      .ignore_trailing_zeros = options.ignore_trailing_zeros,
+                      .stop = session.stop()},
+                     display.counters());
+  }
+  print_result(options, result, a.guest->size(), b.guest->size());
+  return result.same ? 0 : 1;
+}
+
+}  // namespace
+
+std::function<int(Session&)> add_compare(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("A", options->a, "An image: a file, a block device, or rbd:POOL/IMAGE[@SNAPSHOT]")->required();
+  app.add_option("B", options->b, "The other one")->required();
+  add_format_option(app, "-f,--format", "A", options->from_a.format);
+  add_format_option(app, "-F,--format-b", "B", options->from_b.format);
+  add_policy_option(app, options->policy);
+  app.add_flag("--ignore-trailing-zeros", options->ignore_trailing_zeros,
+               "The longer image may go on with zeros");
+  add_run_options(app, options->run);
+  add_ceph_options(app, options->ceph);
+  app.footer(
+      "Exit status: 0 the same, 1 different, 2 could not compare.\n"
+      "\nExamples:\n"
+      "  vmferry compare web1.qcow2 rbd:vms/web1\n"
+      "\nSee vmferry-compare(1).");
+  return [options](Session& session) { return compare_images(session, *options); };
+}
+
+}  // namespace vmferry::cli

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "tools/command.h"
+#include "tools/session.h"
+#include "vmferry/error.h"
+#include "vmferry/open.h"
+#include "vmferry/version.h"
+
+namespace vmferry::cli {
+namespace {
+
+struct Row {
+  Command command;
+  int failed;  ///< exit status for every error but a usage error, which is 2
+};
+
+constexpr Row kCommands[] = {
+    {{"convert", "Copy a disk image, sparse-aware, to a file, a block device or an RBD volume", add_convert}, 1},
+    {{"compare", "Do two images show a guest the same bytes?", add_compare}, 2},
+};
+
+constexpr int kUsageStatus = 2;
+
+int report(const Error& error, int failed) {
+  fmt::print(stderr, "vmferry: {}\n", error.what());
+  if (!error.hint().empty()) fmt::print(stderr, "hint: {}\n", error.hint());
+  return error.kind() == ErrorKind::kUsage ? kUsageStatus : failed;
+}
+
+/// The one place where exceptions become messages and an exit status.
+int run(const std::function<int(Session&)>& command, int failed) {
+  Session session;
+  try {
+    return command(session);
+  } catch (const Error& error) {
+    if (session.signal() == 0) return report(error, failed);
+    fmt::print(stderr, "vmferry: interrupted\n");
+    return 128 + session.signal();
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "vmferry: out of memory\n");
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "vmferry: internal error: {}\nhint: please report this\n", error.what());
+  }
+  return failed;
+}
+
+int usage_error(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() == 0) return app.exit(error);  // --help and --version are thrown, too
+  const CLI::App* where = &app;
+  for (const CLI::App* command : app.get_subcommands()) where = command;
+  fmt::print(stderr, "vmferry: {}\nhint: see '{} --help'\n", error.what(),
+             where == &app ? "vmferry" : "vmferry " + where->get_name());
+  return kUsageStatus;
+}
+
+int main(int argc, char** argv) {
+  CLI::App app("vmferry moves virtual-machine disks to Ceph.", "vmferry");
+  app.set_version_flag("--version", fmt::format("vmferry {}{}", kVersion, has_rbd() ? "" : " (without RBD)"));
+  app.require_subcommand(1);
+  app.footer("'vmferry COMMAND --help' tells more of one command.");
+  std::function<int(Session&)> chosen;
+  int failed = 1;
+  for (const Row& row : kCommands) {
+    CLI::App* command = app.add_subcommand(row.command.name, row.command.summary);
+    command->callback([&chosen, &failed, &row, run = row.command.add(*command)] {
+      chosen = run;
+      failed = row.failed;
+    });
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return usage_error(app, error);
+  } catch (const Error& error) {  // a size that is none
+    return report(error, kUsageStatus);
+  }
+  return run(chosen, failed);
+}
+
+}  // namespace
+}  // namespace vmferry::cli
+
+int main(int argc, char** argv) { return vmferry::cli::main(argc, argv); }

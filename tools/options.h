@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/progress.h"
+#include "vmferry/open.h"
+
+// Options that several commands have, each declared and explained once.
+
+namespace vmferry::cli {
+
+void add_ceph_options(CLI::App& app, CephOptions& ceph);
+/// `flags` such as "-f,--format"; into `format`.
+void add_format_option(CLI::App& app, const std::string& flags, const std::string& which,
+                       std::optional<ImageFormat>& format);
+void add_policy_option(CLI::App& app, OpenPolicy& policy);
+
+struct RunOptions {
+  unsigned jobs = 8;
+  bool quiet = false;
+  bool json = false;
+  ProgressStyle progress = ProgressStyle::kAuto;
+
+  ProgressStyle progress_style() const { return quiet ? ProgressStyle::kNone : progress; }
+};
+void add_run_options(CLI::App& app, RunOptions& run);
+
+/// An option whose value is a size ("4M").
+CLI::Option* add_size_option(CLI::App& app, const std::string& flags, std::optional<uint64_t>& bytes,
+                             const std::string& help);
+
+/// Prints an opened image's warnings to stderr, unless quiet.
+void print_warnings(const OpenImage& image, bool quiet);
+
+}  // namespace vmferry::cli

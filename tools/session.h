@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <stop_token>
+#include <thread>
+
+namespace vmferry::cli {
+
+/// What a running command shares with the thread that watches over it: signals become the stop token, and a
+/// drawing function is called a few times a second.
+/// SIGINT and SIGTERM are blocked in every thread of the process and taken by the watching thread alone.
+class Session {
+ public:
+  Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
+
+  std::stop_token stop() const { return stop_.get_token(); }
+  /// The signal that asked us to stop; 0 if none did.
+  int signal() const { return signal_; }
+
+  /// Calls `draw` about five times a second from the watching thread until end_ticks() has returned.
+  void begin_ticks(std::function<void()> draw);
+  void end_ticks();
+
+  /// Until the first thing is made there is nothing to clean up: a signal may end the program at once, even inside a
+  /// library call that waits for a dead cluster. After this call it may not.
+  void made_something() { cleanup_needed_ = true; }
+
+ private:
+  void watch(std::stop_token end);
+  void on_signal(int signal);
+
+  std::stop_source stop_;
+  std::atomic<int> signal_ = 0;
+  std::atomic<bool> cleanup_needed_ = false;
+  std::mutex mutex_;
+  std::function<void()> draw_;
+  std::jthread watcher_;  // last: it uses all of the above
+};
+
+}  // namespace vmferry::cli
