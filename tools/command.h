@@ -10,8 +10,9 @@
 
 namespace vmferry::cli {
 
-/// One command of the program. `add` declares its options on `app` and returns what runs it; the options live in
-/// what is returned. The number that it returns is the exit status; errors are thrown.
+/// One command of the program. `add` declares its options on `app` and returns what runs it; the
+/// options live in what is returned. The number that it returns is the exit status; errors are
+/// thrown.
 struct Command {
   const char* name;
   const char* summary;

@@ -29,7 +29,8 @@ std::string describe(const Options& options, const CompareResult& result, uint64
   if (result.same) return "the images are the same";
   const uint64_t at = *result.first_difference;
   if (!options.ignore_trailing_zeros && at == std::min(size_a, size_b) && size_a != size_b) {
-    return fmt::format("the sizes differ: {} is {} bytes, {} is {}", options.a, size_a, options.b, size_b);
+    return fmt::format("the sizes differ: {} is {} bytes, {} is {}", options.a, size_a, options.b,
+                       size_b);
   }
   return fmt::format("the images differ, first at byte {}", at);
 }
@@ -72,7 +73,8 @@ int compare_images(Session& session, Options& options) {
 
 std::function<int(Session&)> add_compare(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("A", options->a, "An image: a file, a block device, or rbd:POOL/IMAGE[@SNAPSHOT]")->required();
+  app.add_option("A", options->a, "An image: a file, a block device, or rbd:POOL/IMAGE[@SNAPSHOT]")
+      ->required();
   app.add_option("B", options->b, "The other one")->required();
   add_format_option(app, "-f,--format", "A", options->from_a.format);
   add_format_option(app, "-F,--format-b", "B", options->from_b.format);

@@ -29,9 +29,8 @@ void verify_target(Session& session, const Options& options, const Source& sourc
   const std::unique_ptr<Source> written = sink.read_back();
   ProgressDisplay display(session, options.run.progress_style(), "verify",
                           {&source, written.get()});
-  const CompareResult result =
-      compare(source, *written, {.jobs = options.run.jobs, .stop = session.stop()},
-              display.counters());
+  const CompareResult result = compare(
+      source, *written, {.jobs = options.run.jobs, .stop = session.stop()}, display.counters());
   if (result.same) return;
   throw Error({.kind = ErrorKind::kIo,
                .object = sink.name(),
@@ -89,26 +88,44 @@ int convert(Session& session, Options& options) {
 }
 
 void add_target_options(CLI::App& app, Options& options) {
-  app.add_flag("--force", options.to.force, "Replace an existing file or volume; overwrite a block device");
-  app.add_flag("--verify", options.verify, "Read the target back and compare it with the source before it gets its name");
+  app.add_flag("--force", options.to.force,
+               "Replace an existing file or volume; overwrite a block device");
+  app.add_flag("--verify", options.verify,
+               "Read the target back and compare it with the source before it gets its name");
   add_size_option(app, "--rate-limit", options.rate_limit, "Write at most SIZE bytes a second");
 
   const char* group = "New RBD volume";
   RbdLayout& layout = options.to.layout;
-  add_size_option(app, "--object-size", layout.object_size, "Size of its objects (default: the cluster's, mostly 4M)")->group(group);
+  add_size_option(app, "--object-size", layout.object_size,
+                  "Size of its objects (default: the cluster's, mostly 4M)")
+      ->group(group);
   add_size_option(app, "--stripe-unit", layout.stripe_unit, "Stripe unit")->group(group);
-  app.add_option("--stripe-count", layout.stripe_count, "Objects in a stripe")->type_name("N")->check(CLI::Range(1, 65536))->group(group);
-  app.add_option("--data-pool", layout.data_pool, "Pool for its data")->type_name("POOL")->group(group);
-  app.add_option("--features", layout.features, "Its features, with commas between: layering, exclusive-lock, object-map, fast-diff, deep-flatten, journaling")
-      ->type_name("LIST")->delimiter(',')->allow_extra_args(false)->group(group);
+  app.add_option("--stripe-count", layout.stripe_count, "Objects in a stripe")
+      ->type_name("N")
+      ->check(CLI::Range(1, 65536))
+      ->group(group);
+  app.add_option("--data-pool", layout.data_pool, "Pool for its data")
+      ->type_name("POOL")
+      ->group(group);
+  app.add_option("--features", layout.features,
+                 "Its features, with commas between: layering, exclusive-lock, object-map, "
+                 "fast-diff, deep-flatten, journaling")
+      ->type_name("LIST")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->group(group);
 }
 
 }  // namespace
 
 std::function<int(Session&)> add_convert(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("SOURCE", options->source, "A raw or qcow2 file, a block device, or rbd:POOL/IMAGE[@SNAPSHOT]")->required();
-  app.add_option("TARGET", options->target, "A new file, a block device (with --force), or rbd:POOL/IMAGE")->required();
+  app.add_option("SOURCE", options->source,
+                 "A raw or qcow2 file, a block device, or rbd:POOL/IMAGE[@SNAPSHOT]")
+      ->required();
+  app.add_option("TARGET", options->target,
+                 "A new file, a block device (with --force), or rbd:POOL/IMAGE")
+      ->required();
   add_format_option(app, "-f,--format", "the source", options->from.format);
   add_policy_option(app, options->from.policy);
   add_target_options(app, *options);

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "tools/command.h"
+#include "tools/say.h"
 #include "tools/session.h"
 #include "vmferry/error.h"
 #include "vmferry/open.h"
@@ -20,15 +21,17 @@ struct Row {
 };
 
 constexpr Row kCommands[] = {
-    {{"convert", "Copy a disk image, sparse-aware, to a file, a block device or an RBD volume", add_convert}, 1},
+    {{"convert", "Copy a disk image, sparse-aware, to a file, a block device or an RBD volume",
+      add_convert},
+     1},
     {{"compare", "Do two images show a guest the same bytes?", add_compare}, 2},
 };
 
 constexpr int kUsageStatus = 2;
 
 int report(const Error& error, int failed) {
-  fmt::print(stderr, "vmferry: {}\n", error.what());
-  if (!error.hint().empty()) fmt::print(stderr, "hint: {}\n", error.hint());
+  say(fmt::format("vmferry: {}\n", error.what()));
+  if (!error.hint().empty()) say(fmt::format("hint: {}\n", error.hint()));
   return error.kind() == ErrorKind::kUsage ? kUsageStatus : failed;
 }
 
@@ -39,12 +42,12 @@ int run(const std::function<int(Session&)>& command, int failed) {
     return command(session);
   } catch (const Error& error) {
     if (session.signal() == 0) return report(error, failed);
-    fmt::print(stderr, "vmferry: interrupted\n");
+    say("vmferry: interrupted\n");
     return 128 + session.signal();
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "vmferry: out of memory\n");
+    say("vmferry: out of memory\n");
   } catch (const std::exception& error) {
-    fmt::print(stderr, "vmferry: internal error: {}\nhint: please report this\n", error.what());
+    say(fmt::format("vmferry: internal error: {}\nhint: please report this\n", error.what()));
   }
   return failed;
 }
@@ -53,14 +56,15 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == 0) return app.exit(error);  // --help and --version are thrown, too
   const CLI::App* where = &app;
   for (const CLI::App* command : app.get_subcommands()) where = command;
-  fmt::print(stderr, "vmferry: {}\nhint: see '{} --help'\n", error.what(),
-             where == &app ? "vmferry" : "vmferry " + where->get_name());
+  say(fmt::format("vmferry: {}\nhint: see '{} --help'\n", error.what(),
+                  where == &app ? "vmferry" : "vmferry " + where->get_name()));
   return kUsageStatus;
 }
 
 int main(int argc, char** argv) {
   CLI::App app("vmferry moves virtual-machine disks to Ceph.", "vmferry");
-  app.set_version_flag("--version", fmt::format("vmferry {}{}", kVersion, has_rbd() ? "" : " (without RBD)"));
+  app.set_version_flag("--version",
+                       fmt::format("vmferry {}{}", kVersion, has_rbd() ? "" : " (without RBD)"));
   app.require_subcommand(1);
   app.footer("'vmferry COMMAND --help' tells more of one command.");
   std::function<int(Session&)> chosen;

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "lib/core/parse_size.h"
+#include "tools/say.h"
 #include "vmferry/error.h"
 
 namespace vmferry::cli {
@@ -21,13 +22,24 @@ constexpr unsigned kMostJobs = 64;
 
 void add_ceph_options(CLI::App& app, CephOptions& ceph) {
   const char* group = "Ceph";
-  app.add_option("--ceph-conf", ceph.conf, "Configuration file of the cluster (default: CEPH_CONF, /etc/ceph)")
-      ->type_name("FILE")->group(group);
-  app.add_option("--id", ceph.id, "Ceph user, without 'client.' (default: admin)")->type_name("USER")->group(group);
-  app.add_option("--keyring", ceph.keyring, "File with the user's key")->type_name("FILE")->group(group);
-  app.add_option("--cluster", ceph.cluster, "Name of the cluster (default: ceph)")->type_name("NAME")->group(group);
-  app.add_option("--timeout", ceph.timeout, "How long monitors may take to answer, in seconds (default: 30)")
-      ->type_name("SECONDS")->check(CLI::Range(1, 86400))->group(group);
+  app.add_option("--ceph-conf", ceph.conf,
+                 "Configuration file of the cluster (default: CEPH_CONF, /etc/ceph)")
+      ->type_name("FILE")
+      ->group(group);
+  app.add_option("--id", ceph.id, "Ceph user, without 'client.' (default: admin)")
+      ->type_name("USER")
+      ->group(group);
+  app.add_option("--keyring", ceph.keyring, "File with the user's key")
+      ->type_name("FILE")
+      ->group(group);
+  app.add_option("--cluster", ceph.cluster, "Name of the cluster (default: ceph)")
+      ->type_name("NAME")
+      ->group(group);
+  app.add_option("--timeout", ceph.timeout,
+                 "How long monitors may take to answer, in seconds (default: 30)")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(1, 86400))
+      ->group(group);
 }
 
 void add_format_option(CLI::App& app, const std::string& flags, const std::string& which,
@@ -36,14 +48,19 @@ void add_format_option(CLI::App& app, const std::string& flags, const std::strin
                                                               {"qcow2", ImageFormat::kQcow2}};
   app.add_option_function<std::string>(
          flags, [&format](const std::string& name) { format = kFormats.at(name); },
-         "Format of " + which + ": raw or qcow2 (default: look at it; an image that was only looked at may not open other files)")
-      ->type_name("FORMAT")->check(CLI::IsMember({"raw", "qcow2"}));
+         "Format of " + which +
+             ": raw or qcow2 (default: look at it; an image that was only looked at may not open "
+             "other files)")
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"raw", "qcow2"}));
 }
 
 void add_policy_option(CLI::App& app, OpenPolicy& policy) {
   app.add_option("--allow-file", policy.allowed_prefixes,
                  "Let an image open backing files below PREFIX; may be repeated")
-      ->type_name("PREFIX")->allow_extra_args(false)->check([](const std::string& prefix) {
+      ->type_name("PREFIX")
+      ->allow_extra_args(false)
+      ->check([](const std::string& prefix) {
         return prefix.empty() ? std::string("a prefix may not be empty") : std::string();
       });
 }
@@ -54,18 +71,22 @@ void add_run_options(CLI::App& app, RunOptions& run) {
                                                                {"json", ProgressStyle::kJson},
                                                                {"none", ProgressStyle::kNone}};
   run.jobs = std::clamp(std::thread::hardware_concurrency(), kFewestJobs, kMostJobs);
-  app.add_option("-j,--jobs", run.jobs, fmt::format("Threads that read (default here: {})", run.jobs))
-      ->type_name("N")->check(CLI::Range(1u, kMostJobs));
+  app.add_option("-j,--jobs", run.jobs,
+                 fmt::format("Threads that read (default here: {})", run.jobs))
+      ->type_name("N")
+      ->check(CLI::Range(1u, kMostJobs));
   app.add_flag("-q,--quiet", run.quiet, "Say nothing but errors");
   app.add_flag("--json", run.json, "Print the result as one JSON object on standard output");
   app.add_option_function<std::string>(
          "--progress", [&run](const std::string& name) { run.progress = kStyles.at(name); },
-         "auto, bar, json (one object a line) or none; on standard error (default: auto, a bar on a terminal)")
-      ->type_name("STYLE")->check(CLI::IsMember({"auto", "bar", "json", "none"}));
+         "auto, bar, json (one object a line) or none; on standard error (default: auto, a bar on "
+         "a terminal)")
+      ->type_name("STYLE")
+      ->check(CLI::IsMember({"auto", "bar", "json", "none"}));
 }
 
-CLI::Option* add_size_option(CLI::App& app, const std::string& flags, std::optional<uint64_t>& bytes,
-                             const std::string& help) {
+CLI::Option* add_size_option(CLI::App& app, const std::string& flags,
+                             std::optional<uint64_t>& bytes, const std::string& help) {
   return app
       .add_option_function<std::string>(
           flags, [&bytes](const std::string& text) { bytes = parse_size(text); }, help)
@@ -74,7 +95,8 @@ CLI::Option* add_size_option(CLI::App& app, const std::string& flags, std::optio
 
 void print_warnings(const OpenImage& image, bool quiet) {
   if (quiet) return;
-  for (const std::string& warning : image.warnings) fmt::print(stderr, "vmferry: warning: {}\n", warning);
+  for (const std::string& warning : image.warnings)
+    say(fmt::format("vmferry: warning: {}\n", warning));
 }
 
 }  // namespace vmferry::cli

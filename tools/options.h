@@ -31,8 +31,8 @@ struct RunOptions {
 void add_run_options(CLI::App& app, RunOptions& run);
 
 /// An option whose value is a size ("4M").
-CLI::Option* add_size_option(CLI::App& app, const std::string& flags, std::optional<uint64_t>& bytes,
-                             const std::string& help);
+CLI::Option* add_size_option(CLI::App& app, const std::string& flags,
+                             std::optional<uint64_t>& bytes, const std::string& help);
 
 /// Prints an opened image's warnings to stderr, unless quiet.
 void print_warnings(const OpenImage& image, bool quiet);

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/core/format_bytes.h"
+#include "tools/say.h"
 #include "vmferry/error.h"
 
 namespace vmferry::cli {
@@ -26,11 +27,13 @@ int terminal_width() {
 
 std::string duration(double seconds) {
   const auto whole = static_cast<long>(std::llround(seconds));
-  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+  if (whole >= 3600)
+    return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
   return fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
 
-/// Adds up several sources; what cannot be measured leaves the total unknown, the copy itself will tell why.
+/// Adds up several sources; what cannot be measured leaves the total unknown, the copy itself will
+/// tell why.
 void measure_all(const std::vector<const Source*>& sources, std::stop_token stop, Progress& into) {
   try {
     Progress sum;
@@ -65,7 +68,7 @@ ProgressDisplay::~ProgressDisplay() {
   if (style_ == ProgressStyle::kNone) return;
   session_.end_ticks();
   if (style_ == ProgressStyle::kJson) draw();
-  if (style_ == ProgressStyle::kBar && drawn_) std::fputs("\r\033[K", stderr);
+  if (style_ == ProgressStyle::kBar && drawn_) say("\r\033[K");
 }
 
 void ProgressDisplay::draw() {
@@ -88,8 +91,9 @@ void ProgressDisplay::draw_bar(double seconds) {
     const uint64_t total = std::max(counters_.data_total.load(), done);
     const double share = total == 0 ? 1 : static_cast<double>(done) / static_cast<double>(total);
     const double left = rate > 0 ? static_cast<double>(total - done) / rate : 0;
-    tail = fmt::format(" {:3.0f}%  {} of {}  {}/s  ETA {}", share * 100, about_bytes(done),
-                       about_bytes(total), about_bytes(static_cast<uint64_t>(rate)), duration(left));
+    tail =
+        fmt::format(" {:3.0f}%  {} of {}  {}/s  ETA {}", share * 100, about_bytes(done),
+                    about_bytes(total), about_bytes(static_cast<uint64_t>(rate)), duration(left));
     const int room = width - 4 - static_cast<int>(what_.size() + tail.size());
     if (room >= 8) {
       const int full = static_cast<int>(share * room);
@@ -99,8 +103,7 @@ void ProgressDisplay::draw_bar(double seconds) {
     tail = fmt::format("  {}  {}/s", about_bytes(done), about_bytes(static_cast<uint64_t>(rate)));
   }
   const std::string line = (what_ + bar + tail).substr(0, static_cast<size_t>(width - 1));
-  fmt::print(stderr, "\r{}\033[K", line);
-  std::fflush(stderr);
+  say(fmt::format("\r{}\033[K", line));
 }
 
 void ProgressDisplay::draw_json(double seconds) {
@@ -108,8 +111,7 @@ void ProgressDisplay::draw_json(double seconds) {
   if (counters_.total_known) line["data_total_bytes"] = counters_.data_total.load();
   line["written_bytes"] = counters_.bytes_written.load();
   line["seconds"] = std::round(seconds * 1000) / 1000;
-  fmt::print(stderr, "{}\n", line.dump());
-  std::fflush(stderr);
+  say(fmt::format("{}\n", line.dump()));
 }
 
 }  // namespace vmferry::cli

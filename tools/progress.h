@@ -13,11 +13,12 @@ namespace vmferry::cli {
 /// --progress: kAuto is a bar on a terminal and nothing elsewhere.
 enum class ProgressStyle { kAuto, kBar, kJson, kNone };
 
-/// Shows how far a copy or comparison is, on stderr, while it lives. Done and total are data, not virtual size; the
-/// total is measured in the background.
+/// Shows how far a copy or comparison is, on stderr, while it lives. Done and total are data, not
+/// virtual size; the total is measured in the background.
 class ProgressDisplay {
  public:
-  /// `what` names the work: "convert", "verify". `sources` are measured for the total; they must outlive this.
+  /// `what` names the work: "convert", "verify". `sources` are measured for the total; they must
+  /// outlive this.
   ProgressDisplay(Session& session, ProgressStyle style, std::string what,
                   std::vector<const Source*> sources);
   ProgressDisplay(const ProgressDisplay&) = delete;

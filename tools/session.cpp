@@ -40,9 +40,7 @@ Session::Session() {
   watcher_ = std::jthread([this](std::stop_token end) { watch(end); });
 }
 
-Session::~Session() {
-  watcher_.request_stop();
-}
+Session::~Session() { watcher_.request_stop(); }
 
 void Session::begin_ticks(std::function<void()> draw) {
   std::lock_guard lock(mutex_);
@@ -72,7 +70,8 @@ void Session::watch(std::stop_token end) {
 void Session::on_signal(int signal) {
   if (signal_ != 0 && cleanup_needed_) {
     leave_now(signal,
-              "vmferry: interrupted twice; a '.vmferry-partial' file or volume may be left behind, the next run "
+              "vmferry: interrupted twice; a '.vmferry-partial' file or volume may be left behind, "
+              "the next run "
               "to the same target removes it\n");
   }
   signal_ = signal;

@@ -9,9 +9,9 @@
 
 namespace vmferry::cli {
 
-/// What a running command shares with the thread that watches over it: signals become the stop token, and a
-/// drawing function is called a few times a second.
-/// SIGINT and SIGTERM are blocked in every thread of the process and taken by the watching thread alone.
+/// What a running command shares with the thread that watches over it: signals become the stop
+/// token, and a drawing function is called a few times a second. SIGINT and SIGTERM are blocked in
+/// every thread of the process and taken by the watching thread alone.
 class Session {
  public:
   Session();
@@ -23,12 +23,13 @@ class Session {
   /// The signal that asked us to stop; 0 if none did.
   int signal() const { return signal_; }
 
-  /// Calls `draw` about five times a second from the watching thread until end_ticks() has returned.
+  /// Calls `draw` about five times a second from the watching thread until end_ticks() has
+  /// returned.
   void begin_ticks(std::function<void()> draw);
   void end_ticks();
 
-  /// Until the first thing is made there is nothing to clean up: a signal may end the program at once, even inside a
-  /// library call that waits for a dead cluster. After this call it may not.
+  /// Until the first thing is made there is nothing to clean up: a signal may end the program at
+  /// once, even inside a library call that waits for a dead cluster. After this call it may not.
   void made_something() { cleanup_needed_ = true; }
 
  private:

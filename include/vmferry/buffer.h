@@ -27,7 +27,8 @@ class Slice {
 /// One buffer of a pool, filled by one thread and then cut into slices.
 class Buffer {
  public:
-  Buffer(std::shared_ptr<std::byte> memory, size_t size) : memory_(std::move(memory)), size_(size) {}
+  Buffer(std::shared_ptr<std::byte> memory, size_t size)
+      : memory_(std::move(memory)), size_(size) {}
 
   std::span<std::byte> bytes() { return {memory_.get(), size_}; }
   /// REQUIRES: offset + length <= size of the buffer.

@@ -14,16 +14,16 @@ namespace vmferry {
 
 /// Counters of running work. Written by workers, readable by any thread at any time. Bytes.
 struct Progress {
-  std::atomic<uint64_t> data_total = 0;    ///< what the source calls data, once known
-  std::atomic<bool> total_known = false;   ///< data_total is final
-  std::atomic<uint64_t> data_done = 0;     ///< of that, dealt with so far
-  std::atomic<uint64_t> bytes_written = 0; ///< handed to the sink as data
+  std::atomic<uint64_t> data_total = 0;     ///< what the source calls data, once known
+  std::atomic<bool> total_known = false;    ///< data_total is final
+  std::atomic<uint64_t> data_done = 0;      ///< of that, dealt with so far
+  std::atomic<uint64_t> bytes_written = 0;  ///< handed to the sink as data
 };
 
 struct CopyOptions {
-  unsigned jobs = 8;                    ///< threads that read; 1..64
-  size_t memory = size_t{64} << 20;     ///< bound on buffers (bytes); at least two are used
-  std::stop_token stop = {};            ///< stops the work: Error kCancelled
+  unsigned jobs = 8;                 ///< threads that read; 1..64
+  size_t memory = size_t{64} << 20;  ///< bound on buffers (bytes); at least two are used
+  std::stop_token stop = {};         ///< stops the work: Error kCancelled
 };
 
 struct CopyResult {

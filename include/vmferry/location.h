@@ -19,7 +19,8 @@ struct RbdLocation {
   std::string name_space;  ///< RADOS namespace; empty: the default one
   std::string image;
   std::string snapshot;  ///< empty: the volume itself
-  /// What followed the image in QEMU's spelling: "id", "conf", and any Ceph option ("mon_host" ...).
+  /// What followed the image in QEMU's spelling: "id", "conf", and any Ceph option ("mon_host"
+  /// ...).
   std::map<std::string, std::string> options;
 
   /// "rbd:pool/namespace/image@snap": the name used in messages.
@@ -28,10 +29,11 @@ struct RbdLocation {
 
 using Location = std::variant<PathLocation, RbdLocation>;
 
-/// Understands `PATH`, `file:PATH` and `rbd:POOL[/NAMESPACE]/IMAGE[@SNAPSHOT][:KEY=VALUE...]`; the last is QEMU's
-/// spelling (QEMU's block/rbd.c), where a backslash makes the next character an ordinary one.
-/// A path that begins with "rbd:" or looks like an address is written "./rbd:...".
-/// Pure parsing: nothing is opened. Throws Error kUsage (malformed) or kUnsupported (nbd:// and the like).
+/// Understands `PATH`, `file:PATH` and `rbd:POOL[/NAMESPACE]/IMAGE[@SNAPSHOT][:KEY=VALUE...]`; the
+/// last is QEMU's spelling (QEMU's block/rbd.c), where a backslash makes the next character an
+/// ordinary one. A path that begins with "rbd:" or looks like an address is written "./rbd:...".
+/// Pure parsing: nothing is opened. Throws Error kUsage (malformed) or kUnsupported (nbd:// and the
+/// like).
 Location parse_location(std::string_view text);
 
 }  // namespace vmferry

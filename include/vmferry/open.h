@@ -13,23 +13,24 @@
 
 namespace vmferry {
 
-/// How to reach a Ceph cluster. Empty: what librados finds by itself (CEPH_CONF, /etc/ceph/CLUSTER.conf,
-/// CEPH_ARGS). What a location says itself ("rbd:...:id=x:conf=y") wins.
+/// How to reach a Ceph cluster. Empty: what librados finds by itself (CEPH_CONF,
+/// /etc/ceph/CLUSTER.conf, CEPH_ARGS). What a location says itself ("rbd:...:id=x:conf=y") wins.
 struct CephOptions {
   std::string conf;
-  std::string id;       ///< without "client."; default admin
+  std::string id;  ///< without "client."; default admin
   std::string keyring;
   std::string cluster;  ///< default ceph
-  /// How long monitors may take to answer (seconds); operations on data may take four times as long.
+  /// How long monitors may take to answer (seconds); operations on data may take four times as
+  /// long.
   unsigned timeout = 30;
 };
 
 enum class ImageFormat { kRaw, kQcow2 };
 
-/// Which other files an image may make us open (backing files). An image that was only *probed* may open
-/// none: its guest could have written the header (CVE-2008-2004 and its children). One whose format the user named
-/// may open regular files and block devices in its own directory or below; `allowed_prefixes` add places.
-/// Every name is resolved (links followed) before it is judged.
+/// Which other files an image may make us open (backing files). An image that was only *probed* may
+/// open none: its guest could have written the header (CVE-2008-2004 and its children). One whose
+/// format the user named may open regular files and block devices in its own directory or below;
+/// `allowed_prefixes` add places. Every name is resolved (links followed) before it is judged.
 struct OpenPolicy {
   std::vector<std::string> allowed_prefixes;
 };
@@ -50,10 +51,10 @@ struct Identity {
 
 /// An image, open for reading, with what was learned while opening it.
 struct OpenImage {
-  std::unique_ptr<Source> guest;     ///< what a guest sees
+  std::unique_ptr<Source> guest;  ///< what a guest sees
   ImageFormat format = ImageFormat::kRaw;
-  std::vector<Identity> opened;      ///< every file, device or volume that reads go to
-  std::vector<std::string> warnings; ///< e.g. another process is writing to it
+  std::vector<Identity> opened;       ///< every file, device or volume that reads go to
+  std::vector<std::string> warnings;  ///< e.g. another process is writing to it
 };
 
 /// Opens `location` for reading: store, then format, then the backing chain under the policy.
@@ -66,7 +67,7 @@ struct RbdLayout {
   std::optional<uint64_t> stripe_unit;  ///< bytes
   std::optional<uint64_t> stripe_count;
   std::string data_pool;
-  std::vector<std::string> features;    ///< "layering", "exclusive-lock" ...; empty: the default set
+  std::vector<std::string> features;  ///< "layering", "exclusive-lock" ...; empty: the default set
 };
 
 struct TargetOptions {
@@ -77,8 +78,9 @@ struct TargetOptions {
   std::vector<Identity> sources;  ///< refuse these: the target must not be what is being read
 };
 
-/// Opens a target: a new sparse file, a new RBD volume (both under a temporary name until publish), or an
-/// existing block device. Everything that can be refused is refused here, before the first byte.
+/// Opens a target: a new sparse file, a new RBD volume (both under a temporary name until publish),
+/// or an existing block device. Everything that can be refused is refused here, before the first
+/// byte.
 std::unique_ptr<Sink> open_target(const Location& location, const TargetOptions& options);
 
 /// Was this library built with RBD?

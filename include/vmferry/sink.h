@@ -23,7 +23,8 @@ struct SinkTraits {
 /// A disk that is being made. The calls come in this order: write_at and zero_range in any order on
 /// disjoint ranges, then flush, then read_back (if wanted), then publish.
 /// A sink destroyed before publish removes what it made and never throws; what existed under the
-/// final name before is untouched then (a block device has no other name: it keeps what was written).
+/// final name before is untouched then (a block device has no other name: it keeps what was
+/// written).
 class Sink {
  public:
   virtual ~Sink() = default;
@@ -32,8 +33,8 @@ class Sink {
   virtual uint64_t size() const = 0;
   virtual SinkTraits traits() const = 0;
 
-  /// Takes over `data` and writes it at `offset`, maybe later; throws an error of this write, or the
-  /// first one of an earlier write. Many threads may call it.
+  /// Takes over `data` and writes it at `offset`, maybe later; throws an error of this write, or
+  /// the first one of an earlier write. Many threads may call it.
   virtual void write_at(uint64_t offset, Slice data) = 0;
   /// Leaves zeros in the range, as a hole where the store has such. Many threads may call it.
   virtual void zero_range(uint64_t offset, uint64_t length) = 0;

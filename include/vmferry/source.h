@@ -23,9 +23,9 @@ class Source {
   /// The size a guest sees. Any number: not rounded to sectors.
   virtual uint64_t size() const = 0;
 
-  /// Exactly one extent that starts at `offset` and is 1..max bytes long. It need not be the longest
-  /// possible. An optimisation only: a store that cannot tell answers kData.
-  /// REQUIRES: max > 0 and offset + max <= size().
+  /// Exactly one extent that starts at `offset` and is 1..max bytes long. It need not be the
+  /// longest possible. An optimisation only: a store that cannot tell answers kData. REQUIRES: max
+  /// > 0 and offset + max <= size().
   virtual Extent extent_at(uint64_t offset, uint64_t max) const = 0;
 
   /// Fills `out` from `offset`, wholly, or throws. REQUIRES: offset + out.size() <= size().

@@ -11,9 +11,9 @@
 
 namespace vmferry {
 
-/// Hands out a disk to many workers, block by block: aligned blocks that hold some data, and (if asked
-/// for) the zero runs between them, however long, in one step. The cost follows data: an empty disk is one
-/// step. It runs a little ahead of the workers and announces the blocks to come.
+/// Hands out a disk to many workers, block by block: aligned blocks that hold some data, and (if
+/// asked for) the zero runs between them, however long, in one step. The cost follows data: an
+/// empty disk is one step. It runs a little ahead of the workers and announces the blocks to come.
 /// next() may be called from many threads; the functions given are called by one at a time.
 class BlockWalker {
  public:
@@ -22,7 +22,8 @@ class BlockWalker {
     uint64_t block = 0;  ///< bytes; blocks are cut at its multiples
     size_t ahead = 0;    ///< how many blocks are announced before they are handed out
     bool with_zeros = false;
-    /// How many bytes from `offset` on (at most `max`) are known to be zero; 0 if data begins there.
+    /// How many bytes from `offset` on (at most `max`) are known to be zero; 0 if data begins
+    /// there.
     std::function<uint64_t(uint64_t offset, uint64_t max)> zeros_at;
     std::function<void(uint64_t offset, uint64_t length)> announce;
   };

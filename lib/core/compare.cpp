@@ -13,7 +13,7 @@ namespace vmferry {
 namespace {
 
 constexpr uint64_t kBlock = 4 << 20;
-constexpr size_t kWindow = 1 << 20;          // one buffer; grows to what the sources like
+constexpr size_t kWindow = 1 << 20;  // one buffer; grows to what the sources like
 constexpr uint32_t kGranularity = 4096;
 constexpr uint64_t kNowhere = std::numeric_limits<uint64_t>::max();
 
@@ -34,7 +34,8 @@ class Padded {
   }
 
   void prefetch(uint64_t offset, uint64_t length) const {
-    if (offset < source_.size()) source_.prefetch(offset, std::min(length, source_.size() - offset));
+    if (offset < source_.size())
+      source_.prefetch(offset, std::min(length, source_.size() - offset));
   }
 
   const Source& source() const { return source_; }
@@ -87,10 +88,11 @@ class Comparer {
               const Extent in_b = b_.extent_at(offset, in_a.length);
               return in_b.is_zero() ? in_b.length : 0;
             },
-            .announce = [this](uint64_t offset, uint64_t length) {
-              a_.prefetch(offset, length);
-              b_.prefetch(offset, length);
-            }};
+            .announce =
+                [this](uint64_t offset, uint64_t length) {
+                  a_.prefetch(offset, length);
+                  b_.prefetch(offset, length);
+                }};
   }
 
   void compare_block(const Extent& block, std::span<std::byte> left, std::span<std::byte> right) {

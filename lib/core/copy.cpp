@@ -11,9 +11,9 @@
 namespace vmferry {
 namespace {
 
-constexpr uint64_t kBlock = 4 << 20;          // what one worker takes at a time, at least
-constexpr uint64_t kAheadBytes = 64 << 20;    // how far ahead reads are announced
-constexpr uint64_t kZeroStep = 1 << 30;       // zeroing may be slow on a device: look at stop often
+constexpr uint64_t kBlock = 4 << 20;        // what one worker takes at a time, at least
+constexpr uint64_t kAheadBytes = 64 << 20;  // how far ahead reads are announced
+constexpr uint64_t kZeroStep = 1 << 30;     // zeroing may be slow on a device: look at stop often
 
 uint64_t round_up(uint64_t value, uint64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -39,17 +39,16 @@ class Copier {
  private:
   BlockWalker::Rules walk_rules() const {
     const uint64_t block = round_up(kBlock, window_);
-    return {.size = source_.size(),
-            .block = block,
-            .ahead = kAheadBytes / block,
-            .with_zeros = !traits_.starts_zeroed,
-            .zeros_at = [this](uint64_t offset, uint64_t max) -> uint64_t {
-              const Extent extent = source_.extent_at(offset, max);
-              return extent.is_zero() ? extent.length : 0;
-            },
-            .announce = [this](uint64_t offset, uint64_t length) {
-              source_.prefetch(offset, length);
-            }};
+    return {
+        .size = source_.size(),
+        .block = block,
+        .ahead = kAheadBytes / block,
+        .with_zeros = !traits_.starts_zeroed,
+        .zeros_at = [this](uint64_t offset, uint64_t max) -> uint64_t {
+          const Extent extent = source_.extent_at(offset, max);
+          return extent.is_zero() ? extent.length : 0;
+        },
+        .announce = [this](uint64_t offset, uint64_t length) { source_.prefetch(offset, length); }};
   }
 
   void work(std::stop_token stop) {

@@ -22,9 +22,11 @@ uint64_t parse_size(std::string_view text) {
   int power = 0;
   if (!unit.empty() && unit != "B") {
     constexpr std::string_view kUnits = "KMGTPE";
-    const size_t found = kUnits.find(unit.front() >= 'a' ? static_cast<char>(unit.front() - 32) : unit.front());
+    const size_t found =
+        kUnits.find(unit.front() >= 'a' ? static_cast<char>(unit.front() - 32) : unit.front());
     unit.remove_prefix(1);
-    if (found == std::string_view::npos || !(unit.empty() || unit == "iB" || unit == "B")) throw bad;
+    if (found == std::string_view::npos || !(unit.empty() || unit == "iB" || unit == "B"))
+      throw bad;
     power = static_cast<int>(found) + 1;
   }
   const double bytes = std::ldexp(number, 10 * power);

@@ -6,8 +6,8 @@
 
 namespace vmferry {
 
-/// "4M", "64KiB", "1.5G", "512": bytes, in powers of 1024. Throws Error kUsage, also for 0 and for what does
-/// not fit 63 bits.
+/// "4M", "64KiB", "1.5G", "512": bytes, in powers of 1024. Throws Error kUsage, also for 0 and for
+/// what does not fit 63 bits.
 uint64_t parse_size(std::string_view text);
 
 }  // namespace vmferry

@@ -11,8 +11,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Every write books the time that it takes at the agreed rate, and waits for its turn. What was not
-/// used is lost: no burst follows a pause.
+/// Every write books the time that it takes at the agreed rate, and waits for its turn. What was
+/// not used is lost: no burst follows a pause.
 class RateLimitedSink : public Sink {
  public:
   RateLimitedSink(Sink& sink, uint64_t bytes_per_second, std::stop_token stop)

@@ -14,8 +14,8 @@ namespace vmferry {
 bool is_zero(std::span<const std::byte> bytes);
 
 /// Cuts `bytes`, which lie at `offset` of a disk, into runs of data and zeros, and appends them.
-/// A zero run consists of whole pieces of `granularity` bytes, counted from offset 0 of the disk (the
-/// pieces at both ends of the span may be partial). `granularity` is a power of two.
+/// A zero run consists of whole pieces of `granularity` bytes, counted from offset 0 of the disk
+/// (the pieces at both ends of the span may be partial). `granularity` is a power of two.
 void split_zeros(uint64_t offset, std::span<const std::byte> bytes, uint32_t granularity,
                  std::vector<Extent>& out);
 

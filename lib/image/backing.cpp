@@ -23,7 +23,8 @@ Error refusal(ErrorKind kind, const Referrer& referrer, const std::string& file,
 
 /// Both resolved. A prefix ends where a name ends: /a does not allow /ab.
 bool is_below(const fs::path& directory, const fs::path& path) {
-  const auto [end, at] = std::mismatch(directory.begin(), directory.end(), path.begin(), path.end());
+  const auto [end, at] =
+      std::mismatch(directory.begin(), directory.end(), path.begin(), path.end());
   return end == directory.end();
 }
 
@@ -80,13 +81,16 @@ std::string resolve_backing(const Referrer& referrer, const std::string& stored_
     }
   }
   if (!referrer.format_named) {
-    throw refusal(ErrorKind::kConflict, referrer, resolved.string(),
-                  "the format of the image was only probed, so it may not open other files",
-                  "store the format in the image that refers to it (qemu-img rebase -u -F), or pass "
-                  "--allow-file " + resolved.string());
+    throw refusal(
+        ErrorKind::kConflict, referrer, resolved.string(),
+        "the format of the image was only probed, so it may not open other files",
+        "store the format in the image that refers to it (qemu-img rebase -u -F), or pass "
+        "--allow-file " +
+            resolved.string());
   }
   if (!referrer.path.empty()) {
-    const fs::path home = resolve(referrer, resolved.string(), fs::absolute(referrer.path).parent_path());
+    const fs::path home =
+        resolve(referrer, resolved.string(), fs::absolute(referrer.path).parent_path());
     if (is_below(home, resolved)) return resolved.string();
   }
   throw refusal(ErrorKind::kConflict, referrer, resolved.string(),

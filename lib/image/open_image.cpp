@@ -68,8 +68,8 @@ class ChainOpener {
     }
     image_.opened.push_back(identity);
     if (being_written) {
-      image_.warnings.push_back(store.name() +
-                                ": another process is writing to it; a copy may mix old and new data");
+      image_.warnings.push_back(
+          store.name() + ": another process is writing to it; a copy may mix old and new data");
     }
   }
 
@@ -87,7 +87,8 @@ class ChainOpener {
     const std::string path = resolve_backing(referrer, header.backing_name, options_.policy);
     std::unique_ptr<Source> store = open_file(path);
     const bool named = header.backing_format.has_value();
-    const ImageFormat format = named ? parse_format(*header.backing_format, referrer) : probe(*store);
+    const ImageFormat format =
+        named ? parse_format(*header.backing_format, referrer) : probe(*store);
     return open_format(std::move(store), format, {{}, path, named});
   }
 

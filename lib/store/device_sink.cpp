@@ -43,7 +43,8 @@ class DeviceSink : public Sink {
       throw Error({.kind = ErrorKind::kConflict,
                    .object = path,
                    .action = "open",
-                   .cause = "the device has " + exact_bytes(room) + ", the image needs " + exact_bytes(size_),
+                   .cause = "the device has " + exact_bytes(room) + ", the image needs " +
+                            exact_bytes(size_),
                    .hint = "choose a device that is at least as large"});
     }
   }

@@ -20,12 +20,13 @@ void pread_all(int fd, uint64_t offset, std::span<std::byte> out, const std::str
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw errno_error(errno, name, "read", offset);
     if (got == 0) {
-      throw Error({.kind = ErrorKind::kIo,
-                   .object = name,
-                   .action = "read",
-                   .offset = offset,
-                   .cause = "the file ends here, it was longer a moment ago",
-                   .hint = "something cut the file while it was being read; stop that and start again"});
+      throw Error(
+          {.kind = ErrorKind::kIo,
+           .object = name,
+           .action = "read",
+           .offset = offset,
+           .cause = "the file ends here, it was longer a moment ago",
+           .hint = "something cut the file while it was being read; stop that and start again"});
     }
     out = out.subspan(static_cast<size_t>(got));
     offset += static_cast<uint64_t>(got);

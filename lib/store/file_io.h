@@ -11,7 +11,8 @@
 
 namespace vmferry {
 
-/// Reads all of `out` from `offset` of `fd`, or throws an Error about `name`. The file ending early is one.
+/// Reads all of `out` from `offset` of `fd`, or throws an Error about `name`. The file ending early
+/// is one.
 void pread_all(int fd, uint64_t offset, std::span<std::byte> out, const std::string& name);
 /// Writes all of `data`, or throws.
 void pwrite_all(int fd, uint64_t offset, std::span<const std::byte> data, const std::string& name);
@@ -26,8 +27,8 @@ uint64_t size_of(int fd, const struct stat& status, const std::string& name);
 Identity identity_of(const struct stat& status);
 
 /// Does another process write to the file, as far as QEMU's byte locks tell?
-/// QEMU (block/file-posix.c) holds a shared lock on byte 100 + n for each permission n that it uses;
-/// bit 1 is "write", bit 3 "resize".
+/// QEMU (block/file-posix.c) holds a shared lock on byte 100 + n for each permission n that it
+/// uses; bit 1 is "write", bit 3 "resize".
 bool qemu_writes_to(int fd);
 
 }  // namespace vmferry

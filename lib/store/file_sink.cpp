@@ -75,7 +75,8 @@ void sync_directory(const fs::path& path) {
   const std::string directory = path.has_parent_path() ? path.parent_path().string() : ".";
   UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.valid()) throw errno_error(errno, directory, "open the directory");
-  if (::fsync(fd.get()) != 0 && errno != EINVAL) throw errno_error(errno, directory, "flush to disk");
+  if (::fsync(fd.get()) != 0 && errno != EINVAL)
+    throw errno_error(errno, directory, "flush to disk");
 }
 
 class FileSink : public Sink {

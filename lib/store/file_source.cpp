@@ -61,8 +61,9 @@ void FileSource::find_content(uint64_t offset, uint64_t length, uint32_t granula
 }
 
 void FileSource::prefetch(uint64_t offset, uint64_t length) const {
-  // A byte that is in the page cache says that its neighbours are, too: asking is cheaper than reading ahead
-  // over pages that are there already. A read of a hole would fill the cache with zeros: data only.
+  // A byte that is in the page cache says that its neighbours are, too: asking is cheaper than
+  // reading ahead over pages that are there already. A read of a hole would fill the cache with
+  // zeros: data only.
   std::byte probe;
   struct iovec one = {&probe, 1};
   if (::preadv2(fd_.get(), &one, 1, static_cast<off_t>(offset), RWF_NOWAIT) == 1) return;
@@ -73,7 +74,8 @@ void FileSource::prefetch(uint64_t offset, uint64_t length) const {
 }
 
 OpenFile open_file_source(const std::string& path) {
-  // O_NONBLOCK: opening a pipe that nobody writes to must not wait; it does nothing to files and disks.
+  // O_NONBLOCK: opening a pipe that nobody writes to must not wait; it does nothing to files and
+  // disks.
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd.valid()) throw errno_error(errno, path, "open");
   const struct stat status = stat_fd(fd.get(), path);

@@ -10,8 +10,8 @@
 
 namespace vmferry {
 
-/// A regular file or block device that is open for reading. Holes come from SEEK_DATA and SEEK_HOLE (lseek(2)); a
-/// store that does not know them is all data. Any thread.
+/// A regular file or block device that is open for reading. Holes come from SEEK_DATA and SEEK_HOLE
+/// (lseek(2)); a store that does not know them is all data. Any thread.
 class FileSource : public Source {
  public:
   /// Shows the first `at_most` bytes only.

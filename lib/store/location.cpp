@@ -10,11 +10,12 @@ namespace vmferry {
 namespace {
 
 Error malformed(std::string_view text, std::string cause) {
-  return Error({.kind = ErrorKind::kUsage,
-                .object = std::string(text),
-                .action = {},
-                .cause = std::move(cause),
-                .hint = "an RBD volume is written rbd:POOL/IMAGE, a snapshot rbd:POOL/IMAGE@SNAPSHOT"});
+  return Error(
+      {.kind = ErrorKind::kUsage,
+       .object = std::string(text),
+       .action = {},
+       .cause = std::move(cause),
+       .hint = "an RBD volume is written rbd:POOL/IMAGE, a snapshot rbd:POOL/IMAGE@SNAPSHOT"});
 }
 
 /// A piece of an rbd: location up to the first unescaped one of `stops`; the escapes are taken out.
@@ -71,7 +72,8 @@ RbdLocation parse_rbd(std::string_view text) {
   }
   if (location.pool.empty()) throw malformed(text, "names no pool");
   if (location.image.empty()) throw malformed(text, "names no image");
-  if (names.size() == 3 && location.name_space.empty()) throw malformed(text, "has an empty namespace");
+  if (names.size() == 3 && location.name_space.empty())
+    throw malformed(text, "has an empty namespace");
   parse_options(text, rest, location);
   return location;
 }
@@ -106,7 +108,8 @@ Location parse_location(std::string_view text) {
   }
   if (text.starts_with("file:")) text.remove_prefix(5);
   if (text.empty()) {
-    throw Error({.kind = ErrorKind::kUsage, .object = "''", .action = {}, .cause = "names no file"});
+    throw Error(
+        {.kind = ErrorKind::kUsage, .object = "''", .action = {}, .cause = "names no file"});
   }
   if (text.find('\0') != std::string_view::npos) throw malformed(text, "holds a zero byte");
   return PathLocation{std::string(text)};

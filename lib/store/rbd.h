@@ -18,9 +18,9 @@ struct OpenVolume {
 /// Opens a volume or snapshot read-only.
 OpenVolume open_rbd_source(const RbdLocation& location, const CephOptions& options);
 
-/// A new volume of options.size bytes. It grows under IMAGE.vmferry-partial; a left-over of a killed run is
-/// replaced, one in use refused. publish() renames it; with options.force the old volume makes room first and is
-/// removed last.
+/// A new volume of options.size bytes. It grows under IMAGE.vmferry-partial; a left-over of a
+/// killed run is replaced, one in use refused. publish() renames it; with options.force the old
+/// volume makes room first and is removed last.
 std::unique_ptr<Sink> open_rbd_sink(const RbdLocation& location, const TargetOptions& options);
 
 }  // namespace vmferry

@@ -7,11 +7,12 @@ namespace vmferry {
 namespace {
 
 Error no_rbd(const RbdLocation& location) {
-  return Error({.kind = ErrorKind::kUnsupported,
-                .object = location.display(),
-                .action = "open",
-                .cause = "this vmferry was built without RBD",
-                .hint = "install librbd-dev and librados-dev and build again with -DVMFERRY_RBD=ON"});
+  return Error(
+      {.kind = ErrorKind::kUnsupported,
+       .object = location.display(),
+       .action = "open",
+       .cause = "this vmferry was built without RBD",
+       .hint = "install librbd-dev and librados-dev and build again with -DVMFERRY_RBD=ON"});
 }
 
 }  // namespace

@@ -48,7 +48,8 @@ Error rbd_error(int rc, const RbdLocation& location, std::string action,
       break;
     case EACCES:
     case EPERM:
-      parts.hint = "check --id and --keyring; the user needs mon 'profile rbd' and osd 'profile rbd'";
+      parts.hint =
+          "check --id and --keyring; the user needs mon 'profile rbd' and osd 'profile rbd'";
       break;
     case ESHUTDOWN:
       parts.cause = "this client was blocklisted: another one took over, or an operator cut it off";
@@ -195,7 +196,8 @@ size_t RbdImage::watchers() const {
 }
 
 size_t RbdImage::snapshots() const {
-  // The library wants room for an end marker, too: it asks for one more than there are (librbd::snap_list).
+  // The library wants room for an end marker, too: it asks for one more than there are
+  // (librbd::snap_list).
   int wanted = 0;
   const int rc = rbd_snap_list(image_, nullptr, &wanted);
   return rc == -ERANGE && wanted > 1 ? static_cast<size_t>(wanted - 1) : 0;

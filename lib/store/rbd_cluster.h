@@ -13,11 +13,13 @@
 
 namespace vmferry {
 
-/// An Error from a negative return code of librbd or librados, with the hint that the code deserves.
+/// An Error from a negative return code of librbd or librados, with the hint that the code
+/// deserves.
 Error rbd_error(int rc, const RbdLocation& location, std::string action,
                 std::optional<uint64_t> offset = std::nullopt);
 
-/// A connection to a cluster with one of its pools open. Immutable; any thread. Shared by what uses it.
+/// A connection to a cluster with one of its pools open. Immutable; any thread. Shared by what uses
+/// it.
 class RbdPool {
  public:
   /// Connects, within options.timeout. Throws Error.

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
 #include "lib/core/format_bytes.h"
 #include "lib/store/rbd.h"
@@ -16,6 +18,7 @@ namespace {
 
 constexpr const char* kPartialSuffix = ".vmferry-partial";
 constexpr const char* kOldSuffix = ".vmferry-old";
+constexpr int kRemoveAttempts = 20;  // a second apart: monitors hear of usage every few seconds
 constexpr uint64_t kLargestWrite = 4 << 20;  // keeps the buffers of a copy small with huge objects
 
 struct Feature {
@@ -23,12 +26,10 @@ struct Feature {
   uint64_t bit;
 };
 // The features that "rbd create --image-feature" takes.
-constexpr Feature kFeatures[] = {{"layering", RBD_FEATURE_LAYERING},
-                                 {"exclusive-lock", RBD_FEATURE_EXCLUSIVE_LOCK},
-                                 {"object-map", RBD_FEATURE_OBJECT_MAP},
-                                 {"fast-diff", RBD_FEATURE_FAST_DIFF},
-                                 {"deep-flatten", RBD_FEATURE_DEEP_FLATTEN},
-                                 {"journaling", RBD_FEATURE_JOURNALING}};
+constexpr Feature kFeatures[] = {
+    {"layering", RBD_FEATURE_LAYERING},         {"exclusive-lock", RBD_FEATURE_EXCLUSIVE_LOCK},
+    {"object-map", RBD_FEATURE_OBJECT_MAP},     {"fast-diff", RBD_FEATURE_FAST_DIFF},
+    {"deep-flatten", RBD_FEATURE_DEEP_FLATTEN}, {"journaling", RBD_FEATURE_JOURNALING}};
 
 Error bad_layout(const RbdLocation& location, std::string cause, std::string hint) {
   return Error({.kind = ErrorKind::kUsage,
@@ -45,8 +46,10 @@ uint64_t feature_bits(const RbdLocation& location, const std::vector<std::string
                                      [&](const Feature& feature) { return name == feature.name; });
     if (found == std::end(kFeatures)) {
       std::string known;
-      for (const Feature& feature : kFeatures) known += std::string(known.empty() ? "" : ", ") + feature.name;
-      throw bad_layout(location, "there is no feature '" + name + "'", "the features are: " + known);
+      for (const Feature& feature : kFeatures)
+        known += std::string(known.empty() ? "" : ", ") + feature.name;
+      throw bad_layout(location, "there is no feature '" + name + "'",
+                       "the features are: " + known);
     }
     bits |= found->bit;
   }
@@ -90,8 +93,8 @@ void set_layout(const RbdLocation& location, const RbdLayout& layout, ImageOptio
   }
 }
 
-/// Writes that are under way: counts them, keeps the first error. Callbacks run in librbd's threads and touch
-/// nothing else.
+/// Writes that are under way: counts them, keeps the first error. Callbacks run in librbd's threads
+/// and touch nothing else.
 class Flight {
  public:
   struct Write {
@@ -105,7 +108,8 @@ class Flight {
     ++count_;
   }
 
-  /// Result first, then the signal; both under the lock, so that who waits may destroy us right after.
+  /// Result first, then the signal; both under the lock, so that who waits may destroy us right
+  /// after.
   void finish(int rc, uint64_t offset) {
     std::lock_guard lock(mutex_);
     if (rc < 0 && first_rc_ == 0) {
@@ -162,7 +166,7 @@ class RbdSink : public Sink {
   ~RbdSink() override {
     flight_.wait();
     image_.close();
-    if (created_ && !published_) rbd_remove(pool_.io(), partial_.image.c_str());
+    if (created_ && !published_) discard_partial();
   }
 
   const std::string& name() const override { return name_; }
@@ -174,7 +178,7 @@ class RbdSink : public Sink {
   void write_at(uint64_t offset, Slice data) override {
     flight_.rethrow(location_);
     const auto bytes = data.bytes();
-    auto write = std::make_unique<Flight::Write>(&flight_, offset, std::move(data));
+    std::unique_ptr<Flight::Write> write(new Flight::Write{&flight_, offset, std::move(data)});
     rbd_completion_t completion = nullptr;
     int rc = rbd_aio_create_completion(write.get(), Flight::on_complete, &completion);
     if (rc < 0) throw rbd_error(rc, location_, "write", offset);
@@ -248,10 +252,12 @@ class RbdSink : public Sink {
                    .hint = std::move(hint)});
     };
     const Identity identity = pool_.identity_of(existing.get(), location_);
-    if (std::find(options.sources.begin(), options.sources.end(), identity) != options.sources.end()) {
+    if (std::find(options.sources.begin(), options.sources.end(), identity) !=
+        options.sources.end()) {
       refuse("is what is being read", "choose another name");
     }
-    if (!options.force) refuse("the volume exists", "choose another name, or replace it with --force");
+    if (!options.force)
+      refuse("the volume exists", "choose another name, or replace it with --force");
     if (existing.watchers() > 0) {
       refuse("a client has the volume open", "'rbd status' shows who; stop it first");
     }
@@ -261,19 +267,22 @@ class RbdSink : public Sink {
     return true;
   }
 
-  /// A run that was killed between the two renames of publish() left the old volume under this name.
+  /// A run that was killed between the two renames of publish() left the old volume under this
+  /// name.
   void refuse_half_replaced() {
     RbdImage old;
     const int rc = old.open(pool_.io(), old_name(), "", true);
     if (rc == -ENOENT) return;
     if (rc < 0) throw rbd_error(rc, location_, "look for " + old_name());
-    throw Error({.kind = ErrorKind::kConflict,
-                 .object = name_,
-                 .action = "create",
-                 .cause = "an earlier run was stopped while it replaced this volume; what it replaced is '" +
-                          old_name() + "'",
-                 .hint = fmt::format("rename it back ('rbd rename {0}/{1} {0}/{2}') or remove it", location_.pool,
-                                     old_name(), location_.image)});
+    throw Error(
+        {.kind = ErrorKind::kConflict,
+         .object = name_,
+         .action = "create",
+         .cause =
+             "an earlier run was stopped while it replaced this volume; what it replaced is '" +
+             old_name() + "'",
+         .hint = fmt::format("rename it back ('rbd rename {0}/{1} {0}/{2}') or remove it",
+                             location_.pool, old_name(), location_.image)});
   }
 
   void clear_left_over() {
@@ -283,11 +292,12 @@ class RbdSink : public Sink {
       if (rc == -ENOENT) return;
       if (rc < 0) throw rbd_error(rc, partial_, "look for a left-over");
       if (left_over.watchers() > 0) {
-        throw Error({.kind = ErrorKind::kConflict,
-                     .object = partial_.display(),
-                     .action = "create",
-                     .cause = "another vmferry is writing this target",
-                     .hint = "wait for it to end; if it was killed, its claim ends after 30 seconds"});
+        throw Error(
+            {.kind = ErrorKind::kConflict,
+             .object = partial_.display(),
+             .action = "create",
+             .cause = "another vmferry is writing this target",
+             .hint = "wait for it to end; if it was killed, its claim ends after 30 seconds"});
       }
     }
     const int rc = rbd_remove(pool_.io(), partial_.image.c_str());
@@ -300,7 +310,8 @@ class RbdSink : public Sink {
     int rc = rbd_create4(pool_.io(), partial_.image.c_str(), size_, image_options.get());
     if (rc == -EINVAL) {
       throw bad_layout(location_, "Ceph refuses this combination of size, layout and features",
-                       "object-map needs exclusive-lock, fast-diff and journaling need more; the stripe unit divides the object size");
+                       "object-map needs exclusive-lock, fast-diff and journaling need more; the "
+                       "stripe unit divides the object size");
     }
     if (rc == -ENOENT && !layout.data_pool.empty()) {
       throw bad_layout(location_, "there is no data pool '" + layout.data_pool + "'",
@@ -327,6 +338,21 @@ class RbdSink : public Sink {
     granularity_ = std::min(granularity_, write_size_);
   }
 
+  /// librbd's remove first notes the volume in the trash. A full pool refuses that write, so there
+  /// the volume is emptied, and removed when Ceph has noticed. What cannot be removed stays under
+  /// its telling name, for the next run.
+  void discard_partial() noexcept {
+    if (rbd_remove(pool_.io(), partial_.image.c_str()) == 0) return;
+    RbdImage image;
+    if (image.open(pool_.io(), partial_.image, "", false) != 0) return;
+    rbd_resize(image.get(), 0);
+    image.close();
+    for (int attempt = 0; attempt < kRemoveAttempts; ++attempt) {
+      std::this_thread::sleep_for(std::chrono::seconds(1));
+      if (rbd_remove(pool_.io(), partial_.image.c_str()) == 0) return;
+    }
+  }
+
   void rename(const std::string& from, const std::string& to) {
     const int rc = rbd_rename(pool_.io(), from.c_str(), to.c_str());
     if (rc == -EEXIST) {
@@ -342,7 +368,10 @@ class RbdSink : public Sink {
   void remove_old() {
     const int rc = rbd_remove(pool_.io(), old_name().c_str());
     if (rc < 0) {
-      throw rbd_error(rc, location_, fmt::format("complete, but the volume it replaced could not be removed ('{}')", old_name()));
+      throw rbd_error(
+          rc, location_,
+          fmt::format("complete, but the volume it replaced could not be removed ('{}')",
+                      old_name()));
     }
   }
 

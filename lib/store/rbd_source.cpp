@@ -10,8 +10,8 @@
 namespace vmferry {
 namespace {
 
-// One answer of rbd_diff_iterate2 is kept. Asking costs a read of the whole object map, so it has to cover much;
-// whole objects keep it small: at most one extent for every object.
+// One answer of rbd_diff_iterate2 is kept. Asking costs a read of the whole object map, so it has
+// to cover much; whole objects keep it small: at most one extent for every object.
 constexpr uint64_t kObjectsPerAnswer = 65536;
 constexpr uint64_t kLongestAlignment = 4 << 20;
 
@@ -49,9 +49,9 @@ class RbdSource : public Source {
     if (offset < answer_begin_ || offset >= answer_end_) ask(offset);
     max = std::min(max, answer_end_ - offset);
     // The first extent that ends behind `offset`: we are in it, or in the hole before it.
-    const auto next = std::upper_bound(
-        data_.begin(), data_.end(), offset,
-        [](uint64_t at, const Extent& extent) { return at < extent.end(); });
+    const auto next =
+        std::upper_bound(data_.begin(), data_.end(), offset,
+                         [](uint64_t at, const Extent& extent) { return at < extent.end(); });
     if (next == data_.end()) return {offset, max, ExtentKind::kZero};
     if (next->offset > offset) {
       return {offset, std::min(max, next->offset - offset), ExtentKind::kZero};
@@ -76,12 +76,14 @@ class RbdSource : public Source {
  private:
   Error missing() const {
     const bool snapshot = !location_.snapshot.empty();
-    return Error({.kind = ErrorKind::kNotFound,
-                  .object = name_,
-                  .action = "open",
-                  .cause = snapshot ? "there is no such volume or snapshot" : "there is no such volume",
-                  .hint = snapshot ? "'rbd snap ls " + location_.pool + "/" + location_.image + "' shows its snapshots"
-                                   : "'rbd ls " + location_.pool + "' shows those there are"});
+    return Error(
+        {.kind = ErrorKind::kNotFound,
+         .object = name_,
+         .action = "open",
+         .cause = snapshot ? "there is no such volume or snapshot" : "there is no such volume",
+         .hint = snapshot ? "'rbd snap ls " + location_.pool + "/" + location_.image +
+                                "' shows its snapshots"
+                          : "'rbd ls " + location_.pool + "' shows those there are"});
   }
 
   /// REQUIRES: mutex_ held.
@@ -91,8 +93,8 @@ class RbdSource : public Source {
     answer_end_ = std::min(size_, answer_begin_ + span);
     data_.clear();
     const uint64_t length = answer_end_ - answer_begin_;
-    const int rc = rbd_diff_iterate2(image_.get(), nullptr, answer_begin_, length, 1, 1,
-                                     note_extent, &data_);
+    const int rc =
+        rbd_diff_iterate2(image_.get(), nullptr, answer_begin_, length, 1, 1, note_extent, &data_);
     // Extents only save work: if the cluster cannot tell, all of it is read.
     if (rc < 0) data_.assign(1, {answer_begin_, length, ExtentKind::kData});
   }

@@ -8,7 +8,8 @@
 namespace vmferry::test {
 namespace {
 
-CompareResult compare_pictures(const std::string& a, const std::string& b, bool ignore_tail = false) {
+CompareResult compare_pictures(const std::string& a, const std::string& b,
+                               bool ignore_tail = false) {
   PictureSource left(a);
   PictureSource right(b);
   Progress progress;

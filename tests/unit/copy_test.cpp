@@ -11,9 +11,12 @@ namespace {
 
 constexpr uint64_t K = 1024;
 constexpr uint64_t M = 1024 * K;
-constexpr SinkTraits kFresh = {.write_size = 1 << 20, .zero_granularity = 4096, .starts_zeroed = true};
-constexpr SinkTraits kUsed = {.write_size = 1 << 20, .zero_granularity = 4096, .starts_zeroed = false};
-constexpr SinkTraits kObjects = {.write_size = 4 << 20, .zero_granularity = 65536, .starts_zeroed = true};
+constexpr SinkTraits kFresh = {
+    .write_size = 1 << 20, .zero_granularity = 4096, .starts_zeroed = true};
+constexpr SinkTraits kUsed = {
+    .write_size = 1 << 20, .zero_granularity = 4096, .starts_zeroed = false};
+constexpr SinkTraits kObjects = {
+    .write_size = 4 << 20, .zero_granularity = 65536, .starts_zeroed = true};
 
 std::vector<Call> calls_of(const std::string& picture, SinkTraits traits) {
   PictureSource source(picture);
@@ -29,7 +32,8 @@ std::vector<Call> calls_of(const std::string& picture, SinkTraits traits) {
 }  // namespace
 
 TEST_CASE("zeros in data and holes are not written to a target that starts zeroed") {
-  CHECK(calls_of("64K:A 64K:0 1M:- 4K:B", kFresh) == std::vector<Call>{{'W', 0, 64 * K}, {'W', M + 128 * K, 4 * K}});
+  CHECK(calls_of("64K:A 64K:0 1M:- 4K:B", kFresh) ==
+        std::vector<Call>{{'W', 0, 64 * K}, {'W', M + 128 * K, 4 * K}});
   CHECK(calls_of("16M:0", kFresh).empty());
   CHECK(calls_of("16M:-", kFresh).empty());
 }
@@ -146,12 +150,14 @@ TEST_CASE("random disks are copied alike, whatever the buffers") {
                                .starts_zeroed = random() % 2 == 0};
     RecordingSink sink(source.size(), traits);
     Progress progress;
-    const CopyOptions options = {.jobs = 1 + static_cast<unsigned>(random() % 5), .memory = 1 + random() % (8 * M)};
+    const CopyOptions options = {.jobs = 1 + static_cast<unsigned>(random() % 5),
+                                 .memory = 1 + random() % (8 * M)};
     copy(source, sink, options, progress);
     INFO(picture);
     REQUIRE(sink.bytes() == source.bytes());
     for (const Call& call : sink.calls()) {
-      const bool crosses = call.offset / traits.write_size != (call.offset + call.length - 1) / traits.write_size;
+      const bool crosses =
+          call.offset / traits.write_size != (call.offset + call.length - 1) / traits.write_size;
       if (call.what == 'W') REQUIRE_FALSE(crosses);
     }
   }

@@ -30,7 +30,9 @@ TEST_CASE("zero runs are whole pieces counted from the start of the disk") {
   bytes[5000] = std::byte{1};
   std::vector<Extent> runs;
   split_zeros(0, bytes, 4096, runs);
-  CHECK(runs == std::vector<Extent>{{0, 4096, ExtentKind::kZero}, {4096, 4096, ExtentKind::kData}, {8192, 4096, ExtentKind::kZero}});
+  CHECK(runs == std::vector<Extent>{{0, 4096, ExtentKind::kZero},
+                                    {4096, 4096, ExtentKind::kData},
+                                    {8192, 4096, ExtentKind::kZero}});
   runs.clear();
   split_zeros(100, std::span(bytes).first(4100), 4096, runs);
   CHECK(runs == std::vector<Extent>{{100, 4100, ExtentKind::kZero}});
@@ -53,7 +55,10 @@ TEST_CASE("messages name the very byte") {
   CHECK(exact_bytes((4 << 20) + 1) == "4194305");
   CHECK(exact_bytes(0) == "0");
   CHECK(about_bytes(392167424) == "374.0 MiB");
-  const Error error({.object = "rbd:vms/web1", .action = "write", .offset = 4 << 20, .cause = "No space left on device"});
+  const Error error({.object = "rbd:vms/web1",
+                     .action = "write",
+                     .offset = 4 << 20,
+                     .cause = "No space left on device"});
   CHECK(std::string(error.what()) == "rbd:vms/web1: write at 4 MiB: No space left on device");
 }
 
@@ -80,7 +85,8 @@ TEST_CASE("a buffer may outlive its pool") {
 TEST_CASE("the first error of any worker is the one that is thrown, and the others stop") {
   auto work = [](std::stop_token stop) {
     static std::atomic<int> number = 0;
-    if (number++ == 1) throw Error({.kind = ErrorKind::kIo, .object = "x", .action = {}, .cause = "real"});
+    if (number++ == 1)
+      throw Error({.kind = ErrorKind::kIo, .object = "x", .action = {}, .cause = "real"});
     while (!stop.stop_requested()) std::this_thread::yield();
     throw cancelled_error();
   };

@@ -15,18 +15,22 @@
 
 namespace vmferry::test {
 
-/// A disk in memory, drawn as a string: "64K:A 64K:0 1M:-" is 64 KiB of 'A', 64 KiB of zeros that are stored as
-/// data, and a hole of 1 MiB. Counts what was read. `find_zeros` gives it a find_content that looks at content.
+/// A disk in memory, drawn as a string: "64K:A 64K:0 1M:-" is 64 KiB of 'A', 64 KiB of zeros that
+/// are stored as data, and a hole of 1 MiB. Counts what was read. `find_zeros` gives it a
+/// find_content that looks at content.
 class PictureSource : public Source {
  public:
-  explicit PictureSource(const std::string& picture, bool find_zeros = false) : find_zeros_(find_zeros) {
+  explicit PictureSource(const std::string& picture, bool find_zeros = false)
+      : find_zeros_(find_zeros) {
     std::istringstream words(picture);
     for (std::string word; words >> word;) {
       const size_t colon = word.find(':');
       const uint64_t length = parse_size(word.substr(0, colon));
       const char letter = word.at(colon + 1);
-      extents_.push_back({bytes_.size(), length, letter == '-' ? ExtentKind::kZero : ExtentKind::kData});
-      bytes_.resize(bytes_.size() + length, letter == '-' || letter == '0' ? std::byte{0} : std::byte(letter));
+      extents_.push_back(
+          {bytes_.size(), length, letter == '-' ? ExtentKind::kZero : ExtentKind::kData});
+      bytes_.resize(bytes_.size() + length,
+                    letter == '-' || letter == '0' ? std::byte{0} : std::byte(letter));
     }
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
 #include <fcntl.h>
 #include <unistd.h>
+#include <catch2/catch.hpp>
 
 #include <filesystem>
 #include <fstream>
@@ -44,9 +44,12 @@ TEST_CASE("locations are read as QEMU reads them") {
   CHECK(rbd("rbd:vms/ns/web1@monday").display() == "rbd:vms/ns/web1@monday");
   const RbdLocation full = rbd("rbd:vms/web1@s:id=libvirt:conf=/path with space:mon_host=a\\:3300");
   CHECK(full.snapshot == "s");
-  CHECK(full.options == std::map<std::string, std::string>{{"id", "libvirt"}, {"conf", "/path with space"}, {"mon_host", "a:3300"}});
+  CHECK(full.options == std::map<std::string, std::string>{{"id", "libvirt"},
+                                                           {"conf", "/path with space"},
+                                                           {"mon_host", "a:3300"}});
   CHECK(rbd("rbd:p/a\\:b\\@c\\/d").image == "a:b@c/d");
-  for (const char* bad : {"rbd:", "rbd:pool", "rbd:/x", "rbd:p/", "rbd:p/a/b/c", "rbd:p/i@", "rbd:p/i:x", "rbd:p//i", "", "file:"}) {
+  for (const char* bad : {"rbd:", "rbd:pool", "rbd:/x", "rbd:p/", "rbd:p/a/b/c", "rbd:p/i@",
+                          "rbd:p/i:x", "rbd:p//i", "", "file:"}) {
     CAPTURE(bad);
     CHECK_THROWS_AS(parse_location(bad), Error);
   }
@@ -70,7 +73,9 @@ TEST_CASE("a mapped scan finds zeros, and an end that came too early is an error
   UniqueFd fd(::open(path.c_str(), O_RDWR));
   std::vector<Extent> runs;
   REQUIRE(scan_mapped(fd.get(), 0, 12388, 4096, path, runs));
-  CHECK(runs == std::vector<Extent>{{0, 8192, ExtentKind::kZero}, {8192, 4096, ExtentKind::kData}, {12288, 100, ExtentKind::kZero}});
+  CHECK(runs == std::vector<Extent>{{0, 8192, ExtentKind::kZero},
+                                    {8192, 4096, ExtentKind::kData},
+                                    {12288, 100, ExtentKind::kZero}});
   runs.clear();
   REQUIRE(scan_mapped(fd.get(), 8193, 10, 4096, path, runs));
   CHECK(runs == std::vector<Extent>{{8193, 10, ExtentKind::kData}});
@@ -97,7 +102,8 @@ TEST_CASE("an image opens files in its own directory only, and only if its forma
   CHECK_THROWS_WITH(resolve_backing(probed, "base", {}), Catch::Contains("only probed"));
   for (const char* outside : {"../outside", "link", "../images2/base", "/etc/passwd"}) {
     CAPTURE(outside);
-    CHECK_THROWS_WITH(resolve_backing(named, outside, {}), Catch::Contains("outside the image's own directory"));
+    CHECK_THROWS_WITH(resolve_backing(named, outside, {}),
+                      Catch::Contains("outside the image's own directory"));
   }
   CHECK_THROWS_WITH(resolve_backing(named, "nbd:host:1", {}), Catch::Contains("plain files"));
   CHECK_THROWS_WITH(resolve_backing(named, "json:{}", {}), Catch::Contains("plain files"));
@@ -107,7 +113,9 @@ TEST_CASE("an image opens files in its own directory only, and only if its forma
   CHECK(resolve_backing(named, "../images2/base", allow) == dir / "images2/base");
   CHECK_THROWS_AS(resolve_backing(named, "../outside", allow), Error);
   // A prefix ends where a name ends: images does not allow images2.
-  CHECK_THROWS_AS(resolve_backing({"t", (dir / "t").string(), false}, "images2/base", {{(dir / "images").string()}}), Error);
+  CHECK_THROWS_AS(resolve_backing({"t", (dir / "t").string(), false}, "images2/base",
+                                  {{(dir / "images").string()}}),
+                  Error);
 }
 
 }  // namespace vmferry::test

@@ -83,7 +83,11 @@ class FaultySink : public RecordingSink {
   void note(char what, uint64_t offset, uint64_t length) override {
     if (calls_.size() == fail_at_) {
       ++fail_at_;  // from here on everything fails, as with a full disk
-      throw Error({.kind = ErrorKind::kIo, .object = "faulty", .action = "write", .offset = offset, .cause = "made to"});
+      throw Error({.kind = ErrorKind::kIo,
+                   .object = "faulty",
+                   .action = "write",
+                   .offset = offset,
+                   .cause = "made to"});
     }
     RecordingSink::note(what, offset, length);
   }
@@ -92,12 +96,15 @@ class FaultySink : public RecordingSink {
   size_t fail_at_;
 };
 
-/// Takes writes at once and carries them out later, in random order, in a thread of its own, as librbd does.
-/// The write number `fail_at` fails then, and is reported by the next call or by flush.
+/// Takes writes at once and carries them out later, in random order, in a thread of its own, as
+/// librbd does. The write number `fail_at` fails then, and is reported by the next call or by
+/// flush.
 class LateSink : public RecordingSink {
  public:
   LateSink(uint64_t size, SinkTraits traits, size_t fail_at = SIZE_MAX)
-      : RecordingSink(size, traits), fail_at_(fail_at), worker_([this](std::stop_token stop) { work(stop); }) {}
+      : RecordingSink(size, traits),
+        fail_at_(fail_at),
+        worker_([this](std::stop_token stop) { work(stop); }) {}
   ~LateSink() override { worker_ = {}; }
 
   void write_at(uint64_t offset, Slice data) override {

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Clusters that refuse, do not answer, or are full.
+eval "$("$ROOT/tools/lab" env)"
+clear_pool() {
+  ceph osd pool set-quota fl-small max_bytes 0
+  ceph osd pool rm fl-small fl-small --yes-i-really-really-mean-it
+}
+trap 'finish clear_pool' EXIT
+make_disk disk.raw
+
+expect 1 "there is no pool 'nopool'" ferry convert disk.raw rbd:nopool/a
+expect 1 "there is no such volume" ferry convert rbd:rbd/none out.raw
+rbd create --size 1M rbd/fl-1
+expect 1 "there is no such volume or snapshot" ferry convert rbd:rbd/fl-1@none out.raw
+rbd rm --no-progress rbd/fl-1
+expect 1 "no namespace 'none'" ferry convert disk.raw rbd:rbd/none/a
+expect 1 "read the Ceph configuration: No such file" ferry convert --ceph-conf /none disk.raw rbd:rbd/a
+(
+  unset CEPH_CONF
+  printf '[global]\n' >empty.conf
+  expect 1 "no configuration names its monitors" ferry convert --ceph-conf empty.conf disk.raw rbd:rbd/a
+)
+
+# Wrong and missing keys.
+ceph-authtool --create-keyring wrong.keyring --gen-key -n client.admin >/dev/null
+expect 1 "the monitors refused the key" ferry convert --keyring wrong.keyring disk.raw rbd:rbd/a
+expect 1 "no key for this user found .*none.keyring" ferry convert --keyring none.keyring disk.raw rbd:rbd/a
+ceph auth get-or-create client.reader mon 'profile rbd' osd 'profile rbd-read-only' -o reader.keyring
+expect 1 "(Operation not permitted|Permission denied)" ferry convert --id reader --keyring reader.keyring disk.raw rbd:rbd/a
+ceph auth rm client.reader 2>/dev/null
+
+# Monitors that do not answer: nobody listens; somebody listens and says nothing.
+printf '[global]\nmon host = 127.0.0.1:1\nkeyring = %s\n' "$VMFERRY_LAB/keyring" >dead.conf
+expect 1 "monitors did not answer in time" timeout 20 "$VMFERRY" convert --timeout 2 --ceph-conf dead.conf disk.raw rbd:rbd/a
+# Ctrl-C does not wait for them.
+"$VMFERRY" convert --ceph-conf dead.conf rbd:rbd/a out.raw 2>/dev/null &
+pid=$!
+sleep 1
+start=$(date +%s%N)
+kill -TERM "$pid"
+status=0
+wait "$pid" || status=$?
+[[ $status == 143 ]] || fail "status $status"
+(((($(date +%s%N) - start) / 1000000) < 1500)) || fail "waited for dead monitors"
+
+# A full pool is an error, not a hang, and leaves nothing.
+ceph osd pool create fl-small 8 >/dev/null 2>&1
+rbd pool init fl-small
+ceph osd pool set-quota fl-small max_bytes 4000000 >/dev/null 2>&1
+dd if=/dev/urandom of=dense.raw bs=1M count=64 status=none
+expect 1 "(No space left on device|quota exceeded).*pool 'fl-small' is full" timeout 120 "$VMFERRY" convert --rate-limit 8M dense.raw rbd:fl-small/a
+[[ -z $(timeout 30 rbd ls fl-small) ]] || fail "left in the full pool: $(rbd ls fl-small)"
