@@ -82,7 +82,7 @@ def _verdict(passed):
 # ---- tables --------------------------------------------------------------------------------------------------------
 
 SUMMARY_HEAD = ("case", "vmferry", "best peer, durable", "ratio", "best peer, as it is", "ratio", "expected", "verdict")
-DETAIL_HEAD = ("case", "tool", "durable", "median", "fastest", "slowest", "ratio", "MB/s")
+DETAIL_HEAD = ("case", "tool", "durable", "median", "fastest", "slowest", "ratio", "peak MiB", "MB/s")
 
 
 def _summary_row(result):
@@ -126,10 +126,12 @@ def _detail_rows(result):
     for name, tool in result.tools.items():
         times = [run.seconds for run in result.runs[name]]
         median = result.median(name)
+        peak = max(run.peak_bytes for run in result.runs[name])
         # Where there are holes, bytes per second would say nothing.
         rate = f"{result.size / median / 1e6:.0f}" if result.case.image == "dense.raw" else "-"
         yield [result.case.name, name, "yes" if tool.durable else "no", _seconds(median), _seconds(min(times)),
-               _seconds(max(times)), "-" if name == tools.VMFERRY else f"{result.ratio(name):.2f}", rate]
+               _seconds(max(times)), "-" if name == tools.VMFERRY else f"{result.ratio(name):.2f}", f"{peak / (1 << 20):.0f}",
+               rate]
 
 
 def _tables(results):

@@ -3,6 +3,7 @@
 
 import measure
 import report
+import tools
 import world
 
 
@@ -11,6 +12,7 @@ class Session:
         self._toolbox = toolbox
         self._target = target
         self._images = images
+        self._checked = set()
 
     def run_case(self, case, result, rounds):
         source = self._images / case.image
@@ -33,9 +35,18 @@ class Session:
             world.must(*command)
         world.settle(case.cold)
         run = measure.run_tool(tool)
-        if is_first and tool.makes_target:  # once is enough: the next rounds give the same command the same source
-            try:
-                self._target.check(case.is_rbd, self._images / case.reference)
-            except measure.BenchError as error:
-                raise measure.BenchError(f"{tool.name}: {error}") from None
+        if not tool.makes_target:
+            self._target.remove_bench_objects()
+        elif is_first:
+            self._check(case, tool)
         return run
+
+    def _check(self, case, tool):
+        """Once for every command, since a check takes longer than the run; for vmferry in every case."""
+        if tool.name != tools.VMFERRY and tool.steps[0] in self._checked:
+            return
+        try:
+            self._target.check(case.is_rbd, self._images / case.reference)
+        except measure.BenchError as error:
+            raise measure.BenchError(f"{tool.name}: {error}") from None
+        self._checked.add(tool.steps[0])

@@ -95,8 +95,9 @@ class Target:
             return
         if _answer("rbd", "info", self.rbd_name) is not None:
             must("rbd", "rm", "--no-progress", self.rbd_name)
-        if _answer("rados", "-p", self.pool, "stat", self.rados_run) is not None:
-            must("rados", "-p", self.pool, "cleanup", "--run-name", self.rados_run)
+
+    def remove_bench_objects(self):
+        must("rados", "-p", self.pool, "cleanup", "--run-name", self.rados_run)
 
     def check(self, is_rbd, reference):
         """The result shows a guest the same bytes as `reference`, according to tools that are not ours."""

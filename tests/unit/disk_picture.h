@@ -68,4 +68,9 @@ class PictureSource : public Source {
   std::vector<std::byte> bytes_;
 };
 
+/// As operator==, but in one step: sanitizers watch every single comparison of that.
+inline bool same_bytes(const std::vector<std::byte>& a, const std::vector<std::byte>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
 }  // namespace vmferry::test
