@@ -51,8 +51,12 @@ void print_result(const Options& options, const CompareResult& result, uint64_t 
 int compare_images(Session& session, Options& options) {
   options.from_a.policy = options.from_b.policy = options.policy;
   options.from_a.ceph = options.from_b.ceph = options.ceph;
-  const OpenImage a = open_image(parse_location(options.a), options.from_a);
-  const OpenImage b = open_image(parse_location(options.b), options.from_b);
+  const Location at_a = parse_location(options.a);
+  const Location at_b = parse_location(options.b);
+  options.a = display_name(at_a);
+  options.b = display_name(at_b);
+  const OpenImage a = open_image(at_a, options.from_a);
+  const OpenImage b = open_image(at_b, options.from_b);
   print_warnings(a, options.run.quiet);
   print_warnings(b, options.run.quiet);
   CompareResult result;

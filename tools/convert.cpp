@@ -40,9 +40,10 @@ void verify_target(Session& session, const Options& options, const Source& sourc
                .hint = "suspect the target's storage, or a source that changed during the copy"});
 }
 
-void print_result(const Options& options, const CopyResult& result, double seconds) {
+void print_result(const Options& options, const std::string& target, const CopyResult& result,
+                  double seconds) {
   if (options.run.json) {
-    const nlohmann::ordered_json report = {{"target", options.target},
+    const nlohmann::ordered_json report = {{"target", target},
                                            {"virtual_bytes", result.virtual_bytes},
                                            {"read_bytes", result.read_bytes},
                                            {"written_bytes", result.written_bytes},
@@ -51,16 +52,26 @@ void print_result(const Options& options, const CopyResult& result, double secon
                                            {"verified", options.verify}};
     fmt::print("{}\n", report.dump());
   } else if (!options.run.quiet) {
-    fmt::print("{}: {} of data, {} of zeros skipped, in {:.1f} s{}\n", options.target,
+    fmt::print("{}: {} of data, {} of zeros skipped, in {:.1f} s{}\n", target,
                about_bytes(result.written_bytes), about_bytes(result.zero_bytes), seconds,
                options.verify ? ", verified" : "");
   }
+}
+
+void refuse_layout(const Options& options) {
+  if (options.to.layout == RbdLayout()) return;
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = options.target,
+               .action = {},
+               .cause = "is no RBD volume: objects, stripes, pools and features mean nothing to it",
+               .hint = "leave those options out, or name a target rbd:POOL/IMAGE"});
 }
 
 int convert(Session& session, Options& options) {
   const auto start = std::chrono::steady_clock::now();
   const Location from = parse_location(options.source);
   const Location to = parse_location(options.target);
+  if (std::holds_alternative<PathLocation>(to)) refuse_layout(options);
   options.to.ceph = options.from.ceph;
   const OpenImage image = open_image(from, options.from);
   print_warnings(image, options.run.quiet);
@@ -68,7 +79,7 @@ int convert(Session& session, Options& options) {
 
   options.to.size = source.size();
   options.to.sources = image.opened;
-  session.made_something();
+  options.to.before_making = [&session] { session.making_something(); };
   const std::unique_ptr<Sink> sink = open_target(to, options.to);
   std::unique_ptr<Sink> limited;
   if (options.rate_limit) limited = limit_rate(*sink, *options.rate_limit, session.stop());
@@ -83,7 +94,7 @@ int convert(Session& session, Options& options) {
   if (session.stop().stop_requested()) throw cancelled_error();
   sink->publish();
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  print_result(options, result, elapsed.count());
+  print_result(options, display_name(to), result, elapsed.count());
   return 0;
 }
 

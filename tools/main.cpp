@@ -61,11 +61,16 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error) {
   return kUsageStatus;
 }
 
+int no_command() {
+  say("vmferry: names no command\nhint: see 'vmferry --help'\n");
+  return kUsageStatus;
+}
+
 int main(int argc, char** argv) {
   CLI::App app("vmferry moves virtual-machine disks to Ceph.", "vmferry");
   app.set_version_flag("--version",
                        fmt::format("vmferry {}{}", kVersion, has_rbd() ? "" : " (without RBD)"));
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
   app.footer("'vmferry COMMAND --help' tells more of one command.");
   std::function<int(Session&)> chosen;
   int failed = 1;
@@ -80,9 +85,8 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return usage_error(app, error);
-  } catch (const Error& error) {  // a size that is none
-    return report(error, kUsageStatus);
   }
+  if (!chosen) return no_command();
   return run(chosen, failed);
 }
 

@@ -89,7 +89,15 @@ CLI::Option* add_size_option(CLI::App& app, const std::string& flags,
                              std::optional<uint64_t>& bytes, const std::string& help) {
   return app
       .add_option_function<std::string>(
-          flags, [&bytes](const std::string& text) { bytes = parse_size(text); }, help)
+          flags,
+          [&bytes, flags](const std::string& text) {
+            try {
+              bytes = parse_size(text);
+            } catch (const Error& error) {
+              throw CLI::ValidationError(flags, fmt::format("{} ({})", error.what(), error.hint()));
+            }
+          },
+          help)
       ->type_name("SIZE");
 }
 

@@ -14,6 +14,7 @@ namespace vmferry::cli {
 namespace {
 
 constexpr long kTickNanoseconds = 200'000'000;
+constexpr int kWakeUp = SIGALRM;  // from us to the watching thread: time to go
 constexpr int kTicksOfGrace = 4;  // how long a command may take to notice before we end it
 
 sigset_t our_signals() {
@@ -21,6 +22,7 @@ sigset_t our_signals() {
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  sigaddset(&set, kWakeUp);
   return set;
 }
 
@@ -40,7 +42,10 @@ Session::Session() {
   watcher_ = std::jthread([this](std::stop_token end) { watch(end); });
 }
 
-Session::~Session() { watcher_.request_stop(); }
+Session::~Session() {
+  watcher_.request_stop();
+  pthread_kill(watcher_.native_handle(), kWakeUp);  // or the end of every run would wait for a tick
+}
 
 void Session::begin_ticks(std::function<void()> draw) {
   std::lock_guard lock(mutex_);
@@ -58,7 +63,7 @@ void Session::watch(std::stop_token end) {
   int ticks_since_signal = 0;
   while (!end.stop_requested()) {
     const int got = ::sigtimedwait(&set, nullptr, &tick);
-    if (got > 0) on_signal(got);
+    if (got > 0 && got != kWakeUp) on_signal(got);
     if (signal_ != 0 && !cleanup_needed_ && ++ticks_since_signal > kTicksOfGrace) {
       leave_now(signal_, "vmferry: interrupted; nothing had been made yet\n");
     }

@@ -30,7 +30,7 @@ class Session {
 
   /// Until the first thing is made there is nothing to clean up: a signal may end the program at
   /// once, even inside a library call that waits for a dead cluster. After this call it may not.
-  void made_something() { cleanup_needed_ = true; }
+  void making_something() { cleanup_needed_ = true; }
 
  private:
   void watch(std::stop_token end);

@@ -22,7 +22,7 @@ struct Progress {
 
 struct CopyOptions {
   unsigned jobs = 8;                 ///< threads that read; 1..64
-  size_t memory = size_t{64} << 20;  ///< bound on buffers (bytes); at least two are used
+  size_t memory = size_t{32} << 20;  ///< bound on buffers (bytes); at least two are used
   std::stop_token stop = {};         ///< stops the work: Error kCancelled
 };
 

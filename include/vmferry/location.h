@@ -29,6 +29,10 @@ struct RbdLocation {
 
 using Location = std::variant<PathLocation, RbdLocation>;
 
+/// The name used in messages and reports. Leaves out the options of an RBD location: a key may be
+/// among them.
+std::string display_name(const Location& location);
+
 /// Understands `PATH`, `file:PATH` and `rbd:POOL[/NAMESPACE]/IMAGE[@SNAPSHOT][:KEY=VALUE...]`; the
 /// last is QEMU's spelling (QEMU's block/rbd.c), where a backslash makes the next character an
 /// ordinary one. A path that begins with "rbd:" or looks like an address is written "./rbd:...".

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -68,6 +69,8 @@ struct RbdLayout {
   std::optional<uint64_t> stripe_count;
   std::string data_pool;
   std::vector<std::string> features;  ///< "layering", "exclusive-lock" ...; empty: the default set
+
+  bool operator==(const RbdLayout&) const = default;
 };
 
 struct TargetOptions {
@@ -75,6 +78,8 @@ struct TargetOptions {
   bool force = false;  ///< replace what exists; needed for every block device
   RbdLayout layout;
   CephOptions ceph;
+  /// Called once everything was checked, just before the first change to the store. May be empty.
+  std::function<void()> before_making;
   std::vector<Identity> sources;  ///< refuse these: the target must not be what is being read
 };
 

@@ -46,9 +46,9 @@ ErrorKind kind_of(int errno_value) {
 std::string hint_for(int errno_value) {
   switch (errno_value) {
     case ENOSPC:
-      return "free some space, or choose a target elsewhere; nothing was left under the final name";
+      return "free some space, or choose a target elsewhere";
     case EDQUOT:
-      return "raise the quota, or choose a target elsewhere; nothing was left under the final name";
+      return "raise the quota, or choose a target elsewhere";
     case EACCES:
     case EPERM:
       return "check the permissions, or run as a user who may do this";

@@ -83,7 +83,7 @@ class HeaderParser {
   }
 
   void read_fixed_part() {
-    if (in_.u32(0) != kMagic) corrupt("this is not a qcow2 image");
+    if (in_.u32(0) != kMagic) corrupt("this is not a qcow2 image", "pass -f raw, or leave -f out");
     header_.version = in_.u32(4);
     if (header_.version == 1) {
       unsupported("version 1 (qcow) is not supported",

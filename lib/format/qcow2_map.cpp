@@ -82,7 +82,10 @@ Mapping Qcow2Map::Walker::next_in_table(uint64_t offset, uint64_t max) {
               .length = cluster - in_cluster,
               .host_offset = first.host_offset,
               .stream_bytes = first.stream_bytes};
-  if (run.kind == MapKind::kCompressed) return run.length = std::min(run.length, max), run;
+  if (run.kind == MapKind::kCompressed) {
+    run.length = std::min(run.length, max);
+    return run;
+  }
   if (run.kind == MapKind::kData) run.host_offset += in_cluster;
   if (run.kind == MapKind::kUnallocated) max = std::min(max, map_.backing_size_ - offset);
   max = std::min(max, map_.geometry_.l2_coverage() - map_.geometry_.in_l2(offset));

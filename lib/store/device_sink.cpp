@@ -47,6 +47,7 @@ class DeviceSink : public Sink {
                             exact_bytes(size_),
                    .hint = "choose a device that is at least as large"});
     }
+    if (options.before_making) options.before_making();
   }
 
   const std::string& name() const override { return name_; }

@@ -48,15 +48,25 @@ void refuse_existing(const std::string& path, const TargetOptions& options) {
   }
 }
 
-/// Opens the temporary file and locks it. Who killed an earlier run left it behind unlocked.
-UniqueFd open_temporary(const std::string& path) {
+Error no_directory(const std::string& name) {
+  return Error({.kind = ErrorKind::kNotFound,
+                .object = name,
+                .action = "create",
+                .cause = "its directory does not exist",
+                .hint = "make it first: mkdir -p"});
+}
+
+/// Opens the temporary file of the target `name` and locks it. Who killed an earlier run left it
+/// behind unlocked.
+UniqueFd open_temporary(const std::string& path, const std::string& name) {
   for (;;) {
     UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
-    if (!fd.valid()) throw errno_error(errno, path, "create");
+    if (!fd.valid() && errno == ENOENT) throw no_directory(name);
+    if (!fd.valid()) throw errno_error(errno, name, "create");
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-      if (errno != EWOULDBLOCK) throw errno_error(errno, path, "lock");
+      if (errno != EWOULDBLOCK) throw errno_error(errno, name, "lock");
       throw Error({.kind = ErrorKind::kConflict,
-                   .object = path,
+                   .object = name,
                    .action = "create",
                    .cause = "another vmferry is writing this target",
                    .hint = "wait for it to end, or choose another name"});
@@ -84,7 +94,8 @@ class FileSink : public Sink {
   FileSink(const std::string& path, const TargetOptions& options)
       : name_(path), temporary_(temporary_path(path)), size_(options.size), force_(options.force) {
     refuse_existing(path, options);
-    fd_ = open_temporary(temporary_);
+    if (options.before_making) options.before_making();
+    fd_ = open_temporary(temporary_, name_);
     try {
       prepare();
     } catch (...) {

@@ -97,6 +97,11 @@ std::string RbdLocation::display() const {
   return name;
 }
 
+std::string display_name(const Location& location) {
+  if (const auto* rbd = std::get_if<RbdLocation>(&location)) return rbd->display();
+  return std::get<PathLocation>(location).path;
+}
+
 Location parse_location(std::string_view text) {
   if (text.starts_with("rbd:")) return parse_rbd(text);
   if (looks_like_address(text)) {

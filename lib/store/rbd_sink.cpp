@@ -159,6 +159,7 @@ class RbdSink : public Sink {
     partial_.image += kPartialSuffix;
     refuse_snapshot_target();
     replaces_ = look_at_existing(options);
+    if (options.before_making) options.before_making();
     clear_left_over();
     create(options.layout);
   }

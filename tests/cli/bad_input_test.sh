@@ -8,7 +8,9 @@ expect 1 "is a directory" ferry convert . out.raw
 mkfifo pipe
 expect 1 "is a pipe" timeout 5 "$VMFERRY" convert pipe out.raw
 expect 1 "is a character device" ferry convert /dev/zero out.raw
-expect 1 "No such file or directory" ferry convert disk.raw missing/out.raw
+expect 1 "missing/out.raw: create: its directory does not exist" ferry convert disk.raw missing/out.raw
+expect 2 "is no RBD volume" ferry convert --object-size 8M disk.raw out.raw
+expect 1 "hint: pass -f raw" ferry convert -f qcow2 disk.raw out.raw
 if ((EUID == 0)); then
   install -d -m 755 -o nobody readable
   install -m 600 disk.raw readable/secret.raw
@@ -56,7 +58,7 @@ expect 2 "hint: see 'vmferry --help'" ferry frobnicate
 expect 2 "hint: see 'vmferry convert --help'" ferry convert --frobnicate disk.raw out.raw
 expect 2 "hint: see 'vmferry convert --help'" ferry convert --rate-limit
 expect 2 "hint: see 'vmferry convert --help'" ferry convert disk.raw
-expect 2 "is no size" ferry convert --rate-limit fast disk.raw out.raw
+expect 2 "--rate-limit: .*is no size" ferry convert --rate-limit fast disk.raw out.raw
 expect 2 "names no pool" ferry convert disk.raw rbd:volume
 expect 1 "not supported" ferry convert nbd://localhost/x out.raw
 expect 0 "Examples" ferry convert --help

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include "lib/format/qcow2_l2_cache.h"
+#include "vmferry/error.h"
+
+using namespace vmferry;
+
+namespace {
+
+constexpr uint64_t kTable = 4096;
+
+// The word at offset n is n, big endian.
+class Numbers : public Source {
+ public:
+  const std::string& name() const override { return name_; }
+  uint64_t size() const override { return uint64_t{1} << 40; }
+  Extent extent_at(uint64_t offset, uint64_t max) const override {
+    return {offset, max, ExtentKind::kData};
+  }
+  void read_at(uint64_t offset, std::span<std::byte> out) const override {
+    ++reads;
+    if (broken) throw Error({.cause = "broken"});
+    for (size_t i = 0; i < out.size(); ++i) {
+      const uint64_t word = offset + i / 8 * 8;
+      out[i] = std::byte(word >> (56 - i % 8 * 8) & 0xff);
+    }
+  }
+
+  mutable std::atomic<int> reads = 0;
+  std::atomic<bool> broken = false;
+
+ private:
+  std::string name_ = "numbers";
+};
+
+}  // namespace
+
+TEST_CASE("L2 cache: reads each table once, in this machine's order") {
+  Numbers file;
+  Qcow2L2Cache cache(file, kTable);
+  const auto table = cache.get(8 * kTable);
+  CHECK(table->size() == kTable / 8);
+  CHECK(table->front() == 8 * kTable);
+  CHECK(table->back() == 9 * kTable - 8);
+  CHECK(cache.get(8 * kTable) == table);
+  CHECK(file.reads == 1);
+}
+
+TEST_CASE("L2 cache: forgets the table that was used longest ago") {
+  Numbers file;
+  Qcow2L2Cache cache(file, kTable, 2 * kTable + 1000);  // room for two
+  const auto held = cache.get(1 * kTable);
+  cache.get(2 * kTable);
+  cache.get(1 * kTable);
+  cache.get(3 * kTable);  // forgets 2
+  CHECK(file.reads == 3);
+  cache.get(1 * kTable);
+  CHECK(file.reads == 3);
+  cache.get(2 * kTable);  // forgets 3
+  CHECK(file.reads == 4);
+  cache.get(1 * kTable);
+  CHECK(file.reads == 4);
+  cache.get(3 * kTable);
+  cache.get(4 * kTable);
+  CHECK(held->front() == kTable);  // who holds a table keeps it
+}
+
+TEST_CASE("L2 cache: holds one table even if it is larger than the budget") {
+  Numbers file;
+  Qcow2L2Cache cache(file, kTable, 1);
+  cache.get(kTable);
+  cache.get(kTable);
+  CHECK(file.reads == 1);
+}
+
+TEST_CASE("L2 cache: a failed read leaves nothing behind") {
+  Numbers file;
+  Qcow2L2Cache cache(file, kTable);
+  file.broken = true;
+  CHECK_THROWS_AS(cache.get(kTable), Error);
+  file.broken = false;
+  CHECK(cache.get(kTable)->front() == kTable);
+}
+
+TEST_CASE("L2 cache: many threads, few places") {
+  Numbers file;
+  Qcow2L2Cache cache(file, kTable, 4 * kTable);
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (uint64_t seed = 1; seed <= 4; ++seed) {
+    threads.emplace_back([&, seed] {
+      for (uint64_t i = 0; i < 3000; ++i) {
+        const uint64_t offset = (i * seed * 7 % 11 + 1) * kTable;
+        if (cache.get(offset)->front() != offset) ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
+}

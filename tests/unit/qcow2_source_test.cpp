@@ -1,0 +1,531 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <libdeflate.h>
+#include <zstd.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <functional>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "lib/format/qcow2.h"
+#include "vmferry/error.h"
+
+using namespace vmferry;
+
+namespace {
+
+using Bytes = std::vector<std::byte>;
+using Range = std::pair<uint64_t, uint64_t>;  // offset, length
+
+class MemorySource : public Source {
+ public:
+  explicit MemorySource(Bytes bytes) : bytes_(std::move(bytes)) {}
+
+  const std::string& name() const override { return name_; }
+  uint64_t size() const override { return bytes_.size(); }
+  Extent extent_at(uint64_t offset, uint64_t max) const override {
+    REQUIRE(max > 0);
+    REQUIRE(offset + max <= size());
+    ++extent_calls;
+    if (offset < hole.first) return {offset, std::min(max, hole.first - offset), ExtentKind::kData};
+    const uint64_t end = hole.first + hole.second;
+    if (offset < end) return {offset, std::min(max, end - offset), ExtentKind::kZero};
+    return {offset, max, ExtentKind::kData};
+  }
+  // No REQUIRE here: several threads read at once, and Catch is not for that.
+  void read_at(uint64_t offset, std::span<std::byte> out) const override {
+    if (offset + out.size() > size()) throw std::logic_error("read behind the end");
+    ++reads;
+    std::memcpy(out.data(), bytes_.data() + offset, out.size());
+  }
+  void prefetch(uint64_t offset, uint64_t length) const override {
+    prefetched.emplace_back(offset, length);
+  }
+
+  Range hole = {UINT64_MAX / 2, 0};
+  mutable std::atomic<int> reads = 0;
+  mutable std::atomic<int> extent_calls = 0;
+  mutable std::vector<Range> prefetched;
+
+ private:
+  Bytes bytes_;
+  std::string name_ = "img.qcow2";
+};
+
+// `size` bytes that pack well and differ from place to place.
+Bytes pattern(size_t size, unsigned seed) {
+  Bytes bytes(size);
+  for (size_t i = 0; i < size; ++i) bytes[i] = std::byte((seed + i / 64) % 251 + 1);
+  return bytes;
+}
+
+Bytes packed(ClusterCodec codec, const Bytes& in) {
+  Bytes out(in.size() + 1000);
+  if (codec == ClusterCodec::kZstd) {
+    out.resize(ZSTD_compress(out.data(), out.size(), in.data(), in.size(), 1));
+  } else {
+    auto* compressor = libdeflate_alloc_compressor(1);
+    out.resize(
+        libdeflate_deflate_compress(compressor, in.data(), in.size(), out.data(), out.size()));
+    libdeflate_free_compressor(compressor);
+  }
+  return out;
+}
+
+// Builds an image in memory, and beside it what a guest should read where it has no backing image.
+class Image {
+ public:
+  Image(uint32_t cluster_bits, uint64_t size, uint32_t version = 3)
+      : cluster_bits(cluster_bits), cluster(uint64_t{1} << cluster_bits), size(size) {
+    const uint64_t coverage = cluster * cluster / 8;
+    l1_entries = (size + coverage - 1) / coverage;
+    bytes.resize(2 * cluster);
+    l1 = append(Bytes(std::max<uint64_t>(8 * l1_entries, 1)));
+    put(0, 0x514649fb, 4).put(4, version, 4).put(20, cluster_bits, 4).put(24, size, 8);
+    put(36, l1_entries, 4).put(40, l1, 8).put(48, cluster, 8).put(56, 1, 4);
+    if (version == 3) put(96, 4, 4).put(100, 112, 4);
+    if (size < (64 << 20)) guest.resize(size);
+  }
+
+  Image& put(uint64_t at, uint64_t value, int length = 8) {
+    for (int i = 0; i < length; ++i) {
+      bytes.at(at + i) = std::byte(value >> 8 * (length - 1 - i) & 0xff);
+    }
+    return *this;
+  }
+  uint64_t get(uint64_t at) const {
+    uint64_t value = 0;
+    for (int i = 0; i < 8; ++i) value = value << 8 | std::to_integer<uint64_t>(bytes.at(at + i));
+    return value;
+  }
+  // Whole clusters at the next cluster border. Answers where.
+  uint64_t append(const Bytes& data) {
+    bytes.resize((bytes.size() + cluster - 1) / cluster * cluster);
+    const uint64_t at = bytes.size();
+    bytes.insert(bytes.end(), data.begin(), data.end());
+    bytes.resize((bytes.size() + cluster - 1) / cluster * cluster);
+    return at;
+  }
+  // Where in the file the L2 entry for the guest cluster is; makes the table.
+  uint64_t entry(uint64_t index) {
+    const uint64_t slot = l1 + index / (cluster / 8) * 8;
+    if (get(slot) == 0) put(slot, append(Bytes(cluster)) | uint64_t{1} << 63);
+    return (get(slot) & ~(uint64_t{1} << 63)) + index % (cluster / 8) * 8;
+  }
+  Image& set(uint64_t index, uint64_t raw) { return put(entry(index), raw); }
+  Image& data(uint64_t index) {
+    entry(index);
+    const Bytes content = pattern(cluster, index * 3);
+    expect(index, content);
+    return set(index, append(content) | uint64_t{1} << 63);
+  }
+  Image& zero(uint64_t index) { return set(index, 1); }
+  // A zero flag over a cluster with other content.
+  Image& kept(uint64_t index) {
+    entry(index);
+    return set(index, append(Bytes(cluster, std::byte{0xee})) | 1);
+  }
+  Image& stream(uint64_t index, const Bytes& content, int more_sectors = 0) {
+    const uint64_t where = entry(index);
+    const uint64_t at = bytes.size();
+    bytes.insert(bytes.end(), content.begin(), content.end());
+    const uint64_t sectors = (at + content.size() - 1) / 512 - at / 512 + more_sectors;
+    return put(where, uint64_t{1} << 62 | sectors << (62 - (cluster_bits - 8)) | at);
+  }
+  // Behind the last byte, wherever that is, as QEMU packs them.
+  Image& compressed(uint64_t index) {
+    const Bytes content = pattern(cluster, index * 5);
+    expect(index, content);
+    return stream(index, packed(codec, content));
+  }
+  Image& zstd() {
+    codec = ClusterCodec::kZstd;
+    return put(72, get(72) | 8).put(104, 1, 1);
+  }
+  void expect(uint64_t index, const Bytes& content) {
+    const uint64_t at = index * cluster;
+    std::memcpy(guest.data() + at, content.data(), std::min(cluster, size - at));
+  }
+
+  std::shared_ptr<MemorySource> file() const { return std::make_shared<MemorySource>(bytes); }
+  std::unique_ptr<Source> open(std::shared_ptr<const Source> backing = nullptr) const {
+    return open(file(), std::move(backing));
+  }
+  static std::unique_ptr<Source> open(std::shared_ptr<const Source> file,
+                                      std::shared_ptr<const Source> backing = nullptr) {
+    return open_qcow2(file, read_qcow2_header(*file), std::move(backing));
+  }
+
+  const uint32_t cluster_bits;
+  const uint64_t cluster;
+  const uint64_t size;
+  uint64_t l1_entries = 0;
+  uint64_t l1 = 0;
+  ClusterCodec codec = ClusterCodec::kDeflate;
+  Bytes bytes;
+  Bytes guest;
+};
+
+Bytes read(const Source& source, uint64_t offset, uint64_t length) {
+  Bytes out(length, std::byte{0xcc});
+  source.read_at(offset, out);
+  return out;
+}
+
+Bytes read_all(const Source& source) { return read(source, 0, source.size()); }
+
+// All extents must tile the disk; a zero extent must be zeros. Answers "d4096 z512 ...".
+std::string extents(const Source& source) {
+  std::string drawn;
+  for (uint64_t offset = 0; offset < source.size();) {
+    const Extent extent = source.extent_at(offset, source.size() - offset);
+    REQUIRE(extent.offset == offset);
+    REQUIRE(extent.length > 0);
+    drawn += (drawn.empty() ? "" : " ") + std::string(extent.is_zero() ? "z" : "d") +
+             std::to_string(extent.length);
+    offset = extent.end();
+  }
+  return drawn;
+}
+
+std::string error_of(const std::function<void()>& action, ErrorKind kind = ErrorKind::kCorrupt) {
+  try {
+    action();
+    return {};
+  } catch (const Error& error) {
+    CHECK(error.kind() == kind);
+    return error.what();
+  }
+}
+
+std::string read_error(const Image& image) {
+  return error_of([&] { read_all(*image.open()); });
+}
+
+// Of every kind, twice: neighbours, and in a second L2 table where there is room for one.
+Image every_kind(uint32_t bits, bool zstd, uint64_t tail = 0) {
+  const uint64_t cluster = uint64_t{1} << bits;
+  Image image(bits, 9 * cluster + tail);
+  if (zstd) image.zstd();
+  image.data(0).data(1).zero(3).kept(4).compressed(5).compressed(6).compressed(8);
+  if (tail > 0) image.compressed(9);
+  return image;
+}
+
+}  // namespace
+
+TEST_CASE("qcow2: the magic") {
+  CHECK(is_qcow2(*Image(16, 1 << 20).file()));
+  CHECK(!is_qcow2(MemorySource(Bytes(4))));
+  CHECK(!is_qcow2(MemorySource(Bytes(3))));
+  CHECK(!is_qcow2(MemorySource(Bytes())));
+}
+
+TEST_CASE("qcow2: clusters of every kind, in every cluster size") {
+  for (const uint32_t bits : {9u, 12u, 16u, 21u}) {
+    for (const bool zstd : {false, true}) {
+      const uint64_t cluster = uint64_t{1} << bits;
+      for (const uint64_t tail : {uint64_t{0}, uint64_t{1}, cluster / 2 + 3}) {
+        const Image image = every_kind(bits, zstd, tail);
+        const auto disk = image.open();
+        CHECK(disk->size() == 9 * cluster + tail);
+        CHECK(read_all(*disk) == image.guest);
+        const auto n = [&](uint64_t count) { return std::to_string(count); };
+        CHECK(extents(*disk) == "d" + n(2 * cluster) + " z" + n(3 * cluster) + " d" +
+                                    n(2 * cluster) + " z" + n(cluster) + " d" + n(cluster + tail));
+      }
+    }
+  }
+}
+
+TEST_CASE("qcow2: reads that begin and end anywhere") {
+  for (const bool zstd : {false, true}) {
+    const Image image = every_kind(12, zstd, 1000);
+    const auto disk = image.open();
+    std::mt19937 random(5);
+    for (int i = 0; i < 3000; ++i) {
+      const uint64_t offset = random() % image.size;
+      const uint64_t length = random() % (image.size - offset + 1);
+      const auto begin = image.guest.begin() + static_cast<long>(offset);
+      REQUIRE(read(*disk, offset, length) == Bytes(begin, begin + static_cast<long>(length)));
+    }
+  }
+}
+
+TEST_CASE("qcow2: extents go on across clusters and L2 tables, and stop at max") {
+  Image image(9, 4 * 32768);  // an L2 table maps 32 KiB
+  for (int i = 0; i < 100; ++i) image.data(i);
+  for (int i = 100; i < 140; i += 2) image.zero(i);
+  const auto disk = image.open();
+  CHECK(extents(*disk) == "d51200 z79872");
+  CHECK(disk->extent_at(1000, 7) == Extent{1000, 7, ExtentKind::kData});
+  CHECK(disk->extent_at(51199, 2) == Extent{51199, 1, ExtentKind::kData});
+  CHECK(disk->extent_at(51200, 40000) == Extent{51200, 40000, ExtentKind::kZero});
+}
+
+TEST_CASE("qcow2: an empty disk of 64 TiB is one extent and no read") {
+  Image image(16, uint64_t{64} << 40);
+  const auto file = image.file();
+  const auto disk = Image::open(file);
+  const int reads = file->reads;
+  CHECK(disk->extent_at(5, disk->size() - 5) == Extent{5, disk->size() - 5, ExtentKind::kZero});
+  CHECK(file->reads == reads);
+}
+
+TEST_CASE("qcow2: clusters side by side in the file are one read") {
+  Image image(9, 32768);
+  image.entry(0);
+  for (int i = 0; i < 64; ++i) image.data(i);
+  const auto file = image.file();
+  const auto disk = Image::open(file);
+  disk->extent_at(0, 1);  // loads the L2 table
+  const int reads = file->reads;
+  CHECK(read_all(*disk) == image.guest);
+  CHECK(file->reads == reads + 1);
+}
+
+TEST_CASE("qcow2: compressed neighbours are one read, far ones are not") {
+  Image image(12, 64 << 12);
+  for (int i = 0; i < 8; ++i) image.compressed(i);
+  image.append(Bytes(200000));
+  for (int i = 8; i < 16; ++i) image.compressed(i);
+  const auto file = image.file();
+  const auto disk = Image::open(file);
+  disk->extent_at(0, 1);
+  const int reads = file->reads;
+  CHECK(read_all(*disk) == image.guest);
+  CHECK(file->reads == reads + 2);
+}
+
+TEST_CASE("qcow2: an allocated cluster that is a hole of the file reads as zero") {
+  Image image(12, 4 << 12);
+  image.data(0).data(1).data(2).data(3);
+  const auto file = image.file();
+  const uint64_t second = image.get(image.entry(1)) & ~(uint64_t{1} << 63);
+  file->hole = {second + 512, 4096};
+  const auto disk = Image::open(file);
+  CHECK(extents(*disk) == "d4608 z4096 d7680");
+  std::vector<Extent> found = {{7, 7, ExtentKind::kData}};  // appends, and touches nothing else
+  disk->find_content(100, 10000, 4096, found);
+  CHECK(found == std::vector<Extent>{{7, 7, ExtentKind::kData},
+                                     {100, 4508, ExtentKind::kData},
+                                     {4608, 4096, ExtentKind::kZero},
+                                     {8704, 1396, ExtentKind::kData}});
+}
+
+TEST_CASE("qcow2: a backing image shows through holes only") {
+  const Bytes below = pattern(9 << 12, 77);
+  const Image image = every_kind(12, false);
+  const auto disk = image.open(std::make_shared<MemorySource>(below));
+  Bytes expected = image.guest;
+  for (const size_t hole : {2, 7}) {
+    std::memcpy(expected.data() + (hole << 12), below.data() + (hole << 12), 4096);
+  }
+  CHECK(read_all(*disk) == expected);
+  std::vector<Extent> found;
+  disk->find_content(0, disk->size(), 4096, found);
+  CHECK(found == std::vector<Extent>{{0, 3 << 12, ExtentKind::kData},
+                                     {3 << 12, 2 << 12, ExtentKind::kZero},
+                                     {5 << 12, 4 << 12, ExtentKind::kData}});
+}
+
+TEST_CASE("qcow2: a shorter backing image ends in zeros at every level, a longer one is cut") {
+  const Bytes below = pattern(40000, 9);
+  const auto grandparent = std::make_shared<MemorySource>(below);
+  const std::shared_ptr<const Source> parent = Image(12, 10001).open(grandparent);
+  const auto child = Image(9, 33333).open(parent);
+  Bytes expected = below;
+  std::fill(expected.begin() + 10001, expected.end(), std::byte{0});
+  expected.resize(33333);
+  CHECK(read_all(*child) == expected);
+  CHECK(extents(*child) == "d10001 z23332");
+}
+
+TEST_CASE("qcow2: a deep chain costs one question a level") {
+  const auto bottom = std::make_shared<MemorySource>(pattern(64 << 9, 1));
+  std::shared_ptr<const Source> top = bottom;
+  for (int level = 0; level < 40; ++level) {
+    Image image(9, 64 << 9);
+    for (int i = level % 3; i < 64; i += 3 + level % 2) image.zero(i);
+    top = image.open(top);
+  }
+  extents(*top);
+  CHECK(bottom->extent_calls <= 64);
+}
+
+TEST_CASE("qcow2: L1 entries may share a table, and those behind the disk are not followed") {
+  Image image(9, 3 * 32768);
+  image.data(0).data(5);
+  image.put(image.l1 + 16, image.get(image.l1));
+  image.put(36, 4, 4).put(image.l1 + 24, 0x00ffffffffffff00);
+  std::memcpy(image.guest.data() + 65536, image.guest.data(), 32768);
+  const auto file = image.file();
+  const auto disk = Image::open(file);
+  CHECK(read_all(*disk) == image.guest);
+  CHECK(disk->size() == 3 * 32768);
+}
+
+TEST_CASE("qcow2: version 2, and a disk of no bytes") {
+  Image old(16, 3 << 16, 2);
+  old.data(0).compressed(2);
+  CHECK(read_all(*old.open()) == old.guest);
+  const auto empty = Image(16, 0).open();
+  CHECK(empty->size() == 0);
+  CHECK(read_all(*empty).empty());
+}
+
+TEST_CASE("qcow2: prefetch asks for the places in the file, and never fails") {
+  Image image(12, 64 << 12);
+  image.data(0).compressed(2).compressed(3).zero(4).data(5);
+  const auto below = std::make_shared<MemorySource>(Bytes(2 << 12));
+  const auto file = image.file();
+  const auto disk = Image::open(file, below);
+  const auto host = [&](int i) { return image.get(image.entry(i)) & 0x00ffffffffffffff; };
+  disk->prefetch(100, (6 << 12) - 100);
+  REQUIRE(file->prefetched.size() == 3);
+  CHECK(file->prefetched[0] == Range{host(0) + 100, 4096 - 100});
+  const uint64_t packed_at = host(2) & 0xffffff;
+  CHECK(file->prefetched[1].first == packed_at);
+  CHECK(file->prefetched[1].second > (host(3) & 0xffffff) - packed_at);
+  CHECK(file->prefetched[2] == Range{host(5), 4096});
+  CHECK(below->prefetched == std::vector<Range>{{4096, 4096}});
+
+  const auto broken = image.set(0, uint64_t{1} << 50).open();
+  CHECK_NOTHROW(broken->prefetch(0, broken->size()));
+  CHECK_THROWS_AS(broken->extent_at(0, 1), Error);
+}
+
+TEST_CASE("qcow2: reads are best aligned to clusters, of the largest in the chain") {
+  const std::shared_ptr<const Source> base = Image(16, 1 << 20).open();
+  CHECK(base->read_alignment() == 65536);
+  CHECK(Image(12, 1 << 20).open(base)->read_alignment() == 65536);
+  CHECK(Image(21, 1 << 20).open(base)->read_alignment() == 2 << 20);
+}
+
+TEST_CASE("qcow2: many threads read one disk") {
+  for (const bool zstd : {false, true}) {
+    const Image image = every_kind(12, zstd, 77);
+    const std::shared_ptr<const Source> disk = image.open();
+    std::atomic<int> wrong = 0;
+    std::vector<std::thread> threads;
+    for (unsigned seed = 1; seed <= 4; ++seed) {
+      threads.emplace_back([&, seed] {
+        std::mt19937 random(seed);
+        for (int i = 0; i < 300; ++i) {
+          const uint64_t offset = random() % image.size;
+          const uint64_t length = 1 + random() % (image.size - offset);
+          const Bytes bytes = read(*disk, offset, length);
+          if (std::memcmp(bytes.data(), image.guest.data() + offset, length) != 0) ++wrong;
+          if (disk->extent_at(offset, length).offset != offset) ++wrong;
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    CHECK(wrong == 0);
+  }
+}
+
+TEST_CASE("qcow2: what is not read yet is refused by name") {
+  const auto refusal = [](const std::function<void(Image&)>& change, ErrorKind kind) {
+    Image image(16, 1 << 20);
+    change(image);
+    return error_of([&] { image.open(); }, kind);
+  };
+  CHECK(refusal([](Image& i) { i.put(72, 4); }, ErrorKind::kUnsupported) ==
+        "img.qcow2: open as qcow2: it keeps its data in an external data file");
+  CHECK(refusal([](Image& i) { i.put(72, 16); }, ErrorKind::kUnsupported) ==
+        "img.qcow2: open as qcow2: it has extended L2 entries (subclusters)");
+  CHECK(refusal([](Image& i) { i.put(32, 1, 4); }, ErrorKind::kUnsupported) ==
+        "img.qcow2: open as qcow2: it is encrypted (AES)");
+  CHECK(refusal([](Image& i) { i.put(32, 2, 4); }, ErrorKind::kUnsupported) ==
+        "img.qcow2: open as qcow2: it is encrypted (LUKS)");
+  CHECK(refusal([](Image& i) { i.put(72, 2); }, ErrorKind::kCorrupt) ==
+        "img.qcow2: open as qcow2: the image is marked as corrupt");
+  CHECK(refusal([](Image& i) { i.put(72, 1); }, ErrorKind::kCorrupt) == "");  // dirty is fine
+}
+
+TEST_CASE("qcow2: damaged tables stop the read, and say where") {
+  const auto entry = [](uint64_t raw, uint32_t version = 3) {
+    return read_error(Image(16, 3 << 20, version).set(16, raw));
+  };
+  const std::string at = "img.qcow2: L2 entry for guest offset 1 MiB: ";
+  CHECK(entry(0x00bc6000000000) ==
+        at + "points to 809240558043136, past the end of the file (262144 bytes)");
+  CHECK(entry(0x40000) == at + "points to 262144, past the end of the file (262144 bytes)");
+  CHECK(entry(0x30200) == at + "points to 197120, which is not a multiple of the cluster size");
+  CHECK(entry(0x30201) == at + "points to 197120, which is not a multiple of the cluster size");
+  CHECK(entry(0x200) == at + "points to 512, which is not a multiple of the cluster size");
+  CHECK(entry(1, 2) == at + "has a zero flag, which version 2 does not know");
+  CHECK(entry(uint64_t{1} << 62 | 100) == at + "points to 100, into the header");
+  CHECK(entry(uint64_t{1} << 62 | 0x40000) ==
+        at + "points to 262144, past the end of the file (262144 bytes)");
+
+  Image image(16, 1 << 20);
+  CHECK(read_error(image.put(image.l1, 0x30000)) ==
+        "img.qcow2: L1 entry for guest offset 0: points to 196608, past the end of the file "
+        "(196608 bytes)");
+  CHECK(read_error(image.put(image.l1, 0x200)) ==
+        "img.qcow2: L1 entry for guest offset 0: points to 512, which is not a multiple of the "
+        "cluster size");
+}
+
+TEST_CASE("qcow2: a damaged stream stops the read, and says where") {
+  const std::string at = "img.qcow2: compressed cluster for guest offset 192 KiB: ";
+  const auto stream = [](const Bytes& bytes, bool zstd = false) {
+    Image image(16, 1 << 20);
+    if (zstd) image.zstd();
+    return read_error(image.stream(3, bytes));
+  };
+  const auto bytes = [](size_t size) { return pattern(size, 1); };
+  const auto good = packed(ClusterCodec::kDeflate, bytes(65536));
+  CHECK(stream(good) == "");
+  CHECK(stream(Bytes(100, std::byte{0xff})) ==
+        at + "the deflate stream is damaged (at 262144 in the file)");
+  CHECK(stream(packed(ClusterCodec::kDeflate, bytes(65535))) ==
+        at + "the deflate stream gives less than a cluster (at 262144 in the file)");
+  CHECK(stream(Bytes(good.begin(), good.begin() + 20)) ==
+        at + "the deflate stream is cut short (at 262144 in the file)");
+  CHECK(stream(packed(ClusterCodec::kZstd, bytes(65537)), true) ==
+        at + "the zstd frame gives more than a cluster (at 262144 in the file)");
+  CHECK(stream(good, true) == at + "the zstd stream is damaged (at 262144 in the file)");
+}
+
+TEST_CASE("qcow2: a stream may be said to go on behind the end of the file") {
+  Image image(16, 1 << 20);
+  image.expect(3, pattern(65536, 4));
+  image.stream(3, packed(ClusterCodec::kDeflate, pattern(65536, 4)), 50);
+  CHECK(read_all(*image.open()) == image.guest);
+}
+
+TEST_CASE("qcow2: a file cut anywhere gives the disk or an Error, never zeros for data") {
+  Image image(9, 9 << 9);
+  image.data(0).zero(3).kept(4).compressed(5).compressed(6).data(8).compressed(7);
+  for (size_t size = 0; size <= image.bytes.size(); ++size) {
+    const auto file =
+        std::make_shared<MemorySource>(Bytes(image.bytes.begin(), image.bytes.begin() + size));
+    const std::string error =
+        error_of([&] { REQUIRE(read_all(*Image::open(file)) == image.guest); });
+    if (size == image.bytes.size()) CHECK(error == "");
+    if (size <= image.bytes.size() - 30) CHECK(error != "");
+  }
+}
+
+TEST_CASE("qcow2: random damage gives an answer or an Error") {
+  std::mt19937_64 random(3);
+  for (int round = 0; round < 4000; ++round) {
+    Image image = every_kind(9, round % 2 == 0, 100);
+    for (int i = 0; i < 3; ++i) image.put(random() % (image.bytes.size() - 8), random(), 1);
+    image.put(24, image.size);  // a disk of exabytes is right, but long to read
+    try {
+      const auto disk = image.open();
+      extents(*disk);
+      read_all(*disk);
+      disk->prefetch(0, disk->size());
+    } catch (const Error&) {
+    }
+  }
+}
