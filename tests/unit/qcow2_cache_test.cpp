@@ -24,7 +24,7 @@ class Numbers : public Source {
   }
   void read_at(uint64_t offset, std::span<std::byte> out) const override {
     ++reads;
-    if (broken) throw Error({.cause = "broken"});
+    if (broken) throw Error({.object = name_, .action = "read", .cause = "broken"});
     for (size_t i = 0; i < out.size(); ++i) {
       const uint64_t word = offset + i / 8 * 8;
       out[i] = std::byte(word >> (56 - i % 8 * 8) & 0xff);
