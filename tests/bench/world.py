@@ -44,7 +44,7 @@ def ceph(root, lab_dir, needed):
     lab = str(root / "tools" / "lab")
     environment = {**os.environ, "VMFERRY_LAB": str(lab_dir)}
     try:
-        if subprocess.run([lab, "up"], env=environment, stdout=2, check=False).returncode != 0:
+        if subprocess.run([lab, "up", "ceph"], env=environment, stdout=2, check=False).returncode != 0:
             raise measure.BenchError("the lab does not start")
         for name in ("CEPH_ARGS", "CEPH_KEYRING"):
             os.environ.pop(name, None)
