@@ -111,7 +111,7 @@ write_host_conf() {
     local host=$1 number=$2 first
     [[ ! -f $dir/$host/etc/qemu.conf ]] || return 0
     mkdir -p -- "$dir/$host"/{run,etc,lib,log,cache}
-    printf '127.0.0.1 localhost\n127.0.1.1 hosta\n127.0.1.2 hostb\n' >"$dir/$host/hosts"
+    printf '127.0.0.1 localhost hosta hostb\n' >"$dir/$host/hosts"
     first=$((port + CEPH_PORTS + number * HOST_PORTS))
     cat >"$dir/$host/etc/libvirtd.conf" <<END
 # Written by tools/lab.
