@@ -9,6 +9,7 @@
 readonly GUEST_DISKS=(thin thick qcow2)
 readonly CMDLINE="root=LABEL=root console=ttyS0 loglevel=4 panic=1 systemd.show_status=false 8250.nr_uarts=1 \
 no_timer_check cryptomgr.notests mitigations=off"
+readonly BOOT_PATIENCE=600 # seconds; 30 on a machine that has nothing else to do
 readonly TEMPLATE=template
 images=$root/build/images # made once, for all labs of this tree
 
@@ -84,12 +85,14 @@ define_guest() {
 
 # ---- the first one -------------------------------------------------------------------------------------------------
 
+# What it was made from: the definition here, and that disk.
+template_recipe() {
+    sha256sum <"$root/tools/lab.d/guest.sh"
+    stat -c %y -- "$images/debian-sparse.raw"
+}
+
 template_is_made() {
-    local file
-    for file in guest.raw guest.state; do
-        [[ -f $images/$file && $images/$file -nt $images/debian-sparse.raw ]] || return 1
-        [[ $images/$file -nt ${BASH_SOURCE[0]} ]] || return 1
-    done
+    [[ -f $images/guest.raw && -f $images/guest.state && $(cat -- "$images/guest.recipe") == "$(template_recipe)" ]]
 }
 
 extract_kernel() {
@@ -107,7 +110,7 @@ agent_answers() {
 }
 
 wait_for_agent() {
-    local deadline=$((SECONDS + 3 * PATIENCE))
+    local deadline=$((SECONDS + BOOT_PATIENCE))
     until agent_answers "$1" "$2"; do
         ((SECONDS < deadline)) || die "the agent of $2 does not answer; the end of its log: $(tail -n 3 "$(serial_log "$2")")"
         sleep 0.5
@@ -120,6 +123,7 @@ make_template() {
     at=$(guest_dir "$TEMPLATE")
     echo "lab: booting a guest for the first time (about a minute)" >&2
     drop_template
+    rm -f -- "$images"/guest.*
     mkdir -p -- "$at"
     extract_kernel
     cp --sparse=always -- "$images/debian-sparse.raw" "$at/vda.raw"
@@ -131,7 +135,7 @@ make_template() {
     on_host hosta save "$TEMPLATE" "$at/state" >/dev/null
     mv -T -- "$at/vda.raw" "$images/guest.raw"
     mv -T -- "$at/state" "$images/guest.state"
-    touch -- "$images/guest.raw" "$images/guest.state"
+    template_recipe >"$images/guest.recipe"
     drop_template
 }
 
@@ -230,7 +234,7 @@ last_beat() {
 
 # Waits for a heartbeat that was not there when it was called.
 lab_guest_wait() {
-    local name=${1-} before deadline=$((SECONDS + 3 * PATIENCE))
+    local name=${1-} before deadline=$((SECONDS + BOOT_PATIENCE))
     [[ -d $(guest_dir "$name") ]] || die "there is no guest '$name'"
     before=$(last_beat "$name") || true
     while [[ $(last_beat "$name" || true) == "$before" ]]; do

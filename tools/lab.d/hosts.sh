@@ -29,7 +29,7 @@ on_host() {
 # A socket's path has room for 107 bytes, and libvirt has another below it. What a host hides, it cannot use either.
 check_hosts_possible() {
     local socket hidden
-    need libvirtd virsh qemu-system-x86_64 unshare mount hostname flock setsid
+    need libvirtd virsh qemu-system-x86_64 qemu-img unshare mount hostname flock setsid
     ((EUID == 0)) || die "not root, which the libvirt hosts need (Ceph alone does not: tools/lab up ceph)"
     socket=$(host_socket hosta)-admin
     ((${#socket} <= 107)) || die "the name of $dir is too long for the libvirt hosts by $((${#socket} - 107)) bytes"
@@ -104,6 +104,13 @@ prepare_machine() {
     mkdir -p -- "${HOST_DIRS[@]}"
 }
 
+# libvirtd tries out every emulator that it finds, and those for other processors take it half a minute. (All of them are
+# in /usr/bin; what else it needs is not, or is here, too.)
+choose_programs() {
+    mkdir -p -- "$dir/bin"
+    ln -sf -- "$(command -v qemu-system-x86_64)" "$(command -v qemu-img)" "$dir/bin"
+}
+
 # A host that was there keeps its identity, its definitions and its guests; only its libvirtd is a new process.
 # stdio_handler: QEMU itself writes a guest's serial log, so that no virtlogd is needed.
 # /etc/hosts: a guest moves to the other host by that one's name.
@@ -141,7 +148,7 @@ readonly HOST_MAIN='
         mount --no-mtab --bind -- "$2/${pair%%=*}" "${pair#*=}"
     done
     mount --no-mtab --bind -- "$2/hosts" /etc/hosts
-    exec libvirtd --config "$2/etc/libvirtd.conf" --pid-file "$2/run/libvirtd.pid"'
+    PATH=${2%/*}/bin:/usr/sbin exec libvirtd --config "$2/etc/libvirtd.conf" --pid-file "$2/run/libvirtd.pid"'
 
 start_host() {
     local host=$1 name pairs=()
@@ -165,6 +172,7 @@ up_hosts() {
     local number host
     step "preparing the machine for libvirt"
     logged prepare_machine
+    choose_programs
     port=$(<"$dir/port")
     for number in 0 1; do
         host=${HOSTS[$number]}
