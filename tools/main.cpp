@@ -25,6 +25,7 @@ constexpr Row kCommands[] = {
       add_convert},
      1},
     {{"compare", "Do two images show a guest the same bytes?", add_compare}, 2},
+    {{"rewrite", "Put the disks of a libvirt domain definition on RBD", add_rewrite}, 1},
 };
 
 constexpr int kUsageStatus = 2;

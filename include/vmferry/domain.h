@@ -22,14 +22,14 @@ inline constexpr size_t kMaxDefinitionBytes = 4 << 20;
 
 /// One image of a disk, as a definition declares it. What was not declared is empty.
 struct DiskImage {
-  std::string type;      ///< "file", "block", "volume", "network", "dir", "nvme", "vhostuser" ...
-  std::string format;    ///< "raw", "qcow2" ...: <driver type> of the disk, <format> behind it
-  std::string path;      ///< of a file, a block device, a directory or a socket
-  std::string pool;      ///< of a volume: libvirt's storage pool
-  std::string volume;    ///< of a volume: its name in the storage pool
-  std::string protocol;  ///< of a network disk: "rbd", "nbd", "iscsi" ...
-  std::string name;      ///< of a network disk; "POOL/IMAGE" for rbd
-  std::string snapshot;  ///< of an rbd disk
+  std::string type = {};  ///< "file", "block", "volume", "network", "dir", "nvme", "vhostuser" ...
+  std::string format = {};    ///< "raw", "qcow2" ...: <driver type> of the disk, <format> behind it
+  std::string path = {};      ///< of a file, a block device, a directory or a socket
+  std::string pool = {};      ///< of a volume: libvirt's storage pool
+  std::string volume = {};    ///< of a volume: its name in the storage pool
+  std::string protocol = {};  ///< of a network disk: "rbd", "nbd", "iscsi" ...
+  std::string name = {};      ///< of a network disk; "POOL/IMAGE" for rbd
+  std::string snapshot = {};  ///< of an rbd disk
 
   bool is_rbd() const { return type == "network" && protocol == "rbd"; }
   /// The path, "storage pool POOL, volume VOLUME", "rbd:POOL/IMAGE", "nbd:NAME"; "nothing".
@@ -109,13 +109,15 @@ CephMonitor parse_monitor(std::string_view text);
 
 /// A volume that a disk shall be on. libvirt and QEMU open no RADOS namespace, so there is none.
 struct RbdTarget {
-  std::string pool;
-  std::string image;
-  std::vector<CephMonitor> monitors;  ///< none: QEMU finds them in `conf` or its host's ceph.conf
-  std::string id;                     ///< Ceph user, without "client."; empty: no authentication
-  std::string secret_uuid;   ///< libvirt's secret with the user's key: with an id exactly one of
-  std::string secret_usage;  ///< these two, without an id neither
-  std::string conf;          ///< a ceph.conf on the host where QEMU runs; empty: the host's own
+  std::string pool = {};
+  std::string image = {};
+  std::vector<CephMonitor> monitors =
+      {};               ///< none: QEMU finds them in `conf` or its host's ceph.conf
+  std::string id = {};  ///< Ceph user, without "client."; empty: no authentication
+  std::string secret_uuid =
+      {};  ///< libvirt's secret with the user's key: with an id exactly one of
+  std::string secret_usage = {};  ///< these two, without an id neither
+  std::string conf = {};  ///< a ceph.conf on the host where QEMU runs; empty: the host's own
 };
 
 /// A file, or a block device if the path is below /dev, that a disk shall be on.
@@ -132,10 +134,10 @@ std::string display_name(const DiskTarget& target);
 /// Attributes of <driver>. Not set: what is there is kept where it makes sense on the target (on
 /// RBD `io` does not), and a disk that says nothing about `discard` gets "unmap". Empty: removed.
 struct DriverOptions {
-  std::optional<std::string> cache;
-  std::optional<std::string> io;
-  std::optional<std::string> discard;
-  std::optional<std::string> detect_zeroes;
+  std::optional<std::string> cache = {};
+  std::optional<std::string> io = {};
+  std::optional<std::string> discard = {};
+  std::optional<std::string> detect_zeroes = {};
 };
 
 /// For a definition under which QEMU itself fills the target (a live migration's destination):

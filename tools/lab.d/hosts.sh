@@ -8,6 +8,7 @@
 # as /run is on that host, and so one of ours: that is how its guests are found when they have to end.
 
 readonly HOSTS=(hosta hostb)
+readonly HOST_PROGRAMS=(qemu-system-x86_64 qemu-img swtpm swtpm_setup swtpm_ioctl) # that libvirtd looks for
 readonly HOST_PORTS=16 # for guests that move in
 # What is private to a host, and the directory of ours for it.
 readonly -A HOST_DIRS=([run]=/run [etc]=/etc/libvirt [lib]=/var/lib/libvirt [log]=/var/log/libvirt
@@ -29,7 +30,7 @@ on_host() {
 # A socket's path has room for 107 bytes, and libvirt has another below it. What a host hides, it cannot use either.
 check_hosts_possible() {
     local socket hidden
-    need libvirtd virsh qemu-system-x86_64 qemu-img unshare mount hostname flock setsid
+    need libvirtd virsh "${HOST_PROGRAMS[@]}" unshare mount hostname flock setsid
     ((EUID == 0)) || die "not root, which the libvirt hosts need (Ceph alone does not: tools/lab up ceph)"
     socket=$(host_socket hosta)-admin
     ((${#socket} <= 107)) || die "the name of $dir is too long for the libvirt hosts by $((${#socket} - 107)) bytes"
@@ -107,8 +108,11 @@ prepare_machine() {
 # libvirtd tries out every emulator that it finds, and those for other processors take it half a minute. (All of them are
 # in /usr/bin; what else it needs is not, or is here, too.)
 choose_programs() {
+    local program
     mkdir -p -- "$dir/bin"
-    ln -sf -- "$(command -v qemu-system-x86_64)" "$(command -v qemu-img)" "$dir/bin"
+    for program in "${HOST_PROGRAMS[@]}"; do
+        ln -sf -- "$(command -v "$program")" "$dir/bin"
+    done
 }
 
 # A host that was there keeps its identity, its definitions and its guests; only its libvirtd is a new process.

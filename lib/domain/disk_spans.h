@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <vector>
+
+#include "lib/domain/xml_tokens.h"
+
+namespace vmferry {
+
+/// Where one <disk> lies in the text of a definition.
+struct DiskSpan {
+  Span whole;
+  Span start_tag;
+  Span end_tag;                ///< empty for <disk/>
+  std::vector<Span> children;  ///< the elements directly in it
+};
+
+/// Where things lie in the text of a definition.
+struct DomainSpans {
+  std::vector<DiskSpan> disks;     ///< domain/devices/disk, in their order
+  std::vector<Span> instructions;  ///< <?...?> wherever they are
+};
+
+/// Throws Error as parse_domain does for text that is no definition.
+DomainSpans find_spans(const XmlPlaces& places);
+
+}  // namespace vmferry

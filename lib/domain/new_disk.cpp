@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/domain/new_disk.h"
+
+#include <fmt/format.h>
+
+#include "lib/domain/disk_text.h"
+#include "lib/domain/targets.h"
+#include "lib/domain/xml_tree.h"
+#include "vmferry/error.h"
+
+namespace vmferry {
+namespace {
+
+using tinyxml2::XMLElement;
+
+void set(XMLElement& element, const char* name, const std::optional<std::string>& value) {
+  if (!value) return;
+  if (value->empty()) {
+    element.DeleteAttribute(name);
+  } else {
+    element.SetAttribute(name, value->c_str());
+  }
+}
+
+/// libvirt refuses io='native' where the page cache is used (qemuValidateDomainDeviceDefDisk...).
+void require_possible_io(const Domain& domain, const XMLElement& driver, const DiskMove& move) {
+  const std::string cache = attribute(&driver, "cache");
+  if (attribute(&driver, "io") != "native" || cache == "none" || cache == "directsync") return;
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = domain.object,
+               .action = move.disk,
+               .cause = "io='native' needs cache='none' or cache='directsync'",
+               .hint = "give --cache none, too, or leave --io out"});
+}
+
+void edit_driver(const Domain& domain, XMLElement& driver, const DiskMove& move) {
+  const auto* file = std::get_if<FileTarget>(&move.to);
+  driver.SetAttribute("name", "qemu");
+  driver.SetAttribute("type", file ? file->format.c_str() : "raw");
+  // They are about images with layers, and formats that keep metadata.
+  driver.DeleteAttribute("copy_on_read");
+  driver.DeleteAttribute("discard_no_unref");
+  if (XMLElement* cache = driver.FirstChildElement("metadata_cache")) driver.DeleteChild(cache);
+  // QEMU's rbd driver has no such choice (libvirt's qemu_block.c passes it to files only), and
+  // "native" beside the wrong cache would make libvirt refuse the definition.
+  if (!file) driver.DeleteAttribute("io");
+  if (!driver.Attribute("discard")) driver.SetAttribute("discard", "unmap");
+  set(driver, "cache", move.driver.cache);
+  set(driver, "io", move.driver.io);
+  set(driver, "discard", move.driver.discard);
+  set(driver, "detect_zeroes", move.driver.detect_zeroes);
+  require_possible_io(domain, driver, move);
+}
+
+void fill_source(XMLElement& source, const RbdTarget& target) {
+  source.SetAttribute("protocol", "rbd");
+  source.SetAttribute("name", fmt::format("{}/{}", target.pool, target.image).c_str());
+  for (const CephMonitor& monitor : target.monitors) {
+    XMLElement* host = source.InsertNewChildElement("host");
+    host->SetAttribute("name", monitor.host.c_str());
+    host->SetAttribute("port", monitor.port);
+  }
+  if (!target.conf.empty()) {
+    source.InsertNewChildElement("config")->SetAttribute("file", target.conf.c_str());
+  }
+  if (target.id.empty()) return;
+  XMLElement* auth = source.InsertNewChildElement("auth");
+  auth->SetAttribute("username", target.id.c_str());
+  XMLElement* secret = auth->InsertNewChildElement("secret");
+  secret->SetAttribute("type", "ceph");
+  if (!target.secret_uuid.empty()) secret->SetAttribute("uuid", target.secret_uuid.c_str());
+  if (!target.secret_usage.empty()) secret->SetAttribute("usage", target.secret_usage.c_str());
+}
+
+void fill_source(XMLElement& source, const FileTarget& target) {
+  source.SetAttribute(is_device_path(target.path) ? "dev" : "file", target.path.c_str());
+}
+
+const char* type_of(const DiskTarget& target) {
+  const auto* file = std::get_if<FileTarget>(&target);
+  if (!file) return "network";
+  return is_device_path(file->path) ? "block" : "file";
+}
+
+/// What was true of the old image only, or of this run of the guest only. A backing chain that were
+/// left would be believed: libvirt takes one even for raw volumes.
+bool is_gone(const XMLElement& element) {
+  const std::string_view name = element.Name();
+  if (name == "backingStore") return !element.NoChildren() || element.FirstAttribute();
+  // libvirt reads only the aliases that users may give.
+  if (name == "alias") return !attribute(&element, "name").starts_with("ua-");
+  return name == "auth" || name == "encryption" || name == "mirror" || name == "privateData";
+}
+
+}  // namespace
+
+std::string new_disk(const Domain& domain, const DomainSpans& spans, const DiskSpan& span,
+                     const DiskMove& move) {
+  tinyxml2::XMLDocument document;
+  parse_tree(document, domain.text, span.whole, spans.instructions);
+  XMLElement& disk = *document.RootElement();
+  const TextStyle style = style_of(domain.text, span);
+  DiskText text(domain.text, span);
+
+  disk.SetAttribute("type", type_of(move.to));
+  disk.DeleteAttribute("rawio");  // these two are about SCSI commands passed through
+  disk.DeleteAttribute("sgio");
+  text.set_start_tag(print_tag(disk, style) + ">");
+
+  XMLElement* driver = disk.FirstChildElement("driver");
+  const bool had_driver = driver;
+  if (!driver) driver = document.NewElement("driver");
+  edit_driver(domain, *driver, move);
+  XMLElement* source = document.NewElement("source");
+  std::visit([&](const auto& target) { fill_source(*source, target); }, move.to);
+
+  size_t index = 0;
+  for (XMLElement* e = disk.FirstChildElement(); e; e = e->NextSiblingElement(), ++index) {
+    const std::string_view name = e->Name();
+    if (name == "driver") text.replace(index, print_child(*e, style));
+    if (name == "source") {
+      const std::string before = had_driver ? "" : print_child(*driver, style) + style.line;
+      text.replace(index, before + print_child(*source, style));
+    }
+    if (is_gone(*e)) text.remove(index);
+  }
+  return text.str();
+}
+
+}  // namespace vmferry

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "lib/domain/disk_spans.h"
+#include "lib/domain/new_disk.h"
+#include "lib/domain/targets.h"
+#include "vmferry/domain.h"
+#include "vmferry/error.h"
+
+namespace vmferry {
+namespace {
+
+Error disk_error(ErrorKind kind, const Domain& domain, const std::string& disk, std::string cause,
+                 std::string hint = {}) {
+  return Error({.kind = kind,
+                .object = domain.object,
+                .action = disk,
+                .cause = std::move(cause),
+                .hint = std::move(hint)});
+}
+
+void require_qemu(const Domain& domain) {
+  if (domain.type == "kvm" || domain.type == "qemu" || domain.type == "hvf") return;
+  throw Error(
+      {.kind = ErrorKind::kUnsupported,
+       .object = domain.object,
+       .action = {},
+       .cause = fmt::format("is a domain of type '{}'; only QEMU runs disks on RBD", domain.type)});
+}
+
+const DomainDisk& require_disk(const Domain& domain, const std::string& target) {
+  if (const DomainDisk* disk = domain.find_disk(target)) return *disk;
+  std::string known;
+  for (const DomainDisk& disk : domain.disks) {
+    known += known.empty() ? "" : ", ";
+    known += disk.target;
+  }
+  throw disk_error(ErrorKind::kNotFound, domain, target, "there is no such disk",
+                   known.empty() ? "the domain has no disks" : "its disks are: " + known);
+}
+
+void require_movable(const Domain& domain, const DomainDisk& disk, const DiskMove& move) {
+  const bool to_rbd = std::holds_alternative<RbdTarget>(move.to);
+  if (to_rbd && !disk.can_move()) {
+    throw disk_error(ErrorKind::kUnsupported, domain, disk.target, "cannot move: " + disk.stays);
+  }
+  if (!to_rbd && (!disk.image.is_rbd() || disk.device != "disk" || disk.shareable)) {
+    throw disk_error(ErrorKind::kUnsupported, domain, disk.target,
+                     fmt::format("cannot move to a file: it is no RBD disk of this machine alone "
+                                 "(it is a {} on {})",
+                                 disk.device, disk.image.display()));
+  }
+  if (disk.encrypted && !move.drop_encryption) {
+    throw disk_error(ErrorKind::kUnsupported, domain, disk.target,
+                     "is encrypted, and a copy of what the guest sees is not",
+                     "if the copy may be plain, say --drop-encryption");
+  }
+}
+
+/// Two disks that write to one image destroy it.
+void refuse_shared_targets(const Domain& domain, std::span<const DiskMove> moves) {
+  std::set<std::string> taken;
+  std::set<std::string> moved;
+  for (const DiskMove& move : moves) {
+    if (!moved.insert(move.disk).second) {
+      throw disk_error(ErrorKind::kUsage, domain, move.disk, "is named twice");
+    }
+    if (!taken.insert(display_name(move.to)).second) {
+      throw disk_error(ErrorKind::kConflict, domain, move.disk,
+                       fmt::format("{} would be that of another disk, too", display_name(move.to)));
+    }
+  }
+  for (const DomainDisk& disk : domain.disks) {
+    if (moved.contains(disk.target) || !taken.contains(disk.image.display())) continue;
+    throw disk_error(ErrorKind::kConflict, domain, disk.target,
+                     fmt::format("is on {} already", disk.image.display()),
+                     "choose another target for the disk that moves");
+  }
+}
+
+/// The text of the disk when it has moved; of the disk as it is, if it is there already.
+std::string moved_text(const Domain& domain, const DomainSpans& spans, const DiskMove& move) {
+  check_target(move.to);
+  check_driver(move.driver);
+  const DomainDisk& disk = require_disk(domain, move.disk);
+  const DiskSpan& span = spans.disks[static_cast<size_t>(&disk - domain.disks.data())];
+  if (is_on(disk, move.to)) return std::string(span.whole.of(domain.text));
+  require_movable(domain, disk, move);
+  return new_disk(domain, spans, span, move);
+}
+
+}  // namespace
+
+std::string rewrite_disks(const Domain& domain, std::span<const DiskMove> moves) {
+  require_qemu(domain);
+  const DomainSpans spans = find_spans(XmlPlaces(domain.text, domain.object));
+  std::string out;
+  size_t at = 0;
+  std::vector<std::pair<Span, std::string>> changes;
+  for (const DiskMove& move : moves) {
+    std::string text = moved_text(domain, spans, move);
+    const auto index = domain.find_disk(move.disk) - domain.disks.data();
+    changes.emplace_back(spans.disks[static_cast<size_t>(index)].whole, std::move(text));
+  }
+  refuse_shared_targets(domain, moves);
+  std::sort(changes.begin(), changes.end(),
+            [](const auto& a, const auto& b) { return a.first.begin < b.first.begin; });
+  for (const auto& [span, text] : changes) {
+    out += std::string_view(domain.text).substr(at, span.begin - at);
+    out += text;
+    at = span.end;
+  }
+  out += std::string_view(domain.text).substr(at);
+  return out;
+}
+
+std::string rewrite_disk(const Domain& domain, const DiskMove& move) {
+  require_qemu(domain);
+  refuse_shared_targets(domain, {&move, 1});
+  return moved_text(domain, find_spans(XmlPlaces(domain.text, domain.object)), move);
+}
+
+DriverOptions for_live_copy(DriverOptions driver) {
+  if (!driver.discard) driver.discard = "unmap";
+  if (!driver.detect_zeroes) driver.detect_zeroes = "unmap";
+  return driver;
+}
+
+}  // namespace vmferry
