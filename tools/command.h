@@ -22,5 +22,6 @@ struct Command {
 std::function<int(Session&)> add_convert(CLI::App& app);
 std::function<int(Session&)> add_compare(CLI::App& app);
 std::function<int(Session&)> add_rewrite(CLI::App& app);
+std::function<int(Session&)> add_migrate(CLI::App& app);
 
 }  // namespace vmferry::cli

@@ -6,9 +6,8 @@
 
 #include "lib/core/format_bytes.h"
 #include "tools/command.h"
+#include "tools/copy_job.h"
 #include "tools/options.h"
-#include "tools/progress.h"
-#include "vmferry/copy.h"
 #include "vmferry/error.h"
 #include "vmferry/open.h"
 
@@ -24,21 +23,6 @@ struct Options {
   std::optional<uint64_t> rate_limit;
   bool verify = false;
 };
-
-void verify_target(Session& session, const Options& options, const Source& source, Sink& sink) {
-  const std::unique_ptr<Source> written = sink.read_back();
-  ProgressDisplay display(session, options.run.progress_style(), "verify",
-                          {&source, written.get()});
-  const CompareResult result = compare(
-      source, *written, {.jobs = options.run.jobs, .stop = session.stop()}, display.counters());
-  if (result.same) return;
-  throw Error({.kind = ErrorKind::kIo,
-               .object = sink.name(),
-               .action = "verify",
-               .offset = result.first_difference,
-               .cause = "reads back differently from the source",
-               .hint = "suspect the target's storage, or a source that changed during the copy"});
-}
 
 void print_result(const Options& options, const std::string& target, const CopyResult& result,
                   double seconds) {
@@ -81,18 +65,11 @@ int convert(Session& session, Options& options) {
   options.to.sources = image.opened;
   options.to.before_making = [&session] { session.making_something(); };
   const std::unique_ptr<Sink> sink = open_target(to, options.to);
-  std::unique_ptr<Sink> limited;
-  if (options.rate_limit) limited = limit_rate(*sink, *options.rate_limit, session.stop());
-
-  CopyResult result;
-  {
-    ProgressDisplay display(session, options.run.progress_style(), "convert", {&source});
-    result = copy(source, limited ? *limited : *sink,
-                  {.jobs = options.run.jobs, .stop = session.stop()}, display.counters());
-  }
-  if (options.verify) verify_target(session, options, source, *sink);
-  if (session.stop().stop_requested()) throw cancelled_error();
-  sink->publish();
+  const CopyResult result = run_copy_job(session, options.run, source, *sink,
+                                         {.what = "convert",
+                                          .rate_limit = options.rate_limit,
+                                          .verify = options.verify,
+                                          .stop = session.stop()});
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   print_result(options, display_name(to), result, elapsed.count());
   return 0;
@@ -105,26 +82,7 @@ void add_target_options(CLI::App& app, Options& options) {
                "Read the target back and compare it with the source before it gets its name");
   add_size_option(app, "--rate-limit", options.rate_limit, "Write at most SIZE bytes a second");
 
-  const char* group = "New RBD volume";
-  RbdLayout& layout = options.to.layout;
-  add_size_option(app, "--object-size", layout.object_size,
-                  "Size of its objects (default: the cluster's, mostly 4M)")
-      ->group(group);
-  add_size_option(app, "--stripe-unit", layout.stripe_unit, "Stripe unit")->group(group);
-  app.add_option("--stripe-count", layout.stripe_count, "Objects in a stripe")
-      ->type_name("N")
-      ->check(CLI::Range(1, 65536))
-      ->group(group);
-  app.add_option("--data-pool", layout.data_pool, "Pool for its data")
-      ->type_name("POOL")
-      ->group(group);
-  app.add_option("--features", layout.features,
-                 "Its features, with commas between: layering, exclusive-lock, object-map, "
-                 "fast-diff, deep-flatten, journaling")
-      ->type_name("LIST")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->group(group);
+  add_layout_options(app, options.to.layout);
 }
 
 }  // namespace

@@ -26,6 +26,10 @@ constexpr Row kCommands[] = {
      1},
     {{"compare", "Do two images show a guest the same bytes?", add_compare}, 2},
     {{"rewrite", "Put the disks of a libvirt domain definition on RBD", add_rewrite}, 1},
+    {{"migrate",
+      "Move a virtual machine's disks to Ceph: offline, or live, here or to another host",
+      add_migrate},
+     1},
 };
 
 constexpr int kUsageStatus = 2;

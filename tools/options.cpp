@@ -18,28 +18,33 @@ namespace {
 constexpr unsigned kFewestJobs = 8;
 constexpr unsigned kMostJobs = 64;
 
+constexpr const char* kCephGroup = "Ceph";
+
 }  // namespace
 
-void add_ceph_options(CLI::App& app, CephOptions& ceph) {
-  const char* group = "Ceph";
+void add_cluster_options(CLI::App& app, CephOptions& ceph) {
   app.add_option("--ceph-conf", ceph.conf,
                  "Configuration file of the cluster (default: CEPH_CONF, /etc/ceph)")
       ->type_name("FILE")
-      ->group(group);
+      ->group(kCephGroup);
   app.add_option("--id", ceph.id, "Ceph user, without 'client.' (default: admin)")
       ->type_name("USER")
-      ->group(group);
+      ->group(kCephGroup);
   app.add_option("--keyring", ceph.keyring, "File with the user's key")
       ->type_name("FILE")
-      ->group(group);
+      ->group(kCephGroup);
   app.add_option("--cluster", ceph.cluster, "Name of the cluster (default: ceph)")
       ->type_name("NAME")
-      ->group(group);
+      ->group(kCephGroup);
+}
+
+void add_ceph_options(CLI::App& app, CephOptions& ceph) {
+  add_cluster_options(app, ceph);
   app.add_option("--timeout", ceph.timeout,
                  "How long monitors may take to answer, in seconds (default: 30)")
       ->type_name("SECONDS")
       ->check(CLI::Range(1, 86400))
-      ->group(group);
+      ->group(kCephGroup);
 }
 
 void add_format_option(CLI::App& app, const std::string& flags, const std::string& which,
@@ -99,6 +104,28 @@ CLI::Option* add_size_option(CLI::App& app, const std::string& flags,
           },
           help)
       ->type_name("SIZE");
+}
+
+void add_layout_options(CLI::App& app, RbdLayout& layout) {
+  const char* group = "New RBD volume";
+  add_size_option(app, "--object-size", layout.object_size,
+                  "Size of its objects (default: the cluster's, mostly 4M)")
+      ->group(group);
+  add_size_option(app, "--stripe-unit", layout.stripe_unit, "Stripe unit")->group(group);
+  app.add_option("--stripe-count", layout.stripe_count, "Objects in a stripe")
+      ->type_name("N")
+      ->check(CLI::Range(1, 65536))
+      ->group(group);
+  app.add_option("--data-pool", layout.data_pool, "Pool for its data")
+      ->type_name("POOL")
+      ->group(group);
+  app.add_option("--features", layout.features,
+                 "Its features, with commas between: layering, exclusive-lock, object-map, "
+                 "fast-diff, deep-flatten, journaling")
+      ->type_name("LIST")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->group(group);
 }
 
 void print_warnings(const OpenImage& image, bool quiet) {

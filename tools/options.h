@@ -15,6 +15,9 @@
 namespace vmferry::cli {
 
 void add_ceph_options(CLI::App& app, CephOptions& ceph);
+/// The same without --timeout, which means something else to a migration.
+void add_cluster_options(CLI::App& app, CephOptions& ceph);
+void add_layout_options(CLI::App& app, RbdLayout& layout);
 /// `flags` such as "-f,--format"; into `format`.
 void add_format_option(CLI::App& app, const std::string& flags, const std::string& which,
                        std::optional<ImageFormat>& format);

@@ -58,9 +58,11 @@ ProgressDisplay::ProgressDisplay(Session& session, ProgressStyle style, std::str
     style_ = ::isatty(STDERR_FILENO) != 0 ? ProgressStyle::kBar : ProgressStyle::kNone;
   }
   if (style_ == ProgressStyle::kNone) return;
-  measurer_ = std::jthread([this, sources = std::move(sources)](std::stop_token stop) {
-    measure_all(sources, stop, counters_);
-  });
+  // Without sources somebody else counts, and knows the total.
+  if (!sources.empty())
+    measurer_ = std::jthread([this, sources = std::move(sources)](std::stop_token stop) {
+      measure_all(sources, stop, counters_);
+    });
   session_.begin_ticks([this] { draw(); });
 }
 
@@ -94,6 +96,7 @@ void ProgressDisplay::draw_bar(double seconds) {
     tail =
         fmt::format(" {:3.0f}%  {} of {}  {}/s  ETA {}", share * 100, about_bytes(done),
                     about_bytes(total), about_bytes(static_cast<uint64_t>(rate)), duration(left));
+    if (dirty_rate_ != 0) tail += fmt::format("  dirty {}/s", about_bytes(dirty_rate_));
     const int room = width - 4 - static_cast<int>(what_.size() + tail.size());
     if (room >= 8) {
       const int full = static_cast<int>(share * room);
@@ -110,6 +113,7 @@ void ProgressDisplay::draw_json(double seconds) {
   nlohmann::ordered_json line = {{"phase", what_}, {"data_done_bytes", counters_.data_done.load()}};
   if (counters_.total_known) line["data_total_bytes"] = counters_.data_total.load();
   line["written_bytes"] = counters_.bytes_written.load();
+  if (dirty_rate_ != 0) line["dirty_bytes_per_second"] = dirty_rate_.load();
   line["seconds"] = std::round(seconds * 1000) / 1000;
   say(fmt::format("{}\n", line.dump()));
 }

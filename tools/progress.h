@@ -18,7 +18,7 @@ enum class ProgressStyle { kAuto, kBar, kJson, kNone };
 class ProgressDisplay {
  public:
   /// `what` names the work: "convert", "verify". `sources` are measured for the total; they must
-  /// outlive this.
+  /// outlive this. None: whoever counts sets the total, too.
   ProgressDisplay(Session& session, ProgressStyle style, std::string what,
                   std::vector<const Source*> sources);
   ProgressDisplay(const ProgressDisplay&) = delete;
@@ -27,6 +27,8 @@ class ProgressDisplay {
   ~ProgressDisplay();
 
   Progress& counters() { return counters_; }
+  /// Bytes of memory a second that a migrating guest writes; shown unless 0.
+  void set_dirty_rate(uint64_t bytes) { dirty_rate_ = bytes; }
 
  private:
   void draw();
@@ -38,6 +40,7 @@ class ProgressDisplay {
   const std::string what_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   Progress counters_;
+  std::atomic<uint64_t> dirty_rate_ = 0;
   bool drawn_ = false;
   std::jthread measurer_;
 };

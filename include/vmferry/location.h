@@ -16,14 +16,14 @@ struct PathLocation {
 /// A volume of a Ceph cluster, or a snapshot of one.
 struct RbdLocation {
   std::string pool;
-  std::string name_space;  ///< RADOS namespace; empty: the default one
-  std::string image;
-  std::string snapshot;  ///< empty: the volume itself
+  std::string name_space = {};  ///< RADOS namespace; empty: the default one
+  std::string image = {};
+  std::string snapshot = {};  ///< empty: the volume itself
   /// What followed the image in QEMU's spelling: "id", "conf", and any Ceph option ("mon_host"
   /// ...).
-  std::map<std::string, std::string> options;
+  std::map<std::string, std::string> options = {};
 
-  /// "rbd:pool/namespace/image@snap": the name used in messages.
+  /// "rbd:pool/namespace/image@snap": the name used in messages. "rbd:pool" without an image.
   std::string display() const;
 };
 

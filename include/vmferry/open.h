@@ -34,12 +34,15 @@ enum class ImageFormat { kRaw, kQcow2 };
 /// `allowed_prefixes` add places. Every name is resolved (links followed) before it is judged.
 struct OpenPolicy {
   std::vector<std::string> allowed_prefixes;
+  /// Nothing but those places, not even the image's own directory, and no format of a backing file
+  /// is guessed: for an image whose chain somebody who knows has listed (libvirt).
+  bool only_allowed = false;
 };
 
 struct SourceOptions {
   std::optional<ImageFormat> format;  ///< nothing: probe
-  OpenPolicy policy;
-  CephOptions ceph;
+  OpenPolicy policy = {};
+  CephOptions ceph = {};
 };
 
 /// Which bytes a location really is, under whatever name: for "is that the same thing?".
@@ -56,6 +59,7 @@ struct OpenImage {
   ImageFormat format = ImageFormat::kRaw;
   std::vector<Identity> opened;       ///< every file, device or volume that reads go to
   std::vector<std::string> warnings;  ///< e.g. another process is writing to it
+  bool being_written = false;         ///< ... which is this one, of any of them
 };
 
 /// Opens `location` for reading: store, then format, then the backing chain under the policy.

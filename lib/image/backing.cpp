@@ -80,6 +80,12 @@ std::string resolve_backing(const Referrer& referrer, const std::string& stored_
       return resolved.string();
     }
   }
+  if (policy.only_allowed) {
+    throw refusal(ErrorKind::kConflict, referrer, resolved.string(),
+                  "it is not among the files that this image is known to be made of",
+                  "compare the chain in the domain's definition with qemu-img info "
+                  "--backing-chain");
+  }
   if (!referrer.format_named) {
     throw refusal(
         ErrorKind::kConflict, referrer, resolved.string(),

@@ -68,6 +68,7 @@ class ChainOpener {
     }
     image_.opened.push_back(identity);
     if (being_written) {
+      image_.being_written = true;
       image_.warnings.push_back(
           store.name() + ": another process is writing to it; a copy may mix old and new data");
     }
@@ -85,11 +86,21 @@ class ChainOpener {
 
   std::shared_ptr<const Source> open_backing(const Qcow2Header& header, const Referrer& referrer) {
     const std::string path = resolve_backing(referrer, header.backing_name, options_.policy);
-    std::unique_ptr<Source> store = open_file(path);
     const bool named = header.backing_format.has_value();
+    if (!named && options_.policy.only_allowed) throw undeclared_format(referrer, path);
+    std::unique_ptr<Source> store = open_file(path);
     const ImageFormat format =
         named ? parse_format(*header.backing_format, referrer) : probe(*store);
     return open_format(std::move(store), format, {{}, path, named});
+  }
+
+  static Error undeclared_format(const Referrer& referrer, const std::string& path) {
+    return Error({.kind = ErrorKind::kConflict,
+                  .object = referrer.name,
+                  .action = "open its backing file '" + path + "'",
+                  .cause = "the image does not say which format that has",
+                  .hint = "say it: qemu-img rebase -u -F FORMAT -b '" + path + "' '" +
+                          referrer.path + "', while nobody uses it"});
   }
 
   static ImageFormat parse_format(const std::string& name, const Referrer& referrer) {

@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 
+#include "lib/store/unique_fd.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
@@ -45,6 +47,16 @@ void pwrite_all(int fd, uint64_t offset, std::span<const std::byte> data, const 
 
 void sync_fd(int fd, const std::string& name) {
   if (::fsync(fd) != 0) throw errno_error(errno, name, "flush to disk");
+}
+
+void sync_directory_of(const std::string& path) {
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  const std::string directory = parent.empty() ? "." : parent.string();
+  UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) throw errno_error(errno, directory, "open the directory");
+  if (::fsync(fd.get()) != 0 && errno != EINVAL) {
+    throw errno_error(errno, directory, "flush to disk");
+  }
 }
 
 struct stat stat_fd(int fd, const std::string& name) {

@@ -18,6 +18,8 @@ void pread_all(int fd, uint64_t offset, std::span<std::byte> out, const std::str
 void pwrite_all(int fd, uint64_t offset, std::span<const std::byte> data, const std::string& name);
 /// fsync; throws.
 void sync_fd(int fd, const std::string& name);
+/// Makes durable that `path` has come or gone; throws.
+void sync_directory_of(const std::string& path);
 
 struct stat stat_fd(int fd, const std::string& name);
 /// Throws unless it is a regular file or a block device; the error says what it is instead.

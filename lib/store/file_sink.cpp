@@ -23,11 +23,6 @@ namespace fs = std::filesystem;
 
 constexpr size_t kLongestKeptName = 200;  // NAME_MAX is 255 on every Linux file system of note
 
-fs::path temporary_path(const fs::path& path) {
-  const std::string name = path.filename().string().substr(0, kLongestKeptName);
-  return path.parent_path() / ("." + name + ".vmferry-partial");
-}
-
 void refuse_existing(const std::string& path, const TargetOptions& options) {
   UniqueFd existing(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!existing.valid() && errno == ENOENT) return;
@@ -81,18 +76,10 @@ UniqueFd open_temporary(const std::string& path, const std::string& name) {
   }
 }
 
-void sync_directory(const fs::path& path) {
-  const std::string directory = path.has_parent_path() ? path.parent_path().string() : ".";
-  UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid()) throw errno_error(errno, directory, "open the directory");
-  if (::fsync(fd.get()) != 0 && errno != EINVAL)
-    throw errno_error(errno, directory, "flush to disk");
-}
-
 class FileSink : public Sink {
  public:
   FileSink(const std::string& path, const TargetOptions& options)
-      : name_(path), temporary_(temporary_path(path)), size_(options.size), force_(options.force) {
+      : name_(path), temporary_(partial_path(path)), size_(options.size), force_(options.force) {
     refuse_existing(path, options);
     if (options.before_making) options.before_making();
     fd_ = open_temporary(temporary_, name_);
@@ -151,7 +138,7 @@ class FileSink : public Sink {
       throw errno_error(errno, name_, "rename from " + temporary_);
     }
     published_ = true;
-    sync_directory(name_);
+    sync_directory_of(name_);
   }
 
  private:
@@ -187,6 +174,12 @@ class FileSink : public Sink {
 };
 
 }  // namespace
+
+std::string partial_path(const std::string& path) {
+  const fs::path final_name(path);
+  const std::string name = final_name.filename().string().substr(0, kLongestKeptName);
+  return (final_name.parent_path() / ("." + name + ".vmferry-partial")).string();
+}
 
 std::unique_ptr<Sink> open_file_sink(const std::string& path, const TargetOptions& options) {
   return std::make_unique<FileSink>(path, options);

@@ -90,9 +90,9 @@ bool looks_like_address(std::string_view text) {
 }  // namespace
 
 std::string RbdLocation::display() const {
-  std::string name = "rbd:" + pool + "/";
-  if (!name_space.empty()) name += name_space + "/";
-  name += image;
+  std::string name = "rbd:" + pool;
+  if (!name_space.empty()) name += "/" + name_space;
+  if (!image.empty()) name += "/" + image;
   if (!snapshot.empty()) name += "@" + snapshot;
   return name;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Stands in for the rbd_*.cpp files where the build found no librbd.
 #include "lib/store/rbd.h"
+#include "lib/store/rbd_admin.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
@@ -26,5 +27,36 @@ OpenVolume open_rbd_source(const RbdLocation& location, const CephOptions& /*opt
 std::unique_ptr<Sink> open_rbd_sink(const RbdLocation& location, const TargetOptions& /*options*/) {
   throw no_rbd(location);
 }
+
+RbdPoolState rbd_pool_state(const std::string& pool, const CephOptions& /*options*/) {
+  throw no_rbd({.pool = pool});
+}
+
+void prove_rbd_access(const std::string& pool, const CephOptions& /*options*/) {
+  throw no_rbd({.pool = pool});
+}
+
+std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
+                                               const CephOptions& /*options*/) {
+  throw no_rbd(volume);
+}
+
+void create_rbd_volume(const RbdLocation& volume, uint64_t /*size*/, const RbdLayout& /*layout*/,
+                       const CephOptions& /*options*/) {
+  throw no_rbd(volume);
+}
+
+void remove_rbd_volume(const RbdLocation& volume, const CephOptions& /*options*/,
+                       std::stop_token /*stop*/) {
+  throw no_rbd(volume);
+}
+
+void sparsify_rbd_volume(const RbdLocation& volume, const CephOptions& /*options*/,
+                         std::stop_token /*stop*/,
+                         const std::function<void(uint64_t, uint64_t)>& /*progress*/) {
+  throw no_rbd(volume);
+}
+
+std::string ceph_user_key(const CephOptions& /*options*/) { throw no_rbd({}); }
 
 }  // namespace vmferry

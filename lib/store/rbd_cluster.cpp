@@ -5,33 +5,9 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <vector>
 
 namespace vmferry {
-namespace {
-
-/// librados takes no operation back, so a stuck one must end by itself.
-constexpr unsigned kOperationPatience = 4;  // times the time limit for monitors
-
-std::string user_of(const RbdLocation& location, const CephOptions& options) {
-  const auto found = location.options.find("id");
-  if (found != location.options.end()) return found->second;
-  return options.id.empty() ? "admin" : options.id;
-}
-
-std::string conf_of(const RbdLocation& location, const CephOptions& options) {
-  const auto found = location.options.find("conf");
-  return found != location.options.end() ? found->second : options.conf;
-}
-
-std::string value_of(rados_t cluster, const char* key) {
-  std::array<char, 4096> value = {};
-  return rados_conf_get(cluster, key, value.data(), value.size()) == 0 ? value.data() : "";
-}
-
-}  // namespace
-
 Error rbd_error(int rc, const RbdLocation& location, std::string action,
                 std::optional<uint64_t> offset) {
   const int code = -rc;
@@ -60,83 +36,14 @@ Error rbd_error(int rc, const RbdLocation& location, std::string action,
   return Error(std::move(parts));
 }
 
-RbdPool::RbdPool(const RbdLocation& location, const CephOptions& options) {
-  const std::string user = user_of(location, options);
-  const std::string cluster = options.cluster.empty() ? "ceph" : options.cluster;
-  const int rc = rados_create2(&cluster_, cluster.c_str(), ("client." + user).c_str(), 0);
-  if (rc < 0) throw rbd_error(rc, location, "set up a Ceph client");
-  try {
-    configure(location, options);
-    connect(location, user);
-    open_pool(location);
-  } catch (...) {
-    rados_shutdown(cluster_);
-    throw;
-  }
-}
-
-RbdPool::~RbdPool() {
-  rados_ioctx_destroy(io_);
-  rados_shutdown(cluster_);
-}
-
-void RbdPool::configure(const RbdLocation& location, const CephOptions& options) {
-  auto set = [&](const std::string& key, const std::string& value) {
-    const int rc = rados_conf_set(cluster_, key.c_str(), value.c_str());
-    if (rc < 0) throw rbd_error(rc, location, fmt::format("set the Ceph option {}={}", key, value));
-  };
-  const std::string conf = conf_of(location, options);
-  const int rc = rados_conf_read_file(cluster_, conf.empty() ? nullptr : conf.c_str());
-  if (rc < 0 && !conf.empty()) {
-    throw Error({.kind = rc == -ENOENT ? ErrorKind::kNotFound : ErrorKind::kIo,
-                 .object = conf,
-                 .action = "read the Ceph configuration",
-                 .cause = std::strerror(-rc),
-                 .hint = "check --ceph-conf"});
-  }
-  rados_conf_parse_env(cluster_, nullptr);
-
-  const std::string seconds = std::to_string(options.timeout);
-  set("client_mount_timeout", seconds);
-  set("rados_mon_op_timeout", seconds);
-  set("rados_osd_op_timeout", std::to_string(options.timeout * kOperationPatience));
-  // Our writes are whole objects already: a cache would only copy them.
-  set("rbd_cache", "false");
-  // A library's own words on a terminal tell less than the error that follows.
-  set("log_to_stderr", "false");
-  set("err_to_stderr", "false");
-  set("log_file", "");
-  if (!options.keyring.empty()) set("keyring", options.keyring);
-  for (const auto& [key, value] : location.options) {
-    if (key != "id" && key != "conf") set(key, value);
-  }
-}
-
-void RbdPool::connect(const RbdLocation& location, const std::string& user) {
-  if (value_of(cluster_, "mon_host").empty()) {
-    throw Error({.kind = ErrorKind::kNotFound,
-                 .object = location.display(),
-                 .action = "connect to the cluster",
-                 .cause = "no configuration names its monitors",
-                 .hint = "pass --ceph-conf FILE, or set CEPH_CONF"});
-  }
-  const int rc = rados_connect(cluster_);
-  if (rc >= 0) return;
-  ErrorParts parts = rbd_error(rc, location, "connect to the cluster as client." + user).parts();
-  if (rc == -ENOENT) {
-    parts.cause = "no key for this user found (looked in " + value_of(cluster_, "keyring") + ")";
-    parts.hint = "pass --keyring FILE, or another user with --id";
-  } else if (rc == -ETIMEDOUT) {
-    parts.cause = "the monitors did not answer in time (" + value_of(cluster_, "mon_host") + ")";
-    parts.hint = "check that they run and can be reached, and that the key is right";
-  } else if (rc == -EACCES || rc == -EPERM) {
-    parts.cause = "the monitors refused the key";
-  }
-  throw Error(std::move(parts));
+RbdPool::RbdPool(const RbdLocation& location, const CephOptions& options)
+    : client_(location, options) {
+  client_.connect();
+  open_pool(location);
 }
 
 void RbdPool::open_pool(const RbdLocation& location) {
-  int rc = rados_ioctx_create(cluster_, location.pool.c_str(), &io_);
+  int rc = rados_ioctx_create(client_.get(), location.pool.c_str(), &io_);
   if (rc == -ENOENT) {
     throw Error({.kind = ErrorKind::kNotFound,
                  .object = location.display(),
@@ -164,7 +71,7 @@ void RbdPool::open_pool(const RbdLocation& location) {
 Identity RbdPool::identity_of(rbd_image_t image, const RbdLocation& location) const {
   std::array<char, 64> fsid = {};
   std::array<char, 256> id = {};
-  int rc = rados_cluster_fsid(cluster_, fsid.data(), fsid.size());
+  int rc = rados_cluster_fsid(client_.get(), fsid.data(), fsid.size());
   if (rc >= 0) rc = rbd_get_id(image, id.data(), id.size());
   if (rc < 0) throw rbd_error(rc, location, "ask for its id");
   return {Identity::Store::kRbd,

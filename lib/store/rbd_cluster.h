@@ -4,10 +4,10 @@
 #include <rados/librados.h>
 #include <rbd/librbd.h>
 
-#include <memory>
 #include <optional>
 #include <string>
 
+#include "lib/store/ceph_client.h"
 #include "vmferry/error.h"
 #include "vmferry/open.h"
 
@@ -26,18 +26,17 @@ class RbdPool {
   RbdPool(const RbdLocation& location, const CephOptions& options);
   RbdPool(const RbdPool&) = delete;
   RbdPool& operator=(const RbdPool&) = delete;
-  ~RbdPool();
+  ~RbdPool() { rados_ioctx_destroy(io_); }
 
+  const CephClient& client() const { return client_; }
   rados_ioctx_t io() const { return io_; }
   /// Names one volume in all the world.
   Identity identity_of(rbd_image_t image, const RbdLocation& location) const;
 
  private:
-  void configure(const RbdLocation& location, const CephOptions& options);
-  void connect(const RbdLocation& location, const std::string& user);
   void open_pool(const RbdLocation& location);
 
-  rados_t cluster_ = nullptr;
+  CephClient client_;
   rados_ioctx_t io_ = nullptr;
 };
 

@@ -2,96 +2,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
-#include <thread>
 
-#include "lib/core/format_bytes.h"
 #include "lib/store/rbd.h"
 #include "lib/store/rbd_cluster.h"
+#include "lib/store/rbd_image.h"
 
 namespace vmferry {
 namespace {
 
-constexpr const char* kPartialSuffix = ".vmferry-partial";
 constexpr const char* kOldSuffix = ".vmferry-old";
-constexpr int kRemoveAttempts = 20;  // a second apart: monitors hear of usage every few seconds
+// Monitors hear of usage every few seconds: so long a full pool may refuse.
+constexpr std::chrono::seconds kRemovePatience{20};
 constexpr uint64_t kLargestWrite = 4 << 20;  // keeps the buffers of a copy small with huge objects
-
-struct Feature {
-  const char* name;
-  uint64_t bit;
-};
-// The features that "rbd create --image-feature" takes.
-constexpr Feature kFeatures[] = {
-    {"layering", RBD_FEATURE_LAYERING},         {"exclusive-lock", RBD_FEATURE_EXCLUSIVE_LOCK},
-    {"object-map", RBD_FEATURE_OBJECT_MAP},     {"fast-diff", RBD_FEATURE_FAST_DIFF},
-    {"deep-flatten", RBD_FEATURE_DEEP_FLATTEN}, {"journaling", RBD_FEATURE_JOURNALING}};
-
-Error bad_layout(const RbdLocation& location, std::string cause, std::string hint) {
-  return Error({.kind = ErrorKind::kUsage,
-                .object = location.display(),
-                .action = "create",
-                .cause = std::move(cause),
-                .hint = std::move(hint)});
-}
-
-uint64_t feature_bits(const RbdLocation& location, const std::vector<std::string>& names) {
-  uint64_t bits = 0;
-  for (const std::string& name : names) {
-    const auto* found = std::find_if(std::begin(kFeatures), std::end(kFeatures),
-                                     [&](const Feature& feature) { return name == feature.name; });
-    if (found == std::end(kFeatures)) {
-      std::string known;
-      for (const Feature& feature : kFeatures)
-        known += std::string(known.empty() ? "" : ", ") + feature.name;
-      throw bad_layout(location, "there is no feature '" + name + "'",
-                       "the features are: " + known);
-    }
-    bits |= found->bit;
-  }
-  return bits;
-}
-
-class ImageOptions {
- public:
-  ImageOptions() { rbd_image_options_create(&options_); }
-  ImageOptions(const ImageOptions&) = delete;
-  ImageOptions& operator=(const ImageOptions&) = delete;
-  ~ImageOptions() { rbd_image_options_destroy(options_); }
-  void set(int option, uint64_t value) { rbd_image_options_set_uint64(options_, option, value); }
-  void set(int option, const std::string& value) {
-    rbd_image_options_set_string(options_, option, value.c_str());
-  }
-  rbd_image_options_t get() const { return options_; }
-
- private:
-  rbd_image_options_t options_ = nullptr;
-};
-
-void set_layout(const RbdLocation& location, const RbdLayout& layout, ImageOptions& options) {
-  if (layout.object_size) {
-    const uint64_t size = *layout.object_size;
-    if (!std::has_single_bit(size) || size < 4096 || size > (32 << 20)) {
-      throw bad_layout(location, "an object size of " + exact_bytes(size) + " is not possible",
-                       "it is a power of two from 4K to 32M");
-    }
-    options.set(RBD_IMAGE_OPTION_ORDER, static_cast<uint64_t>(std::countr_zero(size)));
-  }
-  if (layout.stripe_unit.has_value() != layout.stripe_count.has_value()) {
-    throw bad_layout(location, "striping needs both a unit and a count",
-                     "give --stripe-unit and --stripe-count, or neither");
-  }
-  if (layout.stripe_unit) options.set(RBD_IMAGE_OPTION_STRIPE_UNIT, *layout.stripe_unit);
-  if (layout.stripe_count) options.set(RBD_IMAGE_OPTION_STRIPE_COUNT, *layout.stripe_count);
-  if (!layout.data_pool.empty()) options.set(RBD_IMAGE_OPTION_DATA_POOL, layout.data_pool);
-  if (!layout.features.empty()) {
-    options.set(RBD_IMAGE_OPTION_FEATURES, feature_bits(location, layout.features));
-  }
-}
 
 /// Writes that are under way: counts them, keeps the first error. Callbacks run in librbd's threads
 /// and touch nothing else.
@@ -156,7 +82,7 @@ class RbdSink : public Sink {
         ceph_(options.ceph),
         size_(options.size),
         pool_(location, options.ceph) {
-    partial_.image += kPartialSuffix;
+    partial_.image += kRbdPartialSuffix;
     refuse_snapshot_target();
     replaces_ = look_at_existing(options);
     if (options.before_making) options.before_making();
@@ -306,22 +232,10 @@ class RbdSink : public Sink {
   }
 
   void create(const RbdLayout& layout) {
-    ImageOptions image_options;
-    set_layout(location_, layout, image_options);
-    int rc = rbd_create4(pool_.io(), partial_.image.c_str(), size_, image_options.get());
-    if (rc == -EINVAL) {
-      throw bad_layout(location_, "Ceph refuses this combination of size, layout and features",
-                       "object-map needs exclusive-lock, fast-diff and journaling need more; the "
-                       "stripe unit divides the object size");
-    }
-    if (rc == -ENOENT && !layout.data_pool.empty()) {
-      throw bad_layout(location_, "there is no data pool '" + layout.data_pool + "'",
-                       "'ceph osd pool ls' shows those there are");
-    }
-    if (rc < 0) throw rbd_error(rc, location_, fmt::format("create a volume of {} bytes", size_));
+    create_rbd_image(pool_.io(), partial_.image, size_, layout, location_);
     created_ = true;
     try {
-      rc = image_.open(pool_.io(), partial_.image, "", false);
+      const int rc = image_.open(pool_.io(), partial_.image, "", false);
       if (rc < 0) throw rbd_error(rc, location_, "open the new volume");
       learn_traits();
     } catch (...) {
@@ -339,19 +253,9 @@ class RbdSink : public Sink {
     granularity_ = std::min(granularity_, write_size_);
   }
 
-  /// librbd's remove first notes the volume in the trash. A full pool refuses that write, so there
-  /// the volume is emptied, and removed when Ceph has noticed. What cannot be removed stays under
-  /// its telling name, for the next run.
+  /// What cannot be removed stays under its telling name, for the next run.
   void discard_partial() noexcept {
-    if (rbd_remove(pool_.io(), partial_.image.c_str()) == 0) return;
-    RbdImage image;
-    if (image.open(pool_.io(), partial_.image, "", false) != 0) return;
-    rbd_resize(image.get(), 0);
-    image.close();
-    for (int attempt = 0; attempt < kRemoveAttempts; ++attempt) {
-      std::this_thread::sleep_for(std::chrono::seconds(1));
-      if (rbd_remove(pool_.io(), partial_.image.c_str()) == 0) return;
-    }
+    remove_rbd_image(pool_.io(), partial_.image, kRemovePatience, {});
   }
 
   void rename(const std::string& from, const std::string& to) {

@@ -7,8 +7,10 @@
 #include <fstream>
 
 #include "lib/image/backing.h"
+#include "lib/store/ceph_keyring.h"
 #include "lib/store/mapped_scan.h"
 #include "lib/store/unique_fd.h"
+#include "tests/unit/temp_dir.h"
 #include "vmferry/error.h"
 #include "vmferry/location.h"
 
@@ -16,23 +18,6 @@ namespace vmferry::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// A directory that goes with the test.
-class TempDir {
- public:
-  TempDir() {
-    std::string pattern = (fs::temp_directory_path() / "vmferry-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    path_ = fs::canonical(pattern);
-  }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  ~TempDir() { fs::remove_all(path_); }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  fs::path path_;
-};
 
 RbdLocation rbd(const std::string& text) { return std::get<RbdLocation>(parse_location(text)); }
 
@@ -116,6 +101,37 @@ TEST_CASE("an image opens files in its own directory only, and only if its forma
   CHECK_THROWS_AS(resolve_backing({"t", (dir / "t").string(), false}, "images2/base",
                                   {{(dir / "images").string()}}),
                   Error);
+}
+
+TEST_CASE("an image whose chain is known opens that chain and nothing else") {
+  TempDir dir;
+  for (const char* name : {"base", "other", "base2"}) std::ofstream(dir / name) << "x";
+  const Referrer named = {"top", (dir / "top").string(), true};
+  const OpenPolicy chain = {{(dir / "base").string()}, true};
+  CHECK(resolve_backing(named, "base", chain) == dir / "base");
+  for (const char* other : {"other", "base2"}) {
+    CAPTURE(other);
+    CHECK_THROWS_WITH(resolve_backing(named, other, chain), Catch::Contains("known to be made of"));
+  }
+  CHECK_THROWS_WITH(resolve_backing(named, "base", {{}, true}),
+                    Catch::Contains("known to be made of"));
+}
+
+TEST_CASE("a key is found in a keyring under its user's name only") {
+  const std::string keyring =
+      "# made by hand\n[client.admin]\n\tkey = AQAdmin==\n\tcaps mon = \"allow *\"\n"
+      "[client.libvirt]\r\n  key=AQLibvirt==  ; the guests\r\n\tcaps mon = \"profile rbd\"\n"
+      "[client.empty]\n\tkey =\n[client.libvirt2]\nkeys = AQx\n";
+  CHECK(find_key(keyring, "client.admin") == "AQAdmin==");
+  CHECK(find_key(keyring, "client.libvirt") == "AQLibvirt==");
+  for (const char* none : {"client.empty", "client.libvirt2", "client.lib", "admin", ""}) {
+    CAPTURE(none);
+    CHECK(!find_key(keyring, none));
+  }
+  CHECK(!find_key("", "client.admin"));
+  CHECK(!find_key("key = AQNobody==", "client.admin"));
+  CHECK(find_key("[client.a]\nkey = 1\n[client.b]\nkey = 2\n[client.a]\nkey = 3", "client.a") ==
+        "3");
 }
 
 }  // namespace vmferry::test

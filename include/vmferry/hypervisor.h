@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vmferry {
+
+enum class DomainState {
+  kAbsent,   ///< no domain of that name
+  kShutOff,  ///< defined, not running
+  kRunning,
+  kPaused,
+  kOther,  ///< shutting down, crashed, suspended by its own power management
+};
+
+/// Which text of a domain's definition.
+enum class DefinitionKind {
+  kLive,                  ///< with runtime facts: aliases, backing chains, running jobs
+  kPersistent,            ///< what the next start uses
+  kMigratable,            ///< live, without runtime facts: what a migration sends
+  kMigratablePersistent,  ///< persistent, likewise
+};
+
+/// Sizes of one disk of a domain, in bytes.
+struct DiskSizes {
+  uint64_t capacity = 0;    ///< what the guest sees, exactly
+  uint64_t allocation = 0;  ///< what is in use on the host
+};
+
+/// A running block job (virDomainGetBlockJobInfo; `ready` from the definition's <mirror ready=>).
+struct BlockJob {
+  enum class Kind { kCopy, kActiveCommit, kOther };
+  Kind kind = Kind::kOther;
+  uint64_t done = 0;   ///< bytes
+  uint64_t total = 0;  ///< bytes
+  bool ready = false;  ///< both sides are equal and kept so: it can pivot
+};
+
+/// How far a migration is (virDomainGetJobStats). Bytes, milliseconds.
+struct MigrationStats {
+  uint64_t done = 0;
+  uint64_t total = 0;
+  uint64_t dirty_rate = 0;  ///< bytes of memory a second
+};
+
+/// A Ceph secret: what a guest needs to log in. Exactly one of the two names it.
+struct SecretName {
+  std::string uuid;
+  std::string usage;
+};
+
+struct HostFacts {
+  std::string uri;
+  std::string hostname;
+  std::string uuid;                ///< of the host; "" where it has none
+  unsigned long libvirt = 0;       ///< major * 1000000 + minor * 1000 + release
+  unsigned long hypervisor = 0;    ///< QEMU's, likewise
+  bool local = false;              ///< the connection is to a daemon on this machine
+  std::optional<bool> rbd_driver;  ///< has its QEMU one? Nothing: it cannot be told from here
+};
+
+/// Flags of block_copy.
+struct BlockCopyOptions {
+  bool shallow = false;    ///< only what the topmost image holds
+  uint64_t bandwidth = 0;  ///< bytes a second; 0: no limit
+  bool synchronous_writes = false;
+};
+
+/// A live migration. Both definitions name the same machine as the source (name and UUID).
+struct LiveMigration {
+  std::string destination;              ///< the definition that the target starts with
+  std::string persistent;               ///< the definition that the target keeps
+  std::vector<std::string> copy_disks;  ///< target devs to copy through NBD; empty: shared storage
+  std::string migration_uri;            ///< "" : libvirt chooses
+  std::string listen_address;  ///< of the target's NBD and migration ports; "": libvirt's own
+  bool tls = false;
+  uint64_t bandwidth = 0;  ///< bytes a second; 0: no limit
+  bool auto_converge = false;
+  unsigned parallel = 0;  ///< connections for memory; 0: one, without multifd
+  bool synchronous_writes = false;
+  uint64_t max_downtime_ms = 0;  ///< 0: QEMU's own
+};
+
+/// One libvirt host: the few calls that a migration needs. Every method may be called from any
+/// thread, some may take long or hang with the cluster; all of them throw Error. `domain` is a
+/// domain's name. The real one is lib/migrate/libvirt_host.cpp; tests have a fake that fails or
+/// hangs any call.
+class Hypervisor {
+ public:
+  virtual ~Hypervisor() = default;
+
+  virtual HostFacts facts() = 0;
+
+  // Domains.
+  virtual DomainState state(const std::string& domain) = 0;
+  virtual bool persistent(const std::string& domain) = 0;
+  virtual std::string definition(const std::string& domain, DefinitionKind kind) = 0;
+  virtual std::string uuid_of(const std::string& domain) = 0;     ///< "" if absent
+  virtual std::string name_of_uuid(const std::string& uuid) = 0;  ///< "" if absent
+  virtual DiskSizes disk_sizes(const std::string& domain, const std::string& dev) = 0;
+  virtual unsigned snapshots(const std::string& domain) = 0;
+  virtual unsigned checkpoints(const std::string& domain) = 0;
+  virtual bool has_managed_save(const std::string& domain) = 0;
+  virtual bool has_job(const std::string& domain) = 0;
+  virtual bool autostart(const std::string& domain) = 0;
+  virtual void set_autostart(const std::string& domain, bool on) = 0;
+  virtual bool agent_answers(const std::string& domain) = 0;
+
+  virtual void define(const std::string& definition) = 0;
+  virtual void undefine(const std::string& domain) = 0;  ///< keeps NVRAM and managed save files
+  virtual void start(const std::string& domain, bool paused) = 0;
+  virtual void shut_down(const std::string& domain) = 0;  ///< asks; does not wait
+  virtual void destroy(const std::string& domain) = 0;    ///< pulls the plug; stays defined
+  virtual void resume(const std::string& domain) = 0;
+
+  // Disks of a running domain.
+  virtual void snapshot(const std::string& domain, const std::string& snapshot_definition,
+                        bool quiesce) = 0;
+  virtual void block_copy(const std::string& domain, const std::string& dev,
+                          const std::string& disk, const BlockCopyOptions& options) = 0;
+  virtual void commit_active(const std::string& domain, const std::string& dev,
+                             uint64_t bandwidth) = 0;
+  virtual std::optional<BlockJob> block_job(const std::string& domain, const std::string& dev) = 0;
+  virtual void pivot(const std::string& domain, const std::string& dev) = 0;
+  virtual void abort_block_job(const std::string& domain, const std::string& dev) = 0;
+
+  // Migration of a running domain to `target`; blocks until it ended.
+  virtual void migrate(const std::string& domain, Hypervisor& target,
+                       const LiveMigration& migration) = 0;
+  virtual std::optional<MigrationStats> migration_stats(const std::string& domain) = 0;
+  virtual void abort_migration(const std::string& domain) = 0;
+  /// Milliseconds that the guest stood still in its last migration to this host; nothing: not told.
+  virtual std::optional<uint64_t> last_downtime(const std::string& domain) = 0;
+
+  // What a definition needs of this host.
+  /// Would QEMU start this? Everything libvirt checks (virConnectDomainXMLToNative); defines
+  /// nothing. Throws what libvirt says.
+  virtual void validate(const std::string& definition) = 0;
+  virtual bool network_active(const std::string& network) = 0;
+  virtual std::string volume_path(const std::string& pool, const std::string& volume) = 0;
+  /// The key of a Ceph secret; nothing: no such secret, or one without a value.
+  virtual std::optional<std::string> secret_key(const SecretName& secret) = 0;
+  /// Makes or updates the Ceph secret and answers its UUID.
+  virtual std::string define_secret(const SecretName& secret, const std::string& key) = 0;
+};
+
+/// Connects to a libvirt host ("qemu:///system"). Throws Error: kUnsupported in a build without
+/// libvirt.
+std::shared_ptr<Hypervisor> connect_hypervisor(const std::string& uri);
+
+/// Was this library built with libvirt?
+bool has_libvirt();
+
+}  // namespace vmferry

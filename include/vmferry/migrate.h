@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "vmferry/domain.h"
+#include "vmferry/hypervisor.h"
+#include "vmferry/open.h"
+
+// Moving a virtual machine's disks to Ceph (and back). Facts are gathered, a pure function makes a
+// plan of them, a small loop executes the plan and keeps a journal of it; whoever finds that
+// journal later can finish or undo the run.
+
+namespace vmferry {
+
+/// A volume of the cluster that a migration is about.
+struct VolumeName {
+  std::string pool;
+  std::string image;
+
+  std::string display() const { return "rbd:" + pool + "/" + image; }
+  bool operator==(const VolumeName&) const = default;
+};
+
+/// Bytes that a disk occupies: what a guest sees, and what is stored.
+struct Usage {
+  uint64_t virtual_bytes = 0;
+  uint64_t allocated_bytes = 0;
+};
+
+struct PoolFacts {
+  bool exists = false;
+  bool for_rbd = false;  ///< carries the application tag "rbd"
+  bool full = false;     ///< or near it, as the cluster says
+  bool nearly_full = false;
+  uint64_t available = 0;  ///< bytes that clients may still write; the largest number: not told
+  std::string health;      ///< empty: data can be read and written now; else what is wrong
+};
+
+/// An image on this host with the other files that it is made of, as libvirt names them.
+struct HostImage {
+  std::string path;
+  ImageFormat format = ImageFormat::kRaw;
+  std::vector<std::string> backing;  ///< the paths below it: they may be opened
+  bool chain_known = true;           ///< no other file may be; false: those beside the image, too
+};
+
+/// What is done while something long runs. Calls come from the thread that executes.
+class MigrationObserver {
+ public:
+  virtual ~MigrationObserver() = default;
+  /// A step begins or was undone: one line for a person.
+  virtual void step(const std::string& text) = 0;
+  virtual void warning(const std::string& text) = 0;
+  /// A libvirt job's progress (bytes). dirty_rate is 0 where libvirt tells none.
+  virtual void job(const std::string& what, uint64_t done, uint64_t total, uint64_t dirty_rate) = 0;
+  virtual void job_ended() = 0;
+};
+
+/// Images and volumes, as a migration handles them. Every method throws Error; one thread.
+class MigrationStorage {
+ public:
+  virtual ~MigrationStorage() = default;
+
+  virtual PoolFacts pool(const std::string& pool) = 0;
+  /// Reads and writes a small object in `pool`, within seconds. Throws what is wrong.
+  virtual void prove_access(const std::string& pool) = 0;
+  /// Nothing: it does not exist.
+  virtual std::optional<Usage> volume(const VolumeName& volume) = 0;
+  virtual void create_volume(const VolumeName& volume, uint64_t size) = 0;
+  /// Also what a killed copy left beside it. Waits for a dead client's watcher to go (about 30 s).
+  /// None there is no error.
+  virtual void remove_volume(const VolumeName& volume) = 0;
+  /// Gives back zeros; the volume may be in use.
+  virtual void sparsify_volume(const VolumeName& volume) = 0;
+  /// The key of the Ceph user that guests will use; throws if none is found.
+  virtual std::string user_key() = 0;
+
+  /// Copies what a guest sees, then reads both sides again and compares them; the volume has its
+  /// name only afterwards. `bandwidth`: bytes a second; 0: no limit. Shows its own progress.
+  virtual void copy_in(const HostImage& image, const VolumeName& volume, uint64_t bandwidth,
+                       std::stop_token stop) = 0;
+  /// Do they hold the same bytes?
+  virtual bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) = 0;
+  virtual void copy_out(const VolumeName& volume, const std::string& path, uint64_t bandwidth,
+                        std::stop_token stop) = 0;
+  /// Bytes of data in an image or volume: what a copy will write at most.
+  virtual Usage image_usage(const HostImage& image) = 0;
+
+  virtual bool file_exists(const std::string& path) = 0;
+  virtual uint64_t file_allocation(const std::string& path) = 0;
+  /// Free bytes of the file system that holds `path` (a file or directory).
+  virtual uint64_t free_space(const std::string& path) = 0;
+  /// Also what a killed copy left beside it. None there is no error.
+  virtual void remove_file(const std::string& path) = 0;
+  /// An empty qcow2 of `size` bytes over a raw volume. `backing` is QEMU's name of that volume.
+  virtual void create_overlay(const std::string& path, uint64_t size,
+                              const std::string& backing) = 0;
+  virtual void create_raw_file(const std::string& path, uint64_t size) = 0;
+};
+
+enum class MigrateMode { kAuto, kLive, kOffline };
+enum class MigrateMethod { kAuto, kStaged, kMirror };
+
+struct MigrateRequest {
+  std::string domain;
+  std::string from;  ///< libvirt URI
+  std::string to;    ///< libvirt URI; empty: the same host
+  std::string pool;
+  std::string name_template = "{domain}-{dev}";
+  std::map<std::string, VolumeName> disks;  ///< by target dev; empty: every disk that can move
+  std::string to_file;                      ///< directory; not empty: from RBD to files there
+  MigrateMode mode = MigrateMode::kAuto;
+  MigrateMethod method = MigrateMethod::kAuto;
+
+  std::vector<CephMonitor> monitors;  ///< for QEMU; none: ceph_conf tells, or its host's own
+  std::string ceph_conf;              ///< for QEMU on the host that runs the guest
+  std::string user;  ///< without "client."; empty: no authentication in the definition
+  SecretName secret;
+  bool define_secret = false;
+
+  std::string overlay_dir;  ///< empty: beside the image
+  std::optional<uint64_t>
+      overlay_max;  ///< bytes per disk; nothing: what the file system has, less a reserve
+  bool quiesce = false;
+  uint64_t bandwidth = 0;           ///< bytes a second
+  std::chrono::seconds timeout{0};  ///< for the live copy; 0: none
+  std::chrono::seconds shutdown_timeout{120};
+  uint64_t max_downtime_ms = 0;
+  unsigned parallel = 0;
+  bool auto_converge = false;
+  bool synchronous_writes = false;
+  std::string migration_uri;
+  std::string listen_address;
+  bool tls = false;
+  bool force_off = false;
+  bool delete_source = false;
+  bool keep_source_definition = false;
+};
+
+/// The answer to one check.
+struct Check {
+  enum class Result { kPassed, kWarning, kFailed };
+  std::string name;
+  Result result = Result::kPassed;
+  std::string message;
+  std::string hint;
+};
+
+enum class StepKind {
+  kDefineSecret,
+  kCreateVolumes,
+  kSnapshot,
+  kCopyFrozen,
+  kStageOverlays,
+  kPivotOverlays,
+  kCommit,
+  kMirror,
+  kPivotMirrors,
+  kMigrateShared,
+  kMigrateMirrored,
+  kShutDown,
+  kCopyOffline,
+  kDefine,
+  kStart,
+  kCheckDefinitions,
+  kSparsify,
+  kRemoveOverlays,
+  kUndefineSource,
+  kDeleteSource,
+};
+
+/// When a run can no longer be undone but only finished.
+enum class Turning {
+  kNever,
+  kOnceBegun,  ///< part of it may have happened
+  kOnceDone,   ///< a failure leaves things as they were
+};
+
+struct Step {
+  StepKind kind;
+  std::string text;  ///< what it does
+  std::string undo;  ///< how it is undone; empty: there is nothing to undo
+  Turning turning = Turning::kNever;
+};
+
+/// One disk that moves.
+struct MovingDisk {
+  std::string dev;
+  std::string original;  ///< what the definition calls its image (DiskImage::display)
+  HostImage image;       ///< where it is (or, to files, where it goes)
+  VolumeName volume;
+  uint64_t size = 0;    ///< bytes that the guest sees
+  uint64_t data = 0;    ///< bytes that are allocated now
+  std::string overlay;  ///< staged: what the guest writes while its disk is copied
+  std::string bridge;   ///< staged: the overlay over the volume
+};
+
+struct Plan {
+  MigrateRequest request;
+  std::string uuid;
+  bool live = false;
+  bool staged = false;
+  bool to_files = false;
+  bool other_host = false;
+  bool was_running = false;
+  bool autostart = false;
+  std::string original_persistent;  ///< migratable, as the next two
+  std::string rewritten_live;       ///< what a mirrored migration starts with; empty otherwise
+  std::string rewritten_persistent;
+  std::vector<MovingDisk> disks;
+  std::vector<std::string> stays;  ///< "sda: a cdrom", for people
+  std::vector<Check> checks;
+  std::vector<Step> steps;
+  double expected_seconds = 0;
+
+  bool possible() const;  ///< no check failed
+};
+
+struct MigrateReport {
+  struct Disk {
+    std::string dev;
+    std::string from;
+    std::string to;
+    Usage before;
+    Usage after;
+  };
+  std::vector<Disk> disks;
+  std::vector<std::string> kept;  ///< old files that are left, and safe to remove
+  std::optional<uint64_t> downtime_ms;
+  double seconds = 0;
+};
+
+/// How long a run waits for what others do. Tests wait less.
+struct Patience {
+  std::chrono::milliseconds poll{50};    ///< between two questions how far a job is
+  std::chrono::milliseconds watch{100};  ///< between two looks around while a call blocks
+  /// A job that is ready may still refuse to pivot: libvirt's event is on its way.
+  std::chrono::milliseconds pivot{20'000};
+  /// A dead OSD holds the end of a block job up for as long as it is dead.
+  std::chrono::milliseconds abort_job{60'000};
+  /// Before the half-made domain at the target of an aborted migration is looked at.
+  std::chrono::milliseconds abort_migration{15'000};
+};
+
+/// The two sides and everything else that a run works with.
+struct MigrateContext {
+  std::shared_ptr<Hypervisor> source;
+  std::shared_ptr<Hypervisor> target;  ///< the same object as source on one host
+  MigrationStorage* storage = nullptr;
+  MigrationObserver* observer = nullptr;
+  std::string state_dir;
+  std::stop_token stop;
+  Patience patience = {};
+};
+
+/// Gathers the facts and makes the plan. Changes nothing (a test object in the pool comes and
+/// goes). Throws only where not even a plan can be made: no such domain, no connection.
+Plan plan_migration(const MigrateRequest& request, const MigrateContext& context);
+
+/// Executes a plan that is possible(). On failure or stop before the point of no return everything
+/// is undone and the first error thrown, its hint naming whatever could not be undone.
+MigrateReport execute_migration(const Plan& plan, const MigrateContext& context);
+
+enum class Recovery { kAuto, kFinish, kUndo };
+/// The request of a run that was killed, from its journal. Throws kNotFound: there is none.
+MigrateRequest recorded_request(const std::string& domain, const std::string& state_dir);
+/// Finishes or undoes that run.
+MigrateReport recover_migration(const std::string& domain, Recovery recovery,
+                                const MigrateContext& context);
+
+}  // namespace vmferry

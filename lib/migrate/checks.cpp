@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "lib/core/format_bytes.h"
+#include "lib/migrate/facts.h"
+
+// What must hold before the first byte moves. No I/O here: everything was gathered.
+
+namespace vmferry::migrate {
+namespace {
+
+/// What the guest may write into the overlays while its disks are copied, at the least.
+constexpr uint64_t kOverlayComfort = uint64_t{1} << 30;
+
+class Checker {
+ public:
+  Checker(const MigrateRequest& request, const Facts& facts, const Way& way)
+      : request_(request), facts_(facts), way_(way) {}
+
+  std::vector<Check> run() {
+    hosts();
+    state();
+    blockers();
+    disks();
+    if (way_.other_host) target();
+    cluster();
+    for (const SecretFacts& secret : facts_.secrets) check_secret(secret);
+    names();
+    if (way_.staged) staging();
+    if (way_.to_files) files();
+    definitions();
+    return std::move(checks_);
+  }
+
+ private:
+  void pass(std::string name, std::string message) {
+    checks_.push_back({std::move(name), Check::Result::kPassed, std::move(message), {}});
+  }
+  void warn(std::string name, std::string message, std::string hint = {}) {
+    checks_.push_back(
+        {std::move(name), Check::Result::kWarning, std::move(message), std::move(hint)});
+  }
+  void fail(std::string name, std::string message, std::string hint = {}) {
+    checks_.push_back(
+        {std::move(name), Check::Result::kFailed, std::move(message), std::move(hint)});
+  }
+
+  static std::string version(unsigned long number) {
+    return fmt::format("{}.{}.{}", number / 1000000, number / 1000 % 1000, number % 1000);
+  }
+
+  void hosts() {
+    const auto describe = [](const HostFacts& host) {
+      return fmt::format("{}: libvirt {}, QEMU {}", host.hostname, version(host.libvirt),
+                         version(host.hypervisor));
+    };
+    pass("source host", describe(facts_.source));
+    if (way_.other_host) {
+      if (facts_.source.uuid == facts_.target.uuid && !facts_.source.uuid.empty())
+        fail("target host", "source and target are the same host: " + facts_.target.hostname,
+             "leave --to out to move the disks only");
+      else if (facts_.source.hostname == facts_.target.hostname)
+        fail("target host", "both hosts call themselves " + facts_.target.hostname,
+             "libvirt refuses a migration between hosts of one name: rename one");
+      else
+        pass("target host", describe(facts_.target));
+    }
+    if (!facts_.source.local && (way_.staged || !way_.live))
+      fail("where it runs",
+           "a staged or offline move reads the images themselves, and they are on " +
+               facts_.source.hostname,
+           fmt::format("run it there: ssh {} vmferry migrate {} ...; or use --method mirror --to",
+                       facts_.source.hostname, request_.domain));
+    rbd_driver("QEMU's rbd driver at the source", facts_.source.rbd_driver,
+               way_.staged || !way_.other_host);
+    if (way_.other_host)
+      rbd_driver("QEMU's rbd driver at the target", facts_.target.rbd_driver, true);
+  }
+
+  void rbd_driver(const std::string& name, std::optional<bool> found, bool needed) {
+    if (!needed || way_.to_files) return;
+    if (!found)
+      warn(name, "cannot be asked for from here; QEMU will tell when it opens the volume");
+    else if (*found)
+      pass(name, "installed");
+    else
+      fail(name, "not installed", "install qemu-block-extra (Debian) or qemu-block-rbd (RHEL)");
+  }
+
+  void state() {
+    static const char* const kNames[] = {"absent", "shut off", "running", "paused", "in between"};
+    const std::string is = kNames[static_cast<int>(facts_.state)];
+    if (facts_.state == DomainState::kOther)
+      fail("state", "the domain is neither running nor shut off",
+           "wait, or look at 'virsh domstate'");
+    else if (way_.live && facts_.state == DomainState::kShutOff)
+      fail("state", "the domain is shut off; --mode live needs a running one",
+           "start it, or leave --mode out");
+    else
+      pass("state", fmt::format("{} is {}", request_.domain, is));
+    if (!facts_.persistent)
+      fail("definition", "the domain is transient: it has no definition to change",
+           "'virsh define' it first");
+    if (facts_.migrating)
+      fail("jobs", "another job (a migration, save or dump) runs for this domain",
+           "wait for it, or end it with 'virsh domjobabort'");
+    for (const DiskFacts& disk : facts_.disks)
+      if (disk.job_running)
+        fail("jobs", fmt::format("a block job runs for {}", disk.move.dev),
+             fmt::format("wait for it, or end it: virsh blockjob {} {} --abort; after a run of "
+                         "vmferry that was killed: vmferry migrate --recover {}",
+                         request_.domain, disk.move.dev, request_.domain));
+    if (request_.quiesce && way_.live && !facts_.agent)
+      fail("quiesce", "the guest's agent does not answer",
+           "start qemu-guest-agent in the guest, or leave --quiesce out");
+  }
+
+  void blockers() {
+    if (facts_.snapshots != 0)
+      fail("snapshots",
+           fmt::format("the domain has {} snapshots; their disks would be lost", facts_.snapshots),
+           "delete them: virsh snapshot-delete (or only what libvirt knows of them: --metadata)");
+    else
+      pass("snapshots", "none");
+    if (facts_.checkpoints != 0)
+      warn(
+          "checkpoints",
+          fmt::format("{} checkpoints: a raw volume keeps no bitmaps, so the next backup is a full "
+                      "one",
+                      facts_.checkpoints));
+    if (facts_.managed_save && !way_.live)
+      fail(
+          "managed save", "the domain has a saved state that belongs to its present disks",
+          fmt::format("start it, or drop the state: virsh managedsave-remove {}", request_.domain));
+    if (!way_.other_host) return;
+    const Domain& domain = facts_.live;
+    if (domain.has_nvram && !way_.live)
+      fail("NVRAM", "UEFI variables are a file that an offline move does not carry",
+           "move it live, or copy the file yourself and move without --to");
+    if (domain.has_tpm && !way_.live)
+      fail("TPM", "the TPM's state is on this host and an offline move does not carry it",
+           "move it live, or move the disks only (without --to)");
+    if (way_.live && domain.hostdev_count() != 0)
+      fail("host devices",
+           fmt::format("{} devices of this host are given to the guest", domain.hostdev_count()),
+           "detach them, or move the disks only (without --to)");
+  }
+
+  void disks() {
+    if (!facts_.choice.ok()) {
+      std::string hint = facts_.choice.hint;
+      for (const std::string& stays : facts_.stays) hint += (hint.empty() ? "" : "; ") + stays;
+      fail("disks", facts_.choice.failure, hint);
+    }
+    for (const DiskFacts& disk : facts_.disks) {
+      if (!disk.problem.empty()) {
+        fail("disk " + disk.move.dev, disk.problem);
+        continue;
+      }
+      pass("disk " + disk.move.dev,
+           fmt::format("{} ({} of {}) -> {}", disk.move.original, about_bytes(disk.move.data),
+                       about_bytes(disk.move.size),
+                       way_.to_files ? disk.move.image.path : disk.move.volume.display()));
+    }
+  }
+
+  void target() {
+    const std::string& name = request_.domain;
+    if (facts_.state_at_target == DomainState::kRunning ||
+        facts_.state_at_target == DomainState::kPaused)
+      fail("name at the target", fmt::format("a domain {} runs there already", name));
+    else if (!facts_.uuid_at_target.empty() && facts_.uuid_at_target != facts_.live.uuid)
+      fail("name at the target", fmt::format("another domain there is called {}", name),
+           "rename or undefine it");
+    else if (!facts_.uuid_at_target.empty())
+      warn("name at the target",
+           "the same machine is defined there, shut off: it will be replaced");
+    else if (!facts_.name_at_target.empty())
+      fail("UUID at the target",
+           fmt::format("domain {} there has the same UUID", facts_.name_at_target));
+    else
+      pass("name at the target", "free, and so is the UUID");
+    for (const std::string& network : facts_.missing_networks)
+      fail("network " + network, "not active at the target",
+           fmt::format("virsh -c {} net-start {}", facts_.target.uri, network));
+    for (const std::string& path : facts_.missing_media)
+      fail("media", path + " does not exist at the target", "eject it: virsh change-media --eject");
+    for (const std::string& bridge : facts_.live.bridges)
+      warn("bridge " + bridge, "libvirt cannot be asked whether the target has it");
+    if (!facts_.target.local && !facts_.live.media_paths().empty())
+      warn("media", "the drives' images must exist at the target under the same paths");
+    for (const HostFile& file : facts_.live.host_files)
+      if (!facts_.target.local) warn(file.what, file.path + " must exist at the target, too");
+  }
+
+  void cluster() {
+    if (!facts_.access.ok()) {
+      fail("cluster", facts_.access.failure, facts_.access.hint);
+      return;
+    }
+    if (facts_.disks.empty()) return;
+    const std::string& pool = facts_.disks.front().move.volume.pool;
+    if (!facts_.pool.exists) {
+      fail("pool", fmt::format("there is no pool '{}'", pool), "'ceph osd pool ls' names them");
+      return;
+    }
+    pass("cluster", "reached with the guest's user; a test object was written and removed");
+    if (way_.to_files) return;
+    if (!facts_.pool.for_rbd)
+      fail("pool", fmt::format("pool '{}' is not made for RBD", pool), "rbd pool init " + pool);
+    if (facts_.pool.full)
+      fail("room", fmt::format("pool '{}' is full", pool), "'ceph df' tells what fills it");
+    else if (facts_.pool.nearly_full)
+      warn("room", fmt::format("pool '{}' is nearly full", pool));
+    if (!facts_.pool.health.empty()) warn("cluster health", facts_.pool.health);
+    room();
+  }
+
+  void room() {
+    uint64_t data = 0;
+    for (const DiskFacts& disk : facts_.disks) data += std::min(disk.move.data, disk.move.size);
+    if (facts_.pool.available == std::numeric_limits<uint64_t>::max()) {
+      warn("room", "the cluster does not tell how much is free");
+    } else if (data > facts_.pool.available) {
+      fail("room", fmt::format("{} of data, but pool has only {}", about_bytes(data),
+                               about_bytes(facts_.pool.available)));
+    } else {
+      pass("room", fmt::format("{} of data, {} free", about_bytes(data),
+                               about_bytes(facts_.pool.available)));
+    }
+  }
+
+  void check_secret(const SecretFacts& secret) {
+    const std::string name = "secret on " + secret.host;
+    switch (secret.state) {
+      case SecretState::kNotNeeded:
+        break;
+      case SecretState::kMatches:
+        pass(name, "there, with the key of " + request_.user);
+        break;
+      case SecretState::kWillBeDefined:
+        pass(name, "will be defined");
+        break;
+      case SecretState::kMissing:
+        fail(name, "libvirt has no such Ceph secret, or one without a value",
+             "--define-secret makes it from the keyring");
+        break;
+      case SecretState::kDiffers:
+        fail(name,
+             fmt::format("its value is not the key of client.{}: QEMU would wait minutes for "
+                         "the cluster",
+                         request_.user),
+             "--define-secret updates it from the keyring");
+        break;
+      case SecretState::kUnreadable:
+        warn(name, "its value could not be compared with the keyring");
+        break;
+    }
+  }
+
+  void names() {
+    for (size_t i = 0; i < facts_.disks.size(); ++i) {
+      const DiskFacts& disk = facts_.disks[i];
+      if (!way_.to_files && disk.volume)
+        fail("volume " + disk.move.volume.display(), "exists already",
+             "name another with --disk, or remove it: rbd rm " + disk.move.volume.pool + "/" +
+                 disk.move.volume.image);
+      for (size_t j = 0; j < i; ++j)
+        if (!way_.to_files && facts_.disks[j].move.volume == disk.move.volume)
+          fail("volume " + disk.move.volume.display(), "is named for two disks");
+    }
+  }
+
+  void staging() {
+    for (const DiskFacts& disk : facts_.disks) {
+      if (!disk.problem.empty()) continue;
+      const std::string name = "overlay of " + disk.move.dev;
+      if (disk.file_taken)
+        fail(name, disk.move.overlay + " or its bridge exists already",
+             fmt::format("if a run was killed: vmferry migrate --recover {}", request_.domain));
+      else if (request_.overlay_max.value_or(0) > disk.overlay_room)
+        fail(name, fmt::format("--overlay-max is {}, but only {} are free",
+                               about_bytes(*request_.overlay_max), about_bytes(disk.overlay_room)));
+      else if (disk.overlay_room < kOverlayComfort)
+        warn(name,
+             fmt::format("only {} free for what the guest writes meanwhile",
+                         about_bytes(disk.overlay_room)),
+             "--overlay-dir names another place");
+      else
+        pass(name, fmt::format("{} free for what the guest writes meanwhile",
+                               about_bytes(disk.overlay_room)));
+    }
+  }
+
+  void files() {
+    if (way_.other_host) {
+      fail("to files", "--to-file and --to do not go together", "move to the other host first");
+      return;
+    }
+    for (const DiskFacts& disk : facts_.disks) {
+      if (!disk.problem.empty()) continue;
+      if (disk.file_taken)
+        fail("file " + disk.move.image.path, "exists already");
+      else if (disk.overlay_room < std::min(disk.move.data, disk.move.size))
+        fail("room for " + disk.move.dev,
+             fmt::format("{} of data, but only {} free in {}", about_bytes(disk.move.data),
+                         about_bytes(disk.overlay_room), request_.to_file));
+      else
+        pass("room for " + disk.move.dev, about_bytes(disk.overlay_room) + " free");
+    }
+  }
+
+  void definitions() {
+    if (!facts_.rewriting.ok()) {
+      fail("new definition", facts_.rewriting.failure, facts_.rewriting.hint);
+      return;
+    }
+    if (!facts_.target_takes_stored.ok())
+      fail("new definition", facts_.target_takes_stored.failure,
+           "the host that will run it does not take it");
+    else if (!facts_.target_takes_live.ok())
+      fail("new live definition", facts_.target_takes_live.failure,
+           "the host that will run it does not take it");
+    else if (!facts_.rewritten_stored.empty())
+      pass("new definition", "the host that will run it takes it");
+  }
+
+  const MigrateRequest& request_;
+  const Facts& facts_;
+  const Way& way_;
+  std::vector<Check> checks_;
+};
+
+}  // namespace
+
+std::vector<Check> make_checks(const MigrateRequest& request, const Facts& facts, const Way& way) {
+  return Checker(request, facts, way).run();
+}
+
+}  // namespace vmferry::migrate

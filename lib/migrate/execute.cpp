@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include "lib/migrate/journal.h"
+#include "lib/migrate/steps.h"
+#include "vmferry/error.h"
+
+// The loop over a plan: a step is written down, done, written down. What fails before the turning
+// point is undone backwards; behind it, the journal stays for --recover.
+
+namespace vmferry {
+namespace migrate {
+namespace {
+
+class Execution {
+ public:
+  Execution(Journal journal, const MigrateContext& context, bool recovering)
+      : journal_(std::move(journal)),
+        plan_(journal_.plan()),
+        context_(context),
+        steps_(plan_, context, journal_, recovering) {}
+
+  MigrateReport forward() {
+    for (size_t i = 0; i < plan_.steps.size(); ++i) {
+      if (journal_.status(i) == StepStatus::kDone && settled(plan_.steps[i].kind)) continue;
+      try {
+        run(i);
+      } catch (const Error& error) {
+        give_up(i, error);
+      }
+    }
+    MigrateReport report = steps_.report();
+    journal_.remove();
+    return report;
+  }
+
+  /// Undoes what was begun; throws what cannot be undone.
+  void backward() {
+    for (size_t i = plan_.steps.size(); i-- > 0;) {
+      const StepStatus status = journal_.status(i);
+      if (status == StepStatus::kPending || status == StepStatus::kUndone) continue;
+      const Step& step = plan_.steps[i];
+      if (!step.undo.empty()) context_.observer->step("undo: " + step.undo);
+      steps_.undo(step);
+      journal_.set_status(i, StepStatus::kUndone);
+    }
+    journal_.remove();
+  }
+
+  bool turned() const { return steps_.turned(); }
+
+ private:
+  /// Steps that a run in its recovery need not look at again.
+  static bool settled(StepKind kind) {
+    return kind == StepKind::kShutDown || kind == StepKind::kDefineSecret ||
+           kind == StepKind::kSparsify || kind == StepKind::kUndefineSource;
+  }
+
+  void run(size_t i) {
+    // Behind the turning point a stop makes nothing better: the rest is short.
+    if (!beyond_turning(i) && context_.stop.stop_requested()) throw cancelled_error();
+    context_.observer->step(plan_.steps[i].text);
+    journal_.set_status(i, StepStatus::kBegun);
+    steps_.run(plan_.steps[i]);
+    journal_.set_status(i, StepStatus::kDone);
+  }
+
+  bool beyond_turning(size_t failed) const {
+    for (size_t i = 0; i <= failed; ++i) {
+      const Turning turning = plan_.steps[i].turning;
+      if (turning == Turning::kOnceDone && journal_.status(i) == StepStatus::kDone) return true;
+      if (turning == Turning::kOnceBegun && journal_.status(i) != StepStatus::kPending) return true;
+    }
+    return false;
+  }
+
+  [[noreturn]] void give_up(size_t failed, const Error& error) {
+    if (beyond_turning(failed)) {
+      ErrorParts parts = error.parts();
+      parts.hint =
+          "the guest keeps running, but the move is not complete; finish it with: "
+          "vmferry migrate --recover " +
+          plan_.request.domain + (parts.hint.empty() ? "" : "\nhint: " + parts.hint);
+      throw Error(parts);
+    }
+    try {
+      backward();
+    } catch (const Error& left) {
+      ErrorParts parts = error.parts();
+      parts.hint = fmt::format(
+          "not everything could be undone: {}{}; try again with: vmferry migrate --recover --undo "
+          "{}",
+          left.what(), left.hint().empty() ? "" : " (" + left.hint() + ")", plan_.request.domain);
+      throw Error(parts);
+    }
+    context_.observer->step("everything is as it was before");
+    throw Error(error.parts());
+  }
+
+  Journal journal_;
+  const Plan& plan_;
+  const MigrateContext& context_;
+  Steps steps_;
+};
+
+}  // namespace
+}  // namespace migrate
+
+MigrateReport execute_migration(const Plan& plan, const MigrateContext& context) {
+  return migrate::Execution(migrate::Journal::begin(plan, context.state_dir), context, false)
+      .forward();
+}
+
+MigrateRequest recorded_request(const std::string& domain, const std::string& state_dir) {
+  return migrate::Journal::request(domain, state_dir);
+}
+
+MigrateReport recover_migration(const std::string& domain, Recovery recovery,
+                                const MigrateContext& context) {
+  migrate::Execution run(migrate::Journal::open(domain, context.state_dir), context, true);
+  const bool turned = run.turned();
+  if (recovery == Recovery::kFinish || (recovery == Recovery::kAuto && turned))
+    return run.forward();
+  if (turned)
+    migrate::fail(ErrorKind::kConflict, domain, "undo the move",
+                  "the guest depends on its new disks already",
+                  "finish it with --recover, then move back with --to-file or --to");
+  run.backward();
+  return {};
+}
+
+}  // namespace vmferry

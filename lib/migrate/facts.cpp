@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/migrate/facts.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "vmferry/error.h"
+
+namespace vmferry::migrate {
+namespace fs = std::filesystem;
+namespace {
+
+/// Runs `attempt` and turns its Error into an answer.
+template <typename Attempt>
+Trial attempt(Attempt&& attempt) {
+  try {
+    attempt();
+    return {};
+  } catch (const Error& error) {
+    return {.failure = error.what(), .hint = error.hint()};
+  }
+}
+
+std::string fill_template(std::string text, const std::string& domain, const std::string& dev) {
+  for (const auto& [key, value] : {std::pair{std::string("{domain}"), domain}, {"{dev}", dev}}) {
+    for (size_t at = text.find(key); at != std::string::npos;
+         at = text.find(key, at + value.size()))
+      text.replace(at, key.size(), value);
+  }
+  return text;
+}
+
+class Gatherer {
+ public:
+  Gatherer(const MigrateRequest& request, const MigrateContext& context)
+      : request_(request), context_(context), source_(*context.source), target_(*context.target) {}
+
+  Facts gather() {
+    hosts();
+    domain();
+    way_ = choose_way(request_, facts_.state, facts_.source);
+    choose_disks();
+    for (DiskFacts& disk : facts_.disks) look_at(disk);
+    if (facts_.other_host) target();
+    cluster();
+    definitions();
+    return std::move(facts_);
+  }
+
+ private:
+  void hosts() {
+    facts_.source = source_.facts();
+    facts_.other_host = context_.source != context_.target;
+    facts_.target = facts_.other_host ? target_.facts() : facts_.source;
+  }
+
+  void domain() {
+    const std::string& name = request_.domain;
+    facts_.state = source_.state(name);
+    if (facts_.state == DomainState::kAbsent)
+      throw Error({.kind = ErrorKind::kNotFound,
+                   .object = "domain " + name,
+                   .action = {},
+                   .cause = "there is none of that name at " + facts_.source.uri,
+                   .hint = "'virsh -c " + facts_.source.uri + " list --all' names them"});
+    facts_.persistent = source_.persistent(name);
+    facts_.autostart = facts_.persistent && source_.autostart(name);
+    facts_.snapshots = source_.snapshots(name);
+    facts_.checkpoints = source_.checkpoints(name);
+    facts_.managed_save = facts_.persistent && source_.has_managed_save(name);
+    facts_.migrating = source_.has_job(name);
+    if (request_.quiesce && facts_.state == DomainState::kRunning)
+      facts_.agent = source_.agent_answers(name);
+    facts_.live = parse_domain(source_.definition(name, DefinitionKind::kLive), "domain " + name);
+    facts_.stored =
+        parse_domain(source_.definition(name, DefinitionKind::kPersistent), "domain " + name);
+    facts_.migratable_live = source_.definition(name, DefinitionKind::kMigratable);
+    facts_.migratable_stored = source_.definition(name, DefinitionKind::kMigratablePersistent);
+  }
+
+  /// Why a disk does not move; empty: it does.
+  std::string reason_to_stay(const DomainDisk& disk) const {
+    if (!way_.to_files) return disk.stays;
+    return disk.image.is_rbd() ? std::string() : std::string("it is not on RBD");
+  }
+
+  void choose_disks() {
+    for (const auto& [dev, volume] : request_.disks)
+      if (!facts_.live.find_disk(dev))
+        facts_.choice = {.failure = fmt::format("the domain has no disk '{}'", dev),
+                         .hint = "--disk takes the target name, as 'virsh domblklist' prints it"};
+    for (const DomainDisk& disk : facts_.live.disks) {
+      const auto named = request_.disks.find(disk.target);
+      if (!request_.disks.empty() && named == request_.disks.end()) continue;
+      const std::string reason = reason_to_stay(disk);
+      if (reason.empty()) {
+        add_disk(disk, named == request_.disks.end() ? nullptr : &named->second);
+        continue;
+      }
+      facts_.stays.push_back(disk.target + ": " + reason);
+      if (named != request_.disks.end())
+        facts_.choice = {.failure = fmt::format("disk {} cannot move: {}", disk.target, reason)};
+    }
+    if (facts_.choice.ok() && facts_.disks.empty())
+      facts_.choice = {.failure = "no disk of the domain can move"};
+  }
+
+  void add_disk(const DomainDisk& disk, const VolumeName* named) {
+    DiskFacts facts;
+    facts.disk = disk;
+    facts.move.dev = disk.target;
+    facts.move.original = disk.image.display();
+    if (way_.to_files) {
+      const size_t slash = disk.image.name.find('/');
+      facts.move.volume = {disk.image.name.substr(0, slash), disk.image.name.substr(slash + 1)};
+      facts.move.image.path =
+          (fs::path(request_.to_file) /
+           (fill_template(request_.name_template, request_.domain, disk.target) + ".raw"))
+              .string();
+    } else {
+      facts.move.volume =
+          named ? *named
+                : VolumeName{request_.pool,
+                             fill_template(request_.name_template, request_.domain, disk.target)};
+    }
+    facts_.disks.push_back(std::move(facts));
+  }
+
+  std::string path_of(const DiskImage& image) {
+    return image.type == "volume" ? source_.volume_path(image.pool, image.volume) : image.path;
+  }
+
+  void look_at(DiskFacts& disk) {
+    try {
+      disk.job_running = facts_.state != DomainState::kShutOff &&
+                         source_.block_job(request_.domain, disk.move.dev).has_value();
+      const DiskSizes sizes = source_.disk_sizes(request_.domain, disk.move.dev);
+      disk.move.size = sizes.capacity;
+      disk.move.data = sizes.allocation;
+      if (way_.to_files) {
+        look_at_target_file(disk);
+      } else {
+        look_at_image(disk);
+      }
+    } catch (const Error& error) {
+      disk.problem = error.what();
+    }
+  }
+
+  void look_at_target_file(DiskFacts& disk) {
+    if (!facts_.target.local) return;
+    disk.file_taken = context_.storage->file_exists(disk.move.image.path);
+    disk.overlay_room = context_.storage->free_space(request_.to_file);
+  }
+
+  void look_at_image(DiskFacts& disk) {
+    HostImage& image = disk.move.image;
+    image.path = path_of(disk.disk.image);
+    image.format = disk.disk.image.format == "qcow2" ? ImageFormat::kQcow2 : ImageFormat::kRaw;
+    for (const DiskImage& backing : disk.disk.backing) image.backing.push_back(path_of(backing));
+    image.chain_known = disk.disk.chain_is_closed || !image.backing.empty();
+    if (!facts_.source.local) return;
+    if (way_.live && !way_.staged) {
+      // libvirt counts up to the highest write.
+      if (context_.storage->file_exists(image.path))
+        disk.move.data = context_.storage->file_allocation(image.path);
+      return;
+    }
+    // A shut-off domain's chain is mostly not declared, and libvirt tells sizes of files only.
+    const Usage usage = context_.storage->image_usage(image);
+    disk.move.size = usage.virtual_bytes;
+    disk.move.data = usage.allocated_bytes;
+    if (way_.live) look_at_overlay(disk);
+  }
+
+  void look_at_overlay(DiskFacts& disk) {
+    const fs::path path = disk.move.image.path;
+    // Beside the image; a block device's directory is no place for files.
+    fs::path directory = request_.overlay_dir;
+    if (directory.empty())
+      directory =
+          path.string().starts_with("/dev/") ? "/var/lib/libvirt/images" : path.parent_path();
+    const std::string stem = fmt::format("{}-{}.vmferry", request_.domain, disk.move.dev);
+    disk.move.overlay = (directory / (stem + "-overlay.qcow2")).string();
+    disk.move.bridge = (directory / (stem + "-bridge.qcow2")).string();
+    disk.file_taken = context_.storage->file_exists(disk.move.overlay) ||
+                      context_.storage->file_exists(disk.move.bridge);
+    disk.overlay_room = context_.storage->free_space(directory.string());
+  }
+
+  void target() {
+    facts_.state_at_target = target_.state(request_.domain);
+    facts_.uuid_at_target = target_.uuid_of(request_.domain);
+    facts_.name_at_target = target_.name_of_uuid(facts_.live.uuid);
+    for (const std::string& network : facts_.live.networks)
+      if (!target_.network_active(network)) facts_.missing_networks.push_back(network);
+    if (!facts_.target.local) return;
+    for (const std::string& path : facts_.live.media_paths())
+      if (!context_.storage->file_exists(path)) facts_.missing_media.push_back(path);
+  }
+
+  void cluster() {
+    for (DiskFacts& disk : facts_.disks) {
+      if (!facts_.access.ok()) return;
+      facts_.access = attempt([&] {
+        facts_.pool = context_.storage->pool(disk.move.volume.pool);
+        if (!facts_.pool.exists) return;
+        if (&disk == &facts_.disks.front()) context_.storage->prove_access(disk.move.volume.pool);
+        disk.volume = context_.storage->volume(disk.move.volume);
+        if (way_.to_files && disk.volume) disk.move.data = disk.volume->allocated_bytes;
+      });
+    }
+    if (facts_.access.ok() && facts_.pool.exists && !way_.to_files) secrets();
+  }
+
+  void secrets() {
+    if (request_.user.empty()) return;
+    if (way_.staged || !facts_.other_host) secret_on(source_, facts_.source);
+    if (facts_.other_host) secret_on(target_, facts_.target);
+  }
+
+  void secret_on(Hypervisor& host, const HostFacts& about) {
+    SecretFacts secret{.host = about.hostname, .state = SecretState::kMissing};
+    try {
+      const std::string wanted = context_.storage->user_key();
+      const std::optional<std::string> key = host.secret_key(request_.secret);
+      if (key) secret.state = *key == wanted ? SecretState::kMatches : SecretState::kDiffers;
+    } catch (const Error&) {
+      secret.state = SecretState::kUnreadable;
+    }
+    if (request_.define_secret && secret.state != SecretState::kMatches)
+      secret.state = SecretState::kWillBeDefined;
+    facts_.secrets.push_back(secret);
+  }
+
+  void definitions() {
+    if (facts_.disks.empty()) return;
+    facts_.rewriting = attempt([&] {
+      std::vector<DiskMove> moves;
+      for (const DiskFacts& disk : facts_.disks)
+        moves.push_back({.disk = disk.move.dev, .to = disk_target(request_, disk.move)});
+      facts_.rewritten_stored =
+          rewrite_disks(parse_domain(facts_.migratable_stored, "the persistent definition"), moves);
+      for (DiskMove& move : moves) move.driver = for_live_copy({});
+      facts_.rewritten_live =
+          rewrite_disks(parse_domain(facts_.migratable_live, "the live definition"), moves);
+    });
+    if (!facts_.rewriting.ok()) return;
+    const bool secret_comes =
+        !facts_.secrets.empty() && facts_.secrets.back().state == SecretState::kWillBeDefined;
+    if (secret_comes) return;  // libvirt would only say that it is not there yet
+    facts_.target_takes_stored = attempt([&] { target_.validate(facts_.rewritten_stored); });
+    if (way_.live)
+      facts_.target_takes_live = attempt([&] { target_.validate(facts_.rewritten_live); });
+  }
+
+  const MigrateRequest& request_;
+  const MigrateContext& context_;
+  Hypervisor& source_;
+  Hypervisor& target_;
+  Facts facts_;
+  Way way_;
+};
+
+}  // namespace
+
+Way choose_way(const MigrateRequest& request, DomainState state, const HostFacts& source) {
+  Way way;
+  way.other_host = !request.to.empty();
+  way.to_files = !request.to_file.empty();
+  const bool up = state != DomainState::kShutOff;
+  way.live = request.mode == MigrateMode::kLive || (request.mode == MigrateMode::kAuto && up);
+  const bool can_stage = source.local && source.rbd_driver.value_or(true);
+  way.staged = way.live && !way.to_files &&
+               (request.method == MigrateMethod::kStaged ||
+                (request.method == MigrateMethod::kAuto && (can_stage || !way.other_host)));
+  return way;
+}
+
+Facts gather_facts(const MigrateRequest& request, const MigrateContext& context) {
+  return Gatherer(request, context).gather();
+}
+
+DiskTarget disk_target(const MigrateRequest& request, const MovingDisk& disk) {
+  if (!request.to_file.empty()) return FileTarget{.path = disk.image.path};
+  return RbdTarget{.pool = disk.volume.pool,
+                   .image = disk.volume.image,
+                   .monitors = request.monitors,
+                   .id = request.user,
+                   .secret_uuid = request.user.empty() ? "" : request.secret.uuid,
+                   .secret_usage = request.user.empty() ? "" : request.secret.usage,
+                   .conf = request.ceph_conf};
+}
+
+std::optional<bool> local_rbd_driver() {
+  std::error_code ignored;
+  std::vector<fs::path> places = {"/usr/lib64/qemu-kvm", "/usr/lib64/qemu", "/usr/lib/qemu"};
+  for (const auto& entry : fs::directory_iterator("/usr/lib", ignored))
+    places.push_back(entry.path() / "qemu");
+  bool modular = false;
+  for (const fs::path& place : places) {
+    for (const auto& entry : fs::directory_iterator(place, ignored)) {
+      const std::string name = entry.path().filename().string();
+      if (name == "block-rbd.so") return true;
+      modular = modular || name.starts_with("block-");
+    }
+  }
+  return modular ? std::optional(false) : std::nullopt;
+}
+
+}  // namespace vmferry::migrate

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vmferry/domain.h"
+#include "vmferry/migrate.h"
+
+// What is known before anything is changed. Gathering does I/O and judges nothing; the plan judges
+// and does no I/O.
+
+namespace vmferry::migrate {
+
+/// Something that was tried: empty is success.
+struct Trial {
+  std::string failure = {};
+  std::string hint = {};
+  bool ok() const { return failure.empty(); }
+};
+
+struct DiskFacts {
+  DomainDisk disk;
+  MovingDisk move;
+  std::string problem;          ///< why it cannot even be looked at
+  std::optional<Usage> volume;  ///< of that name already there (to RBD)
+  bool file_taken = false;      ///< the target file, or the overlay, exists already
+  uint64_t overlay_room = 0;    ///< bytes free where the overlay grows, or where the file goes
+  bool job_running = false;
+};
+
+enum class SecretState { kNotNeeded, kMatches, kWillBeDefined, kMissing, kDiffers, kUnreadable };
+
+struct SecretFacts {
+  std::string host;
+  SecretState state = SecretState::kNotNeeded;
+};
+
+struct Facts {
+  HostFacts source;
+  HostFacts target;  ///< = source on one host
+  bool other_host = false;
+
+  DomainState state = DomainState::kAbsent;
+  bool persistent = true;
+  bool autostart = false;
+  unsigned snapshots = 0;
+  unsigned checkpoints = 0;
+  bool managed_save = false;
+  bool migrating = false;
+  bool agent = false;  ///< asked only where quiescing was asked for
+  Domain live;         ///< of a domain that does not run: the persistent one
+  Domain stored;       ///< the persistent one
+  std::string migratable_live;
+  std::string migratable_stored;
+
+  DomainState state_at_target = DomainState::kAbsent;
+  std::string uuid_at_target;  ///< of the domain with our name there; "" if none
+  std::string name_at_target;  ///< of the domain with our UUID there; "" if none
+  std::vector<std::string> missing_networks;
+  std::vector<std::string> missing_media;  ///< looked at only where the target is this machine
+
+  std::vector<DiskFacts> disks;    ///< those that shall move
+  std::vector<std::string> stays;  ///< "sda: it is a cdrom"
+  Trial choice;                    ///< of the disks
+
+  PoolFacts pool;
+  Trial access;                      ///< to the cluster, with the guest's user
+  std::vector<SecretFacts> secrets;  ///< on each host that needs it
+  Trial rewriting;
+  std::string rewritten_live;
+  std::string rewritten_stored;
+  Trial target_takes_live;
+  Trial target_takes_stored;
+};
+
+/// Which way the run goes: a pure function of the request and a few facts.
+struct Way {
+  bool live = false;
+  bool staged = false;
+  bool other_host = false;
+  bool to_files = false;
+  bool mirrored_away() const { return live && !staged && other_host && !to_files; }
+};
+Way choose_way(const MigrateRequest& request, DomainState state, const HostFacts& source);
+
+Facts gather_facts(const MigrateRequest& request, const MigrateContext& context);
+
+/// The pure part of plan_migration.
+Plan make_plan(const MigrateRequest& request, const Facts& facts);
+std::vector<Check> make_checks(const MigrateRequest& request, const Facts& facts, const Way& way);
+
+/// Where the disk of a request goes, for the definition.
+DiskTarget disk_target(const MigrateRequest& request, const MovingDisk& disk);
+
+/// Has the QEMU of this machine its rbd driver? Nothing: it has no modules to look for.
+std::optional<bool> local_rbd_driver();
+
+}  // namespace vmferry::migrate

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/migrate/journal.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+
+#include <cctype>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "lib/migrate/journal_json.h"
+#include "lib/store/file_io.h"
+#include "vmferry/error.h"
+
+namespace vmferry::migrate {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int kFormat = 1;
+constexpr size_t kLongest = 64 << 20;  // definitions of 4 MiB at most, three of them, escaped
+
+/// A file name that no domain name can turn into another directory's.
+std::string file_name(const std::string& domain) {
+  std::string name;
+  for (const char c : domain) {
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' ||
+                       (c == '.' && !name.empty());
+    name += plain ? std::string(1, c) : fmt::format("%{:02x}", static_cast<unsigned char>(c));
+  }
+  return name;
+}
+
+void make_directory(const std::string& dir) {
+  std::error_code error;
+  fs::create_directories(dir, error);
+  if (error) throw errno_error(error.value(), dir, "make the state directory");
+}
+
+/// Written beside and renamed over, durable when it returns.
+void replace_file(const std::string& path, const std::string& text) {
+  const std::string temporary = path + ".new";
+  {
+    const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (!fd.valid()) throw errno_error(errno, temporary, "create");
+    pwrite_all(fd.get(), 0, std::as_bytes(std::span(text)), temporary);
+    sync_fd(fd.get(), temporary);
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) throw errno_error(errno, path, "replace");
+  const std::string dir = fs::path(path).parent_path().string();
+  const UniqueFd fd(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) throw errno_error(errno, dir, "open");
+  sync_fd(fd.get(), dir);
+}
+
+nlohmann::json read_journal(const std::string& domain, const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file)
+    throw Error({.kind = ErrorKind::kNotFound,
+                 .object = "domain " + domain,
+                 .action = "recover",
+                 .cause = "there is no journal of a migration: " + path,
+                 .hint = "nothing was left half done, or it ran with another --state-dir"});
+  std::string text(kLongest, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(file.gcount()));
+  nlohmann::json journal = nlohmann::json::parse(text, nullptr, false);
+  if (!journal.is_object() || journal.value("format", 0) != kFormat)
+    throw Error({.kind = ErrorKind::kCorrupt,
+                 .object = path,
+                 .action = "read the journal",
+                 .cause = "it is damaged, or of another version of vmferry"});
+  return journal;
+}
+
+template <typename T>
+T get(const nlohmann::json& journal, const char* key, const std::string& path) {
+  try {
+    return journal.at(key).get<T>();
+  } catch (const nlohmann::json::exception& error) {
+    throw Error({.kind = ErrorKind::kCorrupt,
+                 .object = path,
+                 .action = "read the journal",
+                 .cause = error.what()});
+  }
+}
+
+std::string journal_path(const std::string& domain, const std::string& dir) {
+  return (fs::path(dir) / (file_name(domain) + ".json")).string();
+}
+
+}  // namespace
+
+Journal Journal::begin(const Plan& plan, const std::string& state_dir) {
+  make_directory(state_dir);
+  Journal journal;
+  journal.plan_ = plan;
+  journal.status_.resize(plan.steps.size(), StepStatus::kPending);
+  journal.dir_ = state_dir;
+  journal.path_ = journal_path(plan.request.domain, state_dir);
+  journal.lock();
+  if (fs::exists(journal.path_))
+    throw Error({.kind = ErrorKind::kConflict,
+                 .object = "domain " + plan.request.domain,
+                 .action = "migrate",
+                 .cause = "an earlier run did not end; its journal is " + journal.path_,
+                 .hint = "vmferry migrate --recover " + plan.request.domain});
+  journal.save();
+  return journal;
+}
+
+Journal Journal::open(const std::string& domain, const std::string& state_dir) {
+  Journal journal;
+  journal.dir_ = state_dir;
+  journal.path_ = journal_path(domain, state_dir);
+  read_journal(domain, journal.path_);  // before a lock file is made for nothing
+  journal.plan_.request.domain = domain;
+  journal.lock();
+  const nlohmann::json json = read_journal(domain, journal.path_);
+  journal.plan_ = get<Plan>(json, "plan", journal.path_);
+  journal.status_ = get<std::vector<StepStatus>>(json, "status", journal.path_);
+  journal.notes_ = get<std::set<std::string>>(json, "notes", journal.path_);
+  journal.status_.resize(journal.plan_.steps.size(), StepStatus::kPending);
+  return journal;
+}
+
+MigrateRequest Journal::request(const std::string& domain, const std::string& state_dir) {
+  const std::string path = journal_path(domain, state_dir);
+  return get<Plan>(read_journal(domain, path), "plan", path).request;
+}
+
+void Journal::lock() {
+  const std::string path = path_ + ".lock";
+  lock_ = UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock_.valid()) throw errno_error(errno, path, "create");
+  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0) return;
+  if (errno != EWOULDBLOCK) throw errno_error(errno, path, "lock");
+  throw Error({.kind = ErrorKind::kConflict,
+               .object = "domain " + plan_.request.domain,
+               .action = "migrate",
+               .cause = "another vmferry works on it just now"});
+}
+
+void Journal::set_status(size_t step, StepStatus status) {
+  status_[step] = status;
+  save();
+}
+
+void Journal::note(const std::string& fact) {
+  if (notes_.insert(fact).second) save();
+}
+
+void Journal::forget(const std::string& fact) {
+  if (notes_.erase(fact) != 0) save();
+}
+
+void Journal::remove() {
+  ::unlink(path_.c_str());
+  ::unlink((path_ + ".lock").c_str());
+}
+
+std::string Journal::keep(const std::string& name, const std::string& text) {
+  const std::string path =
+      (fs::path(dir_) / fmt::format("{}-{}.xml", file_name(plan_.request.domain), name)).string();
+  replace_file(path, text);
+  return path;
+}
+
+void Journal::save() const {
+  const nlohmann::json journal = {
+      {"format", kFormat}, {"plan", plan_}, {"status", status_}, {"notes", notes_}};
+  replace_file(path_, journal.dump(1));
+}
+
+}  // namespace vmferry::migrate

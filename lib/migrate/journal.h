@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "lib/store/unique_fd.h"
+#include "vmferry/migrate.h"
+
+namespace vmferry::migrate {
+
+enum class StepStatus { kPending, kBegun, kDone, kUndone };
+
+/// What a run has done so far, on disk: one file per domain in the state directory, replaced whole
+/// and made durable at every change, so that a killed run can be finished or undone. It keeps the
+/// definitions, in which there may be passwords: only its owner may read it. It also holds the lock
+/// that keeps two runs off one domain. One thread.
+class Journal {
+ public:
+  /// Begins a new one. Throws kConflict: a run works on the domain, or a killed one left a journal.
+  static Journal begin(const Plan& plan, const std::string& state_dir);
+  /// Opens what a killed run left. Throws kNotFound, or kConflict: that run still works.
+  static Journal open(const std::string& domain, const std::string& state_dir);
+  /// Only the request, without the lock.
+  static MigrateRequest request(const std::string& domain, const std::string& state_dir);
+
+  Journal(Journal&&) = default;
+  Journal(const Journal&) = delete;
+
+  const Plan& plan() const { return plan_; }
+  StepStatus status(size_t step) const { return status_[step]; }
+  void set_status(size_t step, StepStatus status);
+  /// Facts worth keeping, such as "made:vda".
+  void note(const std::string& fact);
+  void forget(const std::string& fact);
+  bool noted(const std::string& fact) const { return notes_.contains(fact); }
+  /// The run ended and left nothing to do.
+  void remove();
+
+  /// Keeps a text for the administrator beside the journal; answers its path.
+  std::string keep(const std::string& name, const std::string& text);
+
+ private:
+  Journal() = default;
+  void lock();
+  void save() const;
+
+  Plan plan_;
+  std::vector<StepStatus> status_;
+  std::set<std::string> notes_;
+  std::string dir_;
+  std::string path_;
+  UniqueFd lock_;
+};
+
+}  // namespace vmferry::migrate

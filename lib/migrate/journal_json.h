@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "vmferry/migrate.h"
+
+// How the values of a plan are written in a journal. A member that an older journal lacks keeps its
+// default.
+
+template <typename T>
+struct nlohmann::adl_serializer<std::optional<T>> {
+  static void to_json(json& out, const std::optional<T>& value) {
+    out = value ? json(*value) : json(nullptr);
+  }
+  static void from_json(const json& in, std::optional<T>& value) {
+    value = in.is_null() ? std::nullopt : std::optional<T>(in.get<T>());
+  }
+};
+
+template <>
+struct nlohmann::adl_serializer<std::chrono::seconds> {
+  static void to_json(json& out, const std::chrono::seconds& value) { out = value.count(); }
+  static void from_json(const json& in, std::chrono::seconds& value) {
+    value = std::chrono::seconds(in.get<int64_t>());
+  }
+};
+
+namespace vmferry {
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(VolumeName, pool, image)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SecretName, uuid, usage)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(CephMonitor, host, port)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostImage, path, format, backing, chain_known)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(MovingDisk, dev, original, image, volume, size,
+                                                data, overlay, bridge)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Step, kind, text, undo, turning)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
+    MigrateRequest, domain, from, to, pool, name_template, disks, to_file, mode, method, monitors,
+    ceph_conf, user, secret, define_secret, overlay_dir, overlay_max, quiesce, bandwidth, timeout,
+    shutdown_timeout, max_downtime_ms, parallel, auto_converge, synchronous_writes, migration_uri,
+    listen_address, tls, force_off, delete_source, keep_source_definition)
+// Not the checks: they were of that moment.
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Plan, request, uuid, live, staged, to_files,
+                                                other_host, was_running, autostart,
+                                                original_persistent, rewritten_live,
+                                                rewritten_persistent, disks, stays, steps)
+
+}  // namespace vmferry

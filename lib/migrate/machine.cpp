@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/migrate/machine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "lib/migrate/waiting.h"
+
+namespace vmferry::migrate {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A guest that is just booting does not hear the power button.
+constexpr auto kAskAgain = 10s;
+
+}  // namespace
+
+void fail(ErrorKind kind, const std::string& domain, const std::string& action,
+          const std::string& cause, const std::string& hint) {
+  throw Error(
+      {.kind = kind, .object = "domain " + domain, .action = action, .cause = cause, .hint = hint});
+}
+
+bool Machine::active() const {
+  const DomainState state = this->state();
+  return state == DomainState::kRunning || state == DomainState::kPaused ||
+         state == DomainState::kOther;
+}
+
+Domain Machine::definition(DefinitionKind kind) const {
+  return parse_domain(host_->definition(name(), kind), "domain " + name());
+}
+
+Place Machine::place(const MovingDisk& disk, DefinitionKind kind) const {
+  const Domain domain = definition(kind);
+  const DomainDisk* found = domain.find_disk(disk.dev);
+  if (!found) return Place::kElsewhere;
+  const DiskImage& image = found->image;
+  if (image.display() == disk.original) return Place::kOriginal;
+  if (!disk.overlay.empty() && image.path == disk.overlay) return Place::kOverlay;
+  if (!disk.bridge.empty() && image.path == disk.bridge) return Place::kBridge;
+  if (plan_.to_files) return image.path == disk.image.path ? Place::kTarget : Place::kElsewhere;
+  const bool there = image.is_rbd() && image.name == disk.volume.pool + "/" + disk.volume.image;
+  return there ? Place::kTarget : Place::kElsewhere;
+}
+
+Place Machine::place(const MovingDisk& disk) const {
+  return place(disk, active() ? DefinitionKind::kLive : DefinitionKind::kPersistent);
+}
+
+bool Machine::wake_paused() {
+  if (active()) return false;
+  host_->start(name(), true);
+  return true;
+}
+
+void Machine::throw_if_stopped() const {
+  if (context_.stop.stop_requested()) throw cancelled_error();
+}
+
+void Machine::wait_ready(const std::vector<const MovingDisk*>& disks, const std::string& what,
+                         std::optional<Clock::time_point> deadline, const Watch& watch) {
+  while (true) {
+    uint64_t done = 0;
+    uint64_t total = 0;
+    bool ready = true;
+    for (const MovingDisk* disk : disks) {
+      const std::optional<BlockJob> job = host_->block_job(name(), disk->dev);
+      if (!job)
+        fail(ErrorKind::kIo, name(), what, "the job of " + disk->dev + " ended by itself",
+             "QEMU's log tells why: /var/log/libvirt/qemu/" + name() + ".log");
+      done += job->done;
+      total += job->total;
+      ready = ready && job->ready;
+    }
+    context_.observer->job(what, done, total, 0);
+    if (ready) return context_.observer->job_ended();
+    throw_if_stopped();
+    if (deadline && Clock::now() > *deadline)
+      fail(ErrorKind::kIo, name(), what, "not done within --timeout",
+           "the guest writes faster than that, or the cluster is slow; try a longer one");
+    if (watch) watch();
+    std::this_thread::sleep_for(context_.patience.poll);
+  }
+}
+
+void Machine::pivot(const MovingDisk& disk, Place expected) {
+  const Clock::time_point give_up = Clock::now() + context_.patience.pivot;
+  bool told = false;
+  while (true) {
+    BlockingCall call(
+        [host = host_, domain = name(), dev = disk.dev] { host->pivot(domain, dev); });
+    while (!call.wait(context_.patience.watch)) {
+      if (!told && Clock::now() > give_up) {
+        context_.observer->warning("the switch of " + disk.dev +
+                                   " hangs: the guest waits for the cluster; is an OSD down?");
+        told = true;
+      }
+      if (told) throw_if_stopped();
+    }
+    try {
+      call.result();
+    } catch (const Error&) {
+      // Only the definition tells what really happened.
+      if (place(disk) == expected) return;
+      if (Clock::now() > give_up || !host_->block_job(name(), disk.dev)) throw;
+      std::this_thread::sleep_for(context_.patience.poll);
+      continue;
+    }
+    break;
+  }
+  if (place(disk) != expected)
+    fail(ErrorKind::kIo, name(), "switch " + disk.dev,
+         "libvirt says that it is done, but the definition names another image");
+}
+
+void Machine::abort_job(const MovingDisk& disk) {
+  if (!active() || !host_->block_job(name(), disk.dev)) return;
+  host_->abort_block_job(name(), disk.dev);
+  const Clock::time_point give_up = Clock::now() + context_.patience.abort_job;
+  while (active() && host_->block_job(name(), disk.dev)) {
+    if (Clock::now() > give_up)
+      fail(ErrorKind::kIo, name(), "abort the block job of " + disk.dev,
+           "it does not end; an OSD may be down, and it ends when that is back");
+    std::this_thread::sleep_for(context_.patience.poll);
+  }
+}
+
+void Machine::commit(const MovingDisk& disk, Place expected) {
+  const std::optional<BlockJob> job = host_->block_job(name(), disk.dev);
+  if (!job || job->kind != BlockJob::Kind::kActiveCommit) {
+    abort_job(disk);
+    host_->commit_active(name(), disk.dev, 0);
+  }
+  wait_ready({&disk}, "commit " + disk.dev, std::nullopt, {});
+  pivot(disk, expected);
+}
+
+bool Machine::shut_down(std::chrono::seconds time) {
+  const Clock::time_point give_up = Clock::now() + time;
+  Clock::time_point ask_again = Clock::now();
+  while (state() != DomainState::kShutOff) {
+    throw_if_stopped();
+    const Clock::time_point now = Clock::now();
+    if (now > give_up) return false;
+    if (now >= ask_again) {
+      ask_again = now + kAskAgain;
+      try {
+        host_->shut_down(name());
+      } catch (const Error&) {
+        if (state() != DomainState::kShutOff) throw;  // else it went off just now
+      }
+    }
+    std::this_thread::sleep_for(context_.patience.poll * 4);
+  }
+  return true;
+}
+
+}  // namespace vmferry::migrate

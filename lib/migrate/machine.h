@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "vmferry/domain.h"
+#include "vmferry/error.h"
+#include "vmferry/migrate.h"
+
+namespace vmferry::migrate {
+
+/// Where a disk of the domain is, as its definition tells. In a staged move the chain passes
+/// through all of them in turn.
+enum class Place {
+  kOriginal,  ///< where it was
+  kOverlay,   ///< staged: on the overlay over the frozen image
+  kBridge,    ///< staged: on the overlay over the volume
+  kTarget,    ///< where it shall be
+  kElsewhere,
+};
+
+using Clock = std::chrono::steady_clock;
+
+/// The domain that moves, seen through one host: asks and waits, keeps no state of its own. What it
+/// does with jobs is what libvirt's own tools do, plus patience. One thread.
+class Machine {
+ public:
+  Machine(const Plan& plan, const MigrateContext& context, std::shared_ptr<Hypervisor> host)
+      : plan_(plan), context_(context), host_(std::move(host)) {}
+
+  const std::string& name() const { return plan_.request.domain; }
+  Hypervisor& host() const { return *host_; }
+
+  DomainState state() const { return host_->state(name()); }
+  /// It has a QEMU: running or paused.
+  bool active() const;
+  Domain definition(DefinitionKind kind) const;
+  Place place(const MovingDisk& disk, DefinitionKind kind) const;
+  /// By the definition that counts: the live one of an active domain, else the persistent one.
+  Place place(const MovingDisk& disk) const;
+
+  /// Starts a domain that is off with its processors stopped, so that its disks can be worked on.
+  /// Answers whether it did. Its guest runs no instruction, so destroying it loses nothing.
+  bool wake_paused();
+
+  /// What is looked at while waiting; may throw to end the wait.
+  using Watch = std::function<void()>;
+  /// Until the jobs of all `disks` can pivot. Throws when a job vanishes, when stopped, or at
+  /// `deadline`.
+  void wait_ready(const std::vector<const MovingDisk*>& disks, const std::string& what,
+                  std::optional<Clock::time_point> deadline, const Watch& watch);
+  /// Pivots and proves it by the definition: `expected` is where the disk is then.
+  void pivot(const MovingDisk& disk, Place expected);
+  /// Ends the job of a disk without a pivot, if there is one.
+  void abort_job(const MovingDisk& disk);
+  /// Active commit of the topmost overlay into what is below, and pivot.
+  void commit(const MovingDisk& disk, Place expected);
+  /// Asks the guest to, again and again, for `time` at most. Answers whether it is off.
+  bool shut_down(std::chrono::seconds time);
+
+  void throw_if_stopped() const;
+
+ private:
+  const Plan& plan_;
+  const MigrateContext& context_;
+  std::shared_ptr<Hypervisor> host_;
+};
+
+/// Throws an Error about the domain.
+[[noreturn]] void fail(ErrorKind kind, const std::string& domain, const std::string& action,
+                       const std::string& cause, const std::string& hint = {});
+
+}  // namespace vmferry::migrate

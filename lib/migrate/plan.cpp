@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "lib/core/format_bytes.h"
+#include "lib/migrate/facts.h"
+
+namespace vmferry {
+namespace migrate {
+namespace {
+
+/// A cautious guess where no limit was set (bytes a second): what a small cluster takes.
+constexpr double kGuessedRate = 200e6;
+/// What every live way takes beside its copying (seconds).
+constexpr double kLiveOverhead = 5;
+
+class Planner {
+ public:
+  Planner(const MigrateRequest& request, const Facts& facts, const Way& way)
+      : request_(request), facts_(facts), way_(way) {}
+
+  Plan make() {
+    plan_.request = request_;
+    plan_.uuid = facts_.live.uuid;
+    plan_.live = way_.live;
+    plan_.staged = way_.staged;
+    plan_.to_files = way_.to_files;
+    plan_.other_host = way_.other_host;
+    plan_.was_running =
+        facts_.state == DomainState::kRunning || facts_.state == DomainState::kPaused;
+    plan_.autostart = facts_.autostart;
+    plan_.original_persistent = facts_.migratable_stored;
+    plan_.rewritten_persistent = facts_.rewritten_stored;
+    if (way_.mirrored_away()) plan_.rewritten_live = facts_.rewritten_live;
+    for (const DiskFacts& disk : facts_.disks) plan_.disks.push_back(disk.move);
+    plan_.stays = facts_.stays;
+    plan_.checks = make_checks(request_, facts_, way_);
+    steps();
+    estimate();
+    return std::move(plan_);
+  }
+
+ private:
+  void add(StepKind kind, std::string text, std::string undo, Turning turning = Turning::kNever) {
+    plan_.steps.push_back({kind, std::move(text), std::move(undo), turning});
+  }
+
+  void steps() {
+    if (request_.define_secret && !request_.user.empty() && !way_.to_files)
+      add(StepKind::kDefineSecret, "define the Ceph secret where the guest will need it", "");
+    if (!way_.live)
+      offline();
+    else if (way_.staged)
+      staged();
+    else if (way_.mirrored_away())
+      mirrored_away();
+    else
+      mirrored_here();
+    if (request_.delete_source)
+      add(StepKind::kDeleteSource,
+          way_.to_files ? "remove the old volumes" : "remove the old images", "");
+  }
+
+  void offline() {
+    if (plan_.was_running)
+      add(StepKind::kShutDown, "shut the guest down", "start it again as it was");
+    add(StepKind::kCopyOffline, "copy the disks and compare what was written",
+        way_.to_files ? "remove the files" : "remove the volumes");
+    add(StepKind::kDefine, "define the machine with its new disks",
+        way_.other_host ? "undefine it at the target" : "define it as it was");
+    // From then on the target's definition is the one that may run.
+    if (plan_.was_running) add(StepKind::kStart, "start the guest", "", Turning::kOnceDone);
+    add(StepKind::kCheckDefinitions, "read the definitions back", "");
+    if (way_.other_host) retire_source();
+  }
+
+  void staged() {
+    add(StepKind::kSnapshot, "freeze the images: the guest writes to overlays",
+        "commit the overlays into the images again");
+    add(StepKind::kCopyFrozen, "copy the frozen images and compare what was written",
+        "remove the volumes");
+    add(StepKind::kStageOverlays,
+        "copy what the guest wrote meanwhile onto overlays of the volumes", "abort that copy");
+    add(StepKind::kPivotOverlays, "switch the guest to the volumes' overlays", "",
+        Turning::kOnceBegun);
+    add(StepKind::kCommit, "commit those overlays into the volumes and switch to them", "",
+        Turning::kOnceBegun);
+    add(StepKind::kCheckDefinitions, "read both definitions back", "");
+    add(StepKind::kRemoveOverlays, "remove the overlays", "");
+    if (!way_.other_host) return;
+    add(StepKind::kMigrateShared, "migrate the guest to " + facts_.target.hostname, "");
+    add(StepKind::kCheckDefinitions, "read both definitions back", "");
+    retire_source();
+  }
+
+  void mirrored_here() {
+    add(StepKind::kCreateVolumes, way_.to_files ? "make empty files" : "create the volumes",
+        way_.to_files ? "remove the files" : "remove the volumes");
+    add(StepKind::kMirror, "mirror the disks", "abort the mirrors");
+    add(StepKind::kPivotMirrors, "switch the guest to its new disks", "", Turning::kOnceBegun);
+    add(StepKind::kCheckDefinitions, "read both definitions back", "");
+    if (!way_.to_files) add(StepKind::kSparsify, "give back the zeros of the volumes", "");
+  }
+
+  void mirrored_away() {
+    add(StepKind::kCreateVolumes, "create the volumes", "remove the volumes");
+    add(StepKind::kMigrateMirrored, "migrate the guest with its disks to " + facts_.target.hostname,
+        "abort: the guest stays where it is", Turning::kOnceDone);
+    add(StepKind::kCheckDefinitions, "read both definitions back", "");
+    retire_source();
+  }
+
+  void retire_source() {
+    add(StepKind::kUndefineSource,
+        request_.keep_source_definition ? "switch the autostart of the old definition off"
+                                        : "undefine the machine at the source (its XML is kept)",
+        "");
+  }
+
+  void estimate() {
+    double data = 0;
+    for (const MovingDisk& disk : plan_.disks)
+      data += static_cast<double>(std::min(disk.data, disk.size));
+    const double rate =
+        request_.bandwidth != 0 ? static_cast<double>(request_.bandwidth) : kGuessedRate;
+    plan_.expected_seconds = data / rate + (way_.live ? kLiveOverhead : 0);
+  }
+
+  const MigrateRequest& request_;
+  const Facts& facts_;
+  const Way& way_;
+  Plan plan_;
+};
+
+}  // namespace
+
+Plan make_plan(const MigrateRequest& request, const Facts& facts) {
+  const Way way = choose_way(request, facts.state, facts.source);
+  return Planner(request, facts, way).make();
+}
+
+}  // namespace migrate
+
+bool Plan::possible() const {
+  return std::none_of(checks.begin(), checks.end(),
+                      [](const Check& check) { return check.result == Check::Result::kFailed; });
+}
+
+Plan plan_migration(const MigrateRequest& request, const MigrateContext& context) {
+  return migrate::make_plan(request, migrate::gather_facts(request, context));
+}
+
+}  // namespace vmferry

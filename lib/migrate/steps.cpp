@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/migrate/steps.h"
+
+#include <algorithm>
+
+#include "vmferry/error.h"
+
+namespace vmferry::migrate {
+
+Steps::Steps(const Plan& plan, const MigrateContext& context, Journal& journal, bool recovering)
+    : plan_(plan),
+      context_(context),
+      journal_(journal),
+      recovering_(recovering),
+      source_(plan, context, context.source),
+      target_(plan, context, context.target) {}
+
+void Steps::run(const Step& step) {
+  switch (step.kind) {
+    case StepKind::kDefineSecret:
+      return define_secret();
+    case StepKind::kCreateVolumes:
+      return create_volumes();
+    case StepKind::kSnapshot:
+      return snapshot();
+    case StepKind::kCopyFrozen:
+      return copy_frozen();
+    case StepKind::kStageOverlays:
+      return stage_overlays();
+    case StepKind::kPivotOverlays:
+      return pivot_overlays();
+    case StepKind::kCommit:
+      return commit_overlays();
+    case StepKind::kMirror:
+      return mirror();
+    case StepKind::kPivotMirrors:
+      return pivot_mirrors();
+    case StepKind::kMigrateShared:
+      return migrate_shared();
+    case StepKind::kMigrateMirrored:
+      return migrate_mirrored();
+    case StepKind::kShutDown:
+      return shut_down();
+    case StepKind::kCopyOffline:
+      return copy_offline();
+    case StepKind::kDefine:
+      return define();
+    case StepKind::kStart:
+      return start();
+    case StepKind::kCheckDefinitions:
+      return check_definitions();
+    case StepKind::kSparsify:
+      return sparsify();
+    case StepKind::kRemoveOverlays:
+      return remove_overlays();
+    case StepKind::kUndefineSource:
+      return undefine_source();
+    case StepKind::kDeleteSource:
+      return delete_source();
+  }
+}
+
+void Steps::undo(const Step& step) {
+  switch (step.kind) {
+    case StepKind::kCreateVolumes:
+    case StepKind::kCopyFrozen:
+    case StepKind::kCopyOffline:
+      return remove_copies();
+    case StepKind::kSnapshot:
+      return undo_snapshot();
+    case StepKind::kStageOverlays:
+      return undo_stage_overlays();
+    case StepKind::kMirror:
+      return undo_mirror();
+    case StepKind::kShutDown:
+      return undo_shut_down();
+    case StepKind::kDefine:
+      return undo_define();
+    default:
+      return;  // it changed nothing that lasts, or nothing that must go
+  }
+}
+
+bool Steps::turned() const {
+  if (plan_.other_host && target_.active() && !source_.active()) return true;
+  if (!plan_.live) return target_.active() && !misplaced(target_, DefinitionKind::kLive);
+  return std::any_of(plan_.disks.begin(), plan_.disks.end(), [this](const MovingDisk& disk) {
+    const Place place =
+        source_.state() == DomainState::kAbsent ? target_.place(disk) : source_.place(disk);
+    return place == Place::kBridge || place == Place::kTarget;
+  });
+}
+
+std::optional<Clock::time_point> Steps::deadline() const {
+  if (plan_.request.timeout.count() == 0) return std::nullopt;
+  return began_ + plan_.request.timeout;
+}
+
+void Steps::wake() {
+  if (!source_.wake_paused()) return;
+  journal_.note("woken");
+}
+
+void Steps::put_to_sleep() {
+  if (!journal_.noted("woken")) return;
+  // Who resumed it in between wants it to run.
+  if (source_.state() == DomainState::kPaused) source_.host().destroy(source_.name());
+  journal_.forget("woken");
+}
+
+void Steps::define_secret() {
+  const std::string key = context_.storage->user_key();
+  const bool here = plan_.staged || !plan_.other_host;
+  for (const Machine* machine : {&source_, &target_}) {
+    if (machine == &source_ && !here) continue;
+    if (machine->host().secret_key(plan_.request.secret) == key) continue;
+    machine->host().define_secret(plan_.request.secret, key);
+  }
+}
+
+bool Steps::new_place_exists(const MovingDisk& disk) const {
+  return plan_.to_files ? context_.storage->file_exists(disk.image.path)
+                        : context_.storage->volume(disk.volume).has_value();
+}
+
+void Steps::make_ours(const MovingDisk& disk, const std::function<void()>& make) {
+  journal_.note(made(disk));
+  try {
+    make();
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kConflict) journal_.forget(made(disk));
+    throw;
+  }
+}
+
+void Steps::copy_disk(const MovingDisk& disk, std::stop_token stop) {
+  if (journal_.noted(copied(disk)) && !recovering_) return;
+  if (journal_.noted(made(disk)) && new_place_exists(disk)) {
+    // Is it still true? The old image may have been written to since.
+    if (context_.storage->same(disk.image, disk.volume, stop)) return journal_.note(copied(disk));
+    remove_copy(disk);
+  }
+  make_ours(disk, [&] {
+    if (plan_.to_files)
+      context_.storage->copy_out(disk.volume, disk.image.path, plan_.request.bandwidth, stop);
+    else
+      context_.storage->copy_in(disk.image, disk.volume, plan_.request.bandwidth, stop);
+  });
+  journal_.note(copied(disk));
+}
+
+void Steps::remove_copy(const MovingDisk& disk) {
+  journal_.forget(copied(disk));
+  if (plan_.to_files)
+    context_.storage->remove_file(disk.image.path);
+  else
+    context_.storage->remove_volume(disk.volume);
+  journal_.forget(made(disk));
+}
+
+void Steps::remove_copies() {
+  for (const MovingDisk& disk : plan_.disks) {
+    if (!journal_.noted(made(disk))) continue;
+    const Place place = source_.place(disk);
+    if (place == Place::kTarget || place == Place::kBridge)
+      fail(ErrorKind::kConflict, source_.name(), "remove the copy of " + disk.dev,
+           "the definition names it");
+    remove_copy(disk);
+  }
+}
+
+bool Steps::old_disk_exists(const MovingDisk& disk) const {
+  if (plan_.to_files) return context_.storage->volume(disk.volume).has_value();
+  // A mirror's source may be on a host whose files cannot be looked at.
+  return !plan_.request.delete_source || context_.storage->file_exists(disk.image.path);
+}
+
+MigrateReport Steps::report() const {
+  MigrateReport report;
+  for (const MovingDisk& disk : plan_.disks) {
+    MigrateReport::Disk line{
+        .dev = disk.dev, .from = disk.original, .to = goal(disk), .before = {}, .after = {}};
+    line.before = {.virtual_bytes = disk.size, .allocated_bytes = disk.data};
+    line.after.virtual_bytes = disk.size;
+    try {
+      if (plan_.to_files)
+        line.after.allocated_bytes = context_.storage->file_allocation(disk.image.path);
+      else
+        line.after = context_.storage->volume(disk.volume).value_or(line.after);
+      if (old_disk_exists(disk)) report.kept.push_back(disk.original);
+    } catch (const Error& error) {
+      context_.observer->warning(std::string("the move is complete, but: ") + error.what());
+    }
+    report.disks.push_back(std::move(line));
+  }
+  report.kept.insert(report.kept.end(), kept_.begin(), kept_.end());
+  report.downtime_ms = downtime_ms_;
+  report.seconds = std::chrono::duration<double>(Clock::now() - began_).count();
+  return report;
+}
+
+}  // namespace vmferry::migrate

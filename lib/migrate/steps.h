@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/migrate/facts.h"
+#include "lib/migrate/journal.h"
+#include "lib/migrate/machine.h"
+#include "vmferry/migrate.h"
+
+namespace vmferry::migrate {
+
+/// What each step of a plan does, and how it is undone. Every one first looks at how things are and
+/// does only what is left to do: running a step twice, or after a kill in its middle, is right. So
+/// are the undoings; each throws if it cannot leave things as they were before its step. One
+/// thread.
+class Steps {
+ public:
+  /// `recovering`: the journal is of a killed run, so that what exists may be that run's.
+  Steps(const Plan& plan, const MigrateContext& context, Journal& journal, bool recovering);
+
+  void run(const Step& step);
+  void undo(const Step& step);
+  /// Does any disk of the guest depend on its new place, by what the definitions say?
+  bool turned() const;
+  MigrateReport report() const;
+
+ private:
+  // Staged (steps_staged.cpp).
+  void snapshot();
+  void undo_snapshot();
+  void copy_frozen();
+  void stage_overlays();
+  void undo_stage_overlays();
+  void pivot_overlays();
+  void commit_overlays();
+  void remove_overlays();
+  void watch_overlays();
+
+  // Mirrored (steps_mirror.cpp).
+  void create_volumes();
+  void mirror();
+  void undo_mirror();
+  void pivot_mirrors();
+  void sparsify();
+
+  // To another host (steps_move.cpp).
+  void migrate_shared();
+  void migrate_mirrored();
+  void migrate_guest(const LiveMigration& migration);
+  bool arrived() const;
+  LiveMigration migration_options() const;
+  void undefine_source();
+
+  // Offline, and the ends of all ways (steps_offline.cpp).
+  void shut_down();
+  void undo_shut_down();
+  void copy_offline();
+  void define();
+  void undo_define();
+  void start();
+  void check_definitions();
+  void delete_source();
+
+  /// A guest that was stopped meanwhile is started with its processors stopped, so that its disks
+  /// can be worked on, and taken away again: it ran no instruction.
+  void wake();
+  void put_to_sleep();
+
+  void define_secret();
+  /// Copies one disk unless that was done, as far as can be told.
+  void copy_disk(const MovingDisk& disk, std::stop_token stop);
+  DiskTarget new_place(const MovingDisk& disk) const { return disk_target(plan_.request, disk); }
+  /// Removes what copy_disk or create_volumes made.
+  void remove_copies();
+  bool old_disk_exists(const MovingDisk& disk) const;
+  /// Are the disks at their goal in that definition? Names the first that is not.
+  std::optional<std::string> misplaced(const Machine& machine, DefinitionKind kind) const;
+  std::optional<Clock::time_point> deadline() const;
+  std::string goal(const MovingDisk& disk) const {
+    return plan_.to_files ? disk.image.path : disk.volume.display();
+  }
+  /// What is under the new name is ours: noted before it is made, as a kill may follow at once.
+  static std::string made(const MovingDisk& disk) { return "made:" + disk.dev; }
+  static std::string copied(const MovingDisk& disk) { return "copied:" + disk.dev; }
+  bool new_place_exists(const MovingDisk& disk) const;
+  /// Runs `make`, which makes what is under the new name or throws kConflict: somebody else did.
+  void make_ours(const MovingDisk& disk, const std::function<void()>& make);
+  void remove_copy(const MovingDisk& disk);
+
+  const Plan& plan_;
+  const MigrateContext& context_;
+  Journal& journal_;
+  const bool recovering_;
+  Machine source_;
+  Machine target_;
+  const Clock::time_point began_ = Clock::now();
+  std::vector<std::string> kept_;
+  std::optional<uint64_t> downtime_ms_;
+  int overlay_warnings_ = 0;
+};
+
+}  // namespace vmferry::migrate

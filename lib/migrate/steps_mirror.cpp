@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/migrate/steps.h"
+#include "vmferry/error.h"
+
+// Mirrors on one host: QEMU copies each disk to its new place and keeps both equal until the pivot.
+
+namespace vmferry::migrate {
+
+void Steps::create_volumes() {
+  for (const MovingDisk& disk : plan_.disks) {
+    if (journal_.noted(made(disk)) && new_place_exists(disk)) continue;
+    make_ours(disk, [&] {
+      if (plan_.to_files)
+        context_.storage->create_raw_file(disk.image.path, disk.size);
+      else
+        context_.storage->create_volume(disk.volume, disk.size);
+    });
+  }
+}
+
+void Steps::mirror() {
+  const Domain domain = source_.definition(DefinitionKind::kLive);
+  std::vector<const MovingDisk*> mirrored;
+  for (const MovingDisk& disk : plan_.disks) {
+    if (source_.place(disk) != Place::kOriginal) continue;
+    if (!source_.host().block_job(source_.name(), disk.dev))
+      source_.host().block_copy(source_.name(), disk.dev,
+                                rewrite_disk(domain, {.disk = disk.dev, .to = new_place(disk)}),
+                                {.bandwidth = plan_.request.bandwidth,
+                                 .synchronous_writes = plan_.request.synchronous_writes});
+    mirrored.push_back(&disk);
+  }
+  if (!mirrored.empty()) source_.wait_ready(mirrored, "mirror", deadline(), {});
+}
+
+void Steps::undo_mirror() {
+  for (const MovingDisk& disk : plan_.disks)
+    if (source_.place(disk) == Place::kOriginal) source_.abort_job(disk);
+}
+
+void Steps::pivot_mirrors() {
+  if (!plan_.to_files)
+    for (const MovingDisk& disk : plan_.disks) context_.storage->prove_access(disk.volume.pool);
+  mirror();  // those whose job a stop of the guest has ended
+  for (const MovingDisk& disk : plan_.disks)
+    if (source_.place(disk) == Place::kOriginal) source_.pivot(disk, Place::kTarget);
+}
+
+void Steps::sparsify() {
+  for (const MovingDisk& disk : plan_.disks) {
+    try {
+      context_.storage->sparsify_volume(disk.volume);
+    } catch (const Error& error) {
+      // The data is safe where it is; only room is lost.
+      context_.observer->warning(std::string(error.what()) + "; later: rbd sparsify " +
+                                 disk.volume.pool + "/" + disk.volume.image);
+    }
+  }
+}
+
+}  // namespace vmferry::migrate

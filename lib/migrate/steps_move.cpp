@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netdb.h>
+
+#include "lib/migrate/steps.h"
+#include "lib/migrate/waiting.h"
+#include "vmferry/error.h"
+
+// Live migration to another host: over the shared volume, or with storage copy through NBD.
+
+namespace vmferry::migrate {
+namespace {
+
+/// "host" of "qemu+ssh://user@host:22/system"; empty where there is none.
+std::string host_of(const std::string& uri) {
+  const size_t begin = uri.find("://");
+  if (begin == std::string::npos) return {};
+  std::string host = uri.substr(begin + 3, uri.find('/', begin + 3) - begin - 3);
+  if (const size_t at = host.find('@'); at != std::string::npos) host.erase(0, at + 1);
+  if (host.starts_with('[')) return host.substr(1, host.find(']') - 1);
+  return host.substr(0, host.find(':'));
+}
+
+/// A numeric address of `host`; itself if it is one.
+std::string address_of(const std::string& host) {
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), nullptr, nullptr, &found) != 0 || !found)
+    throw Error({.kind = ErrorKind::kNotFound,
+                 .object = host,
+                 .action = "look up the address",
+                 .cause = "there is none",
+                 .hint = "--listen-address names the target's address for the migration"});
+  char text[NI_MAXHOST] = {};
+  ::getnameinfo(found->ai_addr, found->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST);
+  ::freeaddrinfo(found);
+  return text;
+}
+
+std::string migration_uri(const std::string& address) {
+  return address.find(':') == std::string::npos ? "tcp://" + address : "tcp://[" + address + "]";
+}
+
+}  // namespace
+
+LiveMigration Steps::migration_options() const {
+  const MigrateRequest& request = plan_.request;
+  LiveMigration migration;
+  migration.bandwidth = request.bandwidth;
+  migration.auto_converge = request.auto_converge;
+  migration.parallel = request.parallel;
+  migration.synchronous_writes = request.synchronous_writes;
+  migration.max_downtime_ms = request.max_downtime_ms;
+  migration.tls = request.tls;
+  migration.migration_uri = request.migration_uri;
+  migration.listen_address = request.listen_address;
+  if (!migration.listen_address.empty() || request.tls) return migration;
+  // libvirt would let the target's NBD server listen on every interface, for anyone to write.
+  const std::string host = host_of(target_.host().facts().uri);
+  migration.listen_address = host.empty() ? "127.0.0.1" : address_of(host);
+  if (migration.migration_uri.empty())
+    migration.migration_uri = vmferry::migrate::migration_uri(migration.listen_address);
+  return migration;
+}
+
+bool Steps::arrived() const { return target_.active() && !source_.active(); }
+
+void Steps::migrate_shared() {
+  if (arrived()) return;
+  LiveMigration migration = migration_options();
+  migration.destination = source_.host().definition(source_.name(), DefinitionKind::kMigratable);
+  migration.persistent =
+      source_.host().definition(source_.name(), DefinitionKind::kMigratablePersistent);
+  migrate_guest(migration);
+}
+
+void Steps::migrate_mirrored() {
+  if (arrived()) return;
+  LiveMigration migration = migration_options();
+  migration.destination = plan_.rewritten_live;
+  migration.persistent = plan_.rewritten_persistent;
+  for (const MovingDisk& disk : plan_.disks) migration.copy_disks.push_back(disk.dev);
+  migrate_guest(migration);
+}
+
+void Steps::migrate_guest(const LiveMigration& migration) {
+  // libvirt does not compare these, and a wrong one breaks the target's table of domains.
+  for (const std::string* text : {&migration.destination, &migration.persistent}) {
+    const Domain domain = parse_domain(*text, "the definition for the target");
+    if (domain.name != source_.name() || domain.uuid != plan_.uuid)
+      fail(ErrorKind::kConflict, source_.name(), "migrate",
+           "the new definition is of another machine: " + domain.name + ", " + domain.uuid);
+  }
+  BlockingCall moving([source = context_.source, target = context_.target, domain = source_.name(),
+                       migration] { source->migrate(domain, *target, migration); });
+  const std::optional<Clock::time_point> deadline = this->deadline();
+  std::optional<Clock::time_point> aborted;
+  bool timed_out = false;
+  while (!moving.wait(context_.patience.watch)) {
+    timed_out = timed_out || (deadline && Clock::now() > *deadline);
+    if (!aborted && (timed_out || context_.stop.stop_requested())) {
+      aborted = Clock::now();
+      try {
+        source_.host().abort_migration(source_.name());
+      } catch (const Error&) {
+        // It may just have ended, or not begun.
+      }
+    } else if (aborted && Clock::now() - *aborted > context_.patience.abort_migration) {
+      // A half-made domain that waits for a dead cluster holds libvirt up. It has run no
+      // instruction; nothing else may be destroyed there.
+      if (target_.state() == DomainState::kPaused && source_.active())
+        target_.host().destroy(source_.name());
+      aborted = Clock::now();
+    }
+    try {
+      if (const auto stats = source_.host().migration_stats(source_.name()))
+        context_.observer->job("migrate", stats->done, stats->total, stats->dirty_rate);
+    } catch (const Error&) {
+      // Nothing to show, then.
+    }
+  }
+  context_.observer->job_ended();
+  try {
+    moving.result();
+  } catch (const Error&) {
+    if (!arrived()) {
+      source_.throw_if_stopped();
+      if (timed_out)
+        fail(ErrorKind::kIo, source_.name(), "migrate", "not done within --timeout",
+             "try a longer one, --auto-converge, or a quieter time");
+      throw;
+    }
+  }
+  downtime_ms_ = target_.host().last_downtime(source_.name());
+}
+
+void Steps::undefine_source() {
+  const DomainState state = source_.state();
+  if (state == DomainState::kAbsent) return;
+  if (state != DomainState::kShutOff)
+    fail(ErrorKind::kConflict, source_.name(), "undefine at the source", "it runs there");
+  source_.host().set_autostart(source_.name(), false);
+  const std::string kept = journal_.keep("source", plan_.original_persistent);
+  if (!plan_.request.keep_source_definition) source_.host().undefine(source_.name());
+  kept_.push_back(kept);
+}
+
+}  // namespace vmferry::migrate

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <filesystem>
+
+#include "lib/migrate/steps.h"
+#include "vmferry/error.h"
+
+// The offline way, and what ends every way: definitions read back, the old disks.
+
+namespace vmferry::migrate {
+
+void Steps::shut_down() {
+  if (source_.shut_down(plan_.request.shutdown_timeout)) return;
+  if (!plan_.request.force_off)
+    fail(ErrorKind::kIo, source_.name(), "shut down", "the guest did not within --shutdown-timeout",
+         "it may have ignored the power button: shut it down from within, or allow --force-off");
+  source_.host().destroy(source_.name());
+}
+
+void Steps::undo_shut_down() {
+  if (plan_.was_running && source_.state() == DomainState::kShutOff)
+    source_.host().start(source_.name(), false);
+}
+
+void Steps::copy_offline() {
+  for (const MovingDisk& disk : plan_.disks) {
+    if (source_.state() != DomainState::kShutOff)
+      fail(ErrorKind::kConflict, source_.name(), "copy " + disk.dev,
+           "somebody started the domain meanwhile");
+    copy_disk(disk, context_.stop);
+  }
+}
+
+void Steps::define() { target_.host().define(plan_.rewritten_persistent); }
+
+void Steps::undo_define() {
+  if (target_.active())
+    fail(ErrorKind::kConflict, source_.name(), "take the new definition back",
+         "the guest runs with it");
+  if (!plan_.other_host)
+    source_.host().define(plan_.original_persistent);
+  else if (target_.state() != DomainState::kAbsent)
+    target_.host().undefine(source_.name());
+}
+
+void Steps::start() {
+  if (target_.state() == DomainState::kShutOff) target_.host().start(source_.name(), false);
+  if (!target_.active())
+    fail(ErrorKind::kIo, source_.name(), "start", "it does not run although libvirt started it",
+         "QEMU's log tells why: /var/log/libvirt/qemu/" + source_.name() + ".log");
+}
+
+std::optional<std::string> Steps::misplaced(const Machine& machine, DefinitionKind kind) const {
+  for (const MovingDisk& disk : plan_.disks)
+    if (machine.place(disk, kind) != Place::kTarget) return disk.dev;
+  return std::nullopt;
+}
+
+void Steps::check_definitions() {
+  // A staged way to another host asks twice: before it leaves, and there.
+  const Machine& machine = !plan_.live || arrived() ? target_ : source_;
+  const std::string goal = plan_.to_files ? "its file" : "RBD";
+  if (machine.active())
+    if (const auto dev = misplaced(machine, DefinitionKind::kLive))
+      fail(ErrorKind::kIo, source_.name(), "read the live definition back",
+           "disk " + *dev + " is not on " + goal);
+  if (misplaced(machine, DefinitionKind::kPersistent)) {
+    // libvirt leaves the persistent one alone where it differed from the live one before.
+    std::vector<DiskMove> moves;
+    for (const MovingDisk& disk : plan_.disks)
+      moves.push_back({.disk = disk.dev, .to = new_place(disk)});
+    machine.host().define(rewrite_disks(machine.definition(DefinitionKind::kPersistent), moves));
+  }
+  if (const auto dev = misplaced(machine, DefinitionKind::kPersistent))
+    fail(ErrorKind::kIo, source_.name(), "read the persistent definition back",
+         "disk " + *dev + " is not on " + goal,
+         "the next start would use the old disk: correct it with vmferry rewrite");
+  if (machine.host().autostart(source_.name()) != plan_.autostart)
+    machine.host().set_autostart(source_.name(), plan_.autostart);
+}
+
+void Steps::delete_source() {
+  if (plan_.was_running && !target_.active())
+    fail(ErrorKind::kConflict, source_.name(), "delete the old disks",
+         "the guest does not run on the new ones");
+  if (misplaced(target_, DefinitionKind::kPersistent) ||
+      (target_.active() && misplaced(target_, DefinitionKind::kLive)))
+    fail(ErrorKind::kConflict, source_.name(), "delete the old disks",
+         "a definition does not name the new ones");
+  for (const MovingDisk& disk : plan_.disks) {
+    if (plan_.to_files) {
+      context_.storage->remove_volume(disk.volume);
+    } else if (disk.image.path.starts_with("/dev/")) {
+      context_.observer->warning(disk.image.path + " is a device: not deleted");
+    } else {
+      // Only the topmost image: what it is backed by may serve others.
+      context_.storage->remove_file(disk.image.path);
+    }
+  }
+}
+
+}  // namespace vmferry::migrate

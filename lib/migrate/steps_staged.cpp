@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "lib/core/format_bytes.h"
+#include "lib/migrate/steps.h"
+#include "lib/migrate/waiting.h"
+#include "lib/migrate/xml_text.h"
+#include "vmferry/error.h"
+
+// The staged way: freeze the image under an overlay, copy the frozen image with our own copier, and
+// let QEMU move only what the guest wrote meanwhile. The chain in the definition tells how far a
+// disk is: original, overlay, bridge (an overlay over the volume), volume.
+
+namespace vmferry::migrate {
+namespace {
+
+/// Left free where overlays grow, whatever the user allowed: the host lives there, too.
+constexpr uint64_t kReserve = 256 << 20;
+
+}  // namespace
+
+void Steps::snapshot() {
+  size_t original = 0;
+  size_t overlaid = 0;
+  for (const MovingDisk& disk : plan_.disks) {
+    const Place place = source_.place(disk);
+    original += place == Place::kOriginal;
+    overlaid += place == Place::kOverlay;
+  }
+  if (original == 0) return;
+  if (overlaid != 0 || journal_.noted("frozen"))
+    fail(ErrorKind::kConflict, source_.name(), "freeze the images",
+         "some disk is back on its old image, where the guest may have written since",
+         "undo the run: vmferry migrate --recover --undo " + source_.name());
+  if (!source_.active())
+    fail(ErrorKind::kConflict, source_.name(), "freeze the images", "the domain does not run");
+  source_.host().snapshot(source_.name(),
+                          snapshot_definition(plan_, source_.definition(DefinitionKind::kLive)),
+                          plan_.request.quiesce);
+  journal_.note("frozen");
+  for (const MovingDisk& disk : plan_.disks)
+    if (source_.place(disk) != Place::kOverlay)
+      fail(ErrorKind::kIo, source_.name(), "freeze the images",
+           "libvirt took the snapshot, but " + disk.dev + " is not on its overlay");
+}
+
+void Steps::undo_snapshot() {
+  for (const MovingDisk& disk : plan_.disks) {
+    const Place place = source_.place(disk);
+    if (place == Place::kOverlay) {
+      wake();
+      source_.commit(disk, Place::kOriginal);
+    } else if (place != Place::kOriginal) {
+      fail(ErrorKind::kConflict, source_.name(), "go back to the old image",
+           disk.dev + " depends on its volume already",
+           "finish the run: vmferry migrate --recover " + source_.name());
+    }
+    // The guest is off it: in both definitions, or the file stays.
+    if (source_.place(disk, DefinitionKind::kPersistent) != Place::kOriginal)
+      fail(ErrorKind::kIo, source_.name(), "go back to the old image",
+           "the persistent definition still names " + disk.overlay);
+    context_.storage->remove_file(disk.overlay);
+  }
+  put_to_sleep();
+  journal_.forget("frozen");
+}
+
+void Steps::watch_overlays() {
+  for (const MovingDisk& disk : plan_.disks) {
+    if (!context_.storage->file_exists(disk.overlay)) continue;
+    const uint64_t used = context_.storage->file_allocation(disk.overlay);
+    const uint64_t room = context_.storage->free_space(disk.overlay);
+    const uint64_t there = used + room - std::min(used + room, kReserve);
+    const uint64_t limit = std::min(plan_.request.overlay_max.value_or(there), there);
+    if (used >= limit)
+      fail(ErrorKind::kIo, source_.name(), "watch the overlay of " + disk.dev,
+           fmt::format("the guest wrote {} while its disk was copied, and no more fits in {}",
+                       about_bytes(used), disk.overlay),
+           "give it more room with --overlay-dir or --overlay-max, or move at a quieter time");
+    // At a half and at three quarters.
+    const int quarter = static_cast<int>(used / (limit / 4 + 1));
+    if (quarter >= 2 && quarter > overlay_warnings_) {
+      overlay_warnings_ = quarter;
+      context_.observer->warning(
+          fmt::format("the overlay of {} holds {} of at most {}; at that the move is undone",
+                      disk.dev, about_bytes(used), about_bytes(limit)));
+    }
+  }
+}
+
+void Steps::copy_frozen() {
+  const std::optional<Clock::time_point> deadline = this->deadline();
+  for (const MovingDisk& disk : plan_.disks) {
+    if (source_.place(disk) != Place::kOverlay) continue;  // it is past this
+    // The copier blocks; the overlays grow meanwhile. This scope outlives the call in every case.
+    std::stop_source stop;
+    BlockingCall copying([this, &disk, token = stop.get_token()] { copy_disk(disk, token); });
+    std::exception_ptr trouble;
+    while (!copying.wait(context_.patience.watch)) {
+      if (stop.stop_requested()) continue;
+      try {
+        source_.throw_if_stopped();
+        watch_overlays();
+        if (deadline && Clock::now() > *deadline)
+          fail(ErrorKind::kIo, source_.name(), "copy " + disk.dev, "not done within --timeout");
+      } catch (...) {
+        trouble = std::current_exception();
+        stop.request_stop();
+      }
+    }
+    if (trouble) std::rethrow_exception(trouble);
+    copying.result();
+  }
+}
+
+void Steps::stage_overlays() {
+  std::vector<const MovingDisk*> staged;
+  for (const MovingDisk& disk : plan_.disks) {
+    if (source_.place(disk) != Place::kOverlay) continue;
+    wake();
+    const std::optional<BlockJob> job = source_.host().block_job(source_.name(), disk.dev);
+    if (!job || job->kind != BlockJob::Kind::kCopy) {
+      source_.abort_job(disk);
+      context_.storage->remove_file(disk.bridge);
+      context_.storage->create_overlay(disk.bridge, disk.size,
+                                       qemu_volume_name(plan_.request, disk.volume));
+      source_.host().block_copy(source_.name(), disk.dev, bridge_disk(plan_.request, disk),
+                                {.shallow = true,
+                                 .bandwidth = plan_.request.bandwidth,
+                                 .synchronous_writes = plan_.request.synchronous_writes});
+    }
+    staged.push_back(&disk);
+  }
+  if (!staged.empty())
+    source_.wait_ready(staged, "copy what was written meanwhile", deadline(),
+                       [this] { watch_overlays(); });
+}
+
+void Steps::undo_stage_overlays() {
+  for (const MovingDisk& disk : plan_.disks) {
+    if (source_.place(disk) != Place::kOverlay) continue;
+    source_.abort_job(disk);
+    context_.storage->remove_file(disk.bridge);
+  }
+}
+
+void Steps::pivot_overlays() {
+  // A switch while the cluster stands still freezes the guest until it is back.
+  for (const MovingDisk& disk : plan_.disks) context_.storage->prove_access(disk.volume.pool);
+  stage_overlays();  // those whose job a stop of the guest has ended
+  for (const MovingDisk& disk : plan_.disks)
+    if (source_.place(disk) == Place::kOverlay) source_.pivot(disk, Place::kBridge);
+}
+
+void Steps::commit_overlays() {
+  for (const MovingDisk& disk : plan_.disks) {
+    if (source_.place(disk) == Place::kTarget) continue;
+    wake();
+    source_.commit(disk, Place::kTarget);
+  }
+  put_to_sleep();
+}
+
+void Steps::remove_overlays() {
+  for (const MovingDisk& disk : plan_.disks) {
+    context_.storage->remove_file(disk.overlay);
+    context_.storage->remove_file(disk.bridge);
+  }
+}
+
+}  // namespace vmferry::migrate

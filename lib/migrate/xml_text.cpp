@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/migrate/xml_text.h"
+
+#include <tinyxml2.h>
+
+#include <algorithm>
+
+namespace vmferry::migrate {
+namespace {
+
+/// An element that ends with its scope.
+class Element {
+ public:
+  Element(tinyxml2::XMLPrinter& out, const char* name) : out_(out) { out_.OpenElement(name, true); }
+  Element(const Element&) = delete;
+  ~Element() { out_.CloseElement(true); }
+  Element& set(const char* name, const std::string& value) {
+    out_.PushAttribute(name, value.c_str());
+    return *this;
+  }
+
+ private:
+  tinyxml2::XMLPrinter& out_;
+};
+
+void volume_source(tinyxml2::XMLPrinter& out, const MigrateRequest& request,
+                   const VolumeName& volume) {
+  Element source(out, "source");
+  source.set("protocol", "rbd").set("name", volume.pool + "/" + volume.image);
+  for (const CephMonitor& monitor : request.monitors)
+    Element(out, "host").set("name", monitor.host).set("port", std::to_string(monitor.port));
+  if (!request.ceph_conf.empty()) Element(out, "config").set("file", request.ceph_conf);
+  if (request.user.empty()) return;
+  Element auth(out, "auth");
+  auth.set("username", request.user);
+  Element secret(out, "secret");
+  secret.set("type", "ceph");
+  if (request.secret.uuid.empty())
+    secret.set("usage", request.secret.usage);
+  else
+    secret.set("uuid", request.secret.uuid);
+}
+
+/// A backslash makes QEMU take the next character as it is (block/rbd.c).
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == ':' || c == '@' || c == '\\' || c == '/' || c == '=') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string snapshot_definition(const Plan& plan, const Domain& domain) {
+  tinyxml2::XMLPrinter out(nullptr, true);
+  {
+    Element snapshot(out, "domainsnapshot");
+    Element disks(out, "disks");
+    for (const DomainDisk& disk : domain.disks) {
+      const auto moving =
+          std::find_if(plan.disks.begin(), plan.disks.end(),
+                       [&](const MovingDisk& candidate) { return candidate.dev == disk.target; });
+      Element entry(out, "disk");
+      entry.set("name", disk.target);
+      if (moving == plan.disks.end()) {
+        entry.set("snapshot", "no");
+        continue;
+      }
+      entry.set("snapshot", "external").set("type", "file");
+      Element(out, "driver").set("type", "qcow2");
+      Element(out, "source").set("file", moving->overlay);
+    }
+  }
+  return out.CStr();
+}
+
+std::string bridge_disk(const MigrateRequest& request, const MovingDisk& disk) {
+  tinyxml2::XMLPrinter out(nullptr, true);
+  {
+    Element element(out, "disk");
+    element.set("type", "file").set("device", "disk");
+    Element(out, "driver").set("name", "qemu").set("type", "qcow2");
+    Element(out, "source").set("file", disk.bridge);
+    {
+      Element backing(out, "backingStore");
+      backing.set("type", "network");
+      Element(out, "format").set("type", "raw");
+      volume_source(out, request, disk.volume);
+      Element(out, "backingStore");
+    }
+    Element(out, "target").set("dev", disk.dev);
+  }
+  return out.CStr();
+}
+
+std::string qemu_volume_name(const MigrateRequest& request, const VolumeName& volume) {
+  std::string name = "rbd:" + escaped(volume.pool) + "/" + escaped(volume.image);
+  if (!request.user.empty()) name += ":id=" + escaped(request.user);
+  if (!request.ceph_conf.empty()) name += ":conf=" + escaped(request.ceph_conf);
+  if (!request.monitors.empty()) {
+    // QEMU hands mon_host to librados as it is; a semicolon parts monitors there.
+    std::string hosts;
+    for (const CephMonitor& monitor : request.monitors) {
+      const bool ipv6 = monitor.host.find(':') != std::string::npos;
+      if (!hosts.empty()) hosts += ';';
+      hosts +=
+          (ipv6 ? "[" + monitor.host + "]" : monitor.host) + ":" + std::to_string(monitor.port);
+    }
+    name += ":mon_host=" + escaped(hosts);
+  }
+  return name;
+}
+
+}  // namespace vmferry::migrate

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <rados/librados.h>
+
+#include <string>
+
+#include "vmferry/open.h"
+
+namespace vmferry {
+
+/// A client of the cluster that a location and options name. Configured by its constructor,
+/// connected when asked; ends with its destructor. After connect() any thread may use it.
+class CephClient {
+ public:
+  /// Reads the configuration; talks to nobody. Throws Error, about `location`.
+  CephClient(const RbdLocation& location, const CephOptions& options);
+  CephClient(const CephClient&) = delete;
+  CephClient& operator=(const CephClient&) = delete;
+  ~CephClient() { rados_shutdown(cluster_); }
+
+  /// Connects, within options.timeout. Throws Error.
+  void connect();
+
+  rados_t get() const { return cluster_; }
+  /// "client.admin"
+  const std::string& entity() const { return entity_; }
+  /// The value of a Ceph option, all sources taken together; "" if it has none.
+  std::string setting(const char* key) const;
+
+ private:
+  void configure(const CephOptions& options);
+
+  const RbdLocation location_;
+  const std::string entity_;
+  rados_t cluster_ = nullptr;
+};
+
+}  // namespace vmferry

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "vmferry/open.h"
+
+// What is asked of a cluster, and done to it, beside the reading and writing of a volume's data.
+// Each call makes its own connection. Any thread may call them; all throw Error. No type of librbd
+// here: a build without it has the same functions, which say so.
+
+namespace vmferry {
+
+/// What the cluster tells about a pool. Nothing in a field: this user may not ask for it, or the
+/// cluster cannot tell.
+struct RbdPoolState {
+  bool exists = false;
+  std::optional<bool> for_rbd;  ///< carries the application tag "rbd"
+  std::optional<bool> full;     ///< writes are refused; its quota counts, too
+  std::optional<bool> nearly_full;
+  std::optional<uint64_t> available;  ///< bytes that clients may still write
+  std::string trouble;  ///< empty: data could be written and read just now; else what is wrong
+};
+
+/// Takes 15 seconds at most from a cluster that answers slowly. Throws when it cannot be reached.
+RbdPoolState rbd_pool_state(const std::string& pool, const CephOptions& options);
+
+/// Writes, reads and removes a small object of its own. Throws what is wrong within some 10 s, less
+/// if options.timeout is shorter.
+void prove_rbd_access(const std::string& pool, const CephOptions& options);
+
+/// Sizes of a volume in bytes.
+struct RbdVolumeState {
+  uint64_t size = 0;
+  uint64_t used = 0;  ///< as "rbd du --exact" counts: objects up to their last written byte
+};
+
+/// Nothing: there is no such volume. Costs one question for each object that exists.
+std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
+                                               const CephOptions& options);
+
+/// An empty volume of exactly `size` bytes under its final name.
+void create_rbd_volume(const RbdLocation& volume, uint64_t size, const RbdLayout& layout,
+                       const CephOptions& options);
+
+/// Removes a volume and what a killed copy to that name left; none there is no error. While clients
+/// have it open it tries again, for 60 s: one that died counts for some 30 s. kConflict: it stays
+/// open. Stopped, it ends early with kCancelled.
+void remove_rbd_volume(const RbdLocation& volume, const CephOptions& options, std::stop_token stop);
+
+/// Gives back what holds only zeros, in pieces of 4 KiB or more. The volume may be in use: then the
+/// client that holds its lock does the work. `progress` gets bytes of its size: those looked at,
+/// and all; it is called from a thread of librbd and must not throw. Stopped, it throws kCancelled;
+/// what was given back stays so.
+void sparsify_rbd_volume(const RbdLocation& volume, const CephOptions& options,
+                         std::stop_token stop,
+                         const std::function<void(uint64_t done, uint64_t total)>& progress);
+
+/// The key of the user that options name, as librados would find it. Throws kNotFound. Never put it
+/// into a message.
+std::string ceph_user_key(const CephOptions& options);
+
+}  // namespace vmferry

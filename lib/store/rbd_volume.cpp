@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <vector>
+
+#include "lib/core/zeros.h"
+#include "lib/store/rbd_admin.h"
+#include "lib/store/rbd_cluster.h"
+#include "lib/store/rbd_image.h"
+
+namespace vmferry {
+namespace {
+
+constexpr std::chrono::seconds kRemovePatience{60};
+constexpr size_t kSmallestHole = 4096;  // bytes; the default of "rbd sparsify"
+/// A question about a range costs as much as one about so many objects.
+constexpr uint64_t kObjectsWorthAsking = 16;
+
+int note_extent(uint64_t offset, size_t length, int exists, void* list) {
+  if (exists != 0) {
+    append_run(*static_cast<std::vector<Extent>*>(list), {offset, length, ExtentKind::kData});
+  }
+  return 0;
+}
+
+int add_length(uint64_t /*offset*/, size_t length, int exists, void* sum) {
+  if (exists != 0) *static_cast<uint64_t*>(sum) += length;
+  return 0;
+}
+
+/// Runs of whole objects that exist, with short gaps filled. Without an object map each object of
+/// the volume is asked for.
+std::vector<Extent> object_runs(rbd_image_t image, const rbd_image_info_t& info,
+                                const RbdLocation& volume) {
+  std::vector<Extent> objects;
+  const int rc = rbd_diff_iterate2(image, nullptr, 0, info.size, 0, 1, note_extent, &objects);
+  if (rc < 0) throw rbd_error(rc, volume, "ask for its objects");
+  std::vector<Extent> runs;
+  for (const Extent& object : objects) {
+    if (!runs.empty() && object.offset - runs.back().end() < kObjectsWorthAsking * info.obj_size) {
+      runs.back().length = object.end() - runs.back().offset;
+    } else {
+      runs.push_back(object);
+    }
+  }
+  return runs;
+}
+
+Error in_use(const RbdLocation& volume, const std::string& name, rados_ioctx_t io) {
+  RbdImage image;
+  const bool opened = image.open(io, name, "", true) == 0;
+  const std::string full_name = volume.pool + "/" + name;
+  return Error({.kind = ErrorKind::kConflict,
+                .object = volume.display(),
+                .action = "remove " + full_name,
+                .cause = fmt::format("{} client(s) have it open", opened ? image.watchers() : 0),
+                .hint = "'rbd status " + full_name + "' shows who; 'rbd rm " + full_name +
+                        "' removes it when they are gone"});
+}
+
+void remove_one(const RbdPool& pool, const RbdLocation& volume, const std::string& name,
+                std::stop_token stop) {
+  const int rc = remove_rbd_image(pool.io(), name, kRemovePatience, stop);
+  if (rc == 0) return;
+  if (stop.stop_requested()) throw cancelled_error();
+  if (rc == -EBUSY) throw in_use(volume, name, pool.io());
+  if (rc == -ENOTEMPTY) {
+    throw Error({.kind = ErrorKind::kConflict,
+                 .object = volume.display(),
+                 .action = "remove " + name,
+                 .cause = "it has snapshots",
+                 .hint = "remove them first ('rbd snap purge " + volume.pool + "/" + name + "')"});
+  }
+  throw rbd_error(rc, volume, "remove " + name);
+}
+
+struct Sparsifying {
+  std::stop_token stop;
+  const std::function<void(uint64_t, uint64_t)>& progress;
+  rbd_image_info_t info;
+
+  /// Counts objects. A negative answer makes librbd start no more of them (AsyncObjectThrottle).
+  static int on_progress(uint64_t done, uint64_t /*total*/, void* argument) {
+    const auto* self = static_cast<const Sparsifying*>(argument);
+    if (self->stop.stop_requested()) return -ECANCELED;
+    self->progress(std::min(done * self->info.obj_size, self->info.size), self->info.size);
+    return 0;
+  }
+};
+
+}  // namespace
+
+std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
+                                               const CephOptions& options) {
+  const RbdPool pool(volume, options);
+  RbdImage image;
+  int rc = image.open(pool.io(), volume.image, volume.snapshot, true);
+  if (rc == -ENOENT) return std::nullopt;
+  if (rc < 0) throw rbd_error(rc, volume, "open");
+  rbd_image_info_t info;
+  rc = rbd_stat(image.get(), &info, sizeof info);
+  if (rc < 0) throw rbd_error(rc, volume, "stat");
+  RbdVolumeState state = {.size = info.size};
+  for (const Extent& run : object_runs(image.get(), info, volume)) {
+    rc = rbd_diff_iterate2(image.get(), nullptr, run.offset, run.length, 0, 0, add_length,
+                           &state.used);
+    if (rc < 0) throw rbd_error(rc, volume, "ask for its objects", run.offset);
+  }
+  return state;
+}
+
+void create_rbd_volume(const RbdLocation& volume, uint64_t size, const RbdLayout& layout,
+                       const CephOptions& options) {
+  const RbdPool pool(volume, options);
+  create_rbd_image(pool.io(), volume.image, size, layout, volume);
+}
+
+void remove_rbd_volume(const RbdLocation& volume, const CephOptions& options,
+                       std::stop_token stop) {
+  const RbdPool pool(volume, options);
+  remove_one(pool, volume, volume.image, stop);
+  remove_one(pool, volume, volume.image + kRbdPartialSuffix, stop);
+}
+
+void sparsify_rbd_volume(const RbdLocation& volume, const CephOptions& options,
+                         std::stop_token stop,
+                         const std::function<void(uint64_t done, uint64_t total)>& progress) {
+  const RbdPool pool(volume, options);
+  RbdImage image;
+  int rc = image.open(pool.io(), volume.image, "", false);
+  if (rc < 0) throw rbd_error(rc, volume, "open");
+  Sparsifying work = {stop, progress, {}};
+  rc = rbd_stat(image.get(), &work.info, sizeof work.info);
+  if (rc < 0) throw rbd_error(rc, volume, "stat");
+  rc = rbd_sparsify_with_progress(image.get(), kSmallestHole, Sparsifying::on_progress, &work);
+  if (rc < 0 && stop.stop_requested()) throw cancelled_error();
+  if (rc < 0) throw rbd_error(rc, volume, "give back zeros");
+  progress(work.info.size, work.info.size);
+  rc = image.close();
+  if (rc < 0) throw rbd_error(rc, volume, "close");
+}
+
+}  // namespace vmferry

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "tests/unit/fake_world.h"
+#include "vmferry/hypervisor.h"
+
+namespace vmferry::test {
+
+/// One host of the world, with the rules that libvirt and QEMU were seen to have (sizes must match
+/// exactly, volumes and secrets exist, no pivot before ready, jobs end with the guest, persistent
+/// definitions follow a pivot, a migration forgets autostart). Any thread.
+class FakeHypervisor : public Hypervisor {
+ public:
+  FakeHypervisor(std::shared_ptr<World> world, std::string host)
+      : world_(std::move(world)), name_(std::move(host)) {}
+
+  HostFacts facts() override;
+
+  DomainState state(const std::string& domain) override;
+  bool persistent(const std::string& domain) override;
+  std::string definition(const std::string& domain, DefinitionKind kind) override;
+  std::string uuid_of(const std::string& domain) override;
+  std::string name_of_uuid(const std::string& uuid) override;
+  DiskSizes disk_sizes(const std::string& domain, const std::string& dev) override;
+  unsigned snapshots(const std::string& domain) override;
+  unsigned checkpoints(const std::string& domain) override;
+  bool has_managed_save(const std::string& domain) override;
+  bool has_job(const std::string& domain) override;
+  bool autostart(const std::string& domain) override;
+  void set_autostart(const std::string& domain, bool on) override;
+  bool agent_answers(const std::string& domain) override;
+
+  void define(const std::string& definition) override;
+  void undefine(const std::string& domain) override;
+  void start(const std::string& domain, bool paused) override;
+  void shut_down(const std::string& domain) override;
+  void destroy(const std::string& domain) override;
+  void resume(const std::string& domain) override;
+
+  void snapshot(const std::string& domain, const std::string& snapshot_definition,
+                bool quiesce) override;
+  void block_copy(const std::string& domain, const std::string& dev, const std::string& disk,
+                  const BlockCopyOptions& options) override;
+  void commit_active(const std::string& domain, const std::string& dev,
+                     uint64_t bandwidth) override;
+  std::optional<BlockJob> block_job(const std::string& domain, const std::string& dev) override;
+  void pivot(const std::string& domain, const std::string& dev) override;
+  void abort_block_job(const std::string& domain, const std::string& dev) override;
+
+  void migrate(const std::string& domain, Hypervisor& target,
+               const LiveMigration& migration) override;
+  std::optional<MigrationStats> migration_stats(const std::string& domain) override;
+  void abort_migration(const std::string& domain) override;
+  std::optional<uint64_t> last_downtime(const std::string& domain) override;
+
+  void validate(const std::string& definition) override;
+  bool network_active(const std::string& network) override;
+  std::string volume_path(const std::string& pool, const std::string& volume) override;
+  std::optional<std::string> secret_key(const SecretName& secret) override;
+  std::string define_secret(const SecretName& secret, const std::string& key) override;
+
+ private:
+  FakeHost& host() { return world_->hosts.at(name_); }
+  /// Throws as libvirt does when there is none.
+  FakeDomain& find(const std::string& domain);
+  FakeDomain& find_active(const std::string& domain);
+  LiveDisk& find_disk(FakeDomain& domain, const std::string& dev);
+
+  void check_arrival(const FakeDomain& domain, const FakeHost& target,
+                     const LiveMigration& migration);
+  void check_disk(const DefinedDisk& disk, const LiveDisk& source, const FakeHost& target,
+                  bool copied);
+  void copy_disks(FakeDomain& domain, const DefinedDomain& destination,
+                  const LiveMigration& migration);
+  void hang_migration(FakeDomain& domain, FakeHost& target);
+  void arrive(FakeDomain& domain, FakeHost& target, const LiveMigration& migration);
+
+  template <typename Act>
+  auto call(const std::string& what, Act&& act, bool hangs_itself = false) -> decltype(act()) {
+    return world_->call(name_ + ": " + what, std::forward<Act>(act), hangs_itself);
+  }
+
+  const std::shared_ptr<World> world_;
+  const std::string name_;
+};
+
+}  // namespace vmferry::test

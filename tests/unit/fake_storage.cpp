@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "tests/unit/fake_storage.h"
+
+#include "vmferry/error.h"
+
+namespace vmferry::test {
+namespace {
+
+/// What a copy has beside its target until it is whole.
+std::string unfinished(const std::string& image) { return image + ".part"; }
+
+constexpr uint64_t kClusterBytes = 1 << 16;
+
+}  // namespace
+
+PoolFacts FakeStorage::pool(const std::string& pool) {
+  return world_->call("pool", [&] { return world_->pools[pool]; });
+}
+
+void FakeStorage::prove_access(const std::string& pool) {
+  world_->call("prove_access", [&] {
+    if (!world_->pools[pool].health.empty())
+      refuse(ErrorKind::kIo, pool, world_->pools[pool].health);
+  });
+}
+
+Usage FakeStorage::usage(const std::string& image) {
+  const Image& found = world_->require_image(image);
+  return {.virtual_bytes = found.size, .allocated_bytes = found.own.size() * kClusterBytes};
+}
+
+std::optional<Usage> FakeStorage::volume(const VolumeName& volume) {
+  return world_->call("volume", [&]() -> std::optional<Usage> {
+    if (!world_->images.contains(volume.display())) return std::nullopt;
+    return usage(volume.display());
+  });
+}
+
+void FakeStorage::create(const std::string& image, const Image& content) {
+  if (world_->images.contains(image)) refuse(ErrorKind::kConflict, image, "File exists");
+  world_->images[image] = content;
+}
+
+void FakeStorage::create_volume(const VolumeName& volume, uint64_t size) {
+  world_->call("create_volume", [&] { create(volume.display(), {.format = "raw", .size = size}); });
+}
+
+void FakeStorage::remove_volume(const VolumeName& volume) {
+  world_->call("remove_volume", [&] {
+    world_->images.erase(unfinished(volume.display()));
+    if (world_->in_use(volume.display()))
+      refuse(ErrorKind::kConflict, volume.display(), "image still has watchers");
+    world_->remove_image(volume.display());
+  });
+}
+
+void FakeStorage::sparsify_volume(const VolumeName& volume) {
+  world_->call("sparsify_volume", [&] { world_->require_image(volume.display()); });
+}
+
+std::string FakeStorage::user_key() {
+  return world_->call("user_key", [&] { return world_->key; });
+}
+
+void FakeStorage::copy(const std::string& what, const std::string& from, const std::string& to,
+                       std::stop_token stop) {
+  const auto act = [&] {
+    if (stop.stop_requested()) throw cancelled_error();
+    if (world_->images.contains(to)) refuse(ErrorKind::kConflict, to, "exists already");
+    const uint64_t size = world_->require_image(from).size;
+    world_->images[unfinished(to)] = {.format = "raw", .size = size};
+    if (world_->hangs()) {
+      world_->wait([&] { return stop.stop_requested(); });
+      if (stop.stop_requested()) {
+        world_->images.erase(unfinished(to));
+        throw cancelled_error();
+      }
+    }
+    const Content before = world_->view(from);
+    world_->middle();
+    if (world_->view(from) != before) world_->wrong(what + " of " + from + ", which changes");
+    world_->images.erase(unfinished(to));
+    create(to, {.format = "raw", .size = size, .backing = {}, .own = before});
+  };
+  world_->call(what, act, true);
+}
+
+void FakeStorage::copy_in(const HostImage& image, const VolumeName& volume, uint64_t,
+                          std::stop_token stop) {
+  copy("copy_in", image.path, volume.display(), stop);
+}
+
+void FakeStorage::copy_out(const VolumeName& volume, const std::string& path, uint64_t,
+                           std::stop_token stop) {
+  copy("copy_out", volume.display(), path, stop);
+}
+
+bool FakeStorage::same(const HostImage& image, const VolumeName& volume, std::stop_token stop) {
+  return world_->call("same", [&] {
+    if (stop.stop_requested()) throw cancelled_error();
+    world_->require_image(image.path);
+    world_->require_image(volume.display());
+    return world_->view(image.path) == world_->view(volume.display());
+  });
+}
+
+Usage FakeStorage::image_usage(const HostImage& image) {
+  return world_->call("image_usage", [&] { return usage(image.path); });
+}
+
+bool FakeStorage::file_exists(const std::string& path) {
+  return world_->call("file_exists", [&] { return world_->images.contains(path); });
+}
+
+uint64_t FakeStorage::file_allocation(const std::string& path) {
+  return world_->call("file_allocation", [&] { return usage(path).allocated_bytes; });
+}
+
+uint64_t FakeStorage::free_space(const std::string&) {
+  return world_->call("free_space", [&] { return world_->room; });
+}
+
+void FakeStorage::remove_file(const std::string& path) {
+  world_->call("remove_file", [&] {
+    world_->images.erase(unfinished(path));
+    world_->remove_image(path);
+  });
+}
+
+void FakeStorage::create_overlay(const std::string& path, uint64_t size,
+                                 const std::string& backing) {
+  world_->call("create_overlay",
+               [&] { create(path, {.format = "qcow2", .size = size, .backing = backing}); });
+}
+
+void FakeStorage::create_raw_file(const std::string& path, uint64_t size) {
+  world_->call("create_raw_file", [&] { create(path, {.format = "raw", .size = size}); });
+}
+
+}  // namespace vmferry::test

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "tests/unit/fake_world.h"
+
+namespace vmferry::test {
+
+/// The world's files and volumes, with the same fault points as its hosts.
+class FakeStorage : public MigrationStorage {
+ public:
+  explicit FakeStorage(std::shared_ptr<World> world) : world_(std::move(world)) {}
+
+  PoolFacts pool(const std::string& pool) override;
+  void prove_access(const std::string& pool) override;
+  std::optional<Usage> volume(const VolumeName& volume) override;
+  void create_volume(const VolumeName& volume, uint64_t size) override;
+  void remove_volume(const VolumeName& volume) override;
+  void sparsify_volume(const VolumeName& volume) override;
+  std::string user_key() override;
+
+  void copy_in(const HostImage& image, const VolumeName& volume, uint64_t bandwidth,
+               std::stop_token stop) override;
+  bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) override;
+  void copy_out(const VolumeName& volume, const std::string& path, uint64_t bandwidth,
+                std::stop_token stop) override;
+  Usage image_usage(const HostImage& image) override;
+
+  bool file_exists(const std::string& path) override;
+  uint64_t file_allocation(const std::string& path) override;
+  uint64_t free_space(const std::string& path) override;
+  void remove_file(const std::string& path) override;
+  void create_overlay(const std::string& path, uint64_t size, const std::string& backing) override;
+  void create_raw_file(const std::string& path, uint64_t size) override;
+
+ private:
+  void copy(const std::string& what, const std::string& from, const std::string& to,
+            std::stop_token stop);
+  void create(const std::string& image, const Image& content);
+  Usage usage(const std::string& image);
+
+  const std::shared_ptr<World> world_;
+};
+
+}  // namespace vmferry::test

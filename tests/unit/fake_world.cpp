@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "tests/unit/fake_world.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace vmferry::test {
+
+void refuse(ErrorKind kind, const std::string& object, const std::string& cause) {
+  throw Error({.kind = kind, .object = object, .action = {}, .cause = cause});
+}
+
+namespace {
+
+[[noreturn]] void injected() { refuse(ErrorKind::kIo, "the world", "an injected failure"); }
+
+/// What QEMU reads in an overlay's header: "rbd:pool/image:id=user", with backslashes before the
+/// characters that part options.
+std::string image_of_header(const std::string& backing) {
+  if (!backing.starts_with("rbd:")) return backing;
+  std::string name = "rbd:";
+  for (size_t i = name.size(); i < backing.size() && backing[i] != ':'; ++i) {
+    if (backing[i] == '\\' && i + 1 < backing.size()) ++i;
+    name += backing[i];
+  }
+  return name;
+}
+
+}  // namespace
+
+void World::arm(unsigned at, Fault fault) {
+  const std::lock_guard guard(mutex);
+  calls_ = 0;
+  at_ = at;
+  fault_ = fault;
+  struck_ = false;
+  striking_ = false;
+  released_ = false;
+  where_.clear();
+  log_.clear();
+}
+
+void World::release() {
+  const std::lock_guard guard(mutex);
+  released_ = true;
+  changed_.notify_all();
+}
+
+Fault World::enter(std::unique_lock<std::mutex>& lock, const std::string& what) {
+  lock_ = &lock;
+  ++calls_;
+  log_.push_back(what);
+  striking_ = calls_ == at_;
+  if (hook) hook(calls_, what);
+  tick();
+  if (!striking_) return Fault::kNone;
+  struck_ = true;
+  where_ = what;
+  if (fault_ == Fault::kFailBefore) injected();
+  if (fault_ == Fault::kKillBefore) throw Killed{};
+  return fault_;
+}
+
+void World::leave(Fault fault) const {
+  if (fault == Fault::kFailAfter) injected();
+  if (fault == Fault::kKillAfter) throw Killed{};
+}
+
+void World::middle() {
+  tick();
+  if (!striking_) return;
+  if (fault_ == Fault::kFailMiddle) injected();
+  if (fault_ == Fault::kKillMiddle) throw Killed{};
+}
+
+void World::wait(const std::function<bool()>& ended) {
+  std::unique_lock<std::mutex>* mine = lock_;
+  // A look now and then, as a stop token tells nobody.
+  while (!released_ && !ended()) changed_.wait_for(*mine, std::chrono::milliseconds(2));
+  lock_ = mine;
+}
+
+Content World::view(const std::vector<Layer>& chain) const {
+  Content content;
+  for (auto layer = chain.rbegin(); layer != chain.rend(); ++layer) {
+    const auto image = images.find(layer->image);
+    if (image == images.end()) continue;
+    for (const auto& [sector, value] : image->second.own) content[sector] = value;
+  }
+  return content;
+}
+
+Content World::view(const std::string& image) const {
+  const auto found = images.find(image);
+  if (found == images.end()) return {};
+  Content content;
+  if (!found->second.backing.empty()) content = view(image_of_header(found->second.backing));
+  for (const auto& [sector, value] : found->second.own) content[sector] = value;
+  return content;
+}
+
+std::vector<Layer> World::chain_of(const Layer& top) const {
+  std::vector<Layer> chain = {top};
+  while (chain.back().format == "qcow2") {
+    const auto image = images.find(chain.back().image);
+    if (image == images.end() || image->second.backing.empty()) break;
+    const std::string below = image_of_header(image->second.backing);
+    const auto backing = images.find(below);
+    chain.push_back(
+        layer_of_image(below, backing == images.end() ? "raw" : backing->second.format));
+  }
+  return chain;
+}
+
+Image& World::require_image(const std::string& image) {
+  const auto found = images.find(image);
+  if (found == images.end())
+    refuse(ErrorKind::kIo, image, "error reading header: No such file or directory");
+  return found->second;
+}
+
+void World::require_secret(const FakeHost& host, const Layer& layer) const {
+  if (layer.secret.empty()) return;
+  const auto found = host.secrets.find(layer.secret);
+  if (found == host.secrets.end())
+    refuse(ErrorKind::kIo, layer.image, "Secret not found: no secret with matching uuid");
+  if (found->second != key)
+    refuse(ErrorKind::kIo, layer.image, "error connecting: Connection timed out");
+}
+
+void World::launch(FakeHost& host, FakeDomain& domain, bool paused) {
+  std::map<std::string, LiveDisk> disks;
+  for (const DefinedDisk& disk : read_definition(domain.stored).disks) {
+    if (disk.chain.empty()) continue;
+    LiveDisk live{.chain = chain_of(disk.chain.front()), .job = {}};
+    for (const Layer& layer : live.chain) {
+      require_secret(host, layer);
+      if (require_image(layer.image).format != layer.format)
+        wrong(domain.name + " starts with " + layer.image + " as " + layer.format);
+    }
+    if (disk.device == "disk" && !disk.readonly) disks[disk.dev] = std::move(live);
+  }
+  domain.running = domain.stored;
+  domain.disks = std::move(disks);
+  domain.state = paused ? DomainState::kPaused : DomainState::kRunning;
+  domain.ran = !paused;
+  domain.stopping = 0;
+}
+
+void World::stop(FakeDomain& domain) {
+  domain.state = DomainState::kShutOff;
+  domain.running.clear();
+  domain.disks.clear();
+  domain.has_job = false;
+  domain.ran = false;
+  domain.stopping = 0;
+}
+
+void World::tick() {
+  std::map<std::string, std::string> runs;  // where each guest does
+  for (auto& [host_name, host] : hosts) {
+    for (auto& [name, domain] : host.domains) {
+      if (!domain.active()) continue;
+      live(domain);
+      if (domain.state != DomainState::kRunning) continue;
+      if (!runs.emplace(domain.uuid, host_name).second)
+        wrong("the guest runs on " + runs[domain.uuid] + " and on " + host_name);
+    }
+  }
+}
+
+void World::live(FakeDomain& domain) {
+  if (domain.stopping != 0 && --domain.stopping == 0) return stop(domain);
+  Guest& guest = guests[domain.uuid];
+  for (auto& [dev, disk] : domain.disks) {
+    if (disk.job) advance(disk);
+    if (domain.state != DomainState::kRunning) continue;
+    domain.ran = true;
+    const uint64_t value = ++guest.counter;
+    const auto sector = static_cast<unsigned>(value / 2 % kSectors);
+    write(disk, sector, value);
+    guest.wrote[dev][sector] = value;
+  }
+}
+
+void World::write(LiveDisk& disk, unsigned sector, uint64_t value) {
+  for (const Layer& layer : disk.chain)
+    if (!images.contains(layer.image)) wrong("a guest runs on " + layer.image + ", which is gone");
+  images[disk.chain.front().image].own[sector] = value;
+  if (!disk.job || sector >= disk.job->progress * kSectors / kJobTicks) return;
+  images[disk.job->goal.front().image].own[sector] = value;
+}
+
+void World::advance(LiveDisk& disk) {
+  Job& job = *disk.job;
+  if (job.ending != 0 && --job.ending == 0) {
+    disk.job.reset();
+    return;
+  }
+  if (job.progress >= kJobTicks) return;
+  const unsigned begin = job.progress * kSectors / kJobTicks;
+  const unsigned end = ++job.progress * kSectors / kJobTicks;
+  const bool whole = job.kind == BlockJob::Kind::kCopy && !job.shallow;
+  const Content from = whole ? view(disk.chain) : images[disk.chain.front().image].own;
+  Content& to = images[job.goal.front().image].own;
+  for (unsigned sector = begin; sector < end; ++sector) {
+    if (const auto found = from.find(sector); found != from.end())
+      to[sector] = found->second;
+    else if (whole)
+      to.erase(sector);
+  }
+}
+
+void World::finish_job(FakeDomain& domain, const std::string& dev) {
+  LiveDisk& disk = domain.disks.at(dev);
+  const std::string before = disk.chain.front().image;
+  disk.chain = disk.job->goal;
+  disk.job.reset();
+  domain.running = with_image(domain.running, dev, disk.chain.front());
+  if (domain.stored.empty()) return;
+  // libvirt follows in the persistent definition only where it named the same image.
+  for (const DefinedDisk& stored : read_definition(domain.stored).disks)
+    if (stored.dev == dev && !stored.chain.empty() && stored.chain.front().image == before)
+      domain.stored = with_image(domain.stored, dev, disk.chain.front());
+}
+
+std::vector<std::string> World::images_of(const LiveDisk& disk) const {
+  std::vector<std::string> used;
+  for (const Layer& layer : disk.chain) used.push_back(layer.image);
+  if (disk.job)
+    for (const Layer& layer : disk.job->goal) used.push_back(layer.image);
+  return used;
+}
+
+bool World::in_use(const std::string& image) const {
+  for (const auto& [host_name, host] : hosts)
+    for (const auto& [name, domain] : host.domains)
+      for (const auto& [dev, disk] : domain.disks) {
+        const std::vector<std::string> used = images_of(disk);
+        if (std::find(used.begin(), used.end(), image) != used.end()) return true;
+      }
+  return false;
+}
+
+bool World::named(const std::string& image) const {
+  for (const auto& [host_name, host] : hosts)
+    for (const auto& [name, domain] : host.domains) {
+      if (domain.stored.empty()) continue;
+      for (const DefinedDisk& disk : read_definition(domain.stored).disks) {
+        if (disk.chain.empty()) continue;
+        for (const Layer& layer : chain_of(disk.chain.front()))
+          if (layer.image == image) return true;
+      }
+    }
+  return false;
+}
+
+void World::remove_image(const std::string& image) {
+  if (!images.contains(image)) return;
+  if (foreign.contains(image)) wrong("removed " + image + ", which is somebody's");
+  if (in_use(image)) wrong("removed " + image + ", which a guest uses");
+  if (named(image)) wrong("removed " + image + ", which a definition names");
+  images.erase(image);
+}
+
+}  // namespace vmferry::test

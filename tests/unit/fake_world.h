@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/unit/fake_definition.h"
+#include "vmferry/error.h"
+#include "vmferry/migrate.h"
+
+// A model of two libvirt hosts, their files and a cluster. A guest that runs writes to its disks at
+// every call that the driver makes, so whatever loses a write, or shows the guest an old one, is
+// seen at the end. What no driver may ever do is written down in `wrongs`.
+
+namespace vmferry::test {
+
+/// The process died at this call. No vmferry::Error: nothing in the driver may handle it.
+struct Killed {};
+
+/// What a disk holds: few sectors, and the number that was last written to each.
+using Content = std::map<unsigned, uint64_t>;
+inline constexpr unsigned kSectors = 8;
+
+struct Image {
+  std::string format = "raw";
+  uint64_t size = 0;
+  std::string backing = {};  ///< what its header names
+  Content own = {};
+};
+
+struct FakeDomain {
+  std::string name;
+  std::string uuid;
+  DomainState state = DomainState::kShutOff;
+  std::string stored;   ///< the persistent definition; empty: transient
+  std::string running;  ///< what it was started with, with the disks' images of now
+  std::map<std::string, LiveDisk> disks;  ///< of a running one
+  bool autostart = false;
+  bool managed_save = false;
+  bool agent = true;
+  bool has_job = false;
+  bool ran = false;  ///< since its start it executed instructions: its memory is worth something
+  bool incoming = false;  ///< the half-made target of a migration
+  bool ignores_button = false;
+  unsigned stopping = 0;  ///< asked to shut down: so many ticks to go
+  unsigned snapshots = 0;
+  unsigned checkpoints = 0;
+
+  bool active() const { return state == DomainState::kRunning || state == DomainState::kPaused; }
+};
+
+struct FakeHost {
+  HostFacts facts;
+  std::map<std::string, FakeDomain> domains;
+  std::map<std::string, std::string> secrets;  ///< keys by UUID or usage
+  std::set<std::string> networks = {"default"};
+  std::string refuses;  ///< what validate() throws; empty: it takes everything
+};
+
+/// The guest itself, wherever it runs.
+struct Guest {
+  uint64_t counter = 0;
+  std::map<std::string, Content> wrote;  ///< by target: what its disks must hold
+  unsigned lost_power = 0;               ///< times that a running one was destroyed
+};
+
+enum class Fault {
+  kNone,
+  kFailBefore,  ///< an error, and nothing was done
+  kFailMiddle,  ///< of calls that take long: half of it was done
+  kFailAfter,   ///< an error, although it was done
+  kKillBefore,
+  kKillMiddle,
+  kKillAfter,
+  kHang,  ///< until released, or ended by its own way to end it
+};
+
+class World {
+ public:
+  // Everything below is guarded by the mutex while a driver works.
+  std::mutex mutex;
+  std::map<std::string, Image> images;
+  std::map<std::string, FakeHost> hosts;
+  std::map<std::string, Guest> guests;  ///< by UUID
+  std::map<std::string, PoolFacts> pools;
+  std::string key;                     ///< of the Ceph user
+  uint64_t room = uint64_t{64} << 30;  ///< free bytes of every file system
+  std::set<std::string> foreign;       ///< images that nobody may remove
+  bool deaf = false;                   ///< a hanging migration ignores its abort
+  std::vector<std::string> wrongs;     ///< what must never happen
+
+  /// The n-th call from now on fails in that way; 0: none does.
+  void arm(unsigned at, Fault fault);
+  /// Called at each call, with its number and what it is.
+  std::function<void(unsigned, const std::string&)> hook;
+  unsigned calls() const { return calls_; }
+  bool struck() const { return struck_; }
+  const std::string& where() const { return where_; }
+  const std::vector<std::string>& log() const { return log_; }
+  /// Lets a hanging call go on.
+  void release();
+
+  /// One call of the driver. `act` does it, with the mutex held; a call that hangs does it when
+  /// released, unless `act` itself looks after that.
+  template <typename Act>
+  auto call(const std::string& what, Act&& act, bool hangs_itself = false) -> decltype(act()) {
+    std::unique_lock lock(mutex);
+    const Fault fault = enter(lock, what);
+    if (fault == Fault::kHang && !hangs_itself) wait([] { return false; });
+    if constexpr (std::is_void_v<decltype(act())>) {
+      act();
+      leave(fault);
+    } else {
+      auto result = act();
+      leave(fault);
+      return result;
+    }
+  }
+  /// For acts that take long: the place where a fault in the middle strikes.
+  void middle();
+  /// Of the call that acts: shall it hang?
+  bool hangs() const { return striking_ && fault_ == Fault::kHang; }
+  /// Until released, or `ended`; gives the mutex up meanwhile.
+  void wait(const std::function<bool()>& ended);
+
+  /// One moment of everybody's life: guests write, jobs go on.
+  void tick();
+  /// What a guest sees through `chain`, and through an image with those that its header names.
+  Content view(const std::vector<Layer>& chain) const;
+  Content view(const std::string& image) const;
+  std::vector<Layer> chain_of(const Layer& top) const;
+
+  void stop(FakeDomain& domain);
+  void launch(FakeHost& host, FakeDomain& domain, bool paused);
+  void require_secret(const FakeHost& host, const Layer& layer) const;
+  Image& require_image(const std::string& image);
+  void finish_job(FakeDomain& domain, const std::string& dev);
+  /// Of the images that definitions and running guests depend on.
+  bool in_use(const std::string& image) const;
+  bool named(const std::string& image) const;
+  void remove_image(const std::string& image);
+  void wrong(const std::string& what) { wrongs.push_back(what); }
+
+ private:
+  Fault enter(std::unique_lock<std::mutex>& lock, const std::string& what);
+  void leave(Fault fault) const;
+  void live(FakeDomain& domain);
+  void write(LiveDisk& disk, unsigned sector, uint64_t value);
+  void advance(LiveDisk& disk);
+  std::vector<std::string> images_of(const LiveDisk& disk) const;
+
+  std::unique_lock<std::mutex>* lock_ = nullptr;  ///< of the call that acts
+  std::condition_variable changed_;
+  unsigned calls_ = 0;
+  unsigned at_ = 0;
+  Fault fault_ = Fault::kNone;
+  bool struck_ = false;
+  bool striking_ = false;
+  bool released_ = false;
+  std::string where_;
+  std::vector<std::string> log_;
+};
+
+/// An Error as libvirt or Ceph would give it.
+[[noreturn]] void refuse(ErrorKind kind, const std::string& object, const std::string& cause);
+
+}  // namespace vmferry::test

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/unit/fake_hypervisor.h"
+#include "tests/unit/fake_storage.h"
+#include "vmferry/migrate.h"
+
+namespace vmferry::test {
+
+/// One way that a migration can go: what is asked for, in which world.
+struct WayUnderTest {
+  std::string name;
+  std::function<void(World&, MigrateRequest&)> prepare;
+};
+const std::vector<WayUnderTest>& all_ways();
+
+inline constexpr const char* kGuestName = "web1";
+inline constexpr const char* kGuestUuid = "6b1c2a3e-55d1-4f5c-9f0e-0a1b2c3d4e5f";
+inline constexpr const char* kSecretUuid = "0d6f4c1e-3f1b-4a56-9d0e-7a5c1b2d3e4f";
+inline constexpr const char* kSecretKey = "AQBhZGRlZGtleXRoYXRub2JvZHltYXlzZWU=";
+
+/// Keeps what a person would be told.
+class Listener : public MigrationObserver {
+ public:
+  void step(const std::string& text) override { said += text + "\n"; }
+  void warning(const std::string& text) override { said += "warning: " + text + "\n"; }
+  void job(const std::string& what, uint64_t, uint64_t, uint64_t) override { said += what + "\n"; }
+  void job_ended() override {}
+  std::string said;
+};
+
+/// How a call of the driver ended.
+struct Outcome {
+  bool killed = false;
+  std::optional<ErrorKind> error;  ///< nothing: it succeeded
+  std::string message;
+  std::string hint;
+  MigrateReport report;
+
+  bool done() const { return !killed && !error; }
+  bool names_recovery() const { return hint.find("--recover") != std::string::npos; }
+};
+
+/// A world with the machine web1 on host alpha (two disks and a cdrom), another host beta, and a
+/// cluster; and the driver's calls on it. How the machine was at the beginning is remembered.
+class Rig {
+ public:
+  explicit Rig(const WayUnderTest& way);
+  ~Rig();
+  Rig(const Rig&) = delete;
+
+  World& world() { return *world_; }
+  FakeHost& alpha() { return world_->hosts.at("alpha"); }
+  FakeHost& beta() { return world_->hosts.at("beta"); }
+  FakeDomain& guest() { return alpha().domains.at(kGuestName); }
+
+  Plan plan();
+  /// With everything new but the world and the state directory, like a new process.
+  Outcome run(const Plan& plan, std::stop_token stop = {});
+  Outcome recover(Recovery recovery, std::stop_token stop = {});
+  bool has_journal() const;
+  /// Everything that the state directory holds.
+  std::string state_text() const;
+  const std::string& state_dir() const { return state_dir_; }
+  const std::string& said() const { return said_; }
+
+  /// Somebody pulls the plug of the guest, wherever it runs; or starts it where it is defined.
+  void power_off();
+  void power_on();
+
+  /// What is not as it should be; empty: all is well. After each of these the guest is stopped and
+  /// started once more, from its persistent definition, and must find its data.
+  std::vector<std::string> problems_if_untouched();
+  std::vector<std::string> problems_if_moved();
+  /// What must hold at any time, also when the run is half done.
+  std::vector<std::string> problems_always();
+
+  MigrateRequest request;
+  Patience patience;
+  bool guest_was_stopped = false;  ///< by us: it need not run at the end
+
+ private:
+  MigrateContext context(Listener& listener, std::stop_token stop);
+  Outcome attempt(const std::function<MigrateReport(const MigrateContext&)>& act,
+                  std::stop_token stop);
+  void remember();
+  void require(bool holds, const std::string& what);
+  void check_content();
+  void check_restart();
+  void check_state(const std::string& host);
+  void check_images(std::set<std::string> expected);
+  void check_moved_definitions();
+  FakeDomain* running();
+  std::map<std::string, std::string> goals() const;
+  std::vector<std::string> report_problems();
+
+  std::shared_ptr<World> world_;
+  FakeStorage storage_;
+  std::string state_dir_;
+  std::string said_;
+  std::vector<std::string> problems_;
+
+  FakeDomain before_;
+  std::set<std::string> images_before_;
+};
+
+}  // namespace vmferry::test

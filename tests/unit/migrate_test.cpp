@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <catch2/catch.hpp>
+
+#include "tests/unit/migrate_rig.h"
+
+// Every way of a migration, with every failure at every call that it makes.
+
+namespace vmferry::test {
+namespace {
+
+using Problems = std::vector<std::string>;
+
+std::string failed_checks(const Plan& plan) {
+  std::string text;
+  for (const Check& check : plan.checks)
+    if (check.result == Check::Result::kFailed) text += check.name + ": " + check.message + "\n";
+  return text;
+}
+
+const char* name_of(Fault fault) {
+  static const char* const kNames[] = {"none",        "fail before", "fail middle", "fail after",
+                                       "kill before", "kill middle", "kill after",  "hang"};
+  return kNames[static_cast<int>(fault)];
+}
+
+const char* name_of(Recovery recovery) {
+  static const char* const kNames[] = {"auto", "finish", "undo"};
+  return kNames[static_cast<int>(recovery)];
+}
+
+/// Both endings are right as long as they are whole; which it was, the report says.
+Problems problems_at_end(Rig& rig, const Outcome& outcome) {
+  return outcome.report.disks.empty() ? rig.problems_if_untouched() : rig.problems_if_moved();
+}
+
+void recover_and_check(Rig& rig, Recovery recovery) {
+  Outcome outcome = rig.recover(recovery);
+  if (recovery == Recovery::kUndo && outcome.error == ErrorKind::kConflict) {
+    // Too late for that; the error says so, and forward it must go.
+    CHECK(outcome.message.find("depends on its new disks") != std::string::npos);
+    outcome = rig.recover(Recovery::kAuto);
+    CHECK(!outcome.report.disks.empty());
+  } else if (recovery != Recovery::kAuto) {
+    CHECK(outcome.report.disks.empty() == (recovery == Recovery::kUndo));
+  }
+  INFO("recovery says: " << outcome.message << " hint: " << outcome.hint);
+  CHECK(outcome.done());
+  if (outcome.done()) CHECK(problems_at_end(rig, outcome) == Problems());
+}
+
+/// The n-th call fails in that way. Answers whether the run had so many calls.
+bool strike(const WayUnderTest& way, unsigned n, Fault fault, Recovery recovery) {
+  Rig rig(way);
+  const Plan plan = rig.plan();
+  rig.world().arm(n, fault);
+  const Outcome outcome = rig.run(plan);
+  const bool struck = rig.world().struck();
+  const std::string where = rig.world().where();
+  rig.world().arm(0, Fault::kNone);
+  INFO(way.name << ", call " << n << " (" << where << "): " << name_of(fault) << ", then "
+                << name_of(recovery));
+  INFO("says: " << outcome.message << " hint: " << outcome.hint);
+  CHECK(rig.problems_always() == Problems());
+  if (outcome.done())
+    CHECK(rig.problems_if_moved() == Problems());
+  else if (!outcome.killed && !outcome.names_recovery())
+    CHECK(rig.problems_if_untouched() == Problems());
+  else if (rig.has_journal())
+    recover_and_check(rig, recovery);
+  else
+    CHECK(outcome.killed);
+  CHECK(rig.said().find(kSecretKey) == std::string::npos);
+  return struck;
+}
+
+}  // namespace
+
+TEST_CASE("each way ends as it should", "[migrate]") {
+  for (const WayUnderTest& way : all_ways()) {
+    INFO(way.name);
+    Rig rig(way);
+    const Plan plan = rig.plan();
+    CHECK(failed_checks(plan).empty());
+    rig.world().arm(0, Fault::kNone);
+    const Outcome outcome = rig.run(plan);
+    INFO("says: " << outcome.message << " hint: " << outcome.hint);
+    CHECK(outcome.done());
+    CHECK(rig.problems_if_moved() == Problems());
+    CHECK(outcome.report.disks.size() == 2);
+    WARN(way.name << ": " << rig.world().calls());
+  }
+}
+
+TEST_CASE("a failure at any call leaves all as it was, or is recovered from", "[migrate]") {
+  for (const WayUnderTest& way : all_ways()) {
+    for (const Fault fault : {Fault::kFailBefore, Fault::kFailMiddle, Fault::kFailAfter,
+                              Fault::kKillBefore, Fault::kKillMiddle, Fault::kKillAfter})
+      for (const Recovery recovery : {Recovery::kAuto, Recovery::kUndo, Recovery::kFinish})
+        for (unsigned n = 1; strike(way, n, fault, recovery); ++n) {
+        }
+  }
+}
+
+}  // namespace vmferry::test

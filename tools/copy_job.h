@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "tools/options.h"
+#include "tools/session.h"
+#include "vmferry/copy.h"
+
+namespace vmferry::cli {
+
+struct CopyJob {
+  std::string what;                         ///< of the copy, on the progress display
+  std::optional<uint64_t> rate_limit = {};  ///< bytes a second
+  bool verify = false;                      ///< read back and compare before it gets its name
+  std::stop_token stop = {};
+};
+
+/// Copies `source` into `sink` with progress on stderr, verifies if wanted, and publishes. Throws
+/// Error; the sink is as it is then, and its destructor clears up.
+CopyResult run_copy_job(Session& session, const RunOptions& run, const Source& source, Sink& sink,
+                        const CopyJob& job);
+
+}  // namespace vmferry::cli

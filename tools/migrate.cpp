@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "vmferry/migrate.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "tools/command.h"
+#include "tools/migrate_report.h"
+#include "tools/migrate_storage.h"
+#include "tools/options.h"
+#include "tools/say.h"
+#include "vmferry/error.h"
+
+namespace vmferry::cli {
+namespace {
+
+/// A cluster that does not answer within this is not one to move a running guest to (seconds).
+constexpr unsigned kClusterPatience = 10;
+
+struct Options {
+  MigrateRequest request;
+  std::vector<std::string> disks;
+  std::vector<std::string> monitors;
+  CephOptions ceph;
+  RbdLayout layout;
+  RunOptions run;
+  std::optional<uint64_t> bandwidth;
+  unsigned timeout = 0;
+  unsigned shutdown_timeout = 120;
+  std::string state_dir;
+  bool dry_run = false;
+  bool check = false;
+  bool recover = false;
+  bool undo = false;
+  bool finish = false;
+};
+
+[[noreturn]] void usage_error(const std::string& what, const std::string& hint) {
+  throw Error(
+      {.kind = ErrorKind::kUsage, .object = "migrate", .action = {}, .cause = what, .hint = hint});
+}
+
+std::string default_state_dir() {
+  if (::geteuid() == 0) return "/var/lib/vmferry";
+  const char* state = std::getenv("XDG_STATE_HOME");
+  if (state && *state) return std::string(state) + "/vmferry";
+  const char* home = std::getenv("HOME");
+  return std::string(home ? home : ".") + "/.local/state/vmferry";
+}
+
+/// "vda=rbd:pool/image".
+void take_disk(MigrateRequest& request, const std::string& text) {
+  const size_t equals = text.find('=');
+  const std::string wanted = "--disk vda=rbd:POOL/IMAGE";
+  if (equals == std::string::npos || equals == 0) {
+    if (request.to_file.empty()) usage_error("no place is named in --disk " + text, wanted);
+    request.disks[text] = {};
+    return;
+  }
+  const Location location = parse_location(text.substr(equals + 1));
+  const auto* rbd = std::get_if<RbdLocation>(&location);
+  if (!rbd || !rbd->snapshot.empty()) usage_error("no volume is named in --disk " + text, wanted);
+  if (!rbd->name_space.empty())
+    usage_error("libvirt and QEMU open no RADOS namespace: " + text, wanted);
+  if (!rbd->options.empty())
+    usage_error("options of the cluster go into --ceph-conf, --id and --monitor, not into " + text,
+                wanted);
+  if (!request.disks.emplace(text.substr(0, equals), VolumeName{rbd->pool, rbd->image}).second)
+    usage_error("--disk names " + text.substr(0, equals) + " twice", wanted);
+}
+
+void complete(Options& options) {
+  MigrateRequest& request = options.request;
+  for (const std::string& disk : options.disks) take_disk(request, disk);
+  for (const std::string& monitor : options.monitors)
+    request.monitors.push_back(parse_monitor(monitor));
+  if (options.recover) return;
+  if (request.to_file.empty() && request.pool.empty() && request.disks.empty())
+    usage_error("no volume is named", "--pool POOL, or --disk vda=rbd:POOL/IMAGE");
+  if (!request.to_file.empty() && !request.pool.empty())
+    usage_error("--pool and --to-file do not go together", "one way at a time");
+  if (!request.secret.uuid.empty() && !request.secret.usage.empty())
+    usage_error("--secret-uuid and --secret-usage name one secret twice", "leave one out");
+  if (const char* conf = std::getenv("CEPH_CONF"); options.ceph.conf.empty() && conf)
+    options.ceph.conf = conf;
+  request.ceph_conf = options.ceph.conf;
+  request.user = options.ceph.id;
+  // The name that Ceph's own manual gives it.
+  if (!request.user.empty() && request.secret.uuid.empty() && request.secret.usage.empty())
+    request.secret.usage = "client." + request.user + " secret";
+  if (request.user.empty() &&
+      (request.define_secret || !request.secret.usage.empty() || !request.secret.uuid.empty()))
+    usage_error("a secret without a user", "--id USER names the Ceph user of the guest");
+  request.bandwidth = options.bandwidth.value_or(0);
+  request.timeout = std::chrono::seconds(options.timeout);
+  request.shutdown_timeout = std::chrono::seconds(options.shutdown_timeout);
+}
+
+int print_plan(const Options& options, const Plan& plan) {
+  if (options.run.json)
+    fmt::print("{}\n", plan_json(plan));
+  else if (options.check)
+    fmt::print("{}", checks_text(plan, options.run.quiet));
+  else
+    fmt::print("{}", plan_text(plan));
+  return plan.possible() ? 0 : 1;
+}
+
+[[noreturn]] void refuse(const Plan& plan) {
+  say(checks_text(plan, true));
+  throw Error({.kind = ErrorKind::kConflict,
+               .object = "domain " + plan.request.domain,
+               .action = "migrate",
+               .cause = "a check failed; nothing was changed"});
+}
+
+void print_report(const Options& options, const Plan& plan, const MigrateReport& report) {
+  if (options.run.json)
+    fmt::print("{}\n", report_json(plan, report));
+  else if (!options.run.quiet)
+    fmt::print("{}", report_text(plan, report));
+}
+
+int recover(const Options& options, const MigrateContext& context) {
+  const Recovery recovery = options.undo     ? Recovery::kUndo
+                            : options.finish ? Recovery::kFinish
+                                             : Recovery::kAuto;
+  const MigrateReport report = recover_migration(options.request.domain, recovery, context);
+  if (!report.disks.empty()) {
+    Plan plan;
+    plan.request = options.request;
+    print_report(options, plan, report);
+  } else if (!options.run.quiet) {
+    fmt::print("{}: the move is undone\n", options.request.domain);
+  }
+  return 0;
+}
+
+int migrate(Session& session, Options& options) {
+  complete(options);
+  if (options.state_dir.empty()) options.state_dir = default_state_dir();
+  if (options.recover) {
+    const std::string from = options.request.from;
+    const std::string to = options.request.to;
+    options.request = recorded_request(options.request.domain, options.state_dir);
+    if (!from.empty()) options.request.from = from;
+    if (!to.empty()) options.request.to = to;
+    if (options.ceph.conf.empty()) options.ceph.conf = options.request.ceph_conf;
+    if (options.ceph.id.empty()) options.ceph.id = options.request.user;
+  }
+  options.ceph.timeout = kClusterPatience;
+  MigrateRequest& request = options.request;
+  RealMigrationStorage storage(session, options.run, options.ceph, options.layout);
+  ConsoleObserver observer(session, options.run.progress_style(), options.run.quiet);
+  MigrateContext context{.source = connect_hypervisor(request.from),
+                         .target = nullptr,
+                         .storage = &storage,
+                         .observer = &observer,
+                         .state_dir = options.state_dir,
+                         .stop = session.stop()};
+  context.target = request.to.empty() ? context.source : connect_hypervisor(request.to);
+  if (options.recover) {
+    session.making_something();
+    return recover(options, context);
+  }
+  const Plan plan = plan_migration(request, context);
+  if (options.dry_run || options.check) return print_plan(options, plan);
+  if (!plan.possible()) refuse(plan);
+  if (!options.run.quiet) say(checks_text(plan, true));
+  session.making_something();
+  print_report(options, plan, execute_migration(plan, context));
+  return 0;
+}
+
+void add_way_options(CLI::App& app, Options& options) {
+  static const std::map<std::string, MigrateMode> kModes = {{"auto", MigrateMode::kAuto},
+                                                            {"live", MigrateMode::kLive},
+                                                            {"offline", MigrateMode::kOffline}};
+  static const std::map<std::string, MigrateMethod> kMethods = {{"auto", MigrateMethod::kAuto},
+                                                                {"staged", MigrateMethod::kStaged},
+                                                                {"mirror", MigrateMethod::kMirror}};
+  MigrateRequest& request = options.request;
+  app.add_option("--connect", request.from, "libvirt of the host that has it (default: virsh's)")
+      ->type_name("URI");
+  app.add_option("--to", request.to, "libvirt of the host that shall run it (default: the same)")
+      ->type_name("URI");
+  app.add_option("--pool", request.pool, "Pool for the volumes")->type_name("POOL");
+  app.add_option("--disk", options.disks,
+                 "Move only this disk, to this volume: vda=rbd:POOL/IMAGE; may be repeated")
+      ->type_name("DISK=VOLUME")
+      ->allow_extra_args(false);
+  app.add_option("--name-template", request.name_template,
+                 "Names of the volumes (default: {domain}-{dev})")
+      ->type_name("TEMPLATE");
+  app.add_option("--to-file", request.to_file, "The way back: from RBD to raw files in DIR")
+      ->type_name("DIR");
+  app.add_option_function<std::string>(
+         "--mode", [&request](const std::string& name) { request.mode = kModes.at(name); },
+         "auto, live or offline (default: live if it runs)")
+      ->check(CLI::IsMember({"auto", "live", "offline"}))
+      ->type_name("MODE");
+  app.add_option_function<std::string>(
+         "--method", [&request](const std::string& name) { request.method = kMethods.at(name); },
+         "auto, staged or mirror (default: staged where the source host reaches the cluster)")
+      ->check(CLI::IsMember({"auto", "staged", "mirror"}))
+      ->type_name("METHOD");
+  app.add_flag("--dry-run", options.dry_run, "Print checks and steps, change nothing");
+  app.add_flag("--check", options.check, "Print the checks only; exit status 1 if one fails");
+}
+
+void add_guest_options(CLI::App& app, Options& options) {
+  const char* group = "How the guest reaches the cluster";
+  MigrateRequest& request = options.request;
+  app.add_option("--monitor", options.monitors,
+                 "HOST[:PORT] of a monitor; may be repeated (default: the --ceph-conf of the host)")
+      ->type_name("HOST")
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_option("--secret-uuid", request.secret.uuid, "libvirt secret with the key of --id")
+      ->type_name("UUID")
+      ->group(group);
+  app.add_option("--secret-usage", request.secret.usage,
+                 "The same by its usage name (default: 'client.ID secret')")
+      ->type_name("NAME")
+      ->group(group);
+  app.add_flag("--define-secret", request.define_secret,
+               "Create or update that secret from the keyring, on each host that needs it")
+      ->group(group);
+}
+
+void add_live_options(CLI::App& app, Options& options) {
+  const char* group = "Live";
+  MigrateRequest& request = options.request;
+  app.add_option("--overlay-dir", request.overlay_dir,
+                 "Where the guest's writes go meanwhile (default: beside the image)")
+      ->type_name("DIR")
+      ->group(group);
+  add_size_option(app, "--overlay-max", request.overlay_max,
+                  "Undo when the guest wrote more than that to one disk meanwhile")
+      ->group(group);
+  app.add_flag("--quiesce", request.quiesce, "Let the guest's agent freeze its file systems")
+      ->group(group);
+  add_size_option(app, "--bandwidth", options.bandwidth, "Bytes a second at most, for each disk")
+      ->group(group);
+  app.add_option("--timeout", options.timeout, "Abort and undo when the copy takes longer")
+      ->type_name("SECONDS")
+      ->group(group);
+  app.add_flag("--synchronous-writes", request.synchronous_writes,
+               "The guest waits for both sides: converges always, freezes with the cluster")
+      ->group(group);
+  app.add_option("--parallel", request.parallel, "Connections for the guest's memory")
+      ->type_name("N")
+      ->check(CLI::Range(0, 255))
+      ->group(group);
+  app.add_flag("--auto-converge", request.auto_converge,
+               "Slow the guest's processors down until its memory fits through")
+      ->group(group);
+  app.add_option("--max-downtime", request.max_downtime_ms,
+                 "How long the guest may stand still in the end, in milliseconds")
+      ->type_name("MS")
+      ->group(group);
+  app.add_option("--listen-address", request.listen_address,
+                 "Address at the target for migration and disk copy (default: that of --to)")
+      ->type_name("ADDRESS")
+      ->group(group);
+  app.add_option("--migration-uri", request.migration_uri,
+                 "Where the source sends the guest (default: tcp://ADDRESS)")
+      ->type_name("URI")
+      ->group(group);
+  app.add_flag("--tls", request.tls,
+               "Encrypt migration and disk copy; both hosts need certificates")
+      ->group(group);
+}
+
+void add_end_options(CLI::App& app, Options& options) {
+  MigrateRequest& request = options.request;
+  const char* offline = "Offline";
+  app.add_option("--shutdown-timeout", options.shutdown_timeout,
+                 "How long the guest may take to shut down, in seconds (default: 120)")
+      ->type_name("SECONDS")
+      ->group(offline);
+  app.add_flag("--force-off", request.force_off, "Pull the plug when it does not shut down")
+      ->group(offline);
+  const char* end = "Afterwards";
+  app.add_flag("--delete-source", request.delete_source,
+               "Remove the old disks once the guest was seen on the new ones")
+      ->group(end);
+  app.add_flag("--keep-source-definition", request.keep_source_definition,
+               "Do not undefine the machine at the source after a move to another host")
+      ->group(end);
+  const char* recovery = "Recovery";
+  app.add_flag("--recover", options.recover, "Finish or undo a run that was killed")
+      ->group(recovery);
+  CLI::Option* undo = app.add_flag("--undo", options.undo, "With --recover: undo it");
+  undo->group(recovery);
+  app.add_flag("--finish", options.finish, "With --recover: finish it")
+      ->group(recovery)
+      ->excludes(undo);
+  app.add_option("--state-dir", options.state_dir,
+                 "Where journals are (default: /var/lib/vmferry for root)")
+      ->type_name("DIR")
+      ->group(recovery);
+}
+
+}  // namespace
+
+std::function<int(Session&)> add_migrate(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("DOMAIN", options->request.domain, "Name of the virtual machine")->required();
+  add_way_options(app, *options);
+  add_guest_options(app, *options);
+  add_cluster_options(app, options->ceph);
+  add_layout_options(app, options->layout);
+  add_live_options(app, *options);
+  add_end_options(app, *options);
+  add_run_options(app, options->run);
+  app.footer(
+      "Examples:\n"
+      "  vmferry migrate web1 --pool vms --id libvirt --define-secret --dry-run\n"
+      "  vmferry migrate web1 --pool vms --id libvirt --define-secret\n"
+      "  vmferry migrate web1 --pool vms --id libvirt --to qemu+ssh://host2/system\n"
+      "  vmferry migrate --recover web1\n"
+      "\nSee vmferry-migrate(1).");
+  return [options](Session& session) { return migrate(session, *options); };
+}
+
+}  // namespace vmferry::cli

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "tools/migrate_storage.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <functional>
+#include <limits>
+
+#include "lib/format/qcow2_empty.h"
+#include "lib/store/file_io.h"
+#include "lib/store/file_sink.h"
+#include "lib/store/new_file.h"
+#include "lib/store/rbd_admin.h"
+#include "lib/store/unique_fd.h"
+#include "tools/copy_job.h"
+#include "tools/progress.h"
+#include "vmferry/error.h"
+#include "vmferry/open.h"
+
+namespace vmferry::cli {
+namespace {
+
+RbdLocation location_of(const VolumeName& volume) {
+  return {.pool = volume.pool, .image = volume.image};
+}
+
+/// Stopped when either of the two is.
+class EitherStop {
+ public:
+  EitherStop(std::stop_token a, std::stop_token b)
+      : a_(std::move(a), Stop{source_}), b_(std::move(b), Stop{source_}) {}
+  std::stop_token token() const { return source_.get_token(); }
+
+ private:
+  struct Stop {
+    std::stop_source source;
+    void operator()() { source.request_stop(); }
+  };
+  std::stop_source source_;
+  std::stop_callback<Stop> a_;
+  std::stop_callback<Stop> b_;
+};
+
+OpenImage open_host_image(const HostImage& image) {
+  const SourceOptions options = {
+      .format = image.format,
+      .policy = {.allowed_prefixes = image.backing, .only_allowed = image.chain_known}};
+  return open_image(PathLocation{image.path}, options);
+}
+
+void refuse_written(const OpenImage& image) {
+  if (!image.being_written) return;
+  throw Error({.kind = ErrorKind::kConflict,
+               .object = image.guest->name(),
+               .action = "copy",
+               .cause = "a process writes to the image or to one behind it",
+               .hint = "a copy would mix old and new data; find out who has it open (lsof)"});
+}
+
+struct stat stat_of(const std::string& path) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) != 0) throw errno_error(errno, path, "stat");
+  return status;
+}
+
+uint64_t data_of(const Source& source, std::stop_token stop) {
+  Progress sum;
+  measure(source, stop, sum);
+  if (!sum.total_known) throw cancelled_error();
+  return sum.data_total;
+}
+
+}  // namespace
+
+RealMigrationStorage::RealMigrationStorage(Session& session, RunOptions run, CephOptions ceph,
+                                           RbdLayout layout)
+    : session_(session), run_(run), ceph_(std::move(ceph)), layout_(std::move(layout)) {}
+
+PoolFacts RealMigrationStorage::pool(const std::string& pool) {
+  constexpr uint64_t kUnknownRoom = std::numeric_limits<uint64_t>::max();
+  const RbdPoolState state = rbd_pool_state(pool, ceph_);
+  if (!state.exists) return {};
+  PoolFacts facts = {.exists = true,
+                     .for_rbd = state.for_rbd.value_or(true),
+                     .full = state.full.value_or(false),
+                     .nearly_full = state.nearly_full.value_or(false),
+                     .available = state.available.value_or(kUnknownRoom),
+                     .health = state.trouble};
+  if (layout_.data_pool.empty()) return facts;
+  const RbdPoolState data = rbd_pool_state(layout_.data_pool, ceph_);
+  facts.for_rbd = facts.for_rbd && data.for_rbd.value_or(true);
+  facts.full = facts.full || data.full.value_or(false);
+  facts.nearly_full = facts.nearly_full || data.nearly_full.value_or(false);
+  facts.available = data.available.value_or(kUnknownRoom);
+  if (!data.exists) facts.health = "there is no data pool '" + layout_.data_pool + "'";
+  if (facts.health.empty()) facts.health = data.trouble;
+  return facts;
+}
+
+void RealMigrationStorage::prove_access(const std::string& pool) {
+  prove_rbd_access(pool, ceph_);
+  if (!layout_.data_pool.empty()) prove_rbd_access(layout_.data_pool, ceph_);
+}
+
+std::optional<Usage> RealMigrationStorage::volume(const VolumeName& volume) {
+  const std::optional<RbdVolumeState> state = rbd_volume_state(location_of(volume), ceph_);
+  if (!state) return std::nullopt;
+  return Usage{.virtual_bytes = state->size, .allocated_bytes = state->used};
+}
+
+void RealMigrationStorage::create_volume(const VolumeName& volume, uint64_t size) {
+  session_.making_something();
+  create_rbd_volume(location_of(volume), size, layout_, ceph_);
+}
+
+void RealMigrationStorage::remove_volume(const VolumeName& volume) {
+  // Clearing up is what follows a stop: only one that comes later ends it.
+  const bool clearing_up = session_.stop().stop_requested();
+  remove_rbd_volume(location_of(volume), ceph_, clearing_up ? std::stop_token() : session_.stop());
+}
+
+void RealMigrationStorage::sparsify_volume(const VolumeName& volume) {
+  ProgressDisplay display(session_, run_.progress_style(), "sparsify", {});
+  Progress& counters = display.counters();
+  sparsify_rbd_volume(location_of(volume), ceph_, session_.stop(),
+                      [&counters](uint64_t done, uint64_t total) {
+                        counters.data_done = done;
+                        counters.data_total = total;
+                        counters.total_known = true;
+                      });
+}
+
+std::string RealMigrationStorage::user_key() { return ceph_user_key(ceph_); }
+
+void RealMigrationStorage::copy_in(const HostImage& image, const VolumeName& volume,
+                                   uint64_t bandwidth, std::stop_token stop) {
+  const OpenImage source = open_host_image(image);
+  refuse_written(source);
+  copy_and_check(source, location_of(volume), bandwidth, stop);
+}
+
+bool RealMigrationStorage::same(const HostImage& image, const VolumeName& volume,
+                                std::stop_token stop) {
+  const OpenImage source = open_host_image(image);
+  const OpenImage copy =
+      open_image(location_of(volume), {.format = ImageFormat::kRaw, .ceph = ceph_});
+  const EitherStop either(session_.stop(), stop);
+  ProgressDisplay display(session_, run_.progress_style(), "verify",
+                          {source.guest.get(), copy.guest.get()});
+  return compare(*source.guest, *copy.guest, {.jobs = run_.jobs, .stop = either.token()},
+                 display.counters())
+      .same;
+}
+
+void RealMigrationStorage::copy_out(const VolumeName& volume, const std::string& path,
+                                    uint64_t bandwidth, std::stop_token stop) {
+  const SourceOptions options = {.format = ImageFormat::kRaw, .ceph = ceph_};
+  const OpenImage source = open_image(location_of(volume), options);
+  refuse_written(source);
+  copy_and_check(source, PathLocation{path}, bandwidth, stop);
+}
+
+void RealMigrationStorage::copy_and_check(const OpenImage& image, const Location& to,
+                                          uint64_t bandwidth, std::stop_token stop) {
+  const EitherStop either(stop, session_.stop());
+  TargetOptions options;
+  options.size = image.guest->size();
+  options.ceph = ceph_;
+  options.sources = image.opened;
+  options.before_making = [this] { session_.making_something(); };
+  if (std::holds_alternative<RbdLocation>(to)) options.layout = layout_;
+  const std::unique_ptr<Sink> sink = open_target(to, options);
+  CopyJob job = {.what = "copy", .verify = true, .stop = either.token()};
+  if (bandwidth > 0) job.rate_limit = bandwidth;
+  run_copy_job(session_, run_, *image.guest, *sink, job);
+}
+
+Usage RealMigrationStorage::image_usage(const HostImage& image) {
+  const OpenImage source = open_host_image(image);
+  const uint64_t size = source.guest->size();
+  try {
+    return {.virtual_bytes = size, .allocated_bytes = data_of(*source.guest, session_.stop())};
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kCorrupt || !source.being_written) throw;
+  }
+  // QEMU changes the tables while we read them. What the files occupy is a good estimate, too.
+  uint64_t occupied = file_allocation(image.path);
+  for (const std::string& path : image.backing) occupied += file_allocation(path);
+  return {.virtual_bytes = size, .allocated_bytes = std::min(size, occupied)};
+}
+
+bool RealMigrationStorage::file_exists(const std::string& path) {
+  struct stat status;
+  if (::lstat(path.c_str(), &status) == 0) return true;
+  if (errno == ENOENT || errno == ENOTDIR) return false;
+  throw errno_error(errno, path, "stat");
+}
+
+uint64_t RealMigrationStorage::file_allocation(const std::string& path) {
+  const struct stat status = stat_of(path);
+  if (!S_ISBLK(status.st_mode)) return static_cast<uint64_t>(status.st_blocks) * 512;
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) throw errno_error(errno, path, "open");
+  return size_of(fd.get(), status, path);
+}
+
+uint64_t RealMigrationStorage::free_space(const std::string& path) {
+  struct statvfs status;
+  if (::statvfs(path.c_str(), &status) != 0) {
+    throw errno_error(errno, path, "ask for the free space");
+  }
+  return static_cast<uint64_t>(status.f_bavail) * status.f_frsize;
+}
+
+void RealMigrationStorage::remove_file(const std::string& path) {
+  ::unlink(partial_path(path).c_str());
+  if (::unlink(path.c_str()) == 0) return sync_directory_of(path);
+  if (errno != ENOENT) throw errno_error(errno, path, "remove");
+}
+
+void RealMigrationStorage::create_overlay(const std::string& path, uint64_t size,
+                                          const std::string& backing) {
+  const EmptyQcow2 image = make_empty_qcow2(size, backing, "raw", path);
+  session_.making_something();
+  create_file(path, image.file_size, image.start);
+}
+
+void RealMigrationStorage::create_raw_file(const std::string& path, uint64_t size) {
+  session_.making_something();
+  create_file(path, size, {});
+}
+
+}  // namespace vmferry::cli

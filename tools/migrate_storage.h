@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "tools/options.h"
+#include "tools/session.h"
+#include "vmferry/migrate.h"
+
+namespace vmferry::cli {
+
+/// The files of this host and the volumes of one cluster. Copies with progress on stderr.
+class RealMigrationStorage : public MigrationStorage {
+ public:
+  /// `session` must outlive this. `layout` is that of every new volume.
+  RealMigrationStorage(Session& session, RunOptions run, CephOptions ceph, RbdLayout layout);
+
+  /// With a data pool in the layout, room and trouble are those of both pools. What this user may
+  /// not ask counts as good: writing will tell.
+  PoolFacts pool(const std::string& pool) override;
+  void prove_access(const std::string& pool) override;
+  std::optional<Usage> volume(const VolumeName& volume) override;
+  void create_volume(const VolumeName& volume, uint64_t size) override;
+  void remove_volume(const VolumeName& volume) override;
+  void sparsify_volume(const VolumeName& volume) override;
+  std::string user_key() override;
+
+  /// Opens no file but the image and its `backing`; refuses one that another process writes to.
+  void copy_in(const HostImage& image, const VolumeName& volume, uint64_t bandwidth,
+               std::stop_token stop) override;
+  bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) override;
+  void copy_out(const VolumeName& volume, const std::string& path, uint64_t bandwidth,
+                std::stop_token stop) override;
+  Usage image_usage(const HostImage& image) override;
+
+  bool file_exists(const std::string& path) override;
+  uint64_t file_allocation(const std::string& path) override;
+  uint64_t free_space(const std::string& path) override;
+  void remove_file(const std::string& path) override;
+  void create_overlay(const std::string& path, uint64_t size, const std::string& backing) override;
+  void create_raw_file(const std::string& path, uint64_t size) override;
+
+ private:
+  void copy_and_check(const OpenImage& image, const Location& to, uint64_t bandwidth,
+                      std::stop_token stop);
+
+  Session& session_;
+  const RunOptions run_;
+  const CephOptions ceph_;
+  const RbdLayout layout_;
+};
+
+}  // namespace vmferry::cli
