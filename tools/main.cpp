@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -71,7 +72,18 @@ int no_command() {
   return kUsageStatus;
 }
 
+bool is_command(const std::string& name) {
+  return std::any_of(std::begin(kCommands), std::end(kCommands),
+                     [&](const Row& row) { return name == row.command.name; });
+}
+
+int unknown_command(const std::string& name) {
+  say(fmt::format("vmferry: there is no command '{}'\nhint: see 'vmferry --help'\n", name));
+  return kUsageStatus;
+}
+
 int main(int argc, char** argv) {
+  if (argc > 1 && argv[1][0] != '-' && !is_command(argv[1])) return unknown_command(argv[1]);
   CLI::App app("vmferry moves virtual-machine disks to Ceph.", "vmferry");
   app.set_version_flag("--version",
                        fmt::format("vmferry {}{}", kVersion, has_rbd() ? "" : " (without RBD)"));
