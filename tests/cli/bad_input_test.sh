@@ -54,7 +54,7 @@ fi
 
 # Usage.
 expect 2 "hint: see 'vmferry --help'" ferry
-expect 2 "hint: see 'vmferry --help'" ferry frobnicate
+expect 2 "there is no command 'frobnicate'" ferry frobnicate
 expect 2 "hint: see 'vmferry convert --help'" ferry convert --frobnicate disk.raw out.raw
 expect 2 "hint: see 'vmferry convert --help'" ferry convert --rate-limit
 expect 2 "hint: see 'vmferry convert --help'" ferry convert disk.raw
