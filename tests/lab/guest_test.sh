@@ -20,7 +20,7 @@ undo >/dev/null 2>&1 || true
 # Every kind of disk, a second one, and a cdrom.
 "$lab" guest up lab-one --disk qcow2 --second-disk --cdrom
 [[ $(on_a domstate lab-one) == running ]] || fail "it does not run"
-qemu-img info -U "$files/lab-one/vda.qcow2" | grep -q 'backing file: vda-base.raw' || fail "no backing file"
+qemu-img info -U "$files/lab-one/vda.qcow2" | grep 'backing file: vda-base.raw' >/dev/null || fail "no backing file"
 [[ $("$lab" guest run lab-one sh -c 'cd /mnt/second && sha256sum -c SHA256SUMS') == "random: OK" ]] || fail "no second disk"
 "$lab" guest run lab-one cat /dev/sr0 | cmp - "$files/lab-one/cdrom.iso" || fail "no cdrom"
 expect 3 "said this" "$lab" guest run lab-one sh -c 'echo said this; exit 3'
@@ -49,7 +49,7 @@ on_a migrate --live --persistent --undefinesource --copy-storage-all --migrate-d
 "$lab" guest wait lab-one
 for how in "" --inactive; do
   # shellcheck disable=SC2086 # maybe no word
-  on_b dumpxml $how lab-one | grep -q "name='rbd/lab-one'" || fail "its definition ($how) does not name the volume"
+  on_b dumpxml $how lab-one | grep "name='rbd/lab-one'" >/dev/null || fail "its definition ($how) does not name the volume"
 done
 expect 1 "failed to get domain" on_a domstate lab-one
 [[ $("$lab" guest run lab-one /usr/local/sbin/guest-check) -gt 0 ]] || fail "nothing was written"

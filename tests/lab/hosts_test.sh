@@ -49,7 +49,7 @@ expect 1 "failed to get domain" on_b domstate bare
 on_a migrate --live --persistent --undefinesource bare "$VMFERRY_LAB_HOSTB"
 state_is b running
 expect 1 "failed to get domain" on_a domstate bare
-rbd status rbd/bare | grep -q watcher= || fail "the guest does not use its volume"
+rbd status rbd/bare | grep watcher= >/dev/null || fail "the guest does not use its volume"
 
 # A libvirtd that died comes back with its definitions and its running guest.
 qemu=$(cat "$VMFERRY_LAB/hostb/run/libvirt/qemu/bare.pid")

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What tests that move a guest have in common; they source it. Guests and volumes that begin with "mg" are removed at the end.
+eval "$("$ROOT/tools/lab" env)"
+lab="$ROOT/tools/lab"
+guests="$VMFERRY_LAB/guests"
+state="$work/state"
+limit=$((470 << 20)) # bytes of the lab's guest on RBD: it has about 382 MiB of data
+trap 'finish clear_guests' EXIT
+
+on_a() {
+  virsh -q -c "$VMFERRY_LAB_HOSTA" "$@"
+}
+on_b() {
+  virsh -q -c "$VMFERRY_LAB_HOSTB" "$@"
+}
+
+clear_guests() {
+  local guest volume secret
+  # One that a failed test has stopped.
+  [[ ! -s $VMFERRY_LAB/osd.pid ]] || kill -CONT "$(cat "$VMFERRY_LAB/osd.pid")"
+  [[ $(virsh -q -c "$VMFERRY_LAB_HOSTB" hostname) == hostb ]] || "$lab" up
+  for guest in "$guests"/mg*; do
+    [[ ! -d $guest ]] || "$lab" guest down "${guest##*/}"
+  done
+  for volume in $(rbd ls | grep '^mg'); do
+    rbd snap purge --no-progress "rbd/$volume"
+    rbd rm --no-progress "rbd/$volume"
+  done
+}
+
+# start NAME [OPTION...]: a running guest on hosta, options of tools/lab. Sets $guest and $log.
+start() {
+  guest=$1
+  "$lab" guest up "$@" >/dev/null
+  log="$guests/$guest/serial.log"
+}
+
+# move [OPTION...]: vmferry migrate of $guest, from hosta to the pool rbd, with what QEMU needs to know.
+move() {
+  ferry migrate "$guest" --connect "$VMFERRY_LAB_HOSTA" --pool rbd --id libvirt --secret-uuid "$secret" --state-dir "$state" "$@"
+}
+secret=$("$lab" secret)
+
+# move_in_background [OPTION...]: the same; its steps go to the file "steps", its result to "result". Sets $mover.
+move_in_background() {
+  "$VMFERRY" migrate "$guest" --connect "$VMFERRY_LAB_HOSTA" --pool rbd --id libvirt --secret-uuid "$secret" \
+    --state-dir "$state" --progress json "$@" >result 2>steps &
+  mover=$!
+}
+
+# wait_for_step PATTERN: until the mover has begun a step whose text matches, or has ended.
+wait_for_step() {
+  until grep -Eqs "\"step\":\"[^\"]*$1" steps; do
+    kill -0 "$mover" 2>/dev/null || fail "it ended before the step '$1': $(cat steps)"
+    sleep 0.01
+  done
+}
+
+# ended STATUS PATTERN: the mover ends with that status, and says something that matches.
+ended() {
+  local status=0
+  wait "$mover" || status=$?
+  [[ $status == "$1" ]] || fail "status $status, not $1: $(cat steps)"
+  grep -Eq -- "$2" steps || fail "no '$2' in what it said: $(cat steps)"
+}
+
+# disks HOST [OPTION]: what the definition says: "vda file /path", "vda network rbd/volume".
+disks() {
+  virsh -q -c "$1" dumpxml ${2:+"$2"} "$guest" | python3 -c '
+import sys, xml.etree.ElementTree as tree
+for disk in tree.fromstring(sys.stdin.read()).findall("devices/disk"):
+    source = disk.find("source")
+    if source is not None:
+        print(disk.find("target").get("dev"), disk.get("type"), source.get("file") or source.get("name"))'
+}
+
+# What host and definitions were, to be compared later.
+picture() {
+  disks "$VMFERRY_LAB_HOSTA"
+  disks "$VMFERRY_LAB_HOSTA" --inactive
+  on_a domstate "$guest"
+  on_a dominfo "$guest" | grep -i autostart
+  rbd ls | grep '^mg' || true
+  find "$guests/$guest" -name '*overlay*' -o -name '*bridge*' -o -name '*vmferry*'
+}
+
+# lives HOST: it runs there and nowhere else, its heart beats, and its disk takes writes.
+lives() {
+  local other=$VMFERRY_LAB_HOSTB before try
+  [[ $1 == "$VMFERRY_LAB_HOSTA" ]] || other=$VMFERRY_LAB_HOSTA
+  [[ $(virsh -q -c "$1" domstate "$guest") == running ]] || fail "$guest does not run on $1"
+  [[ $(virsh -q -c "$other" domstate "$guest" 2>/dev/null) != running ]] || fail "$guest runs on $other, too"
+  "$lab" guest wait "$guest"
+  before=$(grep -c '^wrote' "$log")
+  for ((try = 0; try < 300; try++)); do
+    (($(grep -c '^wrote' "$log") < before + 2)) || return 0
+    sleep 0.1
+  done
+  fail "$guest does not write to its disk any more"
+}
+
+# on_rbd HOST DEV...: both definitions name the volumes of these disks, by the names that vmferry gives them.
+on_rbd() {
+  local host=$1 how dev
+  for how in "" --inactive; do
+    for dev in "${@:2}"; do
+      disks "$host" "$how" | grep -x "$dev network rbd/$guest-$dev" >/dev/null ||
+        fail "the definition (${how:-live}) of $guest says: $(disks "$host" "$how")"
+    done
+  done
+}
+
+# Nothing that the guest wrote is lost, and nothing of it is broken.
+files_whole() {
+  "$lab" guest run "$guest" /usr/local/sbin/guest-check >/dev/null || fail "files of $guest are not what they were"
+}
+
+# clean VOLUME PARTITION_OFFSET HOST: its file system, frozen for a moment, has no error.
+clean() {
+  local snapshot="rbd/$1@check"
+  virsh -q -c "$3" domfsfreeze "$guest" >/dev/null
+  rbd snap create --no-progress "$snapshot"
+  virsh -q -c "$3" domfsthaw "$guest" >/dev/null
+  rbd export --no-progress "$snapshot" "$work/exported"
+  rbd snap rm --no-progress "$snapshot"
+  /sbin/e2fsck -fn "$work/exported?offset=$2" >"$work/fsck" 2>&1 || fail "the file system of $1 is damaged: $(cat "$work/fsck")"
+  rm "$work/exported"
+}
+
+volume_used() {
+  rbd du --format json "rbd/$1" 2>/dev/null | python3 -c 'import json,sys; print(json.load(sys.stdin)["images"][0]["used_size"])'
+}
+
+thin() {
+  local used
+  used=$(volume_used "$1")
+  ((used <= limit)) || fail "rbd/$1 takes $used bytes"
+}
+
+# arrived HOST: all of the above for a guest whose vda was moved.
+arrived() {
+  lives "$1"
+  on_rbd "$1" vda
+  files_whole
+  clean "$guest-vda" $((1 << 20)) "$1"
+  thin "$guest-vda"
+  no_journal
+  [[ -z $(find "$guests/$guest" -name '*overlay*' -o -name '*bridge*') ]] || fail "overlays are left: $(ls "$guests/$guest")"
+}
+
+no_journal() {
+  [[ -z $(find "$state" -name '*.json' 2>/dev/null) ]] || fail "a journal is left: $(ls "$state")"
+}
+
+# untouched PICTURE: all is as it was when the picture was taken, and the guest is well.
+untouched() {
+  lives "$VMFERRY_LAB_HOSTA"
+  [[ $(picture) == "$1" ]] || fail "not as it was: $(diff <(echo "$1") <(picture))"
+  files_whole
+  no_journal
+}
