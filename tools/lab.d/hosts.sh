@@ -24,7 +24,7 @@ host_uri() {
 }
 
 on_host() {
-    limit 20 virsh --quiet -c "$(host_uri "$1")" "${@:2}"
+    limit 120 virsh --quiet -c "$(host_uri "$1")" "${@:2}"
 }
 
 # A socket's path has room for 107 bytes, and libvirt has another below it. What a host hides, it cannot use either.
