@@ -23,5 +23,6 @@ std::function<int(Session&)> add_convert(CLI::App& app);
 std::function<int(Session&)> add_compare(CLI::App& app);
 std::function<int(Session&)> add_rewrite(CLI::App& app);
 std::function<int(Session&)> add_migrate(CLI::App& app);
+std::function<int(Session&)> add_sparsify(CLI::App& app);
 
 }  // namespace vmferry::cli

@@ -11,6 +11,7 @@
 #include "tools/session.h"
 #include "vmferry/error.h"
 #include "vmferry/open.h"
+#include "vmferry/sparsify.h"
 #include "vmferry/version.h"
 
 namespace vmferry::cli {
@@ -26,6 +27,8 @@ constexpr Row kCommands[] = {
       add_convert},
      1},
     {{"compare", "Do two images show a guest the same bytes?", add_compare}, 2},
+    {{"sparsify", "Give back the space that holds no data, in place or into a copy", add_sparsify},
+     1},
     {{"rewrite", "Put the disks of a libvirt domain definition on RBD", add_rewrite}, 1},
     {{"migrate",
       "Move a virtual machine's disks to Ceph: offline, or live, here or to another host",
@@ -86,7 +89,8 @@ int main(int argc, char** argv) {
   if (argc > 1 && argv[1][0] != '-' && !is_command(argv[1])) return unknown_command(argv[1]);
   CLI::App app("vmferry moves virtual-machine disks to Ceph.", "vmferry");
   app.set_version_flag("--version",
-                       fmt::format("vmferry {}{}", kVersion, has_rbd() ? "" : " (without RBD)"));
+                       fmt::format("vmferry {}{}{}", kVersion, has_rbd() ? "" : " (without RBD)",
+                                   has_guestfs() ? "" : " (without libguestfs)"));
   app.require_subcommand(0, 1);
   app.footer("'vmferry COMMAND --help' tells more of one command.");
   std::function<int(Session&)> chosen;

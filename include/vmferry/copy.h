@@ -18,6 +18,7 @@ struct Progress {
   std::atomic<bool> total_known = false;    ///< data_total is final
   std::atomic<uint64_t> data_done = 0;      ///< of that, dealt with so far
   std::atomic<uint64_t> bytes_written = 0;  ///< handed to the sink as data
+  std::atomic<uint64_t> bytes_shared = 0;   ///< of these, shared with the source's blocks
 };
 
 struct CopyOptions {
@@ -30,6 +31,7 @@ struct CopyResult {
   uint64_t virtual_bytes = 0;  ///< size of the source
   uint64_t read_bytes = 0;     ///< what the source calls data: everything else was never read
   uint64_t written_bytes = 0;  ///< handed to the sink as data
+  uint64_t shared_bytes = 0;   ///< of these, shared with the source's blocks
   uint64_t zero_bytes = 0;     ///< the rest: holes, and zeros found in data
 };
 

@@ -77,9 +77,14 @@ struct RbdLayout {
   bool operator==(const RbdLayout&) const = default;
 };
 
+/// May a new file share the blocks of the file it is copied from (ioctl_ficlonerange(2); XFS,
+/// btrfs)? kAlways: fail where it cannot.
+enum class Reflink { kAuto, kAlways, kNever };
+
 struct TargetOptions {
   uint64_t size = 0;   ///< bytes, exactly
   bool force = false;  ///< replace what exists; needed for every block device
+  Reflink reflink = Reflink::kAuto;
   RbdLayout layout;
   CephOptions ceph;
   /// Called once everything was checked, just before the first change to the store. May be empty.

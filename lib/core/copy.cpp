@@ -65,6 +65,7 @@ class Copier {
 
   void copy_block(const Extent& block, std::vector<Extent>& runs, std::stop_token stop) {
     const uint64_t data = find_runs(block, runs);
+    share_runs(runs);
     for (uint64_t at = block.offset; at < block.end();) {
       const uint64_t end = std::min(block.end(), (at / window_ + 1) * window_);
       copy_window(at, end, runs, stop);
@@ -100,6 +101,16 @@ class Copier {
       append_run(runs, extent);
     }
     return data;
+  }
+
+  /// What can be shared needs no reading, and is done.
+  void share_runs(std::vector<Extent>& runs) {
+    std::erase_if(runs, [this](const Extent& run) {
+      if (run.is_zero() || !sink_.share_range(source_, run.offset, run.length)) return false;
+      progress_.bytes_written += run.length;
+      progress_.bytes_shared += run.length;
+      return true;
+    });
   }
 
   /// The part of `runs` that lies in [begin, end), which fits one buffer.
@@ -160,6 +171,7 @@ class Copier {
 CopyResult copy(const Source& source, Sink& sink, const CopyOptions& options, Progress& progress) {
   const uint64_t done_before = progress.data_done;
   const uint64_t written_before = progress.bytes_written;
+  const uint64_t shared_before = progress.bytes_shared;
   Copier(source, sink, options, progress).run(options.stop);
   if (options.stop.stop_requested()) throw cancelled_error();
   sink.flush();
@@ -167,6 +179,7 @@ CopyResult copy(const Source& source, Sink& sink, const CopyOptions& options, Pr
   result.virtual_bytes = source.size();
   result.read_bytes = progress.data_done - done_before;
   result.written_bytes = progress.bytes_written - written_before;
+  result.shared_bytes = progress.bytes_shared - shared_before;
   result.zero_bytes = result.virtual_bytes - result.written_bytes;
   return result;
 }

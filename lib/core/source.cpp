@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "vmferry/source.h"
 
+#include "vmferry/sink.h"
+
 namespace vmferry {
 
 void Source::find_content(uint64_t offset, uint64_t length, uint32_t /*granularity*/,
@@ -12,5 +14,9 @@ void Source::find_content(uint64_t offset, uint64_t length, uint32_t /*granulari
 }
 
 void Source::prefetch(uint64_t /*offset*/, uint64_t /*length*/) const {}
+
+bool Sink::share_range(const Source& /*source*/, uint64_t /*offset*/, uint64_t /*length*/) {
+  return false;
+}
 
 }  // namespace vmferry

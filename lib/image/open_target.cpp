@@ -26,6 +26,15 @@ void refuse_source_as_target(const std::string& path, const struct stat& status,
                .hint = "choose another target"});
 }
 
+void refuse_reflink(const std::string& name, const TargetOptions& options) {
+  if (options.reflink != Reflink::kAlways) return;
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = name,
+               .action = "open as a target",
+               .cause = "only a file can share the blocks of another file",
+               .hint = "leave out --reflink always"});
+}
+
 std::unique_ptr<Sink> open_path_target(std::string path, const TargetOptions& options) {
   // A link stays a link: what it points to is replaced.
   std::error_code error;
@@ -33,7 +42,10 @@ std::unique_ptr<Sink> open_path_target(std::string path, const TargetOptions& op
   struct stat status;
   if (::stat(path.c_str(), &status) == 0) {
     refuse_source_as_target(path, status, options);
-    if (S_ISBLK(status.st_mode)) return open_device_sink(path, options);
+    if (S_ISBLK(status.st_mode)) {
+      refuse_reflink(path, options);
+      return open_device_sink(path, options);
+    }
   }
   return open_file_sink(path, options);
 }
@@ -41,7 +53,10 @@ std::unique_ptr<Sink> open_path_target(std::string path, const TargetOptions& op
 }  // namespace
 
 std::unique_ptr<Sink> open_target(const Location& location, const TargetOptions& options) {
-  if (const auto* rbd = std::get_if<RbdLocation>(&location)) return open_rbd_sink(*rbd, options);
+  if (const auto* rbd = std::get_if<RbdLocation>(&location)) {
+    refuse_reflink(rbd->display(), options);
+    return open_rbd_sink(*rbd, options);
+  }
   return open_path_target(std::get<PathLocation>(location).path, options);
 }
 

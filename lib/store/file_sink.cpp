@@ -3,11 +3,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <filesystem>
 
@@ -79,7 +82,12 @@ UniqueFd open_temporary(const std::string& path, const std::string& name) {
 class FileSink : public Sink {
  public:
   FileSink(const std::string& path, const TargetOptions& options)
-      : name_(path), temporary_(partial_path(path)), size_(options.size), force_(options.force) {
+      : name_(path),
+        temporary_(partial_path(path)),
+        size_(options.size),
+        force_(options.force),
+        reflink_(options.reflink),
+        may_share_(options.reflink != Reflink::kNever) {
     refuse_existing(path, options);
     if (options.before_making) options.before_making();
     fd_ = open_temporary(temporary_, name_);
@@ -115,6 +123,23 @@ class FileSink : public Sink {
     }
   }
 
+  bool share_range(const Source& source, uint64_t offset, uint64_t length) override {
+    if (!may_share_) return false;
+    const auto* file = dynamic_cast<const FileSource*>(&source);
+    if (file != nullptr) {
+      struct file_clone_range range = {};
+      range.src_fd = file->fd();
+      range.src_offset = range.dest_offset = offset;
+      range.src_length = length;
+      if (::ioctl(fd_.get(), FICLONERANGE, &range) == 0) return true;
+    }
+    const int code = file == nullptr ? EXDEV : errno;
+    if (reflink_ == Reflink::kAlways) throw cannot_share(code, offset);
+    may_share_ = false;
+    // Space and quota run out for a write as well, and a failed medium fails it: it will tell.
+    return false;
+  }
+
   void flush() override { sync_fd(fd_.get(), name_); }
 
   std::unique_ptr<Source> read_back() override {
@@ -142,6 +167,17 @@ class FileSink : public Sink {
   }
 
  private:
+  Error cannot_share(int code, uint64_t offset) const {
+    ErrorParts parts = errno_error(code, name_, "share blocks with the source", offset).parts();
+    if (code == EXDEV || code == EOPNOTSUPP || code == EINVAL || code == ENOTTY) {
+      parts.kind = ErrorKind::kUnsupported;
+      parts.hint =
+          "both must be plain files on one file system that can (XFS, btrfs); without '--reflink "
+          "always' the data is copied";
+    }
+    return Error(parts);
+  }
+
   void prepare() {
     struct stat status = stat_fd(fd_.get(), temporary_);
     // Empty first: what a killed run left in it must not shine through the holes.
@@ -168,6 +204,8 @@ class FileSink : public Sink {
   const std::string temporary_;
   const uint64_t size_;
   const bool force_;
+  const Reflink reflink_;
+  std::atomic<bool> may_share_;
   UniqueFd fd_;
   uint32_t granularity_ = 4096;
   bool published_ = false;

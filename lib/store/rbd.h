@@ -4,8 +4,9 @@
 #include <memory>
 
 #include "vmferry/open.h"
+#include "vmferry/sparsify.h"
 
-// No type of librbd here: a build without it has the same two functions, which say so.
+// No type of librbd here: a build without it has the same functions, which say so.
 
 namespace vmferry {
 
@@ -22,5 +23,14 @@ OpenVolume open_rbd_source(const RbdLocation& location, const CephOptions& optio
 /// killed run is replaced, one in use refused. publish() renames it; with options.force the old
 /// volume makes room first and is removed last.
 std::unique_ptr<Sink> open_rbd_sink(const RbdLocation& location, const TargetOptions& options);
+
+/// sparsify_in_place() for a volume: rbd_sparsify, with the volume locked where it has the
+/// exclusive-lock feature. The OSDs look for the zeros; no data comes here.
+SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& options,
+                         Progress& progress);
+
+/// What the objects of the volume or snapshot take: bytes, as
+/// 'rbd du' counts.
+std::optional<uint64_t> volume_bytes(const RbdLocation& location, const CephOptions& ceph);
 
 }  // namespace vmferry

@@ -59,4 +59,13 @@ void sparsify_rbd_volume(const RbdLocation& volume, const CephOptions& /*options
 
 std::string ceph_user_key(const CephOptions& /*options*/) { throw no_rbd({}); }
 
+SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& /*options*/,
+                         Progress& /*progress*/) {
+  throw no_rbd(location);
+}
+
+std::optional<uint64_t> volume_bytes(const RbdLocation& location, const CephOptions& /*ceph*/) {
+  throw no_rbd(location);
+}
+
 }  // namespace vmferry

@@ -31,3 +31,19 @@ mount "$loop" mnt
 
 expect 1 "the device is in use" ferry convert --force disk.raw "$loop"
 umount mnt
+
+# In place, zeros on a device are dropped: the loop driver makes holes of them in its file.
+dd if=/dev/zero of="$loop" bs=1M seek=4 count=20 conv=notrunc,fsync status=none
+sync "$loop"
+cp --sparse=never "$loop" before.raw
+before=$(allocated back.img)
+ferry sparsify --dry-run "$loop" | grep -q 'would save' || fail "no dry run"
+ferry sparsify --in-place "$loop" >said.txt
+grep -Eq 'saved [0-9.]+ MiB' said.txt || fail "said: $(cat said.txt)"
+cmp before.raw "$loop" || fail "the device reads differently"
+(($(allocated back.img) + 19000000 < before)) || fail "$before, now $(allocated back.img)"
+expect 1 "or a loop device, has it open for writing" ferry sparsify --in-place back.img
+mkfs.ext4 -q "$loop"
+mount "$loop" mnt
+expect 1 "the device is in use" ferry sparsify --in-place "$loop"
+umount mnt

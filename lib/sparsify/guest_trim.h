@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "lib/sparsify/appliance.h"
+#include "vmferry/sparsify.h"
+
+namespace vmferry {
+
+/// How many bytes the disk of the appliance takes now; nothing if that cannot be told. Called when
+/// everything was flushed.
+using Meter = std::function<std::optional<uint64_t>()>;
+
+/// Trims everything on the appliance's disk that can be trimmed. One thread.
+std::vector<TrimmedPart> trim_guest(Appliance& appliance, const TrimOptions& options,
+                                    const Meter& meter);
+
+/// Runs `drop`, and says how much less is stored then.
+std::optional<uint64_t> metered(Appliance& appliance, const Meter& meter,
+                                const std::function<void()>& drop);
+
+/// Unpartitioned space between partitions, and extents that belong to no logical volume.
+std::vector<TrimmedPart> trim_unclaimed(Appliance& appliance, const Meter& meter);
+
+/// Why the file system must not be trimmed (it is dirty, hibernated, damaged); empty: it may be.
+/// Nothing is written to it.
+std::string reason_to_leave(Appliance& appliance, const std::string& device,
+                            const std::string& type);
+
+/// In quotes for the shell; throws for a name that no device has.
+std::string quoted(const std::string& device);
+
+}  // namespace vmferry

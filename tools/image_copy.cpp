@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "tools/image_copy.h"
+
+#include <map>
+
+#include "tools/copy_job.h"
+#include "tools/progress.h"
+#include "tools/say.h"
+#include "tools/trim_options.h"
+#include "vmferry/error.h"
+
+namespace vmferry::cli {
+namespace {
+
+void refuse_layout(const ImageCopy& job) {
+  if (job.to.layout == RbdLayout()) return;
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = job.target,
+               .action = {},
+               .cause = "is no RBD volume: objects, stripes, pools and features mean nothing to it",
+               .hint = "leave those options out, or name a target rbd:POOL/IMAGE"});
+}
+
+/// Takes everything and keeps nothing.
+class NoSink : public Sink {
+ public:
+  explicit NoSink(uint64_t size) : size_(size) {}
+  const std::string& name() const override { return name_; }
+  uint64_t size() const override { return size_; }
+  SinkTraits traits() const override { return {.starts_zeroed = true}; }
+  void write_at(uint64_t /*offset*/, Slice /*data*/) override {}
+  void zero_range(uint64_t /*offset*/, uint64_t /*length*/) override {}
+  void flush() override {}
+  std::unique_ptr<Source> read_back() override { return nullptr; }
+  void publish() override {}
+
+ private:
+  const std::string name_ = "nothing";
+  const uint64_t size_;
+};
+
+struct OpenedSource {
+  std::shared_ptr<const Source> guest;
+  std::vector<Identity> identities;
+  std::vector<TrimmedPart> parts;
+};
+
+OpenedSource open_source(Session& session, const ImageCopy& job) {
+  const Location from = parse_location(job.source);
+  OpenImage image = open_image(from, job.from);
+  print_warnings(image, job.run.quiet);
+  OpenedSource opened = {std::move(image.guest), std::move(image.opened), {}};
+  if (job.trim) {
+    session.making_something();
+    TrimmedImage trimmed = trim_copy(from, opened.guest, image.format, trim_options(session, job));
+    opened.guest = std::move(trimmed.guest);
+    opened.parts = std::move(trimmed.parts);
+  }
+  return opened;
+}
+
+}  // namespace
+
+TrimOptions trim_options(Session& session, const ImageCopy& job) {
+  TrimOptions options = job.trimming;
+  options.stop = session.stop();
+  options.notice = [quiet = job.run.quiet](const std::string& text) {
+    if (!quiet) say("vmferry: " + text + "\n");
+  };
+  return options;
+}
+
+CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what) {
+  const Location to = parse_location(job.target);
+  if (std::holds_alternative<PathLocation>(to)) refuse_layout(job);
+  job.to.ceph = job.from.ceph;
+  job.to.before_making = [&session] { session.making_something(); };
+  const OpenedSource opened = open_source(session, job);
+  const Source& source = *opened.guest;
+
+  job.to.size = source.size();
+  job.to.sources = opened.identities;
+  const std::unique_ptr<Sink> sink = open_target(to, job.to);
+  CopyOutcome outcome = {run_copy_job(session, job.run, source, *sink,
+                                      {.what = what,
+                                       .rate_limit = job.rate_limit,
+                                       .verify = job.verify,
+                                       .stop = session.stop()}),
+                         opened.parts};
+  return outcome;
+}
+
+CopyOutcome rehearse_image_copy(Session& session, ImageCopy& job) {
+  const OpenedSource opened = open_source(session, job);
+  NoSink nothing(opened.guest->size());
+  ProgressDisplay display(session, job.run.progress_style(), "dry run", {opened.guest.get()});
+  return {copy(*opened.guest, nothing, {.jobs = job.run.jobs, .stop = session.stop()},
+               display.counters()),
+          opened.parts};
+}
+
+void add_copy_options(CLI::App& app, ImageCopy& job) {
+  add_format_option(app, "-f,--format", "the source", job.from.format);
+  add_policy_option(app, job.from.policy);
+  app.add_flag("--force", job.to.force,
+               "Replace an existing file or volume; overwrite a block device");
+  app.add_flag("--verify", job.verify,
+               "Read the target back and compare it with the source before it gets its name");
+  add_size_option(app, "--rate-limit", job.rate_limit, "Write at most SIZE bytes a second");
+
+  static const std::map<std::string, Reflink> kReflinks = {
+      {"auto", Reflink::kAuto}, {"always", Reflink::kAlways}, {"never", Reflink::kNever}};
+  app.add_option_function<std::string>(
+         "--reflink", [&job](const std::string& name) { job.to.reflink = kReflinks.at(name); },
+         "May a new file share blocks with the source? auto, always or never (default: auto)")
+      ->type_name("WHEN")
+      ->check(CLI::IsMember({"auto", "always", "never"}));
+
+  add_layout_options(app, job.to.layout);
+  add_trim_options(app, job.trim, job.trimming);
+  add_run_options(app, job.run);
+  add_ceph_options(app, job.from.ceph);
+}
+
+}  // namespace vmferry::cli
