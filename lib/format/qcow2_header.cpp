@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "lib/core/printable.h"
 #include "lib/format/byte_reader.h"
 
 namespace vmferry {
@@ -34,16 +35,11 @@ constexpr uint32_t kExtensionEnd = 0;
 constexpr uint32_t kExtensionBackingFormat = 0xe2792aca;
 constexpr uint32_t kExtensionDataFile = 0x44415441;
 constexpr uint32_t kExtensionFeatureNames = 0x6803f857;
+constexpr uint32_t kExtensionLuks = 0x0537be77;
+constexpr uint32_t kExtensionBitmaps = 0x23852875;
 constexpr uint64_t kFeatureNameRecord = 48;
 
 static_assert(uint64_t{1} << kMaxClusterBits == kQcow2MaxClusterSize);
-
-// What an image calls a thing goes to a terminal only as plain text.
-std::string printable(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-  return text;
-}
 
 // One parse: the bytes, whom to blame, and the header as it grows. Later steps rely on the checks
 // of earlier ones, in the order of parse().
@@ -162,7 +158,27 @@ class HeaderParser {
       if (length > kMaxNameLength) corrupt("the name of the external data file is too long");
       set_once(header_.data_file_name, at, length, "external data file");
     } else if (type == kExtensionFeatureNames) {
-      feature_names_ = in_.bytes(at, length);
+      read_feature_names(in_.bytes(at, length));
+    } else if (type == kExtensionLuks) {
+      if (length != 16)
+        corrupt(fmt::format("the encryption extension is {} bytes, not 16", length));
+      if (header_.luks_header) corrupt("the encryption header is named twice");
+      header_.luks_header = {in_.u64(at), in_.u64(at + 8)};
+    } else if (type == kExtensionBitmaps) {
+      if (length != 24) corrupt(fmt::format("the bitmaps extension is {} bytes, not 24", length));
+      if (header_.bitmaps) corrupt("the bitmap directory is named twice");
+      header_.bitmaps = {in_.u32(at), {in_.u64(at + 16), in_.u64(at + 8)}};
+    }
+  }
+
+  void read_feature_names(std::span<const std::byte> table) {
+    header_.feature_names.clear();
+    const ByteReader in(table, name_, "feature name table");
+    for (uint64_t at = 0; at + kFeatureNameRecord <= in.size(); at += kFeatureNameRecord) {
+      if (in.u8(at) > 2) continue;
+      const std::string text = in.string(at + 2, kFeatureNameRecord - 2);
+      header_.feature_names.push_back({static_cast<Qcow2FeatureName::Word>(in.u8(at)),
+                                       in.u8(at + 1), text.substr(0, text.find('\0'))});
     }
   }
 
@@ -182,13 +198,10 @@ class HeaderParser {
 
   // The image's own name for an incompatible feature bit, or empty.
   std::string feature_name(unsigned bit) const {
-    for (uint64_t at = 0; at + kFeatureNameRecord <= feature_names_.size();
-         at += kFeatureNameRecord) {
-      const ByteReader record(feature_names_.subspan(at, kFeatureNameRecord), name_,
-                              "feature name");
-      if (record.u8(0) != 0 || record.u8(1) != bit) continue;
-      const std::string text = record.string(2, kFeatureNameRecord - 2);
-      return printable(text.substr(0, text.find('\0')));
+    for (const Qcow2FeatureName& feature : header_.feature_names) {
+      if (feature.word == Qcow2FeatureName::Word::kIncompatible && feature.bit == bit) {
+        return printable(feature.name);
+      }
     }
     return {};
   }
@@ -277,7 +290,6 @@ class HeaderParser {
   uint64_t file_size_;
   ByteReader in_;
   Qcow2Header header_;
-  std::span<const std::byte> feature_names_;
 };
 
 }  // namespace

@@ -38,7 +38,9 @@ TEST_CASE("byte reader: big endian, and never past the end") {
   CHECK_THROWS_AS(in.u64(2), Error);
   CHECK_THROWS_AS(in.bytes(1, UINT64_MAX), Error);
   CHECK_THROWS_AS(in.bytes(UINT64_MAX, 2), Error);
-  CHECK_THROWS_WITH(in.u32(6), "img: thing: bytes 6 to 10 are needed, but only 9 exist");
+  CHECK_THROWS_WITH(in.u32(6), "img: thing at 6: 4 bytes are needed here, but it has only 9");
+  CHECK_THROWS_WITH(ByteReader(std::as_bytes(std::span(raw)), "img", "thing", 100).u16(8),
+                    "img: thing at 108: 2 bytes are needed here, but it has only 9");
 }
 
 TEST_CASE("L2 entries of every kind") {
