@@ -18,8 +18,6 @@ struct Options {
   std::string b;
   SourceOptions from_a;
   SourceOptions from_b;
-  OpenPolicy policy;
-  CephOptions ceph;
   RunOptions run;
   bool ignore_trailing_zeros = false;
 };
@@ -49,8 +47,9 @@ void print_result(const Options& options, const CompareResult& result, uint64_t 
 }
 
 int compare_images(Session& session, Options& options) {
-  options.from_a.policy = options.from_b.policy = options.policy;
-  options.from_a.ceph = options.from_b.ceph = options.ceph;
+  options.from_b.policy = options.from_a.policy;
+  options.from_b.force_corrupt = options.from_a.force_corrupt;
+  options.from_b.ceph = options.from_a.ceph;
   const Location at_a = parse_location(options.a);
   const Location at_b = parse_location(options.b);
   options.a = display_name(at_a);
@@ -80,13 +79,13 @@ std::function<int(Session&)> add_compare(CLI::App& app) {
   app.add_option("A", options->a, "An image: a file, a block device, or rbd:POOL/IMAGE[@SNAPSHOT]")
       ->required();
   app.add_option("B", options->b, "The other one")->required();
-  add_format_option(app, "-f,--format", "A", options->from_a.format);
-  add_format_option(app, "-F,--format-b", "B", options->from_b.format);
-  add_policy_option(app, options->policy);
+  add_image_options(app, "A", options->from_a);
+  add_image_options(app, "B", options->from_b, "-b");
+  add_trust_options(app, options->from_a);
   app.add_flag("--ignore-trailing-zeros", options->ignore_trailing_zeros,
                "The longer image may go on with zeros");
   add_run_options(app, options->run);
-  add_ceph_options(app, options->ceph);
+  add_ceph_options(app, options->from_a.ceph);
   app.footer(
       "Exit status: 0 the same, 1 different, 2 could not compare.\n"
       "\nExamples:\n"

@@ -100,8 +100,8 @@ CopyOutcome rehearse_image_copy(Session& session, ImageCopy& job) {
 }
 
 void add_copy_options(CLI::App& app, ImageCopy& job) {
-  add_format_option(app, "-f,--format", "the source", job.from.format);
-  add_policy_option(app, job.from.policy);
+  add_image_options(app, "the source", job.from);
+  add_trust_options(app, job.from);
   app.add_flag("--force", job.to.force,
                "Replace an existing file or volume; overwrite a block device");
   app.add_flag("--verify", job.verify,

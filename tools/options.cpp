@@ -47,27 +47,39 @@ void add_ceph_options(CLI::App& app, CephOptions& ceph) {
       ->group(kCephGroup);
 }
 
-void add_format_option(CLI::App& app, const std::string& flags, const std::string& which,
-                       std::optional<ImageFormat>& format) {
+void add_image_options(CLI::App& app, const std::string& which, SourceOptions& image,
+                       const std::string& suffix) {
   static const std::map<std::string, ImageFormat> kFormats = {{"raw", ImageFormat::kRaw},
                                                               {"qcow2", ImageFormat::kQcow2}};
   app.add_option_function<std::string>(
-         flags, [&format](const std::string& name) { format = kFormats.at(name); },
+         (suffix.empty() ? "-f,--format" : "-F,--format") + suffix,
+         [&image](const std::string& name) { image.format = kFormats.at(name); },
          "Format of " + which +
              ": raw or qcow2 (default: look at it; an image that was only looked at may not open "
              "other files)")
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"raw", "qcow2"}));
+  app.add_option("--snapshot" + suffix, image.snapshot.name,
+                 "Read the internal snapshot of that name in " + which)
+      ->type_name("NAME");
+  app.add_option("--snapshot-id" + suffix, image.snapshot.id,
+                 "Read the internal snapshot with that id in " + which)
+      ->type_name("ID");
+  app.add_option("--key-file" + suffix, image.key_file,
+                 "File with the passphrase of " + which + ", if it is encrypted")
+      ->type_name("FILE");
 }
 
-void add_policy_option(CLI::App& app, OpenPolicy& policy) {
-  app.add_option("--allow-file", policy.allowed_prefixes,
-                 "Let an image open backing files below PREFIX; may be repeated")
+void add_trust_options(CLI::App& app, SourceOptions& image) {
+  app.add_option("--allow-file", image.policy.allowed_prefixes,
+                 "Let an image open other files below PREFIX; may be repeated")
       ->type_name("PREFIX")
       ->allow_extra_args(false)
       ->check([](const std::string& prefix) {
         return prefix.empty() ? std::string("a prefix may not be empty") : std::string();
       });
+  app.add_flag("--force-corrupt", image.force_corrupt,
+               "Read an image that is marked as corrupt as far as it can be read");
 }
 
 void add_run_options(CLI::App& app, RunOptions& run) {

@@ -18,10 +18,12 @@ void add_ceph_options(CLI::App& app, CephOptions& ceph);
 /// The same without --timeout, which means something else to a migration.
 void add_cluster_options(CLI::App& app, CephOptions& ceph);
 void add_layout_options(CLI::App& app, RbdLayout& layout);
-/// `flags` such as "-f,--format"; into `format`.
-void add_format_option(CLI::App& app, const std::string& flags, const std::string& which,
-                       std::optional<ImageFormat>& format);
-void add_policy_option(CLI::App& app, OpenPolicy& policy);
+/// How one image is to be read: its format, a snapshot of it, its key. A command with two images
+/// calls it twice: `suffix` "-b" makes --format-b (and the short -F), --snapshot-b and so on.
+void add_image_options(CLI::App& app, const std::string& which, SourceOptions& image,
+                       const std::string& suffix = {});
+/// What holds for all images of a command: --allow-file, --force-corrupt.
+void add_trust_options(CLI::App& app, SourceOptions& image);
 
 struct RunOptions {
   unsigned jobs = 8;

@@ -28,10 +28,11 @@ struct CephOptions {
 
 enum class ImageFormat { kRaw, kQcow2 };
 
-/// Which other files an image may make us open (backing files). An image that was only *probed* may
-/// open none: its guest could have written the header (CVE-2008-2004 and its children). One whose
-/// format the user named may open regular files and block devices in its own directory or below;
-/// `allowed_prefixes` add places. Every name is resolved (links followed) before it is judged.
+/// Which other files an image may make us open (backing files, external data files). An image that
+/// was only *probed* may open none: its guest could have written the header (CVE-2008-2004 and its
+/// children). One whose format the user named may open regular files and block devices in its own
+/// directory or below as backing files; `allowed_prefixes` add places, and are always needed for an
+/// external data file. Every name is resolved (links followed) before it is judged.
 struct OpenPolicy {
   std::vector<std::string> allowed_prefixes;
   /// Nothing but those places, not even the image's own directory, and no format of a backing file
@@ -39,8 +40,22 @@ struct OpenPolicy {
   bool only_allowed = false;
 };
 
+/// Which internal snapshot of an image to read instead of its disk as it is now. Names and ids live
+/// apart: one snapshot's name may be another one's id. Both given: both must fit.
+struct SnapshotChoice {
+  std::optional<std::string> name;
+  std::optional<std::string> id;
+
+  bool is_given() const { return name || id; }
+};
+
 struct SourceOptions {
   std::optional<ImageFormat> format;  ///< nothing: probe
+  SnapshotChoice snapshot = {};       ///< of the image itself, not of those behind it
+  /// A file with the passphrase for every encrypted image of the chain: all its bytes count. Empty:
+  /// none.
+  std::string key_file = {};
+  bool force_corrupt = false;  ///< read images that are marked as corrupt
   OpenPolicy policy = {};
   CephOptions ceph = {};
 };

@@ -4,16 +4,17 @@
 #include <libdeflate.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
+#include <cstring>
 #include <memory>
 #include <new>
 
 namespace vmferry {
 namespace {
 
-// 128 MiB, the library's own limit and QEMU's. Said aloud because a frame header chooses the
-// window, and with it how much the decompressor allocates.
-constexpr int kMaxZstdWindowLog = 27;
+// 128 MiB, the limit of the library's streaming interface, which QEMU uses.
+constexpr unsigned kMaxZstdWindowLog = 27;
 
 struct FreeDeflate {
   void operator()(libdeflate_decompressor* d) const { libdeflate_free_decompressor(d); }
@@ -35,7 +36,6 @@ ZSTD_DCtx* thread_zstd() {
   if (!context) {
     context.reset(ZSTD_createDCtx());
     if (!context) throw std::bad_alloc();
-    ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, kMaxZstdWindowLog);
   }
   return context.get();
 }
@@ -64,23 +64,41 @@ std::string_view decompress_deflate(std::span<const std::byte> in, std::span<std
   return result == LIBDEFLATE_SUCCESS ? std::string_view() : inflate_first_cluster(in, out);
 }
 
-std::string_view decompress_zstd(std::span<const std::byte> in, std::span<std::byte> out) {
-  ZSTD_DCtx* const context = thread_zstd();
-  ZSTD_DCtx_reset(context, ZSTD_reset_session_only);
-  ZSTD_inBuffer input = {in.data(), in.size(), 0};
-  ZSTD_outBuffer output = {out.data(), out.size(), 0};
-  size_t unfinished = 0;
-  while (output.pos < output.size) {
-    const size_t in_before = input.pos;
-    const size_t out_before = output.pos;
-    unfinished = ZSTD_decompressStream(context, &output, &input);
-    if (ZSTD_isError(unfinished)) return "the zstd stream is damaged";
-    // It asks for more input than there is: without this the loop would not end.
-    if (input.pos == in_before && output.pos == out_before) {
+// RFC 8878, 3.1.1.1: does the frame say that decompressing it as a stream takes more than that?
+bool wants_large_window(std::span<const std::byte> frame) {
+  constexpr uint8_t kMagic[] = {0x28, 0xb5, 0x2f, 0xfd};
+  constexpr auto kSingleSegment = std::byte{0x20};
+  if (frame.size() < 6 || std::memcmp(frame.data(), kMagic, sizeof kMagic) != 0) return false;
+  if ((frame[4] & kSingleSegment) != std::byte{0}) return false;
+  const auto window = std::to_integer<unsigned>(frame[5]);
+  const unsigned log = 10 + (window >> 3);
+  return log > kMaxZstdWindowLog || (log == kMaxZstdWindowLog && (window & 7) != 0);
+}
+
+std::string_view zstd_fault(size_t result) {
+  switch (ZSTD_getErrorCode(result)) {
+    case ZSTD_error_srcSize_wrong:
       return "the zstd stream is cut short";
-    }
+    case ZSTD_error_dstSize_tooSmall:
+      return "the zstd frame gives more than a cluster";
+    default:
+      return "the zstd stream is damaged";
   }
-  return unfinished == 0 ? std::string_view() : "the zstd frame gives more than a cluster";
+}
+
+// Frame by frame, straight into the cluster: so it takes no window of its own, whatever a frame
+// asks for.
+std::string_view decompress_zstd(std::span<const std::byte> in, std::span<std::byte> out) {
+  while (!out.empty()) {
+    const size_t frame = ZSTD_findFrameCompressedSize(in.data(), in.size());
+    if (ZSTD_isError(frame)) return zstd_fault(frame);
+    if (wants_large_window(in)) return "the zstd stream is damaged";
+    const size_t got = ZSTD_decompressDCtx(thread_zstd(), out.data(), out.size(), in.data(), frame);
+    if (ZSTD_isError(got)) return zstd_fault(got);
+    in = in.subspan(frame);
+    out = out.subspan(got);
+  }
+  return {};
 }
 
 }  // namespace

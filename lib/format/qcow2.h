@@ -12,6 +12,9 @@
 
 namespace vmferry {
 
+class Qcow2TableCache;
+class SectorCipher;
+
 /// How the guest data of an image is encrypted. The values are those of the header.
 enum class Qcow2Encryption : uint8_t { kNone = 0, kAes = 1, kLuks = 2 };
 
@@ -119,17 +122,33 @@ struct Qcow2Bitmap {
 /// 64 MiB at most. Throws Error kCorrupt for a damaged or cut table. Any thread.
 std::vector<Qcow2Snapshot> read_qcow2_snapshots(const Source& file, const Qcow2Header& header);
 
+/// The snapshot with that name, that id, or both. Throws Error kNotFound when there is none, with
+/// those that there are, and kConflict when there are several. Any thread.
+Qcow2Snapshot find_qcow2_snapshot(const Source& file, const Qcow2Header& header,
+                                  const std::optional<std::string>& name,
+                                  const std::optional<std::string>& id);
+
 /// The persistent bitmaps of an image; whether they can be believed says are_bitmaps_valid(). Reads
 /// the directory only, 64 MiB at most. Throws Error kCorrupt for a damaged or cut one. Any thread.
 std::vector<Qcow2Bitmap> read_qcow2_bitmaps(const Source& file, const Qcow2Header& header);
 
-/// The guest disk in the image `file`, whose header is `header`. `backing` is the guest view of its
-/// backing image, of any size, or null: then what the image does not map is zero.
-/// Throws kUnsupported for an external data file, extended L2 entries and encryption, and kCorrupt
-/// for an image that is marked so. Reads the L1 table (32 MiB at most) and keeps it; L2 tables pass
-/// through a cache of fixed size. All methods of the result may be called from many threads.
-/// Damage found later is thrown as kCorrupt by the call that meets it; nothing is guessed.
-std::unique_ptr<Source> open_qcow2(std::shared_ptr<const Source> file, const Qcow2Header& header,
-                                   std::shared_ptr<const Source> backing);
+/// What open_qcow2() makes a disk of.
+struct Qcow2Parts {
+  std::shared_ptr<const Source> file = nullptr;
+  /// The guest view of the backing image, of any size. Null: what the image does not map is zero.
+  std::shared_ptr<const Source> backing = nullptr;
+  std::shared_ptr<const Source> data_file = nullptr;     ///< needed with has_data_file()
+  std::shared_ptr<const SectorCipher> cipher = nullptr;  ///< needed with encryption
+  std::optional<Qcow2Snapshot> snapshot = std::nullopt;  ///< the disk as it was then
+  std::shared_ptr<Qcow2TableCache> tables = nullptr;     ///< null: one of its own
+  bool force_corrupt = false;                            ///< in spite of the mark
+};
+
+/// The guest disk in an image whose header is `header`. Throws kUnsupported where a part that is
+/// needed is not there, and kCorrupt for an image that is marked so and for a snapshot that cannot
+/// be. Tables pass through the cache, so memory does not depend on the size of the image. All
+/// methods of the result may be called from many threads. Damage found later is thrown as kCorrupt
+/// by the call that meets it; nothing is guessed.
+std::unique_ptr<Source> open_qcow2(Qcow2Parts parts, const Qcow2Header& header);
 
 }  // namespace vmferry

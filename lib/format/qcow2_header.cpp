@@ -20,7 +20,6 @@ constexpr uint64_t kV3MinHeaderLength = 104;
 constexpr uint32_t kMinClusterBits = 9;
 constexpr uint32_t kMaxClusterBits = 21;
 constexpr uint32_t kMinClusterBitsExtendedL2 = 14;
-constexpr uint64_t kMaxL1Bytes = uint64_t{32} << 20;
 constexpr uint64_t kMaxRefcountTableBytes = uint64_t{8} << 20;
 constexpr uint32_t kMaxRefcountOrder = 6;
 constexpr uint32_t kMaxSnapshots = 65536;
@@ -62,36 +61,35 @@ class HeaderParser {
   }
 
  private:
-  [[noreturn]] void corrupt(std::string cause, std::string hint = {}) const {
-    throw Error({.kind = ErrorKind::kCorrupt,
-                 .object = name_,
-                 .action = "qcow2 header",
-                 .cause = std::move(cause),
-                 .hint = std::move(hint)});
+  // `at` is the field that says so.
+  [[noreturn]] void corrupt(uint64_t at, std::string cause, std::string hint = {}) const {
+    in_.corrupt(at, std::move(cause), std::move(hint));
   }
 
-  [[noreturn]] void unsupported(std::string cause, std::string hint = {}) const {
+  [[noreturn]] void unsupported(uint64_t at, std::string cause, std::string hint = {}) const {
     throw Error({.kind = ErrorKind::kUnsupported,
                  .object = name_,
                  .action = "qcow2 header",
+                 .offset = at,
                  .cause = std::move(cause),
                  .hint = std::move(hint)});
   }
 
   void read_fixed_part() {
-    if (in_.u32(0) != kMagic) corrupt("this is not a qcow2 image", "pass -f raw, or leave -f out");
+    if (in_.u32(0) != kMagic)
+      corrupt(0, "this is not a qcow2 image", "pass -f raw, or leave -f out");
     header_.version = in_.u32(4);
     if (header_.version == 1) {
-      unsupported("version 1 (qcow) is not supported",
+      unsupported(4, "version 1 (qcow) is not supported",
                   "convert it first: qemu-img convert -O qcow2");
     }
     if (header_.version != 2 && header_.version != 3) {
-      unsupported(fmt::format("version {} is not supported", header_.version));
+      unsupported(4, fmt::format("version {} is not supported", header_.version));
     }
     header_.cluster_bits = in_.u32(20);
     if (header_.cluster_bits < kMinClusterBits || header_.cluster_bits > kMaxClusterBits) {
-      corrupt(fmt::format("cluster_bits is {}, not {} to {}", header_.cluster_bits, kMinClusterBits,
-                          kMaxClusterBits));
+      corrupt(20, fmt::format("cluster_bits is {}, not {} to {}", header_.cluster_bits,
+                              kMinClusterBits, kMaxClusterBits));
     }
     header_.virtual_size = in_.u64(24);
     read_encryption(in_.u32(32));
@@ -104,7 +102,7 @@ class HeaderParser {
   }
 
   void read_encryption(uint32_t method) {
-    if (method > 2) unsupported(fmt::format("encryption method {} is not known", method));
+    if (method > 2) unsupported(32, fmt::format("encryption method {} is not known", method));
     header_.encryption = static_cast<Qcow2Encryption>(method);
   }
 
@@ -117,12 +115,12 @@ class HeaderParser {
     header_.header_length = in_.u32(100);
     if (header_.header_length < kV3MinHeaderLength ||
         header_.header_length > header_.cluster_size()) {
-      corrupt(fmt::format("header_length is {}, not {} to the cluster size {}",
-                          header_.header_length, kV3MinHeaderLength, header_.cluster_size()));
+      corrupt(100, fmt::format("header_length is {}, not {} to the cluster size {}",
+                               header_.header_length, kV3MinHeaderLength, header_.cluster_size()));
     }
     if (header_.refcount_order > kMaxRefcountOrder) {
-      corrupt(fmt::format("refcount_order is {}, more than {}", header_.refcount_order,
-                          kMaxRefcountOrder));
+      corrupt(96, fmt::format("refcount_order is {}, more than {}", header_.refcount_order,
+                              kMaxRefcountOrder));
     }
   }
 
@@ -142,8 +140,8 @@ class HeaderParser {
       at += 8;
       if (type == kExtensionEnd) return;
       if (length > end - at) {
-        corrupt(fmt::format("extension {:#010x} at {} is {} bytes long, past the end of its area",
-                            type, at - 8, length));
+        corrupt(at - 8, fmt::format("extension {:#010x} is {} bytes long, past the end of its area",
+                                    type, length));
       }
       read_extension(type, at, length);
       at += (length + 7) & ~uint64_t{7};
@@ -152,21 +150,22 @@ class HeaderParser {
 
   void read_extension(uint32_t type, uint64_t at, uint64_t length) {
     if (type == kExtensionBackingFormat) {
-      if (length > kMaxFormatLength) corrupt("the name of the backing format is too long");
+      if (length > kMaxFormatLength) corrupt(at, "the name of the backing format is too long");
       set_once(header_.backing_format, at, length, "backing format");
     } else if (type == kExtensionDataFile) {
-      if (length > kMaxNameLength) corrupt("the name of the external data file is too long");
+      if (length > kMaxNameLength) corrupt(at, "the name of the external data file is too long");
       set_once(header_.data_file_name, at, length, "external data file");
     } else if (type == kExtensionFeatureNames) {
       read_feature_names(in_.bytes(at, length));
     } else if (type == kExtensionLuks) {
       if (length != 16)
-        corrupt(fmt::format("the encryption extension is {} bytes, not 16", length));
-      if (header_.luks_header) corrupt("the encryption header is named twice");
+        corrupt(at, fmt::format("the encryption extension is {} bytes, not 16", length));
+      if (header_.luks_header) corrupt(at, "the encryption header is named twice");
       header_.luks_header = {in_.u64(at), in_.u64(at + 8)};
     } else if (type == kExtensionBitmaps) {
-      if (length != 24) corrupt(fmt::format("the bitmaps extension is {} bytes, not 24", length));
-      if (header_.bitmaps) corrupt("the bitmap directory is named twice");
+      if (length != 24)
+        corrupt(at, fmt::format("the bitmaps extension is {} bytes, not 24", length));
+      if (header_.bitmaps) corrupt(at, "the bitmap directory is named twice");
       header_.bitmaps = {in_.u32(at), {in_.u64(at + 16), in_.u64(at + 8)}};
     }
   }
@@ -185,14 +184,14 @@ class HeaderParser {
   // Two names would let two readers see two different disks.
   void set_once(std::optional<std::string>& target, uint64_t at, uint64_t length,
                 std::string_view what) {
-    if (target) corrupt(fmt::format("the {} is named twice", what));
+    if (target) corrupt(at, fmt::format("the {} is named twice", what));
     target = in_.string(at, length);
-    check_no_nul(*target, what);
+    check_no_nul(at, *target, what);
   }
 
-  void check_no_nul(const std::string& text, std::string_view what) const {
+  void check_no_nul(uint64_t at, const std::string& text, std::string_view what) const {
     if (text.find('\0') != std::string::npos) {
-      corrupt(fmt::format("the name of the {} contains a NUL byte", what));
+      corrupt(at, fmt::format("the name of the {} contains a NUL byte", what));
     }
   }
 
@@ -216,16 +215,18 @@ class HeaderParser {
       list += list.empty() ? "" : ", ";
       list += name.empty() ? fmt::format("bit {}", bit) : fmt::format("'{}' (bit {})", name, bit);
     }
-    unsupported("the image needs features that are not known here: " + list,
+    unsupported(72, "the image needs features that are not known here: " + list,
                 "a QEMU that knows them can convert it: qemu-img convert -O qcow2");
   }
 
   void read_codec() {
     const bool has_type = header_.version >= 3 && header_.header_length > kV3MinHeaderLength;
     const uint8_t type = has_type ? in_.u8(kV3MinHeaderLength) : 0;
-    if (type > 1) unsupported(fmt::format("compression type {} is not known", type));
+    if (type > 1)
+      unsupported(kV3MinHeaderLength, fmt::format("compression type {} is not known", type));
     if ((type != 0) != ((header_.incompatible_features & kFeatureCompression) != 0)) {
-      corrupt(fmt::format("compression type {} does not agree with the feature bit for it", type));
+      corrupt(has_type ? kV3MinHeaderLength : 72,
+              fmt::format("compression type {} does not agree with the feature bit for it", type));
     }
     header_.codec = static_cast<ClusterCodec>(type);
   }
@@ -236,53 +237,59 @@ class HeaderParser {
     if (offset == 0 || length == 0) return;
     const uint64_t cluster = header_.cluster_size();
     if (offset > cluster || length > kMaxNameLength || length > cluster - offset) {
-      corrupt(
-          fmt::format("the backing file name ({} bytes at {}) is too long or outside the first "
-                      "cluster",
-                      length, offset));
+      corrupt(8,
+              fmt::format("the backing file name ({} bytes at {}) is too long or outside the first "
+                          "cluster",
+                          length, offset));
     }
     header_.backing_name = in_.string(offset, length);
-    check_no_nul(header_.backing_name, "backing file");
+    check_no_nul(offset, header_.backing_name, "backing file");
   }
 
-  void check_table(std::string_view what, uint64_t offset, uint64_t bytes, uint64_t limit) const {
+  void check_table(uint64_t at, std::string_view what, uint64_t offset, uint64_t bytes,
+                   uint64_t limit) const {
     if (bytes > limit) {
-      corrupt(fmt::format("the {} is {} bytes long, more than {}", what, bytes, limit));
+      corrupt(at, fmt::format("the {} is {} bytes long, more than {}", what, bytes, limit));
     }
     if (offset % header_.cluster_size() != 0) {
-      corrupt(fmt::format("the {} offset {} is not a multiple of the cluster size", what, offset));
+      corrupt(at,
+              fmt::format("the {} offset {} is not a multiple of the cluster size", what, offset));
     }
-    if (offset > kMaxOffset - bytes) corrupt(fmt::format("the {} offset is too large", what));
+    if (offset > kMaxOffset - bytes) corrupt(at, fmt::format("the {} offset is too large", what));
   }
 
   void check_disk_and_l1() const {
-    if (header_.virtual_size > kMaxOffset) corrupt("the virtual size is more than 2^63 - 1 bytes");
+    if (header_.virtual_size > kMaxOffset)
+      corrupt(24, "the virtual size is more than 2^63 - 1 bytes");
     if (header_.has_extended_l2() && header_.cluster_bits < kMinClusterBitsExtendedL2) {
-      corrupt("clusters are too small for extended L2 entries");
+      corrupt(20, "clusters are too small for extended L2 entries");
     }
     const uint64_t bytes = uint64_t{header_.l1_entries} * 8;
-    check_table("L1 table", header_.l1_offset, bytes, kMaxL1Bytes);
+    check_table(40, "L1 table", header_.l1_offset, bytes, kQcow2MaxL1Bytes);
     if (header_.l1_entries < header_.l1_entries_needed()) {
-      corrupt(fmt::format("the L1 table has {} entries, but the virtual size needs {}",
-                          header_.l1_entries, header_.l1_entries_needed()));
+      corrupt(36, fmt::format("the L1 table has {} entries, but the virtual size needs {}",
+                              header_.l1_entries, header_.l1_entries_needed()));
     }
     if (bytes == 0) return;
-    if (header_.l1_offset == 0) corrupt("the L1 table is said to be in the header");
+    if (header_.l1_offset == 0) corrupt(40, "the L1 table is said to be in the header");
     if (header_.l1_offset + bytes > file_size_) {
-      corrupt(fmt::format("the L1 table ({} bytes at {}) ends past the end of the file ({} bytes)",
+      corrupt(40,
+              fmt::format("the L1 table ({} bytes at {}) ends past the end of the file ({} bytes)",
                           bytes, header_.l1_offset, file_size_),
               "the file looks cut short: copy it again");
     }
   }
 
   void check_refcounts_and_snapshots() const {
-    if (header_.refcount_table_clusters == 0) corrupt("the refcount table is empty");
-    check_table("refcount table", header_.refcount_table_offset,
+    if (header_.refcount_table_clusters == 0) corrupt(56, "the refcount table is empty");
+    check_table(48, "refcount table", header_.refcount_table_offset,
                 header_.refcount_table_clusters * header_.cluster_size(), kMaxRefcountTableBytes);
     if (header_.snapshot_count > kMaxSnapshots) {
-      corrupt(fmt::format("{} snapshots are more than {}", header_.snapshot_count, kMaxSnapshots));
+      corrupt(60,
+              fmt::format("{} snapshots are more than {}", header_.snapshot_count, kMaxSnapshots));
     }
-    if (header_.snapshot_count > 0) check_table("snapshot table", header_.snapshots_offset, 0, 0);
+    if (header_.snapshot_count > 0)
+      check_table(64, "snapshot table", header_.snapshots_offset, 0, 0);
   }
 
   std::span<const std::byte> start_;

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "lib/core/printable.h"
 #include "vmferry/error.h"
 
 // Layouts and limits: docs/interop/qcow2.rst, "Snapshots" and "Bitmaps", and QEMU's
@@ -78,6 +79,17 @@ class EntryList {
   uint64_t window_at_ = 0;
 };
 
+std::string list_some(const std::vector<Qcow2Snapshot>& snapshots) {
+  constexpr size_t kEnough = 10;
+  if (snapshots.empty()) return "the image has no snapshots";
+  std::string text = "there are:";
+  for (size_t i = 0; i < std::min(kEnough, snapshots.size()); ++i) {
+    text += fmt::format("{} {} (id {})", i == 0 ? "" : ",", printable(snapshots[i].name),
+                        printable(snapshots[i].id));
+  }
+  return snapshots.size() > kEnough ? text + " ..." : text;
+}
+
 }  // namespace
 
 uint64_t snapshot_entry_bytes(const ByteReader& in) {
@@ -140,6 +152,35 @@ std::vector<Qcow2Snapshot> read_qcow2_snapshots(const Source& file, const Qcow2H
     list.skip(bytes);
   }
   return snapshots;
+}
+
+Qcow2Snapshot find_qcow2_snapshot(const Source& file, const Qcow2Header& header,
+                                  const std::optional<std::string>& name,
+                                  const std::optional<std::string>& id) {
+  const auto refuse = [&](ErrorKind kind, std::string cause, std::string hint) {
+    throw Error({.kind = kind,
+                 .object = file.name(),
+                 .action = "look for the snapshot",
+                 .cause = std::move(cause),
+                 .hint = std::move(hint)});
+  };
+  const std::vector<Qcow2Snapshot> all = read_qcow2_snapshots(file, header);
+  const Qcow2Snapshot* found = nullptr;
+  for (const Qcow2Snapshot& snapshot : all) {
+    if ((name && snapshot.name != *name) || (id && snapshot.id != *id)) continue;
+    if (found != nullptr) {
+      refuse(ErrorKind::kConflict, "there are several like that",
+             fmt::format("two of them have the ids {} and {}: use --snapshot-id",
+                         printable(found->id), printable(snapshot.id)));
+    }
+    found = &snapshot;
+  }
+  if (found == nullptr) {
+    refuse(ErrorKind::kNotFound,
+           fmt::format("there is none with the {} '{}'", name ? "name" : "id", name ? *name : *id),
+           list_some(all));
+  }
+  return *found;
 }
 
 std::vector<Qcow2Bitmap> read_qcow2_bitmaps(const Source& file, const Qcow2Header& header) {

@@ -4,15 +4,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <span>
 #include <utility>
 
 #include "lib/core/format_bytes.h"
-#include "lib/format/byte_reader.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
 namespace {
+
+// An L1 table can be 32 MiB, and a chain has many: it goes through the cache in pieces.
+constexpr uint64_t kL1PageEntries = 8192;
 
 bool continues(const Mapping& run, const Mapping& next) {
   if (run.kind != next.kind || run.kind == MapKind::kCompressed) return false;
@@ -21,25 +22,14 @@ bool continues(const Mapping& run, const Mapping& next) {
 
 }  // namespace
 
-Qcow2Map::Qcow2Map(const Source& file, const Qcow2Geometry& geometry, const L1Table& l1,
-                   uint64_t backing_size)
+Qcow2Map::Qcow2Map(const Source& file, const Qcow2Geometry& geometry, uint64_t backing_size,
+                   std::shared_ptr<Qcow2TableCache> cache)
     : file_(file),
       geometry_(geometry),
       backing_size_(backing_size),
-      l2_cache_(file, geometry.cluster_size()) {
-  // Entries behind the virtual size (a shrunk disk, VM state) are not even read.
-  const uint64_t needed = geometry.l1_index(geometry.virtual_size) +
-                          (geometry.in_l2(geometry.virtual_size) != 0 ? 1 : 0);
-  l1_.resize(std::min(l1.entries, needed));
-  if (l1_.empty()) return;
-  file.read_at(l1.offset, std::as_writable_bytes(std::span(l1_)));
-  from_big_endian(l1_);
-}
-
-uint64_t Qcow2Map::table_for(uint64_t guest_offset) const {
-  const uint64_t index = geometry_.l1_index(guest_offset);
-  return index < l1_.size() ? decode_l1_entry(l1_[index]) : 0;
-}
+      cache_(std::move(cache)),
+      l1_user_(cache_->add_user()),
+      l2_user_(cache_->add_user()) {}
 
 MapKind Qcow2Map::kind_of_nothing(uint64_t guest_offset) const {
   return guest_offset < backing_size_ ? MapKind::kUnallocated : MapKind::kZero;
@@ -66,65 +56,81 @@ Mapping Qcow2Map::Walker::next(uint64_t offset, uint64_t max) {
 }
 
 Mapping Qcow2Map::Walker::next_in_table(uint64_t offset, uint64_t max) {
-  const uint64_t table_offset = map_.table_for(offset);
+  const Qcow2Geometry& geometry = map_.geometry_;
+  const uint64_t table_offset = table_for(offset);
   if (table_offset == 0) return unmapped(offset, max);
   if (table_offset != table_offset_) {
-    if (auto fault = check_l2_table(table_offset, map_.geometry_)) {
+    if (auto fault = check_l2_table(table_offset, geometry)) {
       map_.fail("L1 entry", offset, std::move(*fault));
     }
-    table_ = map_.l2_cache_.get(table_offset);
+    table_ = map_.cache_->get(map_.l2_user_, map_.file_, table_offset, geometry.cluster_size());
     table_offset_ = table_offset;
   }
-  const uint64_t cluster = map_.geometry_.cluster_size();
-  const uint64_t in_cluster = map_.geometry_.in_cluster(offset);
-  const Qcow2L2Entry first = entry_at(offset);
-  Mapping run{.kind = first.kind,
-              .length = cluster - in_cluster,
-              .host_offset = first.host_offset,
-              .stream_bytes = first.stream_bytes};
-  if (run.kind == MapKind::kCompressed) {
-    run.length = std::min(run.length, max);
-    return run;
-  }
-  if (run.kind == MapKind::kData) run.host_offset += in_cluster;
+  Mapping run = entry_at(offset);
   if (run.kind == MapKind::kUnallocated) max = std::min(max, map_.backing_size_ - offset);
-  max = std::min(max, map_.geometry_.l2_coverage() - map_.geometry_.in_l2(offset));
-  while (run.length < max) {
-    const Qcow2L2Entry entry = entry_at(offset + run.length);
-    const Mapping more{.kind = entry.kind, .length = cluster, .host_offset = entry.host_offset};
-    if (!continues(run, more)) break;
-    run.length += cluster;
+  if (run.kind != MapKind::kCompressed) {
+    const uint64_t end = std::min(max, geometry.l2_coverage() - geometry.in_l2(offset));
+    while (run.length < end) {
+      const Mapping more = entry_at(offset + run.length);
+      if (!continues(run, more)) break;
+      run.length += more.length;
+    }
   }
   run.length = std::min(run.length, max);
   return run;
 }
 
 // Steps over whole L2 ranges: the cost of an empty disk is that of its L1 table.
-Mapping Qcow2Map::Walker::unmapped(uint64_t offset, uint64_t max) const {
+Mapping Qcow2Map::Walker::unmapped(uint64_t offset, uint64_t max) {
   const MapKind kind = map_.kind_of_nothing(offset);
   if (kind == MapKind::kUnallocated) max = std::min(max, map_.backing_size_ - offset);
   const uint64_t coverage = map_.geometry_.l2_coverage();
   uint64_t length = coverage - map_.geometry_.in_l2(offset);
-  while (length < max && map_.table_for(offset + length) == 0) length += coverage;
+  while (length < max && table_for(offset + length) == 0) length += coverage;
   return {.kind = kind, .length = std::min(length, max)};
 }
 
-// The entry for the cluster with `offset`, checked, and as the map means it.
-Qcow2L2Entry Qcow2Map::Walker::entry_at(uint64_t offset) const {
+// Where the L2 table for the guest offset is; 0 if there is none.
+uint64_t Qcow2Map::Walker::table_for(uint64_t offset) {
   const Qcow2Geometry& geometry = map_.geometry_;
-  Qcow2L2Entry entry = decode_l2_entry((*table_)[geometry.l2_index(offset)], geometry);
-  if (entry.kind == MapKind::kUnallocated) {
-    entry.kind = map_.kind_of_nothing(offset);
-    return entry;
+  const uint64_t index = geometry.l1_index(offset);
+  if (index >= geometry.l1_entries) return 0;
+  const uint64_t page = index / kL1PageEntries;
+  if (page != l1_page_) {
+    const uint64_t first = page * kL1PageEntries;
+    const uint64_t count = std::min(kL1PageEntries, geometry.l1_entries - first);
+    l1_ = map_.cache_->get(map_.l1_user_, map_.file_, geometry.l1_offset + first * sizeof(uint64_t),
+                           count * sizeof(uint64_t));
+    l1_page_ = page;
   }
-  const uint64_t cluster_start = offset - geometry.in_cluster(offset);
-  if (auto fault = check_l2_entry(entry, cluster_start, geometry)) {
-    map_.fail("L2 entry", cluster_start, std::move(*fault));
+  return decode_l1_entry((*l1_)[index % kL1PageEntries]);
+}
+
+// What the entry of the cluster says of the bytes from `offset` on, checked, as the map means it.
+Mapping Qcow2Map::Walker::entry_at(uint64_t offset) const {
+  const Qcow2Geometry& geometry = map_.geometry_;
+  const uint64_t index = geometry.l2_index(offset) * geometry.words_per_entry();
+  const Qcow2RawEntry raw{(*table_)[index], geometry.has_subclusters ? (*table_)[index + 1] : 0};
+  const uint64_t in_cluster = geometry.in_cluster(offset);
+  const Qcow2L2Entry entry = decode_l2_entry(raw, in_cluster, geometry);
+  if (auto fault = check_l2_entry(entry, offset, geometry)) {
+    map_.fail("L2 entry", offset - in_cluster, std::move(*fault));
   }
-  if (entry.kind == MapKind::kCompressed) {
-    entry.stream_bytes = std::min(entry.stream_bytes, geometry.file_size - entry.host_offset);
+  Mapping run{.kind = entry.kind, .length = entry.length, .host_offset = entry.host_offset};
+  switch (entry.kind) {
+    case MapKind::kUnallocated:
+      run.kind = map_.kind_of_nothing(offset);
+      break;
+    case MapKind::kData:
+      run.host_offset += in_cluster;
+      break;
+    case MapKind::kCompressed:
+      run.stream_bytes = std::min(entry.stream_bytes, geometry.file_size - entry.host_offset);
+      break;
+    case MapKind::kZero:
+      break;
   }
-  return entry;
+  return run;
 }
 
 }  // namespace vmferry

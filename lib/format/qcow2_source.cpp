@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <exception>
 #include <utility>
 #include <vector>
 
+#include "lib/core/printable.h"
 #include "lib/format/qcow2.h"
 #include "lib/format/qcow2_compressed.h"
+#include "lib/format/qcow2_header.h"
 #include "lib/format/qcow2_map.h"
+#include "lib/format/sector_cipher.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
@@ -26,18 +31,14 @@ void append(std::vector<Extent>& out, size_t first, Extent extent) {
 
 class Qcow2Source final : public Source {
  public:
-  Qcow2Source(std::shared_ptr<const Source> file, const Qcow2Header& header,
-              std::shared_ptr<const Source> backing)
-      : file_(std::move(file)),
-        backing_(std::move(backing)),
+  Qcow2Source(Qcow2Parts parts, const Qcow2Header& header, const Qcow2Geometry& geometry)
+      : file_(std::move(parts.file)),
+        backing_(std::move(parts.backing)),
+        data_(parts.data_file ? std::move(parts.data_file) : file_),
+        cipher_(std::move(parts.cipher)),
+        has_host_sectors_(header.encryption == Qcow2Encryption::kLuks),
         codec_(header.codec),
-        map_(*file_,
-             {.version = header.version,
-              .cluster_bits = header.cluster_bits,
-              .virtual_size = header.virtual_size,
-              .file_size = file_->size()},
-             {.offset = header.l1_offset, .entries = header.l1_entries},
-             backing_ ? backing_->size() : 0) {}
+        map_(*file_, geometry, backing_ ? backing_->size() : 0, std::move(parts.tables)) {}
 
   const std::string& name() const override { return file_->name(); }
   uint64_t size() const override { return map_.geometry().virtual_size; }
@@ -108,8 +109,10 @@ class Qcow2Source final : public Source {
       case MapKind::kData:
         break;
     }
+    // Zeros that were never encrypted decrypt to something else.
+    if (cipher_) return {offset, run.length, ExtentKind::kData};
     // An allocated cluster may still be a hole of the file (a preallocated image).
-    const Extent host = file_->extent_at(run.host_offset, run.length);
+    const Extent host = data_->extent_at(run.host_offset, run.length);
     return {offset, host.length, host.kind};
   }
 
@@ -124,12 +127,18 @@ class Qcow2Source final : public Source {
         std::memset(target.data(), 0, target.size());
         break;
       case MapKind::kData:
-        file_->read_at(run.host_offset, target);
+        read_plain(run, offset, target);
         break;
       case MapKind::kCompressed:
         return read_compressed(*file_, codec_, map_.geometry(), walker, run, offset, out);
     }
     return run.length;
+  }
+
+  void read_plain(const Mapping& run, uint64_t offset, std::span<std::byte> out) const {
+    if (!cipher_) return data_->read_at(run.host_offset, out);
+    const uint64_t sector = (has_host_sectors_ ? run.host_offset : offset) / kCipherSector;
+    read_encrypted(*data_, *cipher_, run.host_offset, sector, out);
   }
 
   void find_in_run(const Mapping& run, uint64_t offset, uint32_t granularity,
@@ -145,7 +154,11 @@ class Qcow2Source final : public Source {
         found.push_back({offset, run.length, ExtentKind::kData});
         break;
       case MapKind::kData:
-        file_->find_content(run.host_offset, run.length, granularity, found);
+        if (cipher_) {
+          found.push_back({offset, run.length, ExtentKind::kData});
+          break;
+        }
+        data_->find_content(run.host_offset, run.length, granularity, found);
         for (Extent& extent : found) extent.offset = extent.offset - run.host_offset + offset;
         break;
     }
@@ -167,7 +180,7 @@ class Qcow2Source final : public Source {
         begin = begin < end ? std::min(begin, run.host_offset) : run.host_offset;
         end = std::max(end, stream_end);
       } else if (run.kind == MapKind::kData) {
-        file_->prefetch(run.host_offset, run.length);
+        data_->prefetch(run.host_offset, run.length);
       } else if (run.kind == MapKind::kUnallocated) {
         backing_->prefetch(offset, run.length);
       }
@@ -179,6 +192,9 @@ class Qcow2Source final : public Source {
 
   const std::shared_ptr<const Source> file_;
   const std::shared_ptr<const Source> backing_;
+  const std::shared_ptr<const Source> data_;  // where plain clusters are
+  const std::shared_ptr<const SectorCipher> cipher_;
+  const bool has_host_sectors_;  // sectors are numbered as in the file, not as in the guest
   const ClusterCodec codec_;
   const Qcow2Map map_;
 };
@@ -191,32 +207,64 @@ class Qcow2Source final : public Source {
                .hint = std::move(hint)});
 }
 
-void check_readable(const Source& file, const Qcow2Header& header) {
-  if (header.is_marked_corrupt()) {
+void check_readable(const Qcow2Parts& parts, const Qcow2Header& header) {
+  const Source& file = *parts.file;
+  if (header.is_marked_corrupt() && !parts.force_corrupt) {
     refuse(file, ErrorKind::kCorrupt, "the image is marked as corrupt",
-           "examine it, and repair a copy of it: qemu-img check -r all");
+           "repair a copy of it (qemu-img check -r all), or read what can be read with "
+           "--force-corrupt");
   }
-  if (header.has_data_file()) {
-    refuse(file, ErrorKind::kUnsupported, "it keeps its data in an external data file",
-           "convert it first: qemu-img convert -O qcow2");
+  if (header.has_data_file() && !parts.data_file) {
+    refuse(file, ErrorKind::kUnsupported, "it keeps its data in an external data file", "");
   }
-  if (header.has_extended_l2()) {
-    refuse(file, ErrorKind::kUnsupported, "it has extended L2 entries (subclusters)",
-           "convert it first: qemu-img convert -O qcow2 -o extended_l2=off");
-  }
-  if (header.encryption != Qcow2Encryption::kNone) {
+  if (header.encryption != Qcow2Encryption::kNone && !parts.cipher) {
     const char* method = header.encryption == Qcow2Encryption::kAes ? "AES" : "LUKS";
-    refuse(file, ErrorKind::kUnsupported, std::string("it is encrypted (") + method + ")",
-           "decrypt it first: qemu-img convert --object secret,...");
+    refuse(file, ErrorKind::kUnsupported, fmt::format("it is encrypted ({})", method),
+           "pass --key-file FILE, a file with the bytes of the passphrase and nothing else");
   }
+}
+
+// The L1 table of a snapshot, which nobody has checked so far.
+void use_l1_of(const Qcow2Snapshot& snapshot, const Source& file, Qcow2Geometry& geometry) {
+  const auto corrupt = [&](std::string cause) {
+    refuse(file, ErrorKind::kCorrupt,
+           fmt::format("the L1 table of the snapshot '{}' ({} entries at {}) {}",
+                       printable(snapshot.name), snapshot.l1_entries, snapshot.l1_offset, cause),
+           "examine the image with qemu-img check");
+  };
+  const uint64_t bytes = uint64_t{snapshot.l1_entries} * sizeof(uint64_t);
+  if (bytes > kQcow2MaxL1Bytes) corrupt("is too long");
+  if (geometry.in_cluster(snapshot.l1_offset) != 0) corrupt("is not aligned to a cluster");
+  if (bytes > 0 && snapshot.l1_offset == 0) corrupt("is said to be in the header");
+  if (snapshot.l1_offset > geometry.file_size || bytes > geometry.file_size - snapshot.l1_offset) {
+    corrupt(fmt::format("ends past the end of the file ({} bytes)", geometry.file_size));
+  }
+  geometry.l1_offset = snapshot.l1_offset;
+  // Behind the disk as it was then the table holds the state of the machine. A disk that has grown
+  // since must not show it.
+  const uint64_t then = snapshot.virtual_size.value_or(geometry.virtual_size);
+  geometry.l1_entries = std::min<uint64_t>(
+      snapshot.l1_entries, geometry.l1_index(then) + (geometry.in_l2(then) != 0 ? 1 : 0));
 }
 
 }  // namespace
 
-std::unique_ptr<Source> open_qcow2(std::shared_ptr<const Source> file, const Qcow2Header& header,
-                                   std::shared_ptr<const Source> backing) {
-  check_readable(*file, header);
-  return std::make_unique<Qcow2Source>(std::move(file), header, std::move(backing));
+std::unique_ptr<Source> open_qcow2(Qcow2Parts parts, const Qcow2Header& header) {
+  check_readable(parts, header);
+  Qcow2Geometry geometry{
+      .version = header.version,
+      .cluster_bits = header.cluster_bits,
+      .virtual_size = header.virtual_size,
+      .file_size = parts.file->size(),
+      .data_size = parts.data_file ? parts.data_file->size() : parts.file->size(),
+      .has_data_file = header.has_data_file(),
+      .has_subclusters = header.has_extended_l2(),
+      .l1_offset = header.l1_offset,
+      .l1_entries = header.l1_entries,
+      .block = parts.cipher ? kCipherSector : 1};
+  if (parts.snapshot) use_l1_of(*parts.snapshot, *parts.file, geometry);
+  if (!parts.tables) parts.tables = std::make_shared<Qcow2TableCache>();
+  return std::make_unique<Qcow2Source>(std::move(parts), header, geometry);
 }
 
 }  // namespace vmferry

@@ -30,11 +30,21 @@ struct Qcow2Geometry {
   uint32_t version = 3;
   uint32_t cluster_bits = 16;
   uint64_t virtual_size = 0;
-  uint64_t file_size = 0;
+  uint64_t file_size = 0;      ///< of the file with the tables
+  uint64_t data_size = 0;      ///< of the file with the clusters; mostly the same file
+  bool has_data_file = false;  ///< it is another one, where clusters lie as in the guest
+  bool has_subclusters = false;
+  uint64_t l1_offset = 0;  ///< where the L1 table is; nothing else can be there
+  uint64_t l1_entries = 0;
+  uint64_t block = 1;  ///< plain bytes can be used in whole blocks only (encryption: 512)
 
   uint64_t cluster_size() const { return uint64_t{1} << cluster_bits; }
+  uint64_t subcluster_size() const {
+    return has_subclusters ? cluster_size() / 32 : cluster_size();
+  }
+  uint32_t words_per_entry() const { return has_subclusters ? 2 : 1; }
   /// log2 of the guest bytes that one L2 table, of one cluster, maps.
-  uint32_t l2_bits() const { return cluster_bits + (cluster_bits - 3); }
+  uint32_t l2_bits() const { return cluster_bits + (cluster_bits - (has_subclusters ? 4 : 3)); }
   uint64_t l2_coverage() const { return uint64_t{1} << l2_bits(); }
   uint64_t l1_index(uint64_t guest_offset) const { return guest_offset >> l2_bits(); }
   uint64_t l2_index(uint64_t guest_offset) const { return in_l2(guest_offset) >> cluster_bits; }
@@ -43,17 +53,25 @@ struct Qcow2Geometry {
   uint64_t in_cluster(uint64_t offset) const { return offset & (cluster_size() - 1); }
 };
 
-/// One L2 entry as it is meant, not yet checked. `host_offset` is that of the cluster, or of the
-/// first byte of the stream (kCompressed); `stream_bytes` may reach past the end of the file.
+/// An L2 entry as it is in the table. Without subclusters there is no bitmap.
+struct Qcow2RawEntry {
+  uint64_t entry = 0;
+  uint64_t bitmap = 0;
+};
+
+/// What an L2 entry says of the bytes of its cluster from some offset on, not yet checked.
 struct Qcow2L2Entry {
   MapKind kind = MapKind::kUnallocated;
-  uint64_t host_offset = 0;
-  uint64_t stream_bytes = 0;
+  uint64_t length = 0;        ///< bytes of that kind, at most to the end of the cluster
+  uint64_t host_offset = 0;   ///< of the cluster, or of the first byte of the stream (kCompressed)
+  uint64_t stream_bytes = 0;  ///< may reach past the end of the file
+  bool is_contradictory = false;  ///< its bitmap cannot be
 };
 
 /// Where the L2 table of an L1 entry is; 0 when there is none. Any value can be decoded.
 uint64_t decode_l1_entry(uint64_t raw);
-Qcow2L2Entry decode_l2_entry(uint64_t raw, const Qcow2Geometry& geometry);
+/// REQUIRES: in_cluster < cluster size.
+Qcow2L2Entry decode_l2_entry(Qcow2RawEntry raw, uint64_t in_cluster, const Qcow2Geometry& geometry);
 
 /// What is wrong with a place: a cause to show and maybe a hint.
 struct Qcow2Fault {
@@ -63,7 +81,7 @@ struct Qcow2Fault {
 
 /// Checks where an L1 entry that is not 0 points to: nothing, or why it must not be followed.
 std::optional<Qcow2Fault> check_l2_table(uint64_t table_offset, const Qcow2Geometry& geometry);
-/// Checks the entry of the cluster that begins at `guest_offset`: every byte of it below the
+/// Checks what the entry says of the bytes from `guest_offset` on: every byte of them below the
 /// virtual size must be inside the file; of a stream, at least one.
 std::optional<Qcow2Fault> check_l2_entry(const Qcow2L2Entry& entry, uint64_t guest_offset,
                                          const Qcow2Geometry& geometry);

@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <utility>
 
+#include "lib/core/printable.h"
+#include "lib/image/json_name.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
@@ -12,14 +15,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Error refusal(ErrorKind kind, const Referrer& referrer, const std::string& file, std::string cause,
-              std::string hint) {
-  return Error({.kind = kind,
-                .object = referrer.name,
-                .action = "open its backing file '" + file + "'",
-                .cause = std::move(cause),
-                .hint = std::move(hint)});
-}
+/// One name that an image gives to another file, on its way to a path that may be opened.
+struct Naming {
+  const Referrer& referrer;
+  const OpenPolicy& policy;
+  const char* role;  ///< "backing file"
+  bool needs_prefix = false;
+
+  Error refusal(ErrorKind kind, const std::string& file, std::string cause,
+                std::string hint = {}) const {
+    return Error({.kind = kind,
+                  .object = referrer.name,
+                  .action = "open its " + std::string(role) + " '" + printable(file) + "'",
+                  .cause = std::move(cause),
+                  .hint = std::move(hint)});
+  }
+};
 
 /// Both resolved. A prefix ends where a name ends: /a does not allow /ab.
 bool is_below(const fs::path& directory, const fs::path& path) {
@@ -28,80 +39,138 @@ bool is_below(const fs::path& directory, const fs::path& path) {
   return end == directory.end();
 }
 
-/// A name with a colon before any slash is a protocol to QEMU ("nbd:...", "json:{...}").
+/// A name with a colon before any slash is a protocol to QEMU ("nbd:...").
 bool has_protocol(const std::string& name) {
   const size_t colon = name.find(':');
   return colon != std::string::npos && name.find('/') > colon;
 }
 
-fs::path resolve(const Referrer& referrer, const std::string& file, const fs::path& path) {
+fs::path resolve(const Naming& naming, const std::string& file, const fs::path& path) {
   std::error_code error;
   fs::path resolved = fs::canonical(path, error);
   if (error) {
-    throw refusal(error.value() == ENOENT ? ErrorKind::kNotFound : ErrorKind::kIo, referrer, file,
-                  error.message(), "looked for " + path.string());
+    throw naming.refusal(error.value() == ENOENT ? ErrorKind::kNotFound : ErrorKind::kIo, file,
+                         error.message(), "looked for " + path.string());
   }
   return resolved;
 }
 
-}  // namespace
+bool is_allowed(const OpenPolicy& policy, const fs::path& resolved) {
+  return std::any_of(policy.allowed_prefixes.begin(), policy.allowed_prefixes.end(),
+                     [&](const std::string& prefix) {
+                       std::error_code error;
+                       const fs::path allowed = fs::weakly_canonical(prefix, error);
+                       if (prefix.empty() || error) return false;
+                       return is_below(allowed.has_filename() ? allowed : allowed.parent_path(),
+                                       resolved);
+                     });
+}
 
-std::string resolve_backing(const Referrer& referrer, const std::string& stored_name,
-                            const OpenPolicy& policy) {
-  std::string file = stored_name;
-  if (file.starts_with("file:")) file.erase(0, 5);
-  if (has_protocol(file)) {
-    throw refusal(ErrorKind::kUnsupported, referrer, stored_name, "only plain files are opened",
-                  "make a copy without a backing file first (qemu-img convert)");
+/// Judges without a look at the file system: an image that may open nothing cannot even be used to
+/// ask which files exist.
+void refuse_unasked(const Naming& naming, const std::string& lexical) {
+  const bool has_prefixes =
+      std::any_of(naming.policy.allowed_prefixes.begin(), naming.policy.allowed_prefixes.end(),
+                  [](const std::string& prefix) { return !prefix.empty(); });
+  if (has_prefixes) return;
+  if (!naming.referrer.format_named) {
+    throw naming.refusal(
+        ErrorKind::kConflict, lexical,
+        "the image was only probed as qcow2, so it may not open other files",
+        "pass -f qcow2 if you trust where this image comes from" +
+            (naming.needs_prefix ? ", and --allow-file " + printable(lexical) : std::string()));
   }
-  fs::path path = file;
-  if (path.is_relative()) {
-    if (referrer.path.empty()) {
-      throw refusal(ErrorKind::kUnsupported, referrer, stored_name,
-                    "a relative name has no meaning in an image that is no file", "");
-    }
-    path = fs::path(referrer.path).parent_path() / path;
+  if (naming.needs_prefix) {
+    throw naming.refusal(ErrorKind::kConflict, lexical,
+                         std::string("an image may not choose its ") + naming.role,
+                         "if it is meant, pass --allow-file " + printable(lexical));
   }
+}
 
-  const fs::path lexical = fs::absolute(path).lexically_normal();
-  const bool may_ask = referrer.format_named ||
-                       std::any_of(policy.allowed_prefixes.begin(), policy.allowed_prefixes.end(),
-                                   [](const std::string& prefix) { return !prefix.empty(); });
-  if (!may_ask) {
-    throw refusal(ErrorKind::kConflict, referrer, lexical.string(),
-                  "the image was only probed as qcow2, so it may not open other files",
-                  "pass -f qcow2 if you trust where this image comes from");
+std::string judge(const Naming& naming, const fs::path& path) {
+  const std::string lexical = fs::absolute(path).lexically_normal().string();
+  refuse_unasked(naming, lexical);
+  const fs::path resolved = resolve(naming, lexical, path);
+  if (is_allowed(naming.policy, resolved)) return resolved.string();
+  const std::string allow = "--allow-file " + printable(resolved.string());
+  if (naming.needs_prefix) {
+    throw naming.refusal(ErrorKind::kConflict, resolved.string(),
+                         std::string("an image may not choose its ") + naming.role,
+                         "if it is meant, pass " + allow);
   }
-  const fs::path resolved = resolve(referrer, lexical.string(), path);
-  for (const std::string& prefix : policy.allowed_prefixes) {
-    std::error_code error;
-    const fs::path allowed = fs::weakly_canonical(prefix, error);
-    if (!error && is_below(allowed.has_filename() ? allowed : allowed.parent_path(), resolved)) {
-      return resolved.string();
-    }
+  if (naming.policy.only_allowed) {
+    throw naming.refusal(ErrorKind::kConflict, resolved.string(),
+                         "it is not among the files that this image is known to be made of",
+                         "compare the chain in the domain's definition with qemu-img info "
+                         "--backing-chain");
   }
-  if (policy.only_allowed) {
-    throw refusal(ErrorKind::kConflict, referrer, resolved.string(),
-                  "it is not among the files that this image is known to be made of",
-                  "compare the chain in the domain's definition with qemu-img info "
-                  "--backing-chain");
-  }
+  const Referrer& referrer = naming.referrer;
   if (!referrer.format_named) {
-    throw refusal(
-        ErrorKind::kConflict, referrer, resolved.string(),
+    throw naming.refusal(
+        ErrorKind::kConflict, resolved.string(),
         "the format of the image was only probed, so it may not open other files",
-        "store the format in the image that refers to it (qemu-img rebase -u -F), or pass "
-        "--allow-file " +
-            resolved.string());
+        "store the format in the image that refers to it (qemu-img rebase -u -F), or pass " +
+            allow);
   }
   if (!referrer.path.empty()) {
     const fs::path home =
-        resolve(referrer, resolved.string(), fs::absolute(referrer.path).parent_path());
+        resolve(naming, resolved.string(), fs::absolute(referrer.path).parent_path());
     if (is_below(home, resolved)) return resolved.string();
   }
-  throw refusal(ErrorKind::kConflict, referrer, resolved.string(),
-                "it lies outside the image's own directory",
-                "if it is meant, pass --allow-file " + resolved.string());
+  throw naming.refusal(ErrorKind::kConflict, resolved.string(),
+                       "it lies outside the image's own directory",
+                       "if it is meant, pass " + allow);
+}
+
+fs::path beside_image(const Naming& naming, const std::string& file) {
+  const fs::path path = file;
+  if (path.is_absolute()) return path;
+  if (naming.referrer.path.empty()) {
+    throw naming.refusal(ErrorKind::kUnsupported, file,
+                         "a relative name has no meaning in an image that is no file");
+  }
+  return fs::path(naming.referrer.path).parent_path() / path;
+}
+
+void refuse_protocol(const Naming& naming, const std::string& name, const std::string& stored) {
+  if (!has_protocol(name)) return;
+  throw naming.refusal(ErrorKind::kUnsupported, stored, "only plain files are opened",
+                       "make a copy that needs no other file first (qemu-img convert)");
+}
+
+std::string without_file_prefix(const std::string& name) {
+  return name.starts_with("file:") ? name.substr(5) : name;
+}
+
+}  // namespace
+
+Reference resolve_backing(const Referrer& referrer, const std::string& stored_name,
+                          const std::optional<std::string>& stored_format,
+                          const OpenPolicy& policy) {
+  const Naming naming{referrer, policy, "backing file"};
+  if (const auto node = parse_json_name(stored_name)) {
+    if (!node->cause.empty()) {
+      throw naming.refusal(ErrorKind::kUnsupported, stored_name, node->cause,
+                           "give it a plain name: qemu-img rebase -u -b FILE -F FORMAT");
+    }
+    if (node->format && stored_format && *node->format != *stored_format) {
+      throw naming.refusal(ErrorKind::kCorrupt, stored_name,
+                           "the image says that its format is '" + printable(*stored_format) +
+                               "', and the name says '" + *node->format + "'");
+    }
+    return {judge(naming, fs::absolute(node->file)), node->format ? node->format : stored_format};
+  }
+  const std::string file = without_file_prefix(stored_name);
+  refuse_protocol(naming, file, stored_name);
+  return {judge(naming, beside_image(naming, file)), stored_format};
+}
+
+std::string resolve_data_file(const Referrer& referrer, const std::string& stored_name,
+                              const OpenPolicy& policy) {
+  const Naming naming{referrer, policy, "external data file", true};
+  const std::string file = without_file_prefix(stored_name);
+  refuse_protocol(naming, file, stored_name);
+  return judge(naming, beside_image(naming, file));
 }
 
 }  // namespace vmferry

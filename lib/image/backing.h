@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "vmferry/open.h"
@@ -15,10 +16,24 @@ struct Referrer {
       false;  ///< by the user, or by an image that may itself open files; not probed
 };
 
-/// The resolved path of the file that `referrer` calls `stored_name` (relative names start in the
-/// directory of the path by which the image was opened), if the policy lets it be opened. Otherwise
-/// throws an Error that names the file and the option that allows it. Opens nothing.
-std::string resolve_backing(const Referrer& referrer, const std::string& stored_name,
-                            const OpenPolicy& policy);
+/// A file that may be opened, and what is known of its format.
+struct Reference {
+  std::string path;  ///< resolved: links followed
+  /// As the referrer declares it; nothing: probe.
+  std::optional<std::string> format = std::nullopt;
+};
+
+/// The backing file that `referrer` calls `stored_name`, with `stored_format` for it, if the policy
+/// lets it be opened. Relative names start in the directory of the path by which the image was
+/// opened; those in a "json:" name start in the current directory (QEMU, bdrv_open_inherit).
+/// Otherwise throws an Error that names the file and the option that allows it. Opens nothing.
+Reference resolve_backing(const Referrer& referrer, const std::string& stored_name,
+                          const std::optional<std::string>& stored_format,
+                          const OpenPolicy& policy);
+
+/// The same for an external data file, which is always raw and which the user always has to allow.
+/// The name is a path and nothing else (CVE-2024-4467).
+std::string resolve_data_file(const Referrer& referrer, const std::string& stored_name,
+                              const OpenPolicy& policy);
 
 }  // namespace vmferry

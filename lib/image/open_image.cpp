@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
+#include <utility>
 
+#include "lib/core/printable.h"
 #include "lib/format/qcow2.h"
+#include "lib/format/qcow2_table_cache.h"
 #include "lib/image/backing.h"
+#include "lib/image/unlock.h"
 #include "lib/store/file_source.h"
 #include "lib/store/rbd.h"
 #include "vmferry/error.h"
@@ -76,22 +80,74 @@ class ChainOpener {
 
   std::unique_ptr<Source> open_format(std::unique_ptr<Source> store, ImageFormat format,
                                       Referrer self) {
-    if (format == ImageFormat::kRaw) return store;
+    const bool is_top = std::exchange(is_top_, false);
     self.name = store->name();
+    if (format == ImageFormat::kRaw) {
+      if (is_top && options_.snapshot.is_given()) refuse_snapshot(self);
+      return store;
+    }
     const Qcow2Header header = read_qcow2_header(*store);
-    std::shared_ptr<const Source> backing;
-    if (!header.backing_name.empty()) backing = open_backing(header, self);
-    return open_qcow2(std::move(store), header, std::move(backing));
+    note_state(header, self.name);
+    Qcow2Parts parts{.tables = tables_, .force_corrupt = options_.force_corrupt};
+    if (is_top && options_.snapshot.is_given()) {
+      parts.snapshot = choose_snapshot(*store, header);
+    }
+    if (header.encryption != Qcow2Encryption::kNone && !options_.key_file.empty()) {
+      parts.cipher = unlock(*store, header, options_.key_file);
+    }
+    if (header.has_data_file()) parts.data_file = open_data_file(header, self);
+    if (!header.backing_name.empty()) parts.backing = open_backing(header, self);
+    parts.file = std::move(store);
+    return open_qcow2(std::move(parts), header);
+  }
+
+  Qcow2Snapshot choose_snapshot(const Source& store, const Qcow2Header& header) const {
+    if (header.has_data_file()) {
+      throw Error({.kind = ErrorKind::kUnsupported,
+                   .object = store.name(),
+                   .action = "look for the snapshot",
+                   .cause = "an image with an external data file cannot have snapshots"});
+    }
+    return find_qcow2_snapshot(store, header, options_.snapshot.name, options_.snapshot.id);
+  }
+
+  [[noreturn]] static void refuse_snapshot(const Referrer& self) {
+    throw Error({.kind = ErrorKind::kUsage,
+                 .object = self.name,
+                 .action = "look for the snapshot",
+                 .cause = "it is raw, and only qcow2 images have snapshots of their own",
+                 .hint = "a snapshot of a volume is written rbd:POOL/IMAGE@SNAPSHOT"});
+  }
+
+  void note_state(const Qcow2Header& header, const std::string& name) {
+    if (header.is_dirty()) {
+      image_.warnings.push_back(
+          name + ": it was not closed cleanly (dirty bit); what a guest wrote last may be missing");
+    }
+    if (header.is_marked_corrupt() && options_.force_corrupt) {
+      image_.warnings.push_back(name + ": it is marked as corrupt, and read all the same");
+    }
+  }
+
+  std::shared_ptr<const Source> open_data_file(const Qcow2Header& header,
+                                               const Referrer& referrer) {
+    if (!header.data_file_name || header.data_file_name->empty()) {
+      throw Error({.kind = ErrorKind::kCorrupt,
+                   .object = referrer.name,
+                   .action = "open its external data file",
+                   .cause = "the image does not name it"});
+    }
+    return open_file(resolve_data_file(referrer, *header.data_file_name, options_.policy));
   }
 
   std::shared_ptr<const Source> open_backing(const Qcow2Header& header, const Referrer& referrer) {
-    const std::string path = resolve_backing(referrer, header.backing_name, options_.policy);
-    const bool named = header.backing_format.has_value();
-    if (!named && options_.policy.only_allowed) throw undeclared_format(referrer, path);
-    std::unique_ptr<Source> store = open_file(path);
-    const ImageFormat format =
-        named ? parse_format(*header.backing_format, referrer) : probe(*store);
-    return open_format(std::move(store), format, {{}, path, named});
+    const Reference base =
+        resolve_backing(referrer, header.backing_name, header.backing_format, options_.policy);
+    const bool named = base.format.has_value();
+    if (!named && options_.policy.only_allowed) throw undeclared_format(referrer, base.path);
+    std::unique_ptr<Source> store = open_file(base.path);
+    const ImageFormat format = named ? parse_format(*base.format, referrer) : probe(*store);
+    return open_format(std::move(store), format, {{}, base.path, named});
   }
 
   static Error undeclared_format(const Referrer& referrer, const std::string& path) {
@@ -109,11 +165,13 @@ class ChainOpener {
     throw Error({.kind = ErrorKind::kUnsupported,
                  .object = referrer.name,
                  .action = "open its backing file",
-                 .cause = "its format is '" + name + "'",
+                 .cause = "its format is '" + printable(name) + "'",
                  .hint = "raw and qcow2 are read; convert it with qemu-img first"});
   }
 
   const SourceOptions& options_;
+  const std::shared_ptr<Qcow2TableCache> tables_ = std::make_shared<Qcow2TableCache>();
+  bool is_top_ = true;
   OpenImage image_;
 };
 

@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-#include "lib/format/qcow2_l2_cache.h"
+#include "lib/format/qcow2_table_cache.h"
 #include "vmferry/error.h"
 
 using namespace vmferry;
@@ -40,63 +40,80 @@ class Numbers : public Source {
 
 }  // namespace
 
-TEST_CASE("L2 cache: reads each table once, in this machine's order") {
+TEST_CASE("table cache: reads each table once, in this machine's order") {
   Numbers file;
-  Qcow2L2Cache cache(file, kTable);
-  const auto table = cache.get(8 * kTable);
+  Qcow2TableCache cache;
+  const uint64_t me = cache.add_user();
+  const auto table = cache.get(me, file, 8 * kTable, kTable);
   CHECK(table->size() == kTable / 8);
   CHECK(table->front() == 8 * kTable);
   CHECK(table->back() == 9 * kTable - 8);
-  CHECK(cache.get(8 * kTable) == table);
+  CHECK(cache.get(me, file, 8 * kTable, kTable) == table);
   CHECK(file.reads == 1);
 }
 
-TEST_CASE("L2 cache: forgets the table that was used longest ago") {
+TEST_CASE("table cache: forgets the table that was used longest ago") {
   Numbers file;
-  Qcow2L2Cache cache(file, kTable, 2 * kTable + 1000);  // room for two
-  const auto held = cache.get(1 * kTable);
-  cache.get(2 * kTable);
-  cache.get(1 * kTable);
-  cache.get(3 * kTable);  // forgets 2
+  Qcow2TableCache cache(2 * kTable + 1000);  // room for two
+  const auto get = [&](uint64_t index) { return cache.get(7, file, index * kTable, kTable); };
+  const auto held = get(1);
+  get(2);
+  get(1);
+  get(3);  // forgets 2
   CHECK(file.reads == 3);
-  cache.get(1 * kTable);
+  get(1);
   CHECK(file.reads == 3);
-  cache.get(2 * kTable);  // forgets 3
+  get(2);  // forgets 3
   CHECK(file.reads == 4);
-  cache.get(1 * kTable);
+  get(1);
   CHECK(file.reads == 4);
-  cache.get(3 * kTable);
-  cache.get(4 * kTable);
+  get(3);
+  get(4);
   CHECK(held->front() == kTable);  // who holds a table keeps it
 }
 
-TEST_CASE("L2 cache: holds one table even if it is larger than the budget") {
+TEST_CASE("table cache: users share the budget, and nothing else") {
   Numbers file;
-  Qcow2L2Cache cache(file, kTable, 1);
-  cache.get(kTable);
-  cache.get(kTable);
+  Qcow2TableCache cache(2 * kTable + 1000);
+  const uint64_t a = cache.add_user();
+  const uint64_t b = cache.add_user();
+  CHECK(cache.get(a, file, kTable, kTable)->size() == 512);
+  CHECK(cache.get(b, file, kTable, 64)->size() == 8);
+  CHECK(file.reads == 2);
+  cache.get(b, file, 0, kTable);
+  cache.get(b, file, kTable, 64);
+  CHECK(file.reads == 3);
+  cache.get(a, file, kTable, kTable);  // was forgotten for the others
+  CHECK(file.reads == 4);
+}
+
+TEST_CASE("table cache: holds one table even if it is larger than the budget") {
+  Numbers file;
+  Qcow2TableCache cache(1);
+  cache.get(0, file, kTable, kTable);
+  cache.get(0, file, kTable, kTable);
   CHECK(file.reads == 1);
 }
 
-TEST_CASE("L2 cache: a failed read leaves nothing behind") {
+TEST_CASE("table cache: a failed read leaves nothing behind") {
   Numbers file;
-  Qcow2L2Cache cache(file, kTable);
+  Qcow2TableCache cache;
   file.broken = true;
-  CHECK_THROWS_AS(cache.get(kTable), Error);
+  CHECK_THROWS_AS(cache.get(0, file, kTable, kTable), Error);
   file.broken = false;
-  CHECK(cache.get(kTable)->front() == kTable);
+  CHECK(cache.get(0, file, kTable, kTable)->front() == kTable);
 }
 
-TEST_CASE("L2 cache: many threads, few places") {
+TEST_CASE("table cache: many threads, few places") {
   Numbers file;
-  Qcow2L2Cache cache(file, kTable, 4 * kTable);
+  Qcow2TableCache cache(4 * kTable);
   std::atomic<int> wrong = 0;
   std::vector<std::thread> threads;
   for (uint64_t seed = 1; seed <= 4; ++seed) {
     threads.emplace_back([&, seed] {
       for (uint64_t i = 0; i < 3000; ++i) {
         const uint64_t offset = (i * seed * 7 % 11 + 1) * kTable;
-        if (cache.get(offset)->front() != offset) ++wrong;
+        if (cache.get(0, file, offset, kTable)->front() != offset) ++wrong;
       }
     });
   }

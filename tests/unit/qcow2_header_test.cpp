@@ -55,8 +55,9 @@ class Header {
     } catch (const Error& error) {
       CHECK(error.kind() == kind);
       const std::string message = error.what();
-      CHECK(message.rfind("img.qcow2: qcow2 header: ", 0) == 0);
-      return message.substr(std::string("img.qcow2: qcow2 header: ").size());
+      const std::string prefix = "img.qcow2: qcow2 header at ";
+      CHECK(message.rfind(prefix, 0) == 0);
+      return message.substr(prefix.size());
     }
   }
 
@@ -108,10 +109,10 @@ TEST_CASE("qcow2 header: version 2 has no feature words") {
 }
 
 TEST_CASE("qcow2 header: versions and magic") {
-  CHECK(Header().put(0, 0x514649fa, 4).error() == "this is not a qcow2 image");
+  CHECK(Header().put(0, 0x514649fa, 4).error() == "0: this is not a qcow2 image");
   CHECK(Header().put(4, 1, 4).error(ErrorKind::kUnsupported) ==
-        "version 1 (qcow) is not supported");
-  CHECK(Header().put(4, 4, 4).error(ErrorKind::kUnsupported) == "version 4 is not supported");
+        "4: version 1 (qcow) is not supported");
+  CHECK(Header().put(4, 4, 4).error(ErrorKind::kUnsupported) == "4: version 4 is not supported");
   CHECK(refused(4, 0, 4, ErrorKind::kUnsupported));
 }
 
@@ -136,7 +137,7 @@ TEST_CASE("qcow2 header: the L1 table") {
   CHECK(accepted(36, 100, 4));  // more
   CHECK(accepted(24, (1 << 30) - 1, 8));
   CHECK(Header().put(24, (1 << 30) + 1, 8).error() ==
-        "the L1 table has 2 entries, but the virtual size needs 3");
+        "36: the L1 table has 2 entries, but the virtual size needs 3");
   CHECK(refused(40, (3 << 16) + 512, 8));
   CHECK(refused(40, 0, 8));
   CHECK(refused(40, 1 << 20, 8));
@@ -145,7 +146,7 @@ TEST_CASE("qcow2 header: the L1 table") {
   CHECK(refused(36, (32 << 20) / 8 + 1, 4));
   CHECK(Header().error(ErrorKind::kCorrupt, (3 << 16) + 16).empty());
   CHECK(Header().error(ErrorKind::kCorrupt, (3 << 16) + 15) ==
-        "the L1 table (16 bytes at 196608) ends past the end of the file (196623 bytes)");
+        "40: the L1 table (16 bytes at 196608) ends past the end of the file (196623 bytes)");
   // 32 MiB of it, in a file that has them.
   CHECK(Header().put(36, (32 << 20) / 8, 4).error(ErrorKind::kCorrupt, 64 << 20).empty());
   // No disk, no table.
@@ -182,7 +183,7 @@ TEST_CASE("qcow2 header: compression type and its feature bit agree") {
 TEST_CASE("qcow2 header: features") {
   CHECK(Header().put(72, 0x17, 8).put(36, 4, 4).error() == "");  // described; open_qcow2 refuses
   CHECK(Header().put(72, 0x20, 8).error(ErrorKind::kUnsupported) ==
-        "the image needs features that are not known here: bit 5");
+        "72: the image needs features that are not known here: bit 5");
   CHECK(refused(72, uint64_t{1} << 63, 8, ErrorKind::kUnsupported));
   Header named;
   const auto record = [](char type, char bit, std::string name) {
@@ -193,9 +194,9 @@ TEST_CASE("qcow2 header: features") {
                   record(1, 5, "not this one") + record(0, 5, "time travel") +
                       record(0, 6, "bell\x07\x1b[2J") + record(0, 7, std::string(46, 'x')));
   CHECK(named.put(72, 0x120, 8).error(ErrorKind::kUnsupported) ==
-        "the image needs features that are not known here: 'time travel' (bit 5), bit 8");
+        "72: the image needs features that are not known here: 'time travel' (bit 5), bit 8");
   CHECK(named.put(72, 0xc0, 8).error(ErrorKind::kUnsupported) ==
-        "the image needs features that are not known here: 'bell??[2J' (bit 6), '" +
+        "72: the image needs features that are not known here: 'bell??[2J' (bit 6), '" +
             std::string(46, 'x') + "' (bit 7)");
   // Extended L2 entries want clusters of 16 KiB or more.
   CHECK(!Header().put(20, 13, 4).put(72, 16, 8).put(36, 1000, 4).error().empty());
@@ -223,7 +224,7 @@ TEST_CASE("qcow2 header: extensions") {
 
   Header twice;
   twice.extension(twice.extension(112, 0xe2792aca, "raw"), 0xe2792aca, "qcow2");
-  CHECK(twice.error() == "the backing format is named twice");
+  CHECK(twice.error() == "136: the backing format is named twice");
 
   Header after_end;  // behind the end marker nothing counts
   after_end.extension(120, 0xe2792aca, "raw");
