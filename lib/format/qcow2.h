@@ -105,9 +105,9 @@ struct Qcow2Snapshot {
   uint32_t l1_entries = 0;
   uint32_t date_seconds = 0;  ///< since 1970, UTC
   uint32_t date_nanoseconds = 0;
-  uint64_t vm_clock_nanoseconds = 0;     ///< how long the guest had run
-  uint64_t vm_state_bytes = 0;           ///< 0: of the disk only
-  std::optional<uint64_t> virtual_size;  ///< bytes; images of version 2 may not say
+  uint64_t vm_clock_nanoseconds = 0;                    ///< how long the guest had run
+  uint64_t vm_state_bytes = 0;                          ///< 0: of the disk only
+  std::optional<uint64_t> virtual_size = std::nullopt;  ///< bytes; images of version 2 may not say
 };
 
 /// A persistent bitmap, as the directory describes it.
