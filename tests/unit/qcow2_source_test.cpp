@@ -2,6 +2,7 @@
 #include <libdeflate.h>
 #include <zstd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cstring>
@@ -13,6 +14,9 @@
 #include <vector>
 
 #include "lib/format/qcow2.h"
+#include "tests/unit/disk_picture.h"
+#include "tests/unit/test_sinks.h"
+#include "vmferry/copy.h"
 #include "vmferry/error.h"
 
 using namespace vmferry;
@@ -40,9 +44,14 @@ class MemorySource : public Source {
   void read_at(uint64_t offset, std::span<std::byte> out) const override {
     if (offset + out.size() > size()) throw std::logic_error("read behind the end");
     ++reads;
+    if (log_reads) {
+      const std::lock_guard lock(mutex_);
+      read_ranges.emplace_back(offset, out.size());
+    }
     if (!out.empty()) std::memcpy(out.data(), bytes_.data() + offset, out.size());
   }
   void prefetch(uint64_t offset, uint64_t length) const override {
+    const std::lock_guard lock(mutex_);
     prefetched.emplace_back(offset, length);
   }
 
@@ -50,8 +59,11 @@ class MemorySource : public Source {
   mutable std::atomic<int> reads = 0;
   mutable std::atomic<int> extent_calls = 0;
   mutable std::vector<Range> prefetched;
+  bool log_reads = false;
+  mutable std::vector<Range> read_ranges;
 
  private:
+  mutable std::mutex mutex_;
   Bytes bytes_;
   std::string name_ = "img.qcow2";
 };
@@ -300,6 +312,28 @@ TEST_CASE("qcow2: compressed neighbours are one read, far ones are not") {
   const int reads = file->reads;
   CHECK(read_all(*disk) == image.guest);
   CHECK(file->reads == reads + 2);
+}
+
+TEST_CASE("qcow2: a copy unpacks each compressed cluster once, with any number of workers") {
+  for (const uint32_t bits : {12u, 16u, 21u}) {
+    const uint64_t clusters = (uint64_t{24} << 20) >> bits;
+    Image image(bits, clusters << bits);
+    for (uint64_t i = 0; i < clusters; ++i) image.compressed(i);
+    const auto file = image.file();
+    file->log_reads = true;
+    const auto disk = Image::open_bytes(file);
+    test::RecordingSink sink(disk->size(), {});
+    Progress progress;
+    copy(*disk, sink, {.jobs = 5}, progress);
+    CHECK(test::same_bytes(sink.bytes(), image.guest));
+    for (uint64_t i = 0; i < clusters; ++i) {
+      const uint64_t packed_at = image.get(image.entry(i)) & 0xfffffff;
+      const auto times = std::count_if(
+          file->read_ranges.begin(), file->read_ranges.end(),
+          [&](const Range& r) { return r.first <= packed_at && packed_at < r.first + r.second; });
+      REQUIRE(times == 1);
+    }
+  }
 }
 
 TEST_CASE("qcow2: an allocated cluster that is a hole of the file reads as zero") {
