@@ -481,6 +481,58 @@ TEST_CASE("qcow2: what cannot be opened without more is refused by name") {
   CHECK(refusal([](Image& i) { i.put(72, 1); }, ErrorKind::kCorrupt) == "");  // dirty is fine
 }
 
+TEST_CASE("qcow2: a snapshot shows the disk as it was, and not the state of the machine") {
+  Image image(9, 3 * 32768);
+  image.data(0).data(70);
+  const auto state = image.append(pattern(512, 200));
+  // Its L1 table: the same first range, nothing, and behind its disk of 40000 bytes the state.
+  const uint64_t table = image.append(Bytes(512));
+  image.put(table, state);
+  const uint64_t l1 = image.append(Bytes(24));
+  image.put(l1, image.get(image.l1)).put(l1 + 16, table);
+  const auto open = [&](Qcow2Snapshot snapshot) {
+    const auto file = image.file();
+    return open_qcow2({.file = file, .snapshot = std::move(snapshot)}, read_qcow2_header(*file));
+  };
+  Bytes expected(image.size);
+  std::memcpy(expected.data(), image.guest.data(), 32768);
+  const auto disk =
+      open({.id = "1", .name = "s", .l1_offset = l1, .l1_entries = 3, .virtual_size = 40000});
+  CHECK(disk->size() == image.size);  // as QEMU has it
+  CHECK(read_all(*disk) == expected);
+  CHECK(read_all(*open({.id = "1", .name = "s", .l1_offset = l1, .l1_entries = 1})) == expected);
+  CHECK(read_all(*open({.id = "1", .name = "s", .l1_offset = l1, .l1_entries = 3})) != expected);
+}
+
+TEST_CASE("qcow2: subclusters show a backing image between them") {
+  constexpr uint64_t kSub = 512;
+  Image image(14, 2 << 14);
+  const uint64_t place = image.append(pattern(16384, 50));
+  // 0 and 1 allocated, 2 zero, the rest below; the second cluster is not in the table.
+  image.put(image.entry(0), place).put(image.entry(0) + 8, uint64_t{4} << 32 | 3);
+  image.put(72, 16);
+  const Bytes below = pattern(20 * kSub + 100, 90);
+  const auto disk = image.open(std::make_shared<MemorySource>(below));
+  Bytes expected = below;
+  expected.resize(image.size);
+  std::memcpy(expected.data(), image.bytes.data() + place, 2 * kSub);
+  std::memset(expected.data() + 2 * kSub, 0, kSub);
+  CHECK(read_all(*disk) == expected);
+  CHECK(extents(*disk) == "d1024 z512 d8804 z22428");
+}
+
+TEST_CASE("qcow2: an external data file holds the clusters, also at its beginning") {
+  Image image(16, 3 << 16);
+  image.put(72, 4).set(0, uint64_t{1} << 63).set(1, 1).set(2, uint64_t{1} << 63 | 2 << 16);
+  const Bytes data = pattern(3 << 16, 8);
+  const auto file = image.file();
+  const auto outside = std::make_shared<MemorySource>(data);
+  const auto disk = open_qcow2({.file = file, .data_file = outside}, read_qcow2_header(*file));
+  Bytes expected = data;
+  std::memset(expected.data() + (1 << 16), 0, 1 << 16);
+  CHECK(read_all(*disk) == expected);
+}
+
 TEST_CASE("qcow2: damaged tables stop the read, and say where") {
   const auto entry = [](uint64_t raw, uint32_t version = 3) {
     return read_error(Image(16, 3 << 20, version).set(16, raw));
