@@ -95,7 +95,9 @@ JsonName understand(Options options) {
     name.file = *file;
   }
   for (const auto& [key, value] : options) {
-    if (!is_harmless(key)) name.cause = "its option '" + printable(key) + "' is not understood";
+    if (name.cause.empty() && !is_harmless(key)) {
+      name.cause = "its option '" + printable(key) + "' is not understood";
+    }
   }
   return name;
 }

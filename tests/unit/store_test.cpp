@@ -80,27 +80,57 @@ TEST_CASE("an image opens files in its own directory only, and only if its forma
   const Referrer named = {"top", (dir / "images/top").string(), true};
   const Referrer probed = {"top", (dir / "images/top").string(), false};
 
-  CHECK(resolve_backing(named, "base", {}) == dir / "images/base");
-  CHECK(resolve_backing(named, "file:base", {}) == dir / "images/base");
-  CHECK(resolve_backing(named, "below/base", {}) == dir / "images/below/base");
-  CHECK(resolve_backing(named, (dir / "images/base").string(), {}) == dir / "images/base");
-  CHECK_THROWS_WITH(resolve_backing(probed, "base", {}), Catch::Contains("only probed"));
+  const auto backing = [](const Referrer& referrer, const std::string& name,
+                          const OpenPolicy& policy) {
+    return resolve_backing(referrer, name, std::nullopt, policy).path;
+  };
+  CHECK(backing(named, "base", {}) == dir / "images/base");
+  CHECK(backing(named, "file:base", {}) == dir / "images/base");
+  CHECK(backing(named, "below/base", {}) == dir / "images/below/base");
+  CHECK(backing(named, (dir / "images/base").string(), {}) == dir / "images/base");
+  CHECK_THROWS_WITH(backing(probed, "base", {}), Catch::Contains("only probed"));
   for (const char* outside : {"../outside", "link", "../images2/base", "/etc/passwd"}) {
     CAPTURE(outside);
-    CHECK_THROWS_WITH(resolve_backing(named, outside, {}),
+    CHECK_THROWS_WITH(backing(named, outside, {}),
                       Catch::Contains("outside the image's own directory"));
   }
-  CHECK_THROWS_WITH(resolve_backing(named, "nbd:host:1", {}), Catch::Contains("plain files"));
-  CHECK_THROWS_WITH(resolve_backing(named, "json:{}", {}), Catch::Contains("plain files"));
-  CHECK_THROWS_WITH(resolve_backing(named, "none", {}), Catch::Contains("No such file"));
+  CHECK_THROWS_WITH(backing(named, "nbd:host:1", {}), Catch::Contains("plain files"));
+  CHECK_THROWS_WITH(backing(named, "json:{}", {}), Catch::Contains("no plain file"));
+  CHECK_THROWS_WITH(backing(named, "none", {}), Catch::Contains("No such file"));
 
   const OpenPolicy allow = {{(dir / "images2").string()}};
-  CHECK(resolve_backing(named, "../images2/base", allow) == dir / "images2/base");
-  CHECK_THROWS_AS(resolve_backing(named, "../outside", allow), Error);
+  CHECK(backing(named, "../images2/base", allow) == dir / "images2/base");
+  CHECK_THROWS_AS(backing(named, "../outside", allow), Error);
   // A prefix ends where a name ends: images does not allow images2.
-  CHECK_THROWS_AS(resolve_backing({"t", (dir / "t").string(), false}, "images2/base",
-                                  {{(dir / "images").string()}}),
-                  Error);
+  CHECK_THROWS_AS(
+      backing({"t", (dir / "t").string(), false}, "images2/base", {{(dir / "images").string()}}),
+      Error);
+
+  // A json: name is relative to the current directory, and brings its own format.
+  const std::string json =
+      R"(json:{"driver":"raw","file.filename":")" + (dir / "images/base").string() + R"("})";
+  const Reference base = resolve_backing(named, json, std::nullopt, {});
+  CHECK(base.path == dir / "images/base");
+  CHECK(base.format == "raw");
+  CHECK_THROWS_WITH(resolve_backing(named, json, "qcow2", {}),
+                    Catch::Contains("its format is 'qcow2'"));
+}
+
+TEST_CASE("an external data file is opened only where the user allows it") {
+  TempDir dir;
+  std::ofstream(dir / "data") << "x";
+  const Referrer named = {"top", (dir / "top").string(), true};
+  const Referrer probed = {"top", (dir / "top").string(), false};
+  CHECK_THROWS_WITH(resolve_data_file(named, "data", {}), Catch::Contains("may not choose"));
+  CHECK_THROWS_WITH(resolve_data_file(named, "data", {{(dir / "other").string()}}),
+                    Catch::Contains("may not choose"));
+  CHECK_THROWS_WITH(resolve_data_file(probed, "data", {}), Catch::Contains("only probed"));
+  const OpenPolicy allow = {{(dir / "data").string()}};
+  CHECK(resolve_data_file(named, "data", allow) == dir / "data");
+  CHECK(resolve_data_file(named, "file:data", allow) == dir / "data");
+  for (const char* name : {"nbd:host:1", "json:{\"filename\":\"data\"}"}) {
+    CHECK_THROWS_WITH(resolve_data_file(named, name, allow), Catch::Contains("plain files"));
+  }
 }
 
 TEST_CASE("an image whose chain is known opens that chain and nothing else") {
