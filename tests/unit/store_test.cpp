@@ -138,12 +138,13 @@ TEST_CASE("an image whose chain is known opens that chain and nothing else") {
   for (const char* name : {"base", "other", "base2"}) std::ofstream(dir / name) << "x";
   const Referrer named = {"top", (dir / "top").string(), true};
   const OpenPolicy chain = {{(dir / "base").string()}, true};
-  CHECK(resolve_backing(named, "base", chain) == dir / "base");
+  CHECK(resolve_backing(named, "base", std::nullopt, chain).path == dir / "base");
   for (const char* other : {"other", "base2"}) {
     CAPTURE(other);
-    CHECK_THROWS_WITH(resolve_backing(named, other, chain), Catch::Contains("known to be made of"));
+    CHECK_THROWS_WITH(resolve_backing(named, other, std::nullopt, chain),
+                      Catch::Contains("known to be made of"));
   }
-  CHECK_THROWS_WITH(resolve_backing(named, "base", {{}, true}),
+  CHECK_THROWS_WITH(resolve_backing(named, "base", std::nullopt, {{}, true}),
                     Catch::Contains("known to be made of"));
 }
 
