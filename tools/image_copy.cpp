@@ -46,6 +46,7 @@ struct OpenedSource {
 };
 
 OpenedSource open_source(Session& session, const ImageCopy& job) {
+  if (job.trim) refuse_snapshot(job);
   const Location from = parse_location(job.source);
   OpenImage image = open_image(from, job.from);
   print_warnings(image, job.run.quiet);
@@ -60,6 +61,15 @@ OpenedSource open_source(Session& session, const ImageCopy& job) {
 }
 
 }  // namespace
+
+void refuse_snapshot(const ImageCopy& job) {
+  if (!job.from.snapshot.is_given()) return;
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = job.source,
+               .action = {},
+               .cause = "a snapshot can be copied, but neither trimmed nor made sparse in place",
+               .hint = "copy it first: vmferry convert --snapshot"});
+}
 
 TrimOptions trim_options(Session& session, const ImageCopy& job) {
   TrimOptions options = job.trimming;

@@ -45,6 +45,10 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
 /// What copy_image would write, found out by reading everything and writing nothing.
 CopyOutcome rehearse_image_copy(Session& session, ImageCopy& job);
 
+/// Throws Error kUsage if a snapshot of the source is asked for: for what works on the disk as it
+/// is now.
+void refuse_snapshot(const ImageCopy& job);
+
 /// job.trimming with the session's stop token, and notices that go to standard error.
 TrimOptions trim_options(Session& session, const ImageCopy& job);
 

@@ -90,6 +90,7 @@ Outcome copied(Session& session, Options& options) {
 
 Outcome in_place(Session& session, const Options& options) {
   const ImageCopy& job = options.job;
+  refuse_snapshot(job);
   const Location location = parse_location(job.source);
   const OpenImage image = open_image(location, job.from);
   Outcome outcome = {image.guest->size(), {}, {}};

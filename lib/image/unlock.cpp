@@ -132,6 +132,9 @@ std::shared_ptr<const SectorCipher> unlock_luks(const Source& file, const Qcow2H
   const int size = crypt_get_volume_key_size(raw);
   if (size <= 0) fail(ErrorKind::kCorrupt, file, "its LUKS header has no key");
   Secret key(static_cast<size_t>(size));
+  // Do we know the method at all? Deriving a key takes a while, and libcryptsetup would say only
+  // that something failed.
+  make_sector_cipher({crypt_get_cipher(raw), crypt_get_cipher_mode(raw), key.bytes()}, file.name());
   size_t key_size = key.size();
   result = crypt_volume_key_get(raw, CRYPT_ANY_SLOT, key.data(), &key_size, passphrase.data(),
                                 passphrase.size());

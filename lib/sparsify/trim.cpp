@@ -111,7 +111,7 @@ std::unique_ptr<Source> read_overlay(const UniqueFd& file, const std::string& na
   auto store = std::make_unique<FileSource>(std::move(copy), name);
   Qcow2Header header = read_qcow2_header(*store);
   header.virtual_size = source->size();  // QEMU counts in whole sectors
-  return open_qcow2(std::move(store), header, source);
+  return open_qcow2({.file = std::move(store), .backing = source}, header);
 }
 
 uint64_t data_bytes(const Source& source) {

@@ -144,7 +144,7 @@ for name in 'json:{"driver":"qcow2","file":{"driver":"file","filename":"3.qcow2"
 done
 # Without a stored format the base is probed, and then opens nothing of its own. QEMU no longer makes such images.
 forget_format() {
-  sed -i 's/\xe2\x79\x2a\xca/\xe2\x79\x2a\xcb/' "$1" # the extension becomes an unknown one
+  LC_ALL=C sed -i 's/\xe2\x79[*]\xca/\xe2\x79*\xcb/' "$1" # the extension becomes an unknown one
 }
 qemu-img create -q -f qcow2 -F raw -b disk.raw probed.qcow2 20000256
 forget_format probed.qcow2
@@ -166,7 +166,7 @@ scribble_encrypted() {
 }
 luks=encrypt.format=luks,encrypt.iter-time=10
 for options in encrypt.format=aes encrypt.format=aes,cluster_size=512 "$luks" "$luks,cluster_size=512" \
-  "$luks,extended_l2=on" "$luks,encrypt.cipher-alg=aes-128" "$luks,encrypt.cipher-alg=aes-192,encrypt.cipher-mode=cbc" \
+  "$luks,extended_l2=on" "$luks,encrypt.cipher-alg=aes-128" "$luks,encrypt.cipher-alg=aes-256,encrypt.cipher-mode=cbc" \
   "$luks,encrypt.cipher-mode=cbc,encrypt.ivgen-alg=essiv,encrypt.ivgen-hash-alg=sha256" \
   "$luks,encrypt.ivgen-alg=plain,encrypt.hash-alg=sha1" "$luks,data_file=data.raw"; do
   rm -f secret.qcow2 data.raw
@@ -174,7 +174,7 @@ for options in encrypt.format=aes encrypt.format=aes,cluster_size=512 "$luks" "$
   scribble_encrypted secret.qcow2
   encrypted secret.qcow2 --allow-file data.raw
 done
-expect 1 "hint: pass --key-file" ferry convert -f qcow2 secret.qcow2 no.raw
+expect 1 "hint: pass --key-file" ferry convert -f qcow2 --allow-file . secret.qcow2 no.raw
 rm data.raw secret.qcow2
 qemu-img create -q --object secret,id=key,file=key -f qcow2 -o "$luks,encrypt.key-secret=key" secret.qcow2 20000256
 scribble_encrypted secret.qcow2
