@@ -21,6 +21,8 @@ struct Command {
 
 std::function<int(Session&)> add_convert(CLI::App& app);
 std::function<int(Session&)> add_compare(CLI::App& app);
+std::function<int(Session&)> add_info(CLI::App& app);
+std::function<int(Session&)> add_map(CLI::App& app);
 std::function<int(Session&)> add_rewrite(CLI::App& app);
 std::function<int(Session&)> add_migrate(CLI::App& app);
 std::function<int(Session&)> add_sparsify(CLI::App& app);

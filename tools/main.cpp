@@ -27,6 +27,8 @@ constexpr Row kCommands[] = {
       add_convert},
      1},
     {{"compare", "Do two images show a guest the same bytes?", add_compare}, 2},
+    {{"info", "What an image is, and what is inside: partitions and file systems", add_info}, 1},
+    {{"map", "Where an image keeps its data: a table, JSON, or a picture", add_map}, 1},
     {{"sparsify", "Give back the space that holds no data, in place or into a copy", add_sparsify},
      1},
     {{"rewrite", "Put the disks of a libvirt domain definition on RBD", add_rewrite}, 1},

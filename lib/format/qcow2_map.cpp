@@ -15,11 +15,6 @@ namespace {
 // An L1 table can be 32 MiB, and a chain has many: it goes through the cache in pieces.
 constexpr uint64_t kL1PageEntries = 8192;
 
-bool continues(const Mapping& run, const Mapping& next) {
-  if (run.kind != next.kind || run.kind == MapKind::kCompressed) return false;
-  return run.kind != MapKind::kData || run.host_offset + run.length == next.host_offset;
-}
-
 }  // namespace
 
 Qcow2Map::Qcow2Map(const Source& file, const Qcow2Geometry& geometry, uint64_t backing_size,
@@ -31,10 +26,6 @@ Qcow2Map::Qcow2Map(const Source& file, const Qcow2Geometry& geometry, uint64_t b
       l1_user_(cache_->add_user()),
       l2_user_(cache_->add_user()) {}
 
-MapKind Qcow2Map::kind_of_nothing(uint64_t guest_offset) const {
-  return guest_offset < backing_size_ ? MapKind::kUnallocated : MapKind::kZero;
-}
-
 void Qcow2Map::fail(const char* structure, uint64_t guest_offset, Qcow2Fault fault) const {
   throw Error(
       {.kind = ErrorKind::kCorrupt,
@@ -42,6 +33,23 @@ void Qcow2Map::fail(const char* structure, uint64_t guest_offset, Qcow2Fault fau
        .action = fmt::format("{} for guest offset {}", structure, exact_bytes(guest_offset)),
        .cause = std::move(fault.cause),
        .hint = std::move(fault.hint)});
+}
+
+MapKind Qcow2Map::Walker::kind_of_nothing(uint64_t guest_offset) const {
+  return view_ == View::kLayer || guest_offset < map_.backing_size_ ? MapKind::kUnallocated
+                                                                    : MapKind::kZero;
+}
+
+bool Qcow2Map::Walker::continues(const Mapping& run, const Mapping& next) const {
+  if (run.kind != next.kind || run.kind == MapKind::kCompressed) return false;
+  if (run.kind == MapKind::kData || (view_ == View::kLayer && run.host_offset != 0)) {
+    return run.host_offset + run.length == next.host_offset;
+  }
+  return view_ == View::kGuest || next.host_offset == 0;
+}
+
+uint64_t Qcow2Map::Walker::within_backing(uint64_t offset, uint64_t max) const {
+  return view_ == View::kLayer ? max : std::min(max, map_.backing_size_ - offset);
 }
 
 Mapping Qcow2Map::Walker::next(uint64_t offset, uint64_t max) {
@@ -67,7 +75,7 @@ Mapping Qcow2Map::Walker::next_in_table(uint64_t offset, uint64_t max) {
     table_offset_ = table_offset;
   }
   Mapping run = entry_at(offset);
-  if (run.kind == MapKind::kUnallocated) max = std::min(max, map_.backing_size_ - offset);
+  if (run.kind == MapKind::kUnallocated) max = within_backing(offset, max);
   if (run.kind != MapKind::kCompressed) {
     const uint64_t end = std::min(max, geometry.l2_coverage() - geometry.in_l2(offset));
     while (run.length < end) {
@@ -82,8 +90,8 @@ Mapping Qcow2Map::Walker::next_in_table(uint64_t offset, uint64_t max) {
 
 // Steps over whole L2 ranges: the cost of an empty disk is that of its L1 table.
 Mapping Qcow2Map::Walker::unmapped(uint64_t offset, uint64_t max) {
-  const MapKind kind = map_.kind_of_nothing(offset);
-  if (kind == MapKind::kUnallocated) max = std::min(max, map_.backing_size_ - offset);
+  const MapKind kind = kind_of_nothing(offset);
+  if (kind == MapKind::kUnallocated) max = within_backing(offset, max);
   const uint64_t coverage = map_.geometry_.l2_coverage();
   uint64_t length = coverage - map_.geometry_.in_l2(offset);
   while (length < max && table_for(offset + length) == 0) length += coverage;
@@ -117,19 +125,12 @@ Mapping Qcow2Map::Walker::entry_at(uint64_t offset) const {
     map_.fail("L2 entry", offset - in_cluster, std::move(*fault));
   }
   Mapping run{.kind = entry.kind, .length = entry.length, .host_offset = entry.host_offset};
-  switch (entry.kind) {
-    case MapKind::kUnallocated:
-      run.kind = map_.kind_of_nothing(offset);
-      break;
-    case MapKind::kData:
-      run.host_offset += in_cluster;
-      break;
-    case MapKind::kCompressed:
-      run.stream_bytes = std::min(entry.stream_bytes, geometry.file_size - entry.host_offset);
-      break;
-    case MapKind::kZero:
-      break;
+  if (entry.kind == MapKind::kCompressed) {
+    run.stream_bytes = std::min(entry.stream_bytes, geometry.file_size - entry.host_offset);
+  } else if (entry.kind == MapKind::kData || entry.host_offset != 0) {
+    run.host_offset += in_cluster;
   }
+  if (entry.kind == MapKind::kUnallocated) run.kind = kind_of_nothing(offset);
   return run;
 }
 

@@ -23,11 +23,18 @@ class Qcow2Map {
 
   const Qcow2Geometry& geometry() const { return geometry_; }
 
+  /// What a walk is after.
+  enum class View {
+    kGuest,  ///< what is read: where no backing image shows through, nothing is kZero
+    kLayer,  ///< what this image says: nothing is kUnallocated, and the places that are kept in the
+             ///< file without being used (host_offset, 0 for none) are told apart
+  };
+
   /// Looks runs up. Remembers the tables it is in, so make one per request and go forward.
   /// Not for several threads at once.
   class Walker {
    public:
-    explicit Walker(const Qcow2Map& map) : map_(map) {}
+    explicit Walker(const Qcow2Map& map, View view = View::kGuest) : map_(map), view_(view) {}
 
     /// The run that starts at `offset`, as long as it goes but at most `max`: of one kind,
     /// contiguous in the file (kData), inside one cluster (kCompressed), inside the backing image
@@ -40,8 +47,13 @@ class Qcow2Map {
     Mapping unmapped(uint64_t offset, uint64_t max);
     uint64_t table_for(uint64_t offset);
     Mapping entry_at(uint64_t offset) const;
+    MapKind kind_of_nothing(uint64_t guest_offset) const;
+    bool continues(const Mapping& run, const Mapping& next) const;
+    // `max`, cut where the backing image ends.
+    uint64_t within_backing(uint64_t offset, uint64_t max) const;
 
     const Qcow2Map& map_;
+    const View view_;
     uint64_t l1_page_ = UINT64_MAX;
     std::shared_ptr<const Qcow2Table> l1_;
     uint64_t table_offset_ = 0;
@@ -49,7 +61,6 @@ class Qcow2Map {
   };
 
  private:
-  MapKind kind_of_nothing(uint64_t guest_offset) const;
   [[noreturn]] void fail(const char* structure, uint64_t guest_offset, Qcow2Fault fault) const;
 
   const Source& file_;

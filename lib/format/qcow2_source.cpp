@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -12,8 +13,10 @@
 #include "lib/format/qcow2_compressed.h"
 #include "lib/format/qcow2_header.h"
 #include "lib/format/qcow2_map.h"
+#include "lib/format/qcow2_preallocation.h"
 #include "lib/format/sector_cipher.h"
 #include "vmferry/error.h"
+#include "vmferry/map.h"
 
 namespace vmferry {
 namespace {
@@ -29,7 +32,7 @@ void append(std::vector<Extent>& out, size_t first, Extent extent) {
   }
 }
 
-class Qcow2Source final : public Source {
+class Qcow2Source final : public Source, public Layout {
  public:
   Qcow2Source(Qcow2Parts parts, const Qcow2Header& header, const Qcow2Geometry& geometry)
       : file_(std::move(parts.file)),
@@ -37,7 +40,7 @@ class Qcow2Source final : public Source {
         data_(parts.data_file ? std::move(parts.data_file) : file_),
         cipher_(std::move(parts.cipher)),
         has_host_sectors_(header.encryption == Qcow2Encryption::kLuks),
-        codec_(header.codec),
+        header_(header),
         map_(*file_, geometry, backing_ ? backing_->size() : 0, std::move(parts.tables)) {}
 
   const std::string& name() const override { return file_->name(); }
@@ -96,7 +99,90 @@ class Qcow2Source final : public Source {
     return backing_ ? std::max(cluster, backing_->read_alignment()) : cluster;
   }
 
+  void map(uint64_t offset, uint64_t length, const MapVisitor& visit) const override {
+    Qcow2Map::Walker walker(map_, Qcow2Map::View::kLayer);
+    while (length > 0) {
+      const Mapping run = walker.next(offset, length);
+      map_run(run, offset, visit);
+      offset += run.length;
+      length -= run.length;
+    }
+  }
+
+  std::optional<uint64_t> allocated_bytes() const override {
+    const auto* layout = dynamic_cast<const Layout*>(file_.get());
+    return layout ? layout->allocated_bytes() : std::nullopt;
+  }
+
  private:
+  void map_run(const Mapping& run, uint64_t offset, const MapVisitor& visit) const {
+    MappedExtent extent = {
+        .offset = offset, .length = run.length, .is_present = true, .file = data_->name()};
+    // Encrypted bytes are not those of the guest: QEMU gives no place for them, either.
+    if (run.host_offset != 0 && !cipher_) extent.host_offset = run.host_offset;
+    switch (run.kind) {
+      case MapKind::kUnallocated:
+        map_below(extent, visit);
+        return;
+      case MapKind::kZero:
+        extent.kind = MappedKind::kZero;
+        break;
+      case MapKind::kData:
+        extent.kind = MappedKind::kData;
+        if (!cipher_) {
+          extent.host_offset = run.host_offset;
+          if (has_holes_in_clusters()) return map_holes(extent, visit);
+        }
+        break;
+      case MapKind::kCompressed:
+        extent.kind = MappedKind::kCompressed;
+        extent.host_offset.reset();
+        break;
+    }
+    visit(extent);
+  }
+
+  // What this image says nothing about: its backing image, and zeros behind the end of that.
+  void map_below(MappedExtent hole, const MapVisitor& visit) const {
+    const uint64_t backing_size = backing_ ? backing_->size() : 0;
+    const uint64_t offset = hole.offset;
+    const uint64_t below = offset < backing_size ? std::min(hole.length, backing_size - offset) : 0;
+    if (below > 0) {
+      map_range(*backing_, offset, below, [&visit](const MappedExtent& extent) {
+        MappedExtent deeper = extent;
+        ++deeper.depth;
+        visit(deeper);
+      });
+    }
+    if (below == hole.length) return;
+    hole.offset += below;
+    hole.length -= below;
+    hole.is_present = false;
+    // Subclusters that are not in use have a place, too.
+    if (hole.host_offset) *hole.host_offset += below;
+    visit(hole);
+  }
+
+  void map_holes(MappedExtent extent, const MapVisitor& visit) const {
+    const uint64_t end = extent.end();
+    while (extent.offset < end) {
+      const Extent host = data_->extent_at(*extent.host_offset, end - extent.offset);
+      extent.length = host.length;
+      extent.kind = host.is_zero() ? MappedKind::kPreallocated : MappedKind::kData;
+      visit(extent);
+      extent.offset += host.length;
+      *extent.host_offset += host.length;
+    }
+  }
+
+  bool has_holes_in_clusters() const {
+    std::call_once(preallocation_checked_, [this] {
+      const std::optional<uint64_t> allocated = allocated_bytes();
+      is_preallocated_ = allocated && is_preallocated(*file_, header_, *allocated);
+    });
+    return is_preallocated_;
+  }
+
   // The front of a run as a guest sees it, maybe less than the whole.
   Extent extent_of(const Mapping& run, uint64_t offset) const {
     switch (run.kind) {
@@ -130,7 +216,7 @@ class Qcow2Source final : public Source {
         read_plain(run, offset, target);
         break;
       case MapKind::kCompressed:
-        return read_compressed(*file_, codec_, map_.geometry(), walker, run, offset, out);
+        return read_compressed(*file_, header_.codec, map_.geometry(), walker, run, offset, out);
     }
     return run.length;
   }
@@ -195,8 +281,10 @@ class Qcow2Source final : public Source {
   const std::shared_ptr<const Source> data_;  // where plain clusters are
   const std::shared_ptr<const SectorCipher> cipher_;
   const bool has_host_sectors_;  // sectors are numbered as in the file, not as in the guest
-  const ClusterCodec codec_;
+  const Qcow2Header header_;
   const Qcow2Map map_;
+  mutable std::once_flag preallocation_checked_;
+  mutable bool is_preallocated_ = false;
 };
 
 [[noreturn]] void refuse(const Source& file, ErrorKind kind, std::string cause, std::string hint) {

@@ -6,6 +6,7 @@
 #include "lib/format/qcow2.h"
 #include "lib/format/qcow2_table_cache.h"
 #include "lib/image/backing.h"
+#include "lib/image/chain.h"
 #include "lib/image/unlock.h"
 #include "lib/store/file_source.h"
 #include "lib/store/rbd.h"
@@ -21,7 +22,8 @@ constexpr size_t kDeepestChain = 256;
 /// Opens one image and those behind it, and keeps the list of what was opened.
 class ChainOpener {
  public:
-  explicit ChainOpener(const SourceOptions& options) : options_(options) {}
+  ChainOpener(const SourceOptions& options, const ImageSeen& seen)
+      : options_(options), seen_(seen) {}
 
   OpenImage open(const Location& location) {
     std::unique_ptr<Source> store;
@@ -83,10 +85,12 @@ class ChainOpener {
     const bool is_top = std::exchange(is_top_, false);
     self.name = store->name();
     if (format == ImageFormat::kRaw) {
+      seen_({*store, format, !self.format_named, nullptr});
       if (is_top && options_.snapshot.is_given()) refuse_snapshot(self);
       return store;
     }
     const Qcow2Header header = read_qcow2_header(*store);
+    seen_({*store, format, !self.format_named, &header});
     note_state(header, self.name);
     Qcow2Parts parts{.tables = tables_, .force_corrupt = options_.force_corrupt};
     if (is_top && options_.snapshot.is_given()) {
@@ -170,6 +174,7 @@ class ChainOpener {
   }
 
   const SourceOptions& options_;
+  const ImageSeen& seen_;
   const std::shared_ptr<Qcow2TableCache> tables_ = std::make_shared<Qcow2TableCache>();
   bool is_top_ = true;
   OpenImage image_;
@@ -178,7 +183,12 @@ class ChainOpener {
 }  // namespace
 
 OpenImage open_image(const Location& location, const SourceOptions& options) {
-  return ChainOpener(options).open(location);
+  return open_chain(location, options, [](const SeenImage&) {});
+}
+
+OpenImage open_chain(const Location& location, const SourceOptions& options,
+                     const ImageSeen& seen) {
+  return ChainOpener(options, seen).open(location);
 }
 
 }  // namespace vmferry

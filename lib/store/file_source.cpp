@@ -73,6 +73,25 @@ void FileSource::prefetch(uint64_t offset, uint64_t length) const {
                   POSIX_FADV_WILLNEED);
 }
 
+void FileSource::map(uint64_t offset, uint64_t length, const MapVisitor& visit) const {
+  for (const uint64_t end = offset + length; offset < end;) {
+    const Extent extent = extent_at(offset, end - offset);
+    visit({.offset = offset,
+           .length = extent.length,
+           .kind = extent.is_zero() ? MappedKind::kHole : MappedKind::kData,
+           .is_present = true,
+           .host_offset = offset,
+           .file = name_});
+    offset = extent.end();
+  }
+}
+
+std::optional<uint64_t> FileSource::allocated_bytes() const {
+  const struct stat status = stat_fd(fd_.get(), name_);
+  // What st_blocks counts are 512 bytes, whatever the file system's block is (stat(2)).
+  return S_ISREG(status.st_mode) ? static_cast<uint64_t>(status.st_blocks) * 512 : size_;
+}
+
 OpenFile open_file_source(const std::string& path) {
   // O_NONBLOCK: opening a pipe that nobody writes to must not wait; it does nothing to files and
   // disks.

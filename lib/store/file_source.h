@@ -5,6 +5,7 @@
 #include <string>
 
 #include "lib/store/unique_fd.h"
+#include "vmferry/map.h"
 #include "vmferry/open.h"
 #include "vmferry/source.h"
 
@@ -12,7 +13,7 @@ namespace vmferry {
 
 /// A regular file or block device that is open for reading. Holes come from SEEK_DATA and SEEK_HOLE
 /// (lseek(2)); a store that does not know them is all data. Any thread.
-class FileSource : public Source {
+class FileSource : public Source, public Layout {
  public:
   /// Shows the first `at_most` bytes only.
   FileSource(UniqueFd fd, std::string name, uint64_t at_most = UINT64_MAX);
@@ -24,6 +25,8 @@ class FileSource : public Source {
   void find_content(uint64_t offset, uint64_t length, uint32_t granularity,
                     std::vector<Extent>& out) const override;
   void prefetch(uint64_t offset, uint64_t length) const override;
+  void map(uint64_t offset, uint64_t length, const MapVisitor& visit) const override;
+  std::optional<uint64_t> allocated_bytes() const override;
 
   int fd() const { return fd_.get(); }
 

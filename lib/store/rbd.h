@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "vmferry/describe.h"
 #include "vmferry/open.h"
 #include "vmferry/sparsify.h"
 
@@ -16,7 +17,15 @@ struct OpenVolume {
   bool being_written = false;  ///< somebody has it open for writing, and this is no snapshot
 };
 
-/// Opens a volume or snapshot read-only.
+/// A Source that is an RBD volume can also tell this.
+class Volume {
+ public:
+  virtual ~Volume() = default;
+  /// Asks the cluster. Throws Error. Any thread.
+  virtual RbdFacts facts() const = 0;
+};
+
+/// Opens a volume or snapshot read-only. The source is a Volume and a Layout, too.
 OpenVolume open_rbd_source(const RbdLocation& location, const CephOptions& options);
 
 /// A new volume of options.size bytes. It grows under IMAGE.vmferry-partial; a left-over of a

@@ -6,6 +6,8 @@
 #include "lib/core/zeros.h"
 #include "lib/store/rbd.h"
 #include "lib/store/rbd_cluster.h"
+#include "lib/store/rbd_facts.h"
+#include "vmferry/map.h"
 
 namespace vmferry {
 namespace {
@@ -23,7 +25,7 @@ int note_extent(uint64_t offset, size_t length, int exists, void* list) {
 }
 
 /// Reads block; the copier's many workers make the queue deep.
-class RbdSource : public Source {
+class RbdSource : public Source, public Layout, public Volume {
  public:
   RbdSource(const RbdLocation& location, const CephOptions& options)
       : location_(location), name_(location.display()), pool_(location, options) {
@@ -57,6 +59,24 @@ class RbdSource : public Source {
       return {offset, std::min(max, next->offset - offset), ExtentKind::kZero};
     }
     return {offset, std::min(max, next->end() - offset), ExtentKind::kData};
+  }
+
+  RbdFacts facts() const override { return read_rbd_facts(pool_.io(), image_.get(), location_); }
+  std::optional<uint64_t> allocated_bytes() const override {
+    return used_bytes(image_.get(), size_);
+  }
+
+  void map(uint64_t offset, uint64_t length, const MapVisitor& visit) const override {
+    for (const uint64_t end = offset + length; offset < end;) {
+      const Extent extent = extent_at(offset, end - offset);
+      visit({.offset = offset,
+             .length = extent.length,
+             .kind = extent.is_zero() ? MappedKind::kHole : MappedKind::kData,
+             .is_present = true,
+             .host_offset = offset,
+             .file = name_});
+      offset = extent.end();
+    }
   }
 
   void read_at(uint64_t offset, std::span<std::byte> out) const override {

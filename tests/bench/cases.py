@@ -5,6 +5,7 @@ import dataclasses
 
 FILE = "file"
 RBD = "rbd"
+NOTHING = "nothing"  # what only looks makes nothing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Case:
     target: str
     expect: object = None
     cold: bool = False
+    action: str = "convert"  # or map, or compare
+    other: str = ""  # the second image of compare
 
     @property
     def is_rbd(self):
@@ -51,6 +54,8 @@ class Case:
 
     @property
     def title(self):
+        if self.action != "convert":
+            return f"{self.action} {self.what}{', cold cache' if self.cold else ''}"
         target = "RBD volume" if self.is_rbd else "sparse file"
         return f"{self.what} -> {target}{', cold cache' if self.cold else ''}"
 
@@ -81,4 +86,15 @@ _EMPTY = tuple(
     Case(f"empty-{target}", "raw, 8 TiB of hole", "empty.raw", "empty.raw", "raw", target, Within(2.0))
     for target in (FILE, RBD))
 
-ALL = _WARM + _EMPTY + _COLD
+_LOOKING = (
+    Case("map", "of qcow2, 1 TiB in a million extents", "million.qcow2", "million.qcow2", "qcow2", NOTHING, AtLeast(3.0),
+         action="map"),
+    Case("compare-raw", "raw, fully allocated, with sparse", "debian.raw", "debian.raw", "raw", NOTHING, AtLeast(1.5),
+         action="compare", other="debian-sparse.raw"),
+    Case("compare-qcow2", "raw, fully allocated, with qcow2", "debian.raw", "debian.raw", "raw", NOTHING, AtLeast(1.5),
+         action="compare", other="debian.qcow2"),
+    Case("compare-zlib", "qcow2 with qcow2, zlib", "debian.qcow2", "debian.raw", "qcow2", NOTHING, AtLeast(1.5),
+         action="compare", other="debian-zlib.qcow2"),
+)
+
+ALL = _WARM + _EMPTY + _LOOKING + _COLD

@@ -21,9 +21,9 @@ class Run:
     peak_bytes: int
 
 
-def run_process(command, log):
+def run_process(command, log, output):
     """Waits for one process; returns its peak memory. That of the children that it waited for counts, too."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=log)
     brake = threading.Timer(_PATIENCE, process.kill)
     brake.start()
     try:
@@ -42,7 +42,7 @@ def run_tool(tool):
         peak = 0
         start = time.monotonic()
         for command in tool.steps:
-            code, used = run_process(command, log)
+            code, used = run_process(command, log, subprocess.DEVNULL if tool.discards_output else log)
             if code != 0:
                 raise BenchError(f"{tool.name}: exit status {code}: {_end_of(log)}")
             peak = max(peak, used)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The rounds of one case: every tool once, then every tool again."""
 
+import cases
 import measure
 import report
 import tools
@@ -18,8 +19,11 @@ class Session:
         source = self._images / case.image
         result.size = (self._images / case.reference).stat().st_size
         competitors = self._toolbox.tools_for(case, str(source), result.size)
-        if not case.cold and not world.is_all_hole(source):
-            world.warm_up(source)
+        for path in (source, self._images / case.other) if case.other else (source,):
+            if not case.cold and not world.is_all_hole(path):
+                world.warm_up(path)
+        if case.action == "map":
+            world.check_same_output([tool.steps[0] for tool in competitors])
         try:
             for number in range(1, rounds + 1):
                 for tool in competitors:
@@ -27,17 +31,19 @@ class Session:
                     result.add(tool, run)
                     report.say(f"  round {number}/{rounds}  {tool.name:26} {run.seconds:8.3f} s")
         finally:
-            self._target.remove(case.is_rbd)
+            if case.target != cases.NOTHING:
+                self._target.remove(case.is_rbd)
 
     def _run_once(self, case, tool, is_first):
-        self._target.remove(case.is_rbd)
+        if case.target != cases.NOTHING:
+            self._target.remove(case.is_rbd)
         for command in tool.before:
             world.must(*command)
         world.settle(case.cold)
         run = measure.run_tool(tool)
-        if not tool.makes_target:
+        if tool.name == tools.RADOS_BENCH:
             self._target.remove_bench_objects()
-        elif is_first:
+        elif tool.makes_target and is_first:
             self._check(case, tool)
         return run
 

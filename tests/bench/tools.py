@@ -2,6 +2,7 @@
 """The command lines that are compared."""
 
 import dataclasses
+import os
 import re
 
 import cases
@@ -20,6 +21,7 @@ class Tool:
     durable: bool = True  # when it is done, so is the writing
     output_clock: object = None  # reads the seconds from the tool's own output; None: whole processes count
     makes_target: bool = True
+    discards_output: bool = False  # what it prints is its work, and goes nowhere
 
     def and_sync(self, path):
         """The same, made to last. sync(1) on one file is fsync, which is what vmferry does before it names its file."""
@@ -38,6 +40,10 @@ class Toolbox:
 
     def tools_for(self, case, source, size):
         """In the order in which a round runs them."""
+        if case.action == "map":
+            return self._mappers(case, source)
+        if case.action == "compare":
+            return self._comparers(case, source)
         tools = [self._own(case, source)]
         if isinstance(case.expect, cases.Within):
             return tools
@@ -49,6 +55,20 @@ class Toolbox:
         if isinstance(case.expect, cases.OfRadosBench):
             tools.append(self._rados_bench(size))
         return tools
+
+    def _mappers(self, case, source):
+        return [Tool(name, ((program, "map", *options, "-f", case.format, source),), makes_target=False,
+                     discards_output=True)
+                for name, program, options in ((VMFERRY, self._vmferry, ("--json",)),
+                                               ("qemu-img map", "qemu-img", ("--output=json",)))]
+
+    def _comparers(self, case, source):
+        other = os.path.join(os.path.dirname(source), case.other)
+        formats = ("-f", case.format, "-F", "raw" if other.endswith(".raw") else "qcow2")
+        return [Tool(name, ((program, "compare", *options, *formats, source, other),), makes_target=False)
+                for name, program, options in ((VMFERRY, self._vmferry, ("-q",)),
+                                               ("qemu-img compare", "qemu-img", ("-q",)),
+                                               ("qemu-img compare -T none", "qemu-img", ("-q", "-T", "none")))]
 
     def _own(self, case, source):
         target = self._target.rbd_url if case.is_rbd else str(self._target.path)

@@ -3,6 +3,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -25,7 +26,7 @@ def make_images(root, options, chosen):
     free = shutil.disk_usage(images).free // _MIB
     if free < need:
         raise measure.BenchError(f"{options.dir} has {free} MiB free; the results need about {need}")
-    names = sorted({name for case in chosen for name in (case.image, case.reference)})
+    names = sorted({name for case in chosen for name in (case.image, case.reference, case.other) if name})
     command = [root / "tools" / "make-image", "--dir", images, "--dense-size", str(options.dense_size), *names]
     if subprocess.run(command, stdout=2, check=False).returncode != 0:
         raise measure.BenchError("the images could not be made")
@@ -145,6 +146,18 @@ def is_nearly_all_hole(path):
             if seen > _MIB or any(os.pread(file.fileno(), length, start)):
                 return False
     return True
+
+
+def check_same_output(commands):
+    """What only prints has to print the same, whoever does it."""
+    digests = set()
+    for command in commands:
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            digests.add(hashlib.file_digest(process.stdout, "sha256").hexdigest())
+        if process.returncode != 0:
+            raise measure.BenchError(f"{' '.join(map(str, command))}: exit status {process.returncode}")
+    if len(digests) != 1:
+        raise measure.BenchError("the tools do not print the same")
 
 
 def _answer(*command):

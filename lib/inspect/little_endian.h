@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace vmferry {
+
+/// An integer of `kBytes` bytes at `offset`; 0 if it is not wholly inside `bytes`. Tables of
+/// partitions are little endian, all of them.
+template <unsigned kBytes>
+uint64_t little_endian(std::span<const std::byte> bytes, size_t offset) {
+  if (offset > bytes.size() || bytes.size() - offset < kBytes) return 0;
+  uint64_t value = 0;
+  for (unsigned i = kBytes; i-- > 0;) {
+    value = value << 8 | std::to_integer<uint64_t>(bytes[offset + i]);
+  }
+  return value;
+}
+
+inline uint8_t le8(std::span<const std::byte> b, size_t at) {
+  return static_cast<uint8_t>(little_endian<1>(b, at));
+}
+inline uint16_t le16(std::span<const std::byte> b, size_t at) {
+  return static_cast<uint16_t>(little_endian<2>(b, at));
+}
+inline uint32_t le32(std::span<const std::byte> b, size_t at) {
+  return static_cast<uint32_t>(little_endian<4>(b, at));
+}
+inline uint64_t le64(std::span<const std::byte> b, size_t at) { return little_endian<8>(b, at); }
+
+}  // namespace vmferry
