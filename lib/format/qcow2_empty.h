@@ -17,8 +17,9 @@ struct EmptyQcow2 {
 /// A qcow2 image (version 3, clusters of 64 KiB) of exactly `size` bytes that holds nothing: a
 /// guest sees all of its backing image. `backing` is that image's name for QEMU (a path, or
 /// "rbd:pool/image:id=x"), at most 1023 bytes; `backing_format` its format ("raw").
-/// Throws Error kUsage, about `object`, for what the format cannot say: a size that is no multiple
-/// of 512 bytes (QEMU cuts others) or beyond 2 EiB, a name that is empty or too long. Pure.
+/// Throws Error kUsage, about `object`, for what the format cannot say: a size that is 0, no
+/// multiple of 512 bytes (QEMU cuts others) or beyond 2 PiB, a name that is empty or too long.
+/// Pure.
 EmptyQcow2 make_empty_qcow2(uint64_t size, const std::string& backing,
                             const std::string& backing_format, const std::string& object);
 

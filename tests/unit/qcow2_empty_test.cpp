@@ -50,7 +50,7 @@ TEST_CASE("an empty qcow2 image says what it was told, and nothing else") {
 }
 
 TEST_CASE("an empty qcow2 image is refused where it would not be what was asked for") {
-  for (const uint64_t size : {uint64_t{0}, uint64_t{1}, uint64_t{1000000}, (kTiB << 21) + 512}) {
+  for (const uint64_t size : {uint64_t{0}, uint64_t{1}, uint64_t{1000000}, (kTiB << 11) + 512}) {
     CAPTURE(size);
     CHECK_THROWS_AS(make_empty_qcow2(size, "base", "raw", "empty"), Error);
   }
