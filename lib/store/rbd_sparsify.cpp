@@ -39,9 +39,9 @@ Error in_use(const RbdLocation& location, std::string cause) {
                 .hint = "'rbd status' shows who; shut the machine down first"});
 }
 
-class Volume {
+class SparseVolume {
  public:
-  Volume(const RbdLocation& location, const CephOptions& ceph, bool read_only)
+  SparseVolume(const RbdLocation& location, const CephOptions& ceph, bool read_only)
       : location_(location), pool_(location, ceph) {
     // Our own watch begins with opening for writing: others are counted before that.
     if (!read_only) refuse_if_in_use();
@@ -123,7 +123,7 @@ SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& opti
                  .hint = "name a target: the copy then tells, without writing: vmferry sparsify "
                          "--dry-run SOURCE TARGET"});
   }
-  Volume volume(location, options.ceph, false);
+  SparseVolume volume(location, options.ceph, false);
   SpaceUse use;
   use.before = volume.allocated();
   if (options.before_change) options.before_change();
@@ -134,7 +134,7 @@ SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& opti
 }
 
 std::optional<uint64_t> volume_bytes(const RbdLocation& location, const CephOptions& ceph) {
-  return Volume(location, ceph, true).allocated();
+  return SparseVolume(location, ceph, true).allocated();
 }
 
 }  // namespace vmferry
