@@ -210,9 +210,9 @@ TEST_CASE("broken links are noted, not followed") {
 TEST_CASE("CHS addresses are compared with the sectors") {
   // 255 heads, 63 sectors: sector 63 is 0/1/1; sector 16064 is 0/254/63.
   CHECK_FALSE(check_chs({0, 1, 1}, {0, 254, 63}, 63, 16064));
-  CHECK_FALSE(check_chs({0, 32, 33}, {130, 170, 40}, 2048, 2099199));   // fdisk's usual
-  CHECK_FALSE(check_chs({0, 1, 1}, {999, 15, 63}, 63, 1007999));        // 16 heads
-  CHECK_FALSE(check_chs({0, 0, 0}, {0, 0, 0}, 2048, 4095));             // not filled in
+  CHECK_FALSE(check_chs({0, 32, 33}, {130, 170, 40}, 2048, 2099199));    // fdisk's usual
+  CHECK_FALSE(check_chs({0, 1, 1}, {999, 15, 63}, 63, 1007999));         // 16 heads
+  CHECK_FALSE(check_chs({0, 0, 0}, {0, 0, 0}, 2048, 4095));              // not filled in
   CHECK_FALSE(check_chs({1023, 254, 63}, {1023, 254, 63}, 2048, 4095));  // marked as unused
   CHECK_FALSE(check_chs({5, 0, 1}, {1023, 254, 63}, 80325, 400000000));  // ends too far out
   CHECK(check_chs({0, 1, 1}, {0, 254, 63}, 2048, 16064));

@@ -56,9 +56,7 @@ class SparseDisk : public Source {
     }
   }
 
-  void put(uint64_t offset, std::string_view text) {
-    put(offset, std::as_bytes(std::span(text)));
-  }
+  void put(uint64_t offset, std::string_view text) { put(offset, std::as_bytes(std::span(text))); }
 
   /// Little endian.
   void put_int(uint64_t offset, unsigned length, uint64_t value) {
