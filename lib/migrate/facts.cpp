@@ -135,9 +135,7 @@ class Gatherer {
     try {
       disk.job_running = facts_.state != DomainState::kShutOff &&
                          source_.block_job(request_.domain, disk.move.dev).has_value();
-      const DiskSizes sizes = source_.disk_sizes(request_.domain, disk.move.dev);
-      disk.move.size = sizes.capacity;
-      disk.move.data = sizes.allocation;
+      look_at_sizes(disk);
       if (way_.to_files) {
         look_at_target_file(disk);
       } else {
@@ -146,6 +144,25 @@ class Gatherer {
     } catch (const Error& error) {
       disk.problem = error.what();
     }
+  }
+
+  void look_at_sizes(DiskFacts& disk) {
+    MovingDisk& move = disk.move;
+    if (way_.to_files && !way_.live) {
+      // libvirt knows the size of a volume only while a guest has it open.
+      const std::optional<Usage> usage = context_.storage->volume(move.volume);
+      if (!usage)
+        throw Error({.kind = ErrorKind::kNotFound,
+                     .object = move.volume.display(),
+                     .action = "look at the disk",
+                     .cause = "no such volume"});
+      move.size = usage->virtual_bytes;
+      move.data = usage->allocated_bytes;
+      return;
+    }
+    const DiskSizes sizes = source_.disk_sizes(request_.domain, move.dev);
+    move.size = sizes.capacity;
+    move.data = sizes.allocation;
   }
 
   void look_at_target_file(DiskFacts& disk) {
