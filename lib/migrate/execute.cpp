@@ -22,7 +22,7 @@ class Execution {
 
   MigrateReport forward() {
     for (size_t i = 0; i < plan_.steps.size(); ++i) {
-      if (journal_.status(i) == StepStatus::kDone && settled(plan_.steps[i].kind)) continue;
+      if (journal_.status(i) == StepStatus::kDone && steps_.settled(plan_.steps[i])) continue;
       try {
         run(i);
       } catch (const Error& error) {
@@ -48,14 +48,9 @@ class Execution {
   }
 
   bool turned() const { return steps_.turned(); }
+  bool better_finished() const { return steps_.better_finished(); }
 
  private:
-  /// Steps that a run in its recovery need not look at again.
-  static bool settled(StepKind kind) {
-    return kind == StepKind::kShutDown || kind == StepKind::kDefineSecret ||
-           kind == StepKind::kSparsify || kind == StepKind::kUndefineSource;
-  }
-
   void run(size_t i) {
     // Behind the turning point a stop makes nothing better: the rest is short.
     if (!beyond_turning(i) && context_.stop.stop_requested()) throw cancelled_error();
@@ -74,8 +69,17 @@ class Execution {
     return false;
   }
 
+  /// How things are counts more than what was tried; that is for when nobody can tell.
+  bool depends_on_new_disks(size_t failed) const {
+    try {
+      return steps_.turned();
+    } catch (const Error&) {
+      return beyond_turning(failed);
+    }
+  }
+
   [[noreturn]] void give_up(size_t failed, const Error& error) {
-    if (beyond_turning(failed)) {
+    if (depends_on_new_disks(failed)) {
       ErrorParts parts = error.parts();
       parts.hint =
           "the guest keeps running, but the move is not complete; finish it with: "
@@ -88,8 +92,7 @@ class Execution {
     } catch (const Error& left) {
       ErrorParts parts = error.parts();
       parts.hint = fmt::format(
-          "not everything could be undone: {}{}; try again with: vmferry migrate --recover --undo "
-          "{}",
+          "not everything could be undone: {}{}; try again with: vmferry migrate --recover {}",
           left.what(), left.hint().empty() ? "" : " (" + left.hint() + ")", plan_.request.domain);
       throw Error(parts);
     }
@@ -119,7 +122,8 @@ MigrateReport recover_migration(const std::string& domain, Recovery recovery,
                                 const MigrateContext& context) {
   migrate::Execution run(migrate::Journal::open(domain, context.state_dir), context, true);
   const bool turned = run.turned();
-  if (recovery == Recovery::kFinish || (recovery == Recovery::kAuto && turned))
+  if (recovery == Recovery::kFinish ||
+      (recovery == Recovery::kAuto && (turned || run.better_finished())))
     return run.forward();
   if (turned)
     migrate::fail(ErrorKind::kConflict, domain, "undo the move",

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cerrno>
 #include <filesystem>
@@ -63,7 +64,9 @@ nlohmann::json read_journal(const std::string& domain, const std::string& path) 
                  .action = "recover",
                  .cause = "there is no journal of a migration: " + path,
                  .hint = "nothing was left half done, or it ran with another --state-dir"});
-  std::string text(kLongest, '\0');
+  std::error_code unknown;
+  const uintmax_t size = fs::file_size(path, unknown);
+  std::string text(unknown ? 0 : std::min<uintmax_t>(size, kLongest), '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(file.gcount()));
   nlohmann::json journal = nlohmann::json::parse(text, nullptr, false);

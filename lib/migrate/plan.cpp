@@ -59,7 +59,8 @@ class Planner {
       mirrored_here();
     if (request_.delete_source)
       add(StepKind::kDeleteSource,
-          way_.to_files ? "remove the old volumes" : "remove the old images", "");
+          way_.to_files ? "remove the old volumes" : "remove the old images", "",
+          Turning::kOnceBegun);
   }
 
   void offline() {
@@ -115,7 +116,7 @@ class Planner {
     add(StepKind::kUndefineSource,
         request_.keep_source_definition ? "switch the autostart of the old definition off"
                                         : "undefine the machine at the source (its XML is kept)",
-        "");
+        "", Turning::kOnceBegun);
   }
 
   void estimate() {

@@ -82,13 +82,34 @@ void Steps::undo(const Step& step) {
 }
 
 bool Steps::turned() const {
-  if (plan_.other_host && target_.active() && !source_.active()) return true;
+  if (journal_.noted(kRetired)) return true;
   if (!plan_.live) return target_.active() && !misplaced(target_, DefinitionKind::kLive);
+  if (plan_.other_host && arrived()) return true;
   return std::any_of(plan_.disks.begin(), plan_.disks.end(), [this](const MovingDisk& disk) {
-    const Place place =
-        source_.state() == DomainState::kAbsent ? target_.place(disk) : source_.place(disk);
+    const Place place = source_.place(disk);
     return place == Place::kBridge || place == Place::kTarget;
   });
+}
+
+bool Steps::better_finished() const {
+  return !plan_.live && target_.state() != DomainState::kAbsent &&
+         !misplaced(target_, DefinitionKind::kPersistent);
+}
+
+bool Steps::settled(const Step& step) const {
+  switch (step.kind) {
+    case StepKind::kDefineSecret:
+    case StepKind::kSparsify:
+    case StepKind::kUndefineSource:
+      return true;
+    case StepKind::kMigrateShared:
+    case StepKind::kMigrateMirrored:
+    case StepKind::kCheckDefinitions:
+      return false;
+    default:
+      // What comes before a migration is past when the guest has gone.
+      return plan_.live && plan_.other_host && arrived();
+  }
 }
 
 std::optional<Clock::time_point> Steps::deadline() const {

@@ -24,8 +24,13 @@ class Steps {
 
   void run(const Step& step);
   void undo(const Step& step);
-  /// Does any disk of the guest depend on its new place, by what the definitions say?
+  /// Does the guest depend on its new disks, by what the definitions say? Then there is no way
+  /// back.
   bool turned() const;
+  /// It may be undone, but to finish it is less work.
+  bool better_finished() const;
+  /// A done step that a recovery need not look at again.
+  bool settled(const Step& step) const;
   MigrateReport report() const;
 
  private:
@@ -61,6 +66,9 @@ class Steps {
   void copy_offline();
   void define();
   void undo_define();
+  /// Is it past copying: does the new definition name it already?
+  bool in_use_at_goal(const MovingDisk& disk) const;
+  bool still_equal(const MovingDisk& disk) const;
   void start();
   void check_definitions();
   void delete_source();
@@ -84,6 +92,9 @@ class Steps {
     return plan_.to_files ? disk.image.path : disk.volume.display();
   }
   /// What is under the new name is ours: noted before it is made, as a kill may follow at once.
+  /// Noted before anything of the old machine goes.
+  static constexpr const char* kRetired = "retired";
+  static constexpr const char* kStarted = "started";
   static std::string made(const MovingDisk& disk) { return "made:" + disk.dev; }
   static std::string copied(const MovingDisk& disk) { return "copied:" + disk.dev; }
   bool new_place_exists(const MovingDisk& disk) const;

@@ -23,6 +23,7 @@ void Steps::mirror() {
   std::vector<const MovingDisk*> mirrored;
   for (const MovingDisk& disk : plan_.disks) {
     if (source_.place(disk) != Place::kOriginal) continue;
+    wake();
     if (!source_.host().block_job(source_.name(), disk.dev))
       source_.host().block_copy(source_.name(), disk.dev,
                                 rewrite_disk(domain, {.disk = disk.dev, .to = new_place(disk)}),
@@ -36,6 +37,7 @@ void Steps::mirror() {
 void Steps::undo_mirror() {
   for (const MovingDisk& disk : plan_.disks)
     if (source_.place(disk) == Place::kOriginal) source_.abort_job(disk);
+  put_to_sleep();
 }
 
 void Steps::pivot_mirrors() {
@@ -44,6 +46,7 @@ void Steps::pivot_mirrors() {
   mirror();  // those whose job a stop of the guest has ended
   for (const MovingDisk& disk : plan_.disks)
     if (source_.place(disk) == Place::kOriginal) source_.pivot(disk, Place::kTarget);
+  put_to_sleep();
 }
 
 void Steps::sparsify() {

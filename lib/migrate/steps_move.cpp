@@ -63,7 +63,14 @@ LiveMigration Steps::migration_options() const {
   return migration;
 }
 
-bool Steps::arrived() const { return target_.active() && !source_.active(); }
+bool Steps::arrived() const {
+  if (!plan_.other_host) return false;
+  if (source_.active()) return false;
+  if (target_.active()) return true;
+  // It may have been stopped since: its definition tells that it was there.
+  return target_.state() == DomainState::kShutOff &&
+         !misplaced(target_, DefinitionKind::kPersistent);
+}
 
 void Steps::migrate_shared() {
   if (arrived()) return;
@@ -139,6 +146,7 @@ void Steps::undefine_source() {
   if (state == DomainState::kAbsent) return;
   if (state != DomainState::kShutOff)
     fail(ErrorKind::kConflict, source_.name(), "undefine at the source", "it runs there");
+  journal_.note(kRetired);
   source_.host().set_autostart(source_.name(), false);
   const std::string kept = journal_.keep("source", plan_.original_persistent);
   if (!plan_.request.keep_source_definition) source_.host().undefine(source_.name());

@@ -9,6 +9,7 @@
 namespace vmferry::migrate {
 
 void Steps::shut_down() {
+  if (turned()) return;
   if (source_.shut_down(plan_.request.shutdown_timeout)) return;
   if (!plan_.request.force_off)
     fail(ErrorKind::kIo, source_.name(), "shut down", "the guest did not within --shutdown-timeout",
@@ -21,8 +22,26 @@ void Steps::undo_shut_down() {
     source_.host().start(source_.name(), false);
 }
 
+bool Steps::in_use_at_goal(const MovingDisk& disk) const {
+  if (target_.state() == DomainState::kAbsent ||
+      target_.place(disk, DefinitionKind::kPersistent) != Place::kTarget)
+    return false;
+  // Here the old definition is gone. There, both can be started: the guest must not lose what it
+  // wrote on either side.
+  if (plan_.other_host && !target_.active() && !still_equal(disk))
+    fail(ErrorKind::kConflict, source_.name(), "copy " + disk.dev,
+         "it is defined on both hosts, and its disks there and here differ: it ran since",
+         "find out where, and undefine the other one");
+  return true;
+}
+
+bool Steps::still_equal(const MovingDisk& disk) const {
+  return new_place_exists(disk) && context_.storage->same(disk.image, disk.volume, context_.stop);
+}
+
 void Steps::copy_offline() {
   for (const MovingDisk& disk : plan_.disks) {
+    if (in_use_at_goal(disk)) continue;
     if (source_.state() != DomainState::kShutOff)
       fail(ErrorKind::kConflict, source_.name(), "copy " + disk.dev,
            "somebody started the domain meanwhile");
@@ -30,20 +49,38 @@ void Steps::copy_offline() {
   }
 }
 
-void Steps::define() { target_.host().define(plan_.rewritten_persistent); }
+void Steps::define() {
+  if (target_.state() == DomainState::kAbsent || misplaced(target_, DefinitionKind::kPersistent))
+    target_.host().define(plan_.rewritten_persistent);
+}
 
 void Steps::undo_define() {
+  if (target_.state() == DomainState::kAbsent || misplaced(target_, DefinitionKind::kPersistent))
+    return;
+  const std::string action = "take the new definition back";
   if (target_.active())
-    fail(ErrorKind::kConflict, source_.name(), "take the new definition back",
-         "the guest runs with it");
-  if (!plan_.other_host)
-    source_.host().define(plan_.original_persistent);
-  else if (target_.state() != DomainState::kAbsent)
+    fail(ErrorKind::kConflict, source_.name(), action, "the guest runs with it");
+  if (recovering_ || journal_.noted(kStarted))
+    for (const MovingDisk& disk : plan_.disks)
+      if (!still_equal(disk))
+        fail(ErrorKind::kConflict, source_.name(), action,
+             "the guest ran with it and wrote to " + goal(disk),
+             "finish the move: vmferry migrate --recover --finish " + source_.name());
+  if (plan_.other_host)
     target_.host().undefine(source_.name());
+  else
+    source_.host().define(plan_.original_persistent);
 }
 
 void Steps::start() {
-  if (target_.state() == DomainState::kShutOff) target_.host().start(source_.name(), false);
+  if (target_.state() == DomainState::kShutOff) {
+    journal_.note(kStarted);
+    try {
+      target_.host().start(source_.name(), false);
+    } catch (const Error&) {
+      if (!target_.active()) throw;
+    }
+  }
   if (!target_.active())
     fail(ErrorKind::kIo, source_.name(), "start", "it does not run although libvirt started it",
          "QEMU's log tells why: /var/log/libvirt/qemu/" + source_.name() + ".log");
@@ -86,6 +123,7 @@ void Steps::delete_source() {
       (target_.active() && misplaced(target_, DefinitionKind::kLive)))
     fail(ErrorKind::kConflict, source_.name(), "delete the old disks",
          "a definition does not name the new ones");
+  journal_.note(kRetired);
   for (const MovingDisk& disk : plan_.disks) {
     if (plan_.to_files) {
       context_.storage->remove_volume(disk.volume);

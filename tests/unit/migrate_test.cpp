@@ -36,8 +36,7 @@ Problems problems_at_end(Rig& rig, const Outcome& outcome) {
 void recover_and_check(Rig& rig, Recovery recovery) {
   Outcome outcome = rig.recover(recovery);
   if (recovery == Recovery::kUndo && outcome.error == ErrorKind::kConflict) {
-    // Too late for that; the error says so, and forward it must go.
-    CHECK(outcome.message.find("depends on its new disks") != std::string::npos);
+    // Too late for that; forward it must go.
     outcome = rig.recover(Recovery::kAuto);
     CHECK(!outcome.report.disks.empty());
   } else if (recovery != Recovery::kAuto) {
@@ -87,12 +86,12 @@ TEST_CASE("each way ends as it should", "[migrate]") {
     CHECK(outcome.done());
     CHECK(rig.problems_if_moved() == Problems());
     CHECK(outcome.report.disks.size() == 2);
-    WARN(way.name << ": " << rig.world().calls());
   }
 }
 
 TEST_CASE("a failure at any call leaves all as it was, or is recovered from", "[migrate]") {
   for (const WayUnderTest& way : all_ways()) {
+    DYNAMIC_SECTION(way.name)
     for (const Fault fault : {Fault::kFailBefore, Fault::kFailMiddle, Fault::kFailAfter,
                               Fault::kKillBefore, Fault::kKillMiddle, Fault::kKillAfter})
       for (const Recovery recovery : {Recovery::kAuto, Recovery::kUndo, Recovery::kFinish})
