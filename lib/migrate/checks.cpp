@@ -171,7 +171,8 @@ class Checker {
     const std::string& name = request_.domain;
     if (facts_.state_at_target == DomainState::kRunning ||
         facts_.state_at_target == DomainState::kPaused)
-      fail("name at the target", fmt::format("a domain {} runs there already", name));
+      fail("name at the target", fmt::format("a domain {} runs there already", name),
+           "if it is another machine, rename one of them");
     else if (!facts_.uuid_at_target.empty() && facts_.uuid_at_target != facts_.live.uuid)
       fail("name at the target", fmt::format("another domain there is called {}", name),
            "rename or undefine it");
@@ -180,7 +181,8 @@ class Checker {
            "the same machine is defined there, shut off: it will be replaced");
     else if (!facts_.name_at_target.empty())
       fail("UUID at the target",
-           fmt::format("domain {} there has the same UUID", facts_.name_at_target));
+           fmt::format("domain {} there has the same UUID", facts_.name_at_target),
+           "if it is a copy of this machine, undefine it there");
     else
       pass("name at the target", "free, and so is the UUID");
     for (const std::string& network : facts_.missing_networks)
@@ -225,8 +227,10 @@ class Checker {
     if (facts_.pool.available == std::numeric_limits<uint64_t>::max()) {
       warn("room", "the cluster does not tell how much is free");
     } else if (data > facts_.pool.available) {
-      fail("room", fmt::format("{} of data, but pool has only {}", about_bytes(data),
-                               about_bytes(facts_.pool.available)));
+      fail("room",
+           fmt::format("{} of data, but pool has only {}", about_bytes(data),
+                       about_bytes(facts_.pool.available)),
+           "make room, or name another pool");
     } else {
       pass("room", fmt::format("{} of data, {} free", about_bytes(data),
                                about_bytes(facts_.pool.available)));
@@ -270,7 +274,8 @@ class Checker {
                  disk.move.volume.image);
       for (size_t j = 0; j < i; ++j)
         if (!way_.to_files && facts_.disks[j].move.volume == disk.move.volume)
-          fail("volume " + disk.move.volume.display(), "is named for two disks");
+          fail("volume " + disk.move.volume.display(), "is named for two disks",
+               "--disk DISK=rbd:POOL/IMAGE names one for each");
     }
   }
 
@@ -282,8 +287,10 @@ class Checker {
         fail(name, disk.move.overlay + " or its bridge exists already",
              fmt::format("if a run was killed: vmferry migrate --recover {}", request_.domain));
       else if (request_.overlay_max.value_or(0) > disk.overlay_room)
-        fail(name, fmt::format("--overlay-max is {}, but only {} are free",
-                               about_bytes(*request_.overlay_max), about_bytes(disk.overlay_room)));
+        fail(name,
+             fmt::format("--overlay-max is {}, but only {} are free",
+                         about_bytes(*request_.overlay_max), about_bytes(disk.overlay_room)),
+             "--overlay-dir names another place");
       else if (disk.overlay_room < kOverlayComfort)
         warn(name,
              fmt::format("only {} free for what the guest writes meanwhile",
@@ -303,11 +310,13 @@ class Checker {
     for (const DiskFacts& disk : facts_.disks) {
       if (!disk.problem.empty()) continue;
       if (disk.file_taken)
-        fail("file " + disk.move.image.path, "exists already");
+        fail("file " + disk.move.image.path, "exists already",
+             "move it away, or name another directory");
       else if (disk.overlay_room < std::min(disk.move.data, disk.move.size))
         fail("room for " + disk.move.dev,
              fmt::format("{} of data, but only {} free in {}", about_bytes(disk.move.data),
-                         about_bytes(disk.overlay_room), request_.to_file));
+                         about_bytes(disk.overlay_room), request_.to_file),
+             "make room, or name another directory");
       else
         pass("room for " + disk.move.dev, about_bytes(disk.overlay_room) + " free");
     }

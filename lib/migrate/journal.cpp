@@ -70,7 +70,7 @@ nlohmann::json read_journal(const std::string& domain, const std::string& path) 
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(file.gcount()));
   nlohmann::json journal = nlohmann::json::parse(text, nullptr, false);
-  if (!journal.is_object() || journal.value("format", 0) != kFormat)
+  if (!journal.is_object() || !journal.contains("format") || journal["format"] != kFormat)
     throw Error({.kind = ErrorKind::kCorrupt,
                  .object = path,
                  .action = "read the journal",

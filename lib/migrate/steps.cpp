@@ -144,12 +144,12 @@ bool Steps::new_place_exists(const MovingDisk& disk) const {
                         : context_.storage->volume(disk.volume).has_value();
 }
 
-void Steps::make_ours(const MovingDisk& disk, const std::function<void()>& make) {
-  journal_.note(made(disk));
+void Steps::make_ours(const std::string& note, const std::function<void()>& make) {
+  journal_.note(note);
   try {
     make();
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::kConflict) journal_.forget(made(disk));
+    if (error.kind() == ErrorKind::kConflict) journal_.forget(note);
     throw;
   }
 }
@@ -161,7 +161,7 @@ void Steps::copy_disk(const MovingDisk& disk, std::stop_token stop) {
     if (context_.storage->same(disk.image, disk.volume, stop)) return journal_.note(copied(disk));
     remove_copy(disk);
   }
-  make_ours(disk, [&] {
+  make_ours(made(disk), [&] {
     if (plan_.to_files)
       context_.storage->copy_out(disk.volume, disk.image.path, plan_.request.bandwidth, stop);
     else

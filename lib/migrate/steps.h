@@ -43,6 +43,8 @@ class Steps {
   void pivot_overlays();
   void commit_overlays();
   void remove_overlays();
+  void remove_overlay(const MovingDisk& disk);
+  void remove_bridge(const MovingDisk& disk);
   void watch_overlays();
 
   // Mirrored (steps_mirror.cpp).
@@ -95,11 +97,13 @@ class Steps {
   /// Noted before anything of the old machine goes.
   static constexpr const char* kRetired = "retired";
   static constexpr const char* kStarted = "started";
+  static constexpr const char* kFrozen = "frozen";  ///< the overlays are ours
+  static std::string bridged(const MovingDisk& disk) { return "bridged:" + disk.dev; }
   static std::string made(const MovingDisk& disk) { return "made:" + disk.dev; }
   static std::string copied(const MovingDisk& disk) { return "copied:" + disk.dev; }
   bool new_place_exists(const MovingDisk& disk) const;
-  /// Runs `make`, which makes what is under the new name or throws kConflict: somebody else did.
-  void make_ours(const MovingDisk& disk, const std::function<void()>& make);
+  /// Runs `make`, which makes something new or throws kConflict: it is there, and somebody's.
+  void make_ours(const std::string& note, const std::function<void()>& make);
   void remove_copy(const MovingDisk& disk);
 
   const Plan& plan_;

@@ -30,20 +30,36 @@ void Steps::snapshot() {
     overlaid += place == Place::kOverlay;
   }
   if (original == 0) return;
-  if (overlaid != 0 || journal_.noted("frozen"))
+  if (overlaid != 0)
     fail(ErrorKind::kConflict, source_.name(), "freeze the images",
          "some disk is back on its old image, where the guest may have written since",
          "undo the run: vmferry migrate --recover --undo " + source_.name());
   if (!source_.active())
     fail(ErrorKind::kConflict, source_.name(), "freeze the images", "the domain does not run");
-  source_.host().snapshot(source_.name(),
-                          snapshot_definition(plan_, source_.definition(DefinitionKind::kLive)),
-                          plan_.request.quiesce);
-  journal_.note("frozen");
+  const std::string definition =
+      snapshot_definition(plan_, source_.definition(DefinitionKind::kLive));
+  if (journal_.noted(kFrozen))  // an undo was killed before it came to this
+    for (const MovingDisk& disk : plan_.disks) remove_overlay(disk);
+  journal_.note(kFrozen);
+  try {
+    source_.host().snapshot(source_.name(), definition, plan_.request.quiesce);
+  } catch (const Error&) {
+    // libvirt takes away what it made of a snapshot that failed; what else is there is somebody's.
+    if (source_.place(plan_.disks.front()) == Place::kOriginal) journal_.forget(kFrozen);
+    throw;
+  }
   for (const MovingDisk& disk : plan_.disks)
     if (source_.place(disk) != Place::kOverlay)
       fail(ErrorKind::kIo, source_.name(), "freeze the images",
            "libvirt took the snapshot, but " + disk.dev + " is not on its overlay");
+}
+
+void Steps::remove_overlay(const MovingDisk& disk) {
+  // The guest is off it: in both definitions, or the file stays.
+  if (source_.place(disk, DefinitionKind::kPersistent) == Place::kOverlay)
+    fail(ErrorKind::kIo, source_.name(), "go back to the old image",
+         "the persistent definition still names " + disk.overlay);
+  context_.storage->remove_file(disk.overlay);
 }
 
 void Steps::undo_snapshot() {
@@ -57,14 +73,10 @@ void Steps::undo_snapshot() {
            disk.dev + " depends on its volume already",
            "finish the run: vmferry migrate --recover " + source_.name());
     }
-    // The guest is off it: in both definitions, or the file stays.
-    if (source_.place(disk, DefinitionKind::kPersistent) != Place::kOriginal)
-      fail(ErrorKind::kIo, source_.name(), "go back to the old image",
-           "the persistent definition still names " + disk.overlay);
-    context_.storage->remove_file(disk.overlay);
+    if (journal_.noted(kFrozen)) remove_overlay(disk);
   }
   put_to_sleep();
-  journal_.forget("frozen");
+  journal_.forget(kFrozen);
 }
 
 void Steps::watch_overlays() {
@@ -123,9 +135,11 @@ void Steps::stage_overlays() {
     const std::optional<BlockJob> job = source_.host().block_job(source_.name(), disk.dev);
     if (!job || job->kind != BlockJob::Kind::kCopy) {
       source_.abort_job(disk);
-      context_.storage->remove_file(disk.bridge);
-      context_.storage->create_overlay(disk.bridge, disk.size,
-                                       qemu_volume_name(plan_.request, disk.volume));
+      remove_bridge(disk);
+      make_ours(bridged(disk), [&] {
+        context_.storage->create_overlay(disk.bridge, disk.size,
+                                         qemu_volume_name(plan_.request, disk.volume));
+      });
       source_.host().block_copy(source_.name(), disk.dev, bridge_disk(plan_.request, disk),
                                 {.shallow = true,
                                  .bandwidth = plan_.request.bandwidth,
@@ -138,11 +152,17 @@ void Steps::stage_overlays() {
                        [this] { watch_overlays(); });
 }
 
+void Steps::remove_bridge(const MovingDisk& disk) {
+  if (!journal_.noted(bridged(disk))) return;
+  context_.storage->remove_file(disk.bridge);
+  journal_.forget(bridged(disk));
+}
+
 void Steps::undo_stage_overlays() {
   for (const MovingDisk& disk : plan_.disks) {
     if (source_.place(disk) != Place::kOverlay) continue;
     source_.abort_job(disk);
-    context_.storage->remove_file(disk.bridge);
+    remove_bridge(disk);
   }
 }
 
@@ -166,7 +186,7 @@ void Steps::commit_overlays() {
 void Steps::remove_overlays() {
   for (const MovingDisk& disk : plan_.disks) {
     context_.storage->remove_file(disk.overlay);
-    context_.storage->remove_file(disk.bridge);
+    remove_bridge(disk);
   }
 }
 

@@ -346,7 +346,7 @@ void FakeHypervisor::migrate(const std::string& domain, Hypervisor& target,
     FakeDomain& found = find_active(domain);
     FakeHost& other = world_->hosts.at(dynamic_cast<FakeHypervisor&>(target).name_);
     check_arrival(found, other, migration);
-    if (world_->hangs()) hang_migration(found, other);
+    if (world_->hangs() || world_->stuck) hang_migration(found, other);
     const DefinedDomain destination = read_definition(migration.destination);
     copy_disks(found, destination, migration);
     world_->middle();

@@ -197,7 +197,7 @@ void World::advance(LiveDisk& disk) {
     disk.job.reset();
     return;
   }
-  if (job.progress >= kJobTicks) return;
+  if (stuck || job.progress >= kJobTicks) return;
   const unsigned begin = job.progress * kSectors / kJobTicks;
   const unsigned end = ++job.progress * kSectors / kJobTicks;
   const bool whole = job.kind == BlockJob::Kind::kCopy && !job.shallow;

@@ -91,6 +91,7 @@ class World {
   std::string key;                     ///< of the Ceph user
   uint64_t room = uint64_t{64} << 30;  ///< free bytes of every file system
   std::set<std::string> foreign;       ///< images that nobody may remove
+  bool stuck = false;                  ///< no job gets anywhere
   bool deaf = false;                   ///< a hanging migration ignores its abort
   std::vector<std::string> wrongs;     ///< what must never happen
 

@@ -303,6 +303,7 @@ FakeDomain* Rig::running() {
 }
 
 void Rig::power_off() {
+  guest_was_stopped = true;
   if (FakeDomain* domain = running()) world_->stop(*domain);
 }
 
@@ -337,7 +338,7 @@ void Rig::check_content() {
 
 void Rig::check_restart() {
   try {
-    power_off();
+    if (FakeDomain* domain = running()) world_->stop(*domain);
     power_on();
     require(running() != nullptr, "the guest cannot be started");
     check_content();
@@ -375,6 +376,7 @@ void Rig::check_state(const std::string& host) {
 }
 
 void Rig::check_images(std::set<std::string> expected) {
+  expected.insert(others.begin(), others.end());
   for (const auto& [name, image] : world_->images)
     if (expected.erase(name) == 0) require(false, name + " is left over");
   for (const std::string& name : expected) require(false, name + " is gone");

@@ -65,12 +65,13 @@ class Rig {
   Outcome run(const Plan& plan, std::stop_token stop = {});
   Outcome recover(Recovery recovery, std::stop_token stop = {});
   bool has_journal() const;
+  bool guest_runs() { return running() != nullptr; }
   /// Everything that the state directory holds.
   std::string state_text() const;
   const std::string& state_dir() const { return state_dir_; }
   const std::string& said() const { return said_; }
 
-  /// Somebody pulls the plug of the guest, wherever it runs; or starts it where it is defined.
+  /// The guest shuts down by itself, wherever it runs; or somebody starts it where it is defined.
   void power_off();
   void power_on();
 
@@ -83,7 +84,8 @@ class Rig {
 
   MigrateRequest request;
   Patience patience;
-  bool guest_was_stopped = false;  ///< by us: it need not run at the end
+  bool guest_was_stopped = false;     ///< by us: it need not run at the end
+  std::set<std::string> others = {};  ///< images that somebody else made meanwhile
 
  private:
   MigrateContext context(Listener& listener, std::stop_token stop);

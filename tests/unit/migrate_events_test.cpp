@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <future>
+
+#include "tests/unit/migrate_rig.h"
+
+// What happens to a migration from outside: stops, hanging calls, guests that stop and start,
+// people who make what it wants to make.
+
+namespace vmferry::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Problems = std::vector<std::string>;
+
+/// An end of a run, or of its recovery, whichever it is, must be whole and be what was said.
+void check_end(Rig& rig, Outcome outcome) {
+  INFO("says: " << outcome.message << " hint: " << outcome.hint);
+  CHECK(rig.problems_always() == Problems());
+  if (outcome.done() && !outcome.report.disks.empty()) {
+    CHECK(rig.problems_if_moved() == Problems());
+  } else if (outcome.done() || (!outcome.killed && !outcome.names_recovery())) {
+    CHECK(rig.problems_if_untouched() == Problems());
+  } else {
+    CHECK((rig.has_journal() || outcome.killed));
+  }
+}
+
+/// As check_end, and then recovers, with a guest that was started again if nothing else helps.
+void check_and_recover(Rig& rig, Outcome outcome, Recovery recovery = Recovery::kAuto) {
+  check_end(rig, outcome);
+  if (!rig.has_journal()) return;
+  rig.world().hook = nullptr;
+  Outcome recovered = rig.recover(recovery);
+  if (!recovered.done() && rig.has_journal() && recovery != Recovery::kAuto)
+    recovered = rig.recover(Recovery::kAuto);
+  if (!recovered.done() && rig.has_journal() && !rig.guest_runs()) {
+    rig.power_on();
+    recovered = rig.recover(Recovery::kAuto);
+  }
+  INFO("recovered: " << recovered.message << " hint: " << recovered.hint);
+  CHECK_FALSE(rig.has_journal());
+  check_end(rig, recovered);
+}
+
+/// Runs with `event` before the n-th call. Answers whether the run had so many.
+bool with_event(const WayUnderTest& way, unsigned n, std::stop_token stop,
+                const std::function<void(Rig&)>& event) {
+  Rig rig(way);
+  const Plan plan = rig.plan();
+  rig.world().arm(0, Fault::kNone);
+  bool came = false;
+  rig.world().hook = [&](unsigned call, const std::string&) {
+    if (call == n) {
+      came = true;
+      event(rig);
+    }
+  };
+  const Outcome outcome = rig.run(plan, std::move(stop));
+  rig.world().hook = nullptr;
+  INFO(way.name << ", before call " << n);
+  check_and_recover(rig, outcome);
+  return came;
+}
+
+const WayUnderTest& way_named(const std::string& name) {
+  for (const WayUnderTest& way : all_ways())
+    if (way.name == name) return way;
+  throw std::logic_error(name);
+}
+
+}  // namespace
+
+TEST_CASE("a stop at any moment undoes all, or lets it finish", "[migrate]") {
+  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+      bool more = true;
+      for (unsigned n = 1; more; ++n) {
+        std::stop_source stop;
+        more = with_event(way, n, stop.get_token(), [&](Rig&) { stop.request_stop(); });
+      }
+    }
+}
+
+TEST_CASE("a guest that stops at any moment, and is started or not, loses nothing", "[migrate]") {
+  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+      bool more = true;
+      for (unsigned n = 1; more; n += 2)
+        more = with_event(way, n, {}, [](Rig& rig) { rig.power_off(); });
+      more = true;
+      for (unsigned n = 1; more; n += 2)
+        more = with_event(way, n, {}, [](Rig& rig) {
+          const bool ran = rig.guest_runs();
+          rig.power_off();
+          if (ran) rig.power_on();
+        });
+    }
+}
+
+TEST_CASE("a guest that stops after a death of the driver loses nothing", "[migrate]") {
+  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+      bool struck = true;
+      for (unsigned n = 1; struck; n += 3) {
+        for (const bool again : {false, true}) {
+          for (const Recovery recovery : {Recovery::kAuto, Recovery::kUndo, Recovery::kFinish}) {
+            Rig rig(way);
+            const Plan plan = rig.plan();
+            rig.world().arm(n, Fault::kKillAfter);
+            const Outcome outcome = rig.run(plan);
+            struck = rig.world().struck();
+            rig.world().arm(0, Fault::kNone);
+            rig.power_off();
+            if (again) rig.power_on();
+            for (int i = 0; i < 5; ++i) rig.world().tick();
+            INFO(way.name << ", killed after call " << n << ", guest "
+                          << (again ? "restarted" : "stopped") << ", recovery "
+                          << static_cast<int>(recovery));
+            check_and_recover(rig, outcome, recovery);
+          }
+        }
+      }
+    }
+}
+
+TEST_CASE("a recovery that dies is recovered from, though the guest went on", "[migrate]") {
+  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+      bool struck = true;
+      for (unsigned n = 2; struck; n += 7) {
+        bool struck_again = true;
+        for (unsigned m = 1; struck_again; m += 5) {
+          Rig rig(way);
+          const Plan plan = rig.plan();
+          rig.world().arm(n, Fault::kKillAfter);
+          rig.run(plan);
+          struck = rig.world().struck();
+          if (!rig.has_journal()) break;
+          rig.world().arm(m, m % 2 == 0 ? Fault::kKillAfter : Fault::kFailBefore);
+          const Outcome outcome = rig.recover(m % 4 < 2 ? Recovery::kUndo : Recovery::kFinish);
+          struck_again = rig.world().struck();
+          rig.world().arm(0, Fault::kNone);
+          for (int i = 0; i < 5; ++i) rig.world().tick();
+          INFO(way.name << ", killed after call " << n << ", and again at " << m);
+          check_and_recover(rig, outcome, m % 3 == 0 ? Recovery::kFinish : Recovery::kAuto);
+        }
+      }
+    }
+}
+
+TEST_CASE("what somebody else made meanwhile is never removed", "[migrate]") {
+  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+      for (const std::string image : {"rbd:vms/web1-vdb", "/img/web1-vdb.vmferry-overlay.qcow2",
+                                      "/img/web1-vdb.vmferry-bridge.qcow2", "/back/web1-vdb.raw"}) {
+        bool more = true;
+        for (unsigned n = 1; more; ++n)
+          more = with_event(way, n, {}, [&](Rig& rig) {
+            World& world = rig.world();
+            if (world.images.contains(image)) return;
+            world.images[image] = {.size = 512};
+            world.foreign.insert(image);
+            rig.others.insert(image);
+          });
+      }
+    }
+}
+
+TEST_CASE("a call that hangs with the cluster is given up when asked to", "[migrate]") {
+  for (const WayUnderTest& way : all_ways()) {
+    for (const bool deaf : {false, true}) {
+      Rig first(way);
+      const Plan unused = first.plan();
+      first.world().arm(0, Fault::kNone);
+      first.run(unused);
+      const std::vector<std::string> calls = first.world().log();
+      for (unsigned n = 1; n <= calls.size(); ++n) {
+        const std::string& what = calls[n - 1];
+        const bool may_hang = what.ends_with("pivot") || what.ends_with("migrate") ||
+                              what == "copy_in" || what == "copy_out";
+        if (!may_hang) continue;
+        Rig rig(way);
+        rig.world().deaf = deaf;
+        const Plan plan = rig.plan();
+        std::stop_source stop;
+        rig.world().arm(n, Fault::kHang);
+        std::future<Outcome> running =
+            std::async(std::launch::async, [&] { return rig.run(plan, stop.get_token()); });
+        CHECK(running.wait_for(20ms) == std::future_status::timeout);
+        stop.request_stop();
+        INFO(way.name << ": " << what << " hangs" << (deaf ? ", deaf" : ""));
+        const bool ended = running.wait_for(20s) == std::future_status::ready;
+        CHECK(ended);
+        rig.world().release();
+        const Outcome outcome = running.get();
+        std::this_thread::sleep_for(5ms);  // what hung goes on
+        rig.world().arm(0, Fault::kNone);
+        CHECK(outcome.error == ErrorKind::kCancelled);
+        check_and_recover(rig, outcome);
+      }
+    }
+  }
+}
+
+TEST_CASE("a call that hangs and goes on changes nothing", "[migrate]") {
+  const WayUnderTest& way = way_named("staged, then to another host");
+  bool struck = true;
+  for (unsigned n = 1; struck; n += 4) {
+    Rig rig(way);
+    const Plan plan = rig.plan();
+    rig.world().arm(n, Fault::kHang);
+    std::future<Outcome> running = std::async(std::launch::async, [&] { return rig.run(plan); });
+    while (running.wait_for(2ms) == std::future_status::timeout) rig.world().release();
+    const Outcome outcome = running.get();
+    struck = rig.world().struck();
+    INFO("call " << n);
+    CHECK(outcome.done());
+    CHECK(rig.problems_if_moved() == Problems());
+  }
+}
+
+TEST_CASE("a guest that writes more than its overlay may hold is left alone", "[migrate]") {
+  Rig rig(way_named("staged here"));
+  rig.request.overlay_max = 1;
+  const Outcome outcome = rig.run(rig.plan());
+  CHECK(outcome.hint.find("--overlay-max") != std::string::npos);
+  CHECK(rig.problems_if_untouched() == Problems());
+}
+
+TEST_CASE("a copy that does not end in time is undone", "[migrate]") {
+  for (const char* name : {"staged here", "mirrored here", "mirrored to another host"}) {
+    INFO(name);
+    Rig rig(way_named(name));
+    rig.request.timeout = std::chrono::seconds(1);
+    rig.world().stuck = true;
+    const Plan plan = rig.plan();
+    rig.world().arm(0, Fault::kNone);
+    const Outcome outcome = rig.run(plan);
+    CHECK(outcome.message.find("--timeout") != std::string::npos);
+    CHECK(rig.problems_if_untouched() == Problems());
+  }
+}
+
+TEST_CASE("no guest is forced off unless that was asked for", "[migrate]") {
+  Rig rig(way_named("offline here, running before"));
+  rig.request.shutdown_timeout = std::chrono::seconds(0);
+  rig.guest().ignores_button = true;
+  const Outcome outcome = rig.run(rig.plan());
+  CHECK(outcome.hint.find("--force-off") != std::string::npos);
+  CHECK(rig.problems_if_untouched() == Problems());
+
+  rig.request.force_off = true;
+  const Outcome forced = rig.run(rig.plan());
+  CHECK(forced.done());
+  CHECK(rig.world().guests.at(kGuestUuid).lost_power == 1);
+}
+
+TEST_CASE("the key is in nothing that is written or said", "[migrate]") {
+  const WayUnderTest& way =
+      way_named("mirrored to another host, definition kept, paused guest, new secret");
+  bool struck = true;
+  for (unsigned n = 1; struck; ++n) {
+    Rig rig(way);
+    const Plan plan = rig.plan();
+    rig.world().arm(n, Fault::kKillAfter);
+    rig.run(plan);
+    struck = rig.world().struck();
+    rig.world().arm(0, Fault::kNone);
+    CHECK(rig.state_text().find(kSecretKey) == std::string::npos);
+    if (rig.has_journal()) rig.recover(Recovery::kFinish);
+    CHECK(rig.state_text().find(kSecretKey) == std::string::npos);
+    CHECK(rig.said().find(kSecretKey) == std::string::npos);
+    CHECK(rig.beta().secrets.at(kSecretUuid) == kSecretKey);
+  }
+}
+
+TEST_CASE("planning changes nothing, whatever fails in it", "[migrate]") {
+  for (const WayUnderTest& way : all_ways()) {
+    bool struck = true;
+    for (unsigned n = 1; struck; ++n) {
+      Rig rig(way);
+      rig.world().arm(n, Fault::kFailAfter);
+      try {
+        const Plan plan = rig.plan();
+        CHECK((!rig.world().struck() || plan.checks.size() > 1));
+      } catch (const Error&) {
+      }
+      struck = rig.world().struck();
+      rig.world().arm(0, Fault::kNone);
+      INFO(way.name << ", call " << n);
+      CHECK(rig.problems_if_untouched() == Problems());
+    }
+  }
+}
+
+}  // namespace vmferry::test

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <sys/stat.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "lib/migrate/journal.h"
+#include "lib/migrate/journal_json.h"
+#include "tests/unit/temp_dir.h"
+#include "vmferry/error.h"
+
+namespace vmferry::test {
+namespace {
+
+namespace fs = std::filesystem;
+using migrate::Journal;
+using migrate::StepStatus;
+
+/// With something in every member that a recovery needs.
+Plan full_plan(const std::string& domain = "web1") {
+  Plan plan;
+  MigrateRequest& request = plan.request;
+  request.domain = domain;
+  request.from = "qemu:///system";
+  request.to = "qemu+ssh://other/system";
+  request.pool = "vms";
+  request.disks = {{"vda", {"vms", "a"}}, {"vdb", {"ssd", "b \"quoted\" ü"}}};
+  request.mode = MigrateMode::kLive;
+  request.method = MigrateMethod::kMirror;
+  request.monitors = {{"::1", 3300}};
+  request.ceph_conf = "/etc/ceph/ceph.conf";
+  request.user = "libvirt";
+  request.secret.usage = "client.libvirt secret";
+  request.overlay_max = 12345;
+  request.bandwidth = uint64_t{1} << 40;
+  request.timeout = std::chrono::seconds(77);
+  request.delete_source = true;
+  plan.uuid = "6b1c2a3e-55d1-4f5c-9f0e-0a1b2c3d4e5f";
+  plan.live = plan.other_host = plan.was_running = plan.autostart = true;
+  plan.original_persistent = "<domain>\n  <name>a &amp; b</name>\n</domain>\n";
+  plan.rewritten_live = "<live/>";
+  plan.rewritten_persistent = "<persistent/>";
+  MovingDisk disk;
+  disk.dev = "vda";
+  disk.original = "/img/a.qcow2";
+  disk.image = {.path = "/img/a.qcow2", .format = ImageFormat::kQcow2, .backing = {"/img/b"}};
+  disk.volume = {"vms", "a"};
+  disk.size = 4297064448;
+  disk.overlay = "/img/overlay";
+  disk.bridge = "/img/bridge";
+  plan.disks = {disk};
+  plan.stays = {"sda: it is a cdrom"};
+  plan.steps = {{StepKind::kCreateVolumes, "create", "remove", Turning::kNever},
+                {StepKind::kMigrateMirrored, "migrate", "abort", Turning::kOnceDone}};
+  return plan;
+}
+
+std::string text_of(const Plan& plan) { return nlohmann::json(plan).dump(); }
+
+std::string read(const fs::path& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write(const fs::path& path, const std::string& text) { std::ofstream(path) << text; }
+
+/// Nothing: it opened.
+std::optional<ErrorKind> failure_to_open(const std::string& dir) {
+  try {
+    Journal::open("web1", dir);
+    return std::nullopt;
+  } catch (const Error& error) {
+    return error.kind();
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a journal brings back what was written", "[migrate]") {
+  TempDir dir;
+  const std::string state = (dir / "state").string();
+  const Plan plan = full_plan();
+  {
+    Journal journal = Journal::begin(plan, state);
+    journal.set_status(0, StepStatus::kDone);
+    journal.set_status(1, StepStatus::kBegun);
+    journal.note("made:vda");
+    journal.note("other");
+    journal.forget("other");
+  }
+  CHECK(text_of(plan).find("12345") != std::string::npos);
+  Journal again = Journal::open("web1", state);
+  CHECK(text_of(again.plan()) == text_of(plan));
+  CHECK(again.status(0) == StepStatus::kDone);
+  CHECK(again.status(1) == StepStatus::kBegun);
+  CHECK(again.noted("made:vda"));
+  CHECK_FALSE(again.noted("other"));
+  CHECK(Journal::request("web1", state).to == plan.request.to);
+  again.remove();
+  CHECK(failure_to_open(state) == ErrorKind::kNotFound);
+  CHECK(fs::is_empty(state));
+}
+
+TEST_CASE("a journal is for its owner only", "[migrate]") {
+  TempDir dir;
+  const Journal journal = Journal::begin(full_plan(), (dir / "state").string());
+  struct stat status;
+  REQUIRE(::stat((dir / "state/web1.json").string().c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0600);
+}
+
+TEST_CASE("two runs do not work on one domain", "[migrate]") {
+  TempDir dir;
+  const std::string state = (dir / "state").string();
+  {
+    const Journal first = Journal::begin(full_plan(), state);
+    CHECK_THROWS_WITH(Journal::begin(full_plan(), state), Catch::Contains("just now"));
+    CHECK_THROWS_WITH(Journal::open("web1", state), Catch::Contains("just now"));
+    const Journal other = Journal::begin(full_plan("web2"), state);
+  }
+  // The first one was killed.
+  try {
+    Journal::begin(full_plan(), state);
+    FAIL("a journal was written over");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kConflict);
+    CHECK(error.hint() == "vmferry migrate --recover web1");
+  }
+  CHECK(failure_to_open(state) == std::nullopt);
+}
+
+TEST_CASE("no domain name leaves the state directory", "[migrate]") {
+  TempDir dir;
+  const std::string state = (dir / "state").string();
+  const std::vector<std::string> names = {"../x",  "a b:ü", ".",      "..", ".hidden", "a/b",
+                                          "a%2fb", "a",     "a.json", "%",  "\n",      "-rf"};
+  for (const std::string& name : names) {
+    INFO(name);
+    Journal journal = Journal::begin(full_plan(name), state);
+    const fs::path kept = journal.keep("source", "<domain/>");
+    CHECK(kept.parent_path() == fs::path(state));
+    CHECK(Journal::request(name, state).domain == name);
+  }
+  std::set<std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(dir / ""))
+    if (entry.is_regular_file()) files.insert(entry.path().parent_path().string());
+  CHECK(files == std::set<std::string>{state});
+  for (const std::string& name : names) Journal::open(name, state).remove();
+}
+
+TEST_CASE("a damaged journal is an error, and none is another", "[migrate]") {
+  TempDir dir;
+  const std::string state = (dir / "state").string();
+  CHECK(failure_to_open(state) == ErrorKind::kNotFound);
+  { const Journal journal = Journal::begin(full_plan(), state); }
+  const std::string path = (dir / "state/web1.json").string();
+  const std::string whole = read(path);
+  for (size_t length = 0; length + 1 < whole.size(); length += 7) {
+    INFO("cut at " << length);
+    write(path, whole.substr(0, length));
+    CHECK(failure_to_open(state) == ErrorKind::kCorrupt);
+  }
+  for (const char* text :
+       {"[]", "null", "{}", R"({"format": "1"})", R"({"format": 2})", R"({"format": 1})",
+        R"({"format": 1, "plan": 7, "status": [], "notes": []})",
+        R"({"format": 1, "plan": {"disks": {}}, "status": [], "notes": []})",
+        R"({"format": 1, "plan": {"steps": [{"kind": 99}]}, "status": [], "notes": []})",
+        R"({"format": 1, "plan": {"request": {"mode": -1}}, "status": [], "notes": []})",
+        R"({"format": 1, "plan": {}, "status": [9], "notes": []})",
+        R"({"format": 1, "plan": {}, "status": "x", "notes": {}})", "\xff\xfe"}) {
+    INFO(text);
+    write(path, text);
+    CHECK(failure_to_open(state) == ErrorKind::kCorrupt);
+  }
+  for (size_t at = 0; at < whole.size(); at += 3) {
+    INFO("changed at " << at);
+    std::string text = whole;
+    text[at] = text[at] == '"' ? ',' : '"';
+    write(path, text);
+    const std::optional<ErrorKind> failure = failure_to_open(state);
+    CHECK((!failure || failure == ErrorKind::kCorrupt));
+  }
+}
+
+}  // namespace vmferry::test
