@@ -72,7 +72,7 @@ const WayUnderTest& way_named(const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("a stop at any moment undoes all, or lets it finish", "[migrate]") {
+TEST_CASE("a stop at any moment undoes all, or lets it finish", "[.faults]") {
   for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
       bool more = true;
       for (unsigned n = 1; more; ++n) {
@@ -82,7 +82,7 @@ TEST_CASE("a stop at any moment undoes all, or lets it finish", "[migrate]") {
     }
 }
 
-TEST_CASE("a guest that stops at any moment, and is started or not, loses nothing", "[migrate]") {
+TEST_CASE("a guest that stops at any moment, and is started or not, loses nothing", "[.faults]") {
   for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
       bool more = true;
       for (unsigned n = 1; more; n += 2)
@@ -97,7 +97,7 @@ TEST_CASE("a guest that stops at any moment, and is started or not, loses nothin
     }
 }
 
-TEST_CASE("a guest that stops after a death of the driver loses nothing", "[migrate]") {
+TEST_CASE("a guest that stops after a death of the driver loses nothing", "[.faults]") {
   for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
       bool struck = true;
       for (unsigned n = 1; struck; n += 3) {
@@ -122,7 +122,7 @@ TEST_CASE("a guest that stops after a death of the driver loses nothing", "[migr
     }
 }
 
-TEST_CASE("a recovery that dies is recovered from, though the guest went on", "[migrate]") {
+TEST_CASE("a recovery that dies is recovered from, though the guest went on", "[.faults]") {
   for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
       bool struck = true;
       for (unsigned n = 2; struck; n += 7) {
@@ -146,7 +146,7 @@ TEST_CASE("a recovery that dies is recovered from, though the guest went on", "[
     }
 }
 
-TEST_CASE("what somebody else made meanwhile is never removed", "[migrate]") {
+TEST_CASE("what somebody else made meanwhile is never removed", "[.faults]") {
   for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
       for (const std::string image : {"rbd:vms/web1-vdb", "/img/web1-vdb.vmferry-overlay.qcow2",
                                       "/img/web1-vdb.vmferry-bridge.qcow2", "/back/web1-vdb.raw"}) {
@@ -163,7 +163,7 @@ TEST_CASE("what somebody else made meanwhile is never removed", "[migrate]") {
     }
 }
 
-TEST_CASE("a call that hangs with the cluster is given up when asked to", "[migrate]") {
+TEST_CASE("a call that hangs with the cluster is given up when asked to", "[.faults]") {
   for (const WayUnderTest& way : all_ways()) {
     for (const bool deaf : {false, true}) {
       Rig first(way);
@@ -199,7 +199,7 @@ TEST_CASE("a call that hangs with the cluster is given up when asked to", "[migr
   }
 }
 
-TEST_CASE("a call that hangs and goes on changes nothing", "[migrate]") {
+TEST_CASE("a call that hangs and goes on changes nothing", "[.faults]") {
   const WayUnderTest& way = way_named("staged, then to another host");
   bool struck = true;
   for (unsigned n = 1; struck; n += 4) {
@@ -216,7 +216,7 @@ TEST_CASE("a call that hangs and goes on changes nothing", "[migrate]") {
   }
 }
 
-TEST_CASE("a guest that writes more than its overlay may hold is left alone", "[migrate]") {
+TEST_CASE("a guest that writes more than its overlay may hold is left alone", "[.faults]") {
   Rig rig(way_named("staged here"));
   rig.request.overlay_max = 1;
   const Outcome outcome = rig.run(rig.plan());
@@ -224,7 +224,7 @@ TEST_CASE("a guest that writes more than its overlay may hold is left alone", "[
   CHECK(rig.problems_if_untouched() == Problems());
 }
 
-TEST_CASE("a copy that does not end in time is undone", "[migrate]") {
+TEST_CASE("a copy that does not end in time is undone", "[.faults]") {
   for (const char* name : {"staged here", "mirrored here", "mirrored to another host"}) {
     INFO(name);
     Rig rig(way_named(name));
@@ -238,7 +238,7 @@ TEST_CASE("a copy that does not end in time is undone", "[migrate]") {
   }
 }
 
-TEST_CASE("no guest is forced off unless that was asked for", "[migrate]") {
+TEST_CASE("no guest is forced off unless that was asked for", "[.faults]") {
   Rig rig(way_named("offline here, running before"));
   rig.request.shutdown_timeout = std::chrono::seconds(0);
   rig.guest().ignores_button = true;
@@ -252,7 +252,7 @@ TEST_CASE("no guest is forced off unless that was asked for", "[migrate]") {
   CHECK(rig.world().guests.at(kGuestUuid).lost_power == 1);
 }
 
-TEST_CASE("the key is in nothing that is written or said", "[migrate]") {
+TEST_CASE("the key is in nothing that is written or said", "[.faults]") {
   const WayUnderTest& way =
       way_named("mirrored to another host, definition kept, paused guest, new secret");
   bool struck = true;
@@ -271,7 +271,7 @@ TEST_CASE("the key is in nothing that is written or said", "[migrate]") {
   }
 }
 
-TEST_CASE("planning changes nothing, whatever fails in it", "[migrate]") {
+TEST_CASE("planning changes nothing, whatever fails in it", "[.faults]") {
   for (const WayUnderTest& way : all_ways()) {
     bool struck = true;
     for (unsigned n = 1; struck; ++n) {

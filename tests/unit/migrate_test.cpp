@@ -116,7 +116,7 @@ TEST_CASE("each way ends as it should", "[migrate]") {
   }
 }
 
-TEST_CASE("a failure at any call leaves all as it was, or is recovered from", "[migrate]") {
+TEST_CASE("a failure at any call leaves all as it was, or is recovered from", "[.faults]") {
   for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
       for (const Fault fault : {Fault::kFailBefore, Fault::kFailAfter})
         for (unsigned n = 1; strike_all(way, n, fault); ++n) {
@@ -124,7 +124,7 @@ TEST_CASE("a failure at any call leaves all as it was, or is recovered from", "[
     }
 }
 
-TEST_CASE("a death at any call is recovered from", "[migrate]") {
+TEST_CASE("a death at any call is recovered from", "[.faults]") {
   for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
       for (const Fault fault : {Fault::kKillBefore, Fault::kKillAfter})
         for (unsigned n = 1; strike_all(way, n, fault); ++n) {
@@ -132,7 +132,7 @@ TEST_CASE("a death at any call is recovered from", "[migrate]") {
     }
 }
 
-TEST_CASE("a failure or death in the middle of a copy is recovered from", "[migrate]") {
+TEST_CASE("a failure or death in the middle of a copy is recovered from", "[.faults]") {
   for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
       const std::vector<std::string> calls = calls_of(way);
       for (const Fault fault : {Fault::kFailMiddle, Fault::kKillMiddle})
