@@ -28,6 +28,14 @@ for bits in 1 2 8 16 64; do
   same_map set-aside.qcow2 qcow2
 done
 
+# Subclusters, with some that have a place and no data.
+qemu-img create -q -f qcow2 -o extended_l2=on sub.qcow2 4M
+qemu-io -c 'write -P 1 100k 6k' -c 'write -P 2 1M 200k' -c 'write -z 1100k 20k' -c 'discard 1200k 10k' sub.qcow2 >/dev/null
+same_map sub.qcow2 qcow2
+qemu-img create -q -f qcow2 -F qcow2 -b sub.qcow2 -o extended_l2=on sub2.qcow2 6M
+qemu-io -c 'write -P 3 1030k 4k' -c 'write -P 3 5M 4k' sub2.qcow2 >/dev/null
+same_map sub2.qcow2 qcow2
+
 # A chain of three: zero clusters, a short image in the middle, a longer one on top.
 qemu-img create -q -f qcow2 base.qcow2 5M
 qemu-io -c 'write -P 1 0 1M' -c 'write -P 2 3M 64k' -c 'write -z 2M 64k' base.qcow2 >/dev/null
@@ -81,10 +89,10 @@ done
 
 # As a table.
 ferry map -f qcow2 top.qcow2 >table
-grep -Eq '^ +offset +length +kind +depth +in file at +file$' table || fail "no heading: $(cat table)"
-grep -Eq '^ +6291456 +65536 +data +0 +[0-9]+ +top.qcow2$' table || fail "no top: $(cat table)"
-grep -Eq '^ +196608 +65536 +zero +1 +- +.*middle.qcow2$' table || fail "no zero: $(cat table)"
-grep -Eq '^ +3145728 +[0-9]+ +hole +0 +- +-$' table || fail "no hole: $(cat table)"
+grep -Eq '^ *offset +length +kind +depth +in file at +file$' table || fail "no heading: $(cat table)"
+grep -Eq '^ *6291456 +65536 +data +0 +[0-9]+ +top.qcow2$' table || fail "no top: $(cat table)"
+grep -Eq '^ *196608 +65536 +zero +1 +- +.*middle.qcow2$' table || fail "no zero: $(cat table)"
+grep -Eq '^ *3145728 +[0-9]+ +hole +0 +- +-$' table || fail "no hole: $(cat table)"
 [[ $(ferry map packed.qcow2 | grep -c ' compressed ') -gt 0 ]] || fail "nothing compressed"
 
 # A large disk with little in it takes a moment and little memory, as raw and as qcow2.
@@ -103,4 +111,4 @@ expect 1 "standard output: write: (Broken pipe|No space)" bash -c "'$VMFERRY' ma
 expect 1 "only probed as qcow2" ferry map top.qcow2
 expect 1 "No such file" ferry map none.raw
 expect 2 "see 'vmferry map --help'" ferry map
-expect 2 "VIEW" ferry map --view 3d disk.raw
+expect 2 "3d not in" ferry map --view 3d disk.raw
