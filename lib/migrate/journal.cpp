@@ -90,6 +90,26 @@ T get(const nlohmann::json& journal, const char* key, const std::string& path) {
   }
 }
 
+/// Numbers that name nothing are as damaged as text that is no JSON.
+void check_names(const Plan& plan, const std::vector<StepStatus>& status, const std::string& path) {
+  const auto known = [](auto value, auto last) {
+    return value >= decltype(last){} && value <= last;
+  };
+  bool good = known(plan.request.mode, MigrateMode::kOffline) &&
+              known(plan.request.method, MigrateMethod::kMirror);
+  for (const Step& step : plan.steps)
+    good = good && known(step.kind, StepKind::kDeleteSource) &&
+           known(step.turning, Turning::kOnceDone);
+  for (const MovingDisk& disk : plan.disks)
+    good = good && known(disk.image.format, ImageFormat::kQcow2);
+  for (const StepStatus each : status) good = good && known(each, StepStatus::kUndone);
+  if (good) return;
+  throw Error({.kind = ErrorKind::kCorrupt,
+               .object = path,
+               .action = "read the journal",
+               .cause = "it names steps or states that this version of vmferry does not know"});
+}
+
 std::string journal_path(const std::string& domain, const std::string& dir) {
   return (fs::path(dir) / (file_name(domain) + ".json")).string();
 }
@@ -125,6 +145,7 @@ Journal Journal::open(const std::string& domain, const std::string& state_dir) {
   journal.plan_ = get<Plan>(json, "plan", journal.path_);
   journal.status_ = get<std::vector<StepStatus>>(json, "status", journal.path_);
   journal.notes_ = get<std::set<std::string>>(json, "notes", journal.path_);
+  check_names(journal.plan_, journal.status_, journal.path_);
   journal.status_.resize(journal.plan_.steps.size(), StepStatus::kPending);
   return journal;
 }
