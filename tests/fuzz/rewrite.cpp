@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // Any bytes as a domain definition: refused with an Error, or rewritten as the properties demand.
-// The samples in xml/ are the corpus to begin with. In the root of the tree:
-//
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -I. -Iinclude lib/domain/*.cpp
-//   lib/core/error.cpp
-//     lib/core/format_bytes.cpp tests/unit/domain_properties.cpp tests/fuzz/rewrite_fuzz.cpp
-//     -ltinyxml2 -lfmt
-//   mkdir corpus && ./a.out -max_len=20000 corpus xml
+// The samples in xml/ are the corpus to begin with.
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
