@@ -173,7 +173,12 @@ void RealMigrationStorage::copy_and_check(const OpenImage& image, const Location
   options.ceph = ceph_;
   options.sources = image.opened;
   options.before_making = [this] { session_.making_something(); };
-  if (std::holds_alternative<RbdLocation>(to)) options.layout = layout_;
+  if (const auto* volume = std::get_if<RbdLocation>(&to)) {
+    options.layout = layout_;
+    // The journal is ours alone, so this is from a run that died; the cluster needs a while to see
+    // it.
+    remove_rbd_left_over(*volume, ceph_, either.token());
+  }
   const std::unique_ptr<Sink> sink = open_target(to, options);
   CopyJob job = {.what = "copy", .verify = true, .stop = either.token()};
   if (bandwidth > 0) job.rate_limit = bandwidth;

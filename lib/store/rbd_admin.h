@@ -52,6 +52,10 @@ void create_rbd_volume(const RbdLocation& volume, uint64_t size, const RbdLayout
 /// open. Stopped, it ends early with kCancelled.
 void remove_rbd_volume(const RbdLocation& volume, const CephOptions& options, std::stop_token stop);
 
+/// The same for what a killed copy to that name left, and for that only.
+void remove_rbd_left_over(const RbdLocation& volume, const CephOptions& options,
+                          std::stop_token stop);
+
 /// Gives back what holds only zeros, in pieces of 4 KiB or more. The volume may be in use: then the
 /// client that holds its lock does the work. `progress` gets bytes of its size: those looked at,
 /// and all; it is called from a thread of librbd and must not throw. Stopped, it throws kCancelled;

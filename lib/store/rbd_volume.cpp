@@ -125,6 +125,12 @@ void remove_rbd_volume(const RbdLocation& volume, const CephOptions& options,
   remove_one(pool, volume, volume.image + kRbdPartialSuffix, stop);
 }
 
+void remove_rbd_left_over(const RbdLocation& volume, const CephOptions& options,
+                          std::stop_token stop) {
+  const RbdPool pool(volume, options);
+  remove_one(pool, volume, volume.image + kRbdPartialSuffix, stop);
+}
+
 void sparsify_rbd_volume(const RbdLocation& volume, const CephOptions& options,
                          std::stop_token stop,
                          const std::function<void(uint64_t done, uint64_t total)>& progress) {

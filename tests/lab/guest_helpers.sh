@@ -43,6 +43,7 @@ secret=$("$lab" secret)
 
 # move_in_background [OPTION...]: the same; its steps go to the file "steps", its result to "result". Sets $mover.
 move_in_background() {
+  rm -f steps # those of a run before are not to be waited for
   "$VMFERRY" migrate "$guest" --connect "$VMFERRY_LAB_HOSTA" --pool rbd --id libvirt --secret-uuid "$secret" \
     --state-dir "$state" --progress json "$@" >result 2>steps &
   mover=$!

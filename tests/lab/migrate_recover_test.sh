@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# kill -9 in each step of each way; then --recover finishes or undoes what the dead process had begun.
+source "$ROOT/tests/lab/guest_helpers.sh"
+
+# step_count OPTION...: how many steps this way has.
+step_count() {
+  move --dry-run --json "$@" | python3 -c 'import json,sys; print(len(json.load(sys.stdin)["steps"]))'
+}
+
+# kill_in STEP OPTION...: runs until it begins step number STEP, and kills it a little later.
+kill_in() {
+  local step=$1
+  shift
+  move_in_background "$@"
+  until (($(grep -c '"step"' steps 2>/dev/null || true) + 0 >= step)); do
+    kill -0 "$mover" 2>/dev/null || fail "it ended before step $step: $(cat steps)"
+    sleep 0.01
+  done
+  sleep "0.$((RANDOM % 3))"
+  kill -KILL "$mover" 2>/dev/null || true
+  wait "$mover" 2>/dev/null || true
+}
+
+recover() {
+  ferry migrate "$guest" --recover --state-dir "$state" -q "$@" >recovered 2>&1
+}
+
+is_moved() {
+  disks "$1" --inactive 2>/dev/null | grep "vda network rbd/" >/dev/null
+}
+
+# whole HOST: the move is complete, as far as can be seen in a moment.
+whole() {
+  lives "$1"
+  on_rbd "$1" vda
+  no_journal
+  [[ -z $(find "$guests/$guest" -name '*overlay*' -o -name '*bridge*') ]] || fail "overlays are left: $(ls "$guests/$guest")"
+}
+
+again() {
+  "$lab" guest down "$guest"
+  rbd rm --no-progress "rbd/$guest-vda"
+  start "$guest"
+  before=$(picture)
+}
+
+# recovered HOST STEP: what is after --recover is one of two things, and nothing between.
+recovered() {
+  if is_moved "$1"; then
+    whole "$1"
+    again
+  else
+    untouched "$before"
+  fi
+}
+
+# each_step WAY FIRST HOST OPTION...: kills it in every step from FIRST on, and recovers.
+each_step() {
+  local first=$2 host=$3 way=$1 count step
+  shift 3
+  start "mg-$way"
+  before=$(picture)
+  count=$(step_count "$@")
+  ((count > 2)) || fail "$way has $count steps"
+  for ((step = first; step <= count; step++)); do
+    echo "$SECONDS s: $way, killed in step $step of $count"
+    kill_in "$step" "$@"
+    # Without a journal it had ended, or had not begun.
+    [[ ! -f $state/$guest.json ]] || recover || fail "no recovery: $(cat recovered)"
+    recovered "$host"
+  done
+  # After all of that, one that nobody kills.
+  move -q "$@"
+  arrived "$host"
+  "$lab" guest down "$guest"
+  rbd rm --no-progress "rbd/$guest-vda"
+}
+
+# both STEP...: each can be undone, and each can be finished.
+both() {
+  local step
+  start mg-both
+  before=$(picture)
+  for step in "$@"; do
+    echo "$SECONDS s: undone and finished, killed in step $step"
+    kill_in "$step"
+    recover --undo || fail "not undone after step $step: $(cat recovered)"
+    untouched "$before"
+    kill_in "$step"
+    recover --finish || fail "not finished after step $step: $(cat recovered)"
+    whole "$VMFERRY_LAB_HOSTA"
+    again
+  done
+  "$lab" guest down "$guest"
+}
+
+both 1 2 # the third may be over before it is killed, and then the guest depends on its volume
+each_step staged 1 "$VMFERRY_LAB_HOSTA"
+each_step staged-away 7 "$VMFERRY_LAB_HOSTB" --to "$VMFERRY_LAB_HOSTB" # the steps before are those of staged
+each_step mirror 1 "$VMFERRY_LAB_HOSTA" --method mirror
+each_step mirror-away 1 "$VMFERRY_LAB_HOSTB" --method mirror --to "$VMFERRY_LAB_HOSTB"
+each_step offline 1 "$VMFERRY_LAB_HOSTA" --mode offline
