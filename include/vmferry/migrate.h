@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -248,6 +249,8 @@ struct Patience {
   std::chrono::milliseconds abort_job{60'000};
   /// Before the half-made domain at the target of an aborted migration is looked at.
   std::chrono::milliseconds abort_migration{15'000};
+  /// What all limits of time are measured with. Called by any thread of the run.
+  std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
 };
 
 /// The two sides and everything else that a run works with.

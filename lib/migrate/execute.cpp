@@ -18,12 +18,35 @@ class Execution {
       : journal_(std::move(journal)),
         plan_(journal_.plan()),
         context_(context),
-        steps_(plan_, context, journal_, recovering) {}
+        steps_(plan_, context_, journal_, recovering) {}
+
+  MigrateReport recover(Recovery recovery) {
+    if (recovery == Recovery::kFinish) return forward();
+    const char* const option = recovery == Recovery::kUndo ? "--undo " : "";
+    try {
+      const bool turned = steps_.turned();
+      if (recovery == Recovery::kAuto && (turned || steps_.better_finished())) return forward();
+      if (turned)
+        fail(ErrorKind::kConflict, plan_.request.domain, "undo the move",
+             "the guest depends on its new disks already",
+             "finish it: vmferry migrate --recover " + plan_.request.domain +
+                 "; then move back with --to-file or --to");
+      backward();
+    } catch (const Error& error) {
+      ErrorParts parts = error.parts();
+      if (parts.hint.find("--recover") == std::string::npos)
+        parts.hint +=
+            fmt::format("{}try again with: vmferry migrate --recover {}{}",
+                        parts.hint.empty() ? "" : "; then ", option, plan_.request.domain);
+      throw Error(parts);
+    }
+    return {};
+  }
 
   MigrateReport forward() {
     for (size_t i = 0; i < plan_.steps.size(); ++i) {
-      if (journal_.status(i) == StepStatus::kDone && steps_.settled(plan_.steps[i])) continue;
       try {
+        if (journal_.status(i) == StepStatus::kDone && steps_.settled(plan_.steps[i])) continue;
         run(i);
       } catch (const Error& error) {
         give_up(i, error);
@@ -46,9 +69,6 @@ class Execution {
     }
     journal_.remove();
   }
-
-  bool turned() const { return steps_.turned(); }
-  bool better_finished() const { return steps_.better_finished(); }
 
  private:
   void run(size_t i) {
@@ -82,11 +102,13 @@ class Execution {
     if (depends_on_new_disks(failed)) {
       ErrorParts parts = error.parts();
       parts.hint =
-          "the guest keeps running, but the move is not complete; finish it with: "
+          "the guest has its new disks already, but the move is not complete; finish it with: "
           "vmferry migrate --recover " +
           plan_.request.domain + (parts.hint.empty() ? "" : "\nhint: " + parts.hint);
       throw Error(parts);
     }
+    // What was stopped is still put back as it was; only a second stop ends that, and us.
+    context_.stop = {};
     try {
       backward();
     } catch (const Error& left) {
@@ -102,7 +124,7 @@ class Execution {
 
   Journal journal_;
   const Plan& plan_;
-  const MigrateContext& context_;
+  MigrateContext context_;
   Steps steps_;
 };
 
@@ -120,17 +142,8 @@ MigrateRequest recorded_request(const std::string& domain, const std::string& st
 
 MigrateReport recover_migration(const std::string& domain, Recovery recovery,
                                 const MigrateContext& context) {
-  migrate::Execution run(migrate::Journal::open(domain, context.state_dir), context, true);
-  const bool turned = run.turned();
-  if (recovery == Recovery::kFinish ||
-      (recovery == Recovery::kAuto && (turned || run.better_finished())))
-    return run.forward();
-  if (turned)
-    migrate::fail(ErrorKind::kConflict, domain, "undo the move",
-                  "the guest depends on its new disks already",
-                  "finish it with --recover, then move back with --to-file or --to");
-  run.backward();
-  return {};
+  return migrate::Execution(migrate::Journal::open(domain, context.state_dir), context, true)
+      .recover(recovery);
 }
 
 }  // namespace vmferry

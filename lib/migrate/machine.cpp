@@ -79,7 +79,7 @@ void Machine::wait_ready(const std::vector<const MovingDisk*>& disks, const std:
     context_.observer->job(what, done, total, 0);
     if (ready) return context_.observer->job_ended();
     throw_if_stopped();
-    if (deadline && Clock::now() > *deadline)
+    if (deadline && now() > *deadline)
       fail(ErrorKind::kIo, name(), what, "not done within --timeout",
            "the guest writes faster than that, or the cluster is slow; try a longer one");
     if (watch) watch();
@@ -88,13 +88,13 @@ void Machine::wait_ready(const std::vector<const MovingDisk*>& disks, const std:
 }
 
 void Machine::pivot(const MovingDisk& disk, Place expected) {
-  const Clock::time_point give_up = Clock::now() + context_.patience.pivot;
+  const Clock::time_point give_up = now() + context_.patience.pivot;
   bool told = false;
   while (true) {
     BlockingCall call(
         [host = host_, domain = name(), dev = disk.dev] { host->pivot(domain, dev); });
     while (!call.wait(context_.patience.watch)) {
-      if (!told && Clock::now() > give_up) {
+      if (!told && now() > give_up) {
         context_.observer->warning("the switch of " + disk.dev +
                                    " hangs: the guest waits for the cluster; is an OSD down?");
         told = true;
@@ -106,7 +106,7 @@ void Machine::pivot(const MovingDisk& disk, Place expected) {
     } catch (const Error&) {
       // Only the definition tells what really happened.
       if (place(disk) == expected) return;
-      if (Clock::now() > give_up || !host_->block_job(name(), disk.dev)) throw;
+      if (now() > give_up || !host_->block_job(name(), disk.dev)) throw;
       std::this_thread::sleep_for(context_.patience.poll);
       continue;
     }
@@ -120,9 +120,9 @@ void Machine::pivot(const MovingDisk& disk, Place expected) {
 void Machine::abort_job(const MovingDisk& disk) {
   if (!active() || !host_->block_job(name(), disk.dev)) return;
   host_->abort_block_job(name(), disk.dev);
-  const Clock::time_point give_up = Clock::now() + context_.patience.abort_job;
+  const Clock::time_point give_up = now() + context_.patience.abort_job;
   while (active() && host_->block_job(name(), disk.dev)) {
-    if (Clock::now() > give_up)
+    if (now() > give_up)
       fail(ErrorKind::kIo, name(), "abort the block job of " + disk.dev,
            "it does not end; an OSD may be down, and it ends when that is back");
     std::this_thread::sleep_for(context_.patience.poll);
@@ -140,14 +140,14 @@ void Machine::commit(const MovingDisk& disk, Place expected) {
 }
 
 bool Machine::shut_down(std::chrono::seconds time) {
-  const Clock::time_point give_up = Clock::now() + time;
-  Clock::time_point ask_again = Clock::now();
+  const Clock::time_point give_up = now() + time;
+  Clock::time_point ask_again = now();
   while (state() != DomainState::kShutOff) {
     throw_if_stopped();
-    const Clock::time_point now = Clock::now();
-    if (now > give_up) return false;
-    if (now >= ask_again) {
-      ask_again = now + kAskAgain;
+    const Clock::time_point time_now = now();
+    if (time_now > give_up) return false;
+    if (time_now >= ask_again) {
+      ask_again = time_now + kAskAgain;
       try {
         host_->shut_down(name());
       } catch (const Error&) {

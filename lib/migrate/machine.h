@@ -35,6 +35,7 @@ class Machine {
   Hypervisor& host() const { return *host_; }
 
   DomainState state() const { return host_->state(name()); }
+  Clock::time_point now() const { return context_.patience.now(); }
   /// It has a QEMU: running or paused.
   bool active() const;
   Domain definition(DefinitionKind kind) const;

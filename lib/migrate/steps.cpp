@@ -13,7 +13,8 @@ Steps::Steps(const Plan& plan, const MigrateContext& context, Journal& journal, 
       journal_(journal),
       recovering_(recovering),
       source_(plan, context, context.source),
-      target_(plan, context, context.target) {}
+      target_(plan, context, context.target),
+      began_(source_.now()) {}
 
 void Steps::run(const Step& step) {
   switch (step.kind) {
@@ -72,6 +73,8 @@ void Steps::undo(const Step& step) {
       return undo_stage_overlays();
     case StepKind::kMirror:
       return undo_mirror();
+    case StepKind::kMigrateMirrored:
+      return undo_migration();
     case StepKind::kShutDown:
       return undo_shut_down();
     case StepKind::kDefine:
@@ -83,7 +86,9 @@ void Steps::undo(const Step& step) {
 
 bool Steps::turned() const {
   if (journal_.noted(kRetired)) return true;
-  if (!plan_.live) return target_.active() && !misplaced(target_, DefinitionKind::kLive);
+  if (!plan_.live)
+    return target_.active() ? !misplaced(target_, DefinitionKind::kLive)
+                            : waits_at_target() && source_.state() == DomainState::kAbsent;
   if (plan_.other_host && arrived()) return true;
   return std::any_of(plan_.disks.begin(), plan_.disks.end(), [this](const MovingDisk& disk) {
     const Place place = source_.place(disk);
@@ -92,8 +97,10 @@ bool Steps::turned() const {
 }
 
 bool Steps::better_finished() const {
+  // Unless the old machine was started again: then that is the one that people work with.
   return !plan_.live && target_.state() != DomainState::kAbsent &&
-         !misplaced(target_, DefinitionKind::kPersistent);
+         !misplaced(target_, DefinitionKind::kPersistent) &&
+         !(plan_.other_host && source_.active());
 }
 
 bool Steps::settled(const Step& step) const {
@@ -182,10 +189,13 @@ void Steps::remove_copy(const MovingDisk& disk) {
 void Steps::remove_copies() {
   for (const MovingDisk& disk : plan_.disks) {
     if (!journal_.noted(made(disk))) continue;
+    const std::string action = "remove the copy of " + disk.dev;
     const Place place = source_.place(disk);
     if (place == Place::kTarget || place == Place::kBridge)
-      fail(ErrorKind::kConflict, source_.name(), "remove the copy of " + disk.dev,
-           "the definition names it");
+      fail(ErrorKind::kConflict, source_.name(), action, "the definition names it");
+    if (plan_.other_host && target_.state() != DomainState::kAbsent &&
+        target_.place(disk, DefinitionKind::kPersistent) == Place::kTarget)
+      fail_divided(action);
     remove_copy(disk);
   }
 }
@@ -216,7 +226,7 @@ MigrateReport Steps::report() const {
   }
   report.kept.insert(report.kept.end(), kept_.begin(), kept_.end());
   report.downtime_ms = downtime_ms_;
-  report.seconds = std::chrono::duration<double>(Clock::now() - began_).count();
+  report.seconds = std::chrono::duration<double>(source_.now() - began_).count();
   return report;
 }
 

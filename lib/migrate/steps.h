@@ -59,6 +59,7 @@ class Steps {
   void migrate_mirrored();
   void migrate_guest(const LiveMigration& migration);
   bool arrived() const;
+  void undo_migration();
   LiveMigration migration_options() const;
   void undefine_source();
 
@@ -70,6 +71,10 @@ class Steps {
   void undo_define();
   /// Is it past copying: does the new definition name it already?
   bool in_use_at_goal(const MovingDisk& disk) const;
+  /// The definition at the target names the new disks, and no guest runs there.
+  bool waits_at_target() const;
+  /// Which of two hosts has the newest data, nobody can tell.
+  [[noreturn]] void fail_divided(const std::string& action) const;
   bool still_equal(const MovingDisk& disk) const;
   void start();
   void check_definitions();
@@ -112,7 +117,7 @@ class Steps {
   const bool recovering_;
   Machine source_;
   Machine target_;
-  const Clock::time_point began_ = Clock::now();
+  const Clock::time_point began_;
   std::vector<std::string> kept_;
   std::optional<uint64_t> downtime_ms_;
   int overlay_warnings_ = 0;

@@ -83,11 +83,22 @@ void Steps::migrate_shared() {
 
 void Steps::migrate_mirrored() {
   if (arrived()) return;
+  // From then on such a definition tells that the guest arrived.
+  if (waits_at_target())
+    fail(ErrorKind::kConflict, source_.name(), "migrate",
+         "the target has a definition of it that names the new volumes already",
+         "if it has not run there, undefine it there: virsh undefine --keep-nvram " +
+             source_.name());
   LiveMigration migration = migration_options();
   migration.destination = plan_.rewritten_live;
   migration.persistent = plan_.rewritten_persistent;
   for (const MovingDisk& disk : plan_.disks) migration.copy_disks.push_back(disk.dev);
   migrate_guest(migration);
+}
+
+void Steps::undo_migration() {
+  // libvirt keeps a definition there only of a guest that arrived. Here it runs with its old disks.
+  if (source_.active() && waits_at_target()) fail_divided("undo the migration");
 }
 
 void Steps::migrate_guest(const LiveMigration& migration) {
@@ -104,20 +115,20 @@ void Steps::migrate_guest(const LiveMigration& migration) {
   std::optional<Clock::time_point> aborted;
   bool timed_out = false;
   while (!moving.wait(context_.patience.watch)) {
-    timed_out = timed_out || (deadline && Clock::now() > *deadline);
+    timed_out = timed_out || (deadline && source_.now() > *deadline);
     if (!aborted && (timed_out || context_.stop.stop_requested())) {
-      aborted = Clock::now();
+      aborted = source_.now();
       try {
         source_.host().abort_migration(source_.name());
       } catch (const Error&) {
         // It may just have ended, or not begun.
       }
-    } else if (aborted && Clock::now() - *aborted > context_.patience.abort_migration) {
+    } else if (aborted && source_.now() - *aborted > context_.patience.abort_migration) {
       // A half-made domain that waits for a dead cluster holds libvirt up. It has run no
       // instruction; nothing else may be destroyed there.
       if (target_.state() == DomainState::kPaused && source_.active())
         target_.host().destroy(source_.name());
-      aborted = Clock::now();
+      aborted = source_.now();
     }
     try {
       if (const auto stats = source_.host().migration_stats(source_.name()))

@@ -10,6 +10,8 @@ namespace vmferry::migrate {
 
 void Steps::shut_down() {
   if (turned()) return;
+  // It was started here again after it had been defined there: what waits there is of no use.
+  if (plan_.other_host && source_.active()) undo_define();
   if (source_.shut_down(plan_.request.shutdown_timeout)) return;
   if (!plan_.request.force_off)
     fail(ErrorKind::kIo, source_.name(), "shut down", "the guest did not within --shutdown-timeout",
@@ -22,16 +24,28 @@ void Steps::undo_shut_down() {
     source_.host().start(source_.name(), false);
 }
 
+void Steps::fail_divided(const std::string& action) const {
+  fail(ErrorKind::kConflict, source_.name(), action,
+       "it is defined on both hosts, and its disks there and here differ: it ran since",
+       "find out where, undefine the other one ('virsh undefine --keep-nvram'), then: "
+       "vmferry migrate --recover " +
+           source_.name());
+}
+
+bool Steps::waits_at_target() const {
+  return target_.state() == DomainState::kShutOff &&
+         !misplaced(target_, DefinitionKind::kPersistent);
+}
+
 bool Steps::in_use_at_goal(const MovingDisk& disk) const {
   if (target_.state() == DomainState::kAbsent ||
       target_.place(disk, DefinitionKind::kPersistent) != Place::kTarget)
     return false;
   // Here the old definition is gone. There, both can be started: the guest must not lose what it
-  // wrote on either side.
-  if (plan_.other_host && !target_.active() && !still_equal(disk))
-    fail(ErrorKind::kConflict, source_.name(), "copy " + disk.dev,
-         "it is defined on both hosts, and its disks there and here differ: it ran since",
-         "find out where, and undefine the other one");
+  // wrote on either side. Who started it there was us, or else nobody can tell.
+  if (plan_.other_host && !target_.active() && !journal_.noted(kStarted) &&
+      source_.state() != DomainState::kAbsent && !still_equal(disk))
+    fail_divided("copy " + disk.dev);
   return true;
 }
 
@@ -60,7 +74,9 @@ void Steps::undo_define() {
   const std::string action = "take the new definition back";
   if (target_.active())
     fail(ErrorKind::kConflict, source_.name(), action, "the guest runs with it");
-  if (recovering_ || journal_.noted(kStarted))
+  const bool runs_here = plan_.other_host && source_.active();
+  if (runs_here && journal_.noted(kStarted)) fail_divided(action);
+  if (!runs_here && (recovering_ || journal_.noted(kStarted)))
     for (const MovingDisk& disk : plan_.disks)
       if (!still_equal(disk))
         fail(ErrorKind::kConflict, source_.name(), action,
@@ -70,10 +86,14 @@ void Steps::undo_define() {
     target_.host().undefine(source_.name());
   else
     source_.host().define(plan_.original_persistent);
+  journal_.forget(kStarted);
 }
 
 void Steps::start() {
   if (target_.state() == DomainState::kShutOff) {
+    if (plan_.other_host && source_.active())
+      fail(ErrorKind::kConflict, source_.name(), "start",
+           "somebody started it on the old host meanwhile");
     journal_.note(kStarted);
     try {
       target_.host().start(source_.name(), false);

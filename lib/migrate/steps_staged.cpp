@@ -29,11 +29,16 @@ void Steps::snapshot() {
     original += place == Place::kOriginal;
     overlaid += place == Place::kOverlay;
   }
+  // An undo that was killed in the middle of it: as long as it goes on, the image changes.
+  for (const MovingDisk& disk : plan_.disks)
+    if (source_.place(disk) == Place::kOverlay && source_.active()) {
+      const std::optional<BlockJob> job = source_.host().block_job(source_.name(), disk.dev);
+      if (job && job->kind == BlockJob::Kind::kActiveCommit) source_.abort_job(disk);
+    }
   if (original == 0) return;
   if (overlaid != 0)
     fail(ErrorKind::kConflict, source_.name(), "freeze the images",
-         "some disk is back on its old image, where the guest may have written since",
-         "undo the run: vmferry migrate --recover --undo " + source_.name());
+         "some disk is back on its old image, where the guest may have written since");
   if (!source_.active())
     fail(ErrorKind::kConflict, source_.name(), "freeze the images", "the domain does not run");
   const std::string definition =
@@ -115,7 +120,7 @@ void Steps::copy_frozen() {
       try {
         source_.throw_if_stopped();
         watch_overlays();
-        if (deadline && Clock::now() > *deadline)
+        if (deadline && source_.now() > *deadline)
           fail(ErrorKind::kIo, source_.name(), "copy " + disk.dev, "not done within --timeout");
       } catch (...) {
         trouble = std::current_exception();

@@ -160,6 +160,7 @@ void FakeHypervisor::resume(const std::string& domain) {
     FakeDomain& found = find_active(domain);
     found.state = DomainState::kRunning;
     found.ran = true;
+    world_->runs_on(found, host());
   });
 }
 
@@ -302,7 +303,8 @@ void FakeHypervisor::copy_disks(FakeDomain& domain, const DefinedDomain& destina
 }
 
 /// Until the client aborts, or somebody destroys the half-made domain at the target.
-void FakeHypervisor::hang_migration(FakeDomain& domain, FakeHost& target) {
+void FakeHypervisor::hang_migration(FakeDomain& domain, FakeHost& target,
+                                    const LiveMigration& migration) {
   const std::string name = domain.name;
   domain.has_job = true;
   FakeDomain& half = target.domains[name];
@@ -311,6 +313,7 @@ void FakeHypervisor::hang_migration(FakeDomain& domain, FakeHost& target) {
   half.uuid = domain.uuid;
   half.state = DomainState::kPaused;
   half.incoming = true;
+  half.running = laid_out(migration.destination);
   const auto ended = [&] {
     const auto there = target.domains.find(name);
     return !domain.has_job || there == target.domains.end() || !there->second.active();
@@ -318,7 +321,10 @@ void FakeHypervisor::hang_migration(FakeDomain& domain, FakeHost& target) {
   world_->wait(ended);
   const bool over = ended();
   domain.has_job = false;
-  if (was_defined) target.domains[name].state = DomainState::kShutOff;
+  if (was_defined) {
+    target.domains[name].incoming = false;
+    world_->stop(target.domains[name]);
+  }
   if (!was_defined) target.domains.erase(name);
   if (over) refuse(ErrorKind::kIo, name, "operation aborted: migration out: canceled by client");
 }
@@ -336,6 +342,7 @@ void FakeHypervisor::arrive(FakeDomain& domain, FakeHost& target, const LiveMigr
     if (domain.disks.contains(disk.dev))
       there.disks[disk.dev] = {.chain = world_->chain_of(disk.chain.front()), .job = {}};
   const DomainState state = domain.state;
+  world_->runs_on(domain, target);
   world_->stop(domain);
   there.state = state;
 }
@@ -346,7 +353,7 @@ void FakeHypervisor::migrate(const std::string& domain, Hypervisor& target,
     FakeDomain& found = find_active(domain);
     FakeHost& other = world_->hosts.at(dynamic_cast<FakeHypervisor&>(target).name_);
     check_arrival(found, other, migration);
-    if (world_->hangs() || world_->stuck) hang_migration(found, other);
+    if (world_->hangs() || world_->stuck) hang_migration(found, other, migration);
     const DefinedDomain destination = read_definition(migration.destination);
     copy_disks(found, destination, migration);
     world_->middle();

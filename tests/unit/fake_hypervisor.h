@@ -76,7 +76,7 @@ class FakeHypervisor : public Hypervisor {
                   bool copied);
   void copy_disks(FakeDomain& domain, const DefinedDomain& destination,
                   const LiveMigration& migration);
-  void hang_migration(FakeDomain& domain, FakeHost& target);
+  void hang_migration(FakeDomain& domain, FakeHost& target, const LiveMigration& migration);
   void arrive(FakeDomain& domain, FakeHost& target, const LiveMigration& migration);
 
   template <typename Act>

@@ -14,6 +14,11 @@ namespace {
 
 [[noreturn]] void injected() { refuse(ErrorKind::kIo, "the world", "an injected failure"); }
 
+bool on_cluster(const Job& job) {
+  return std::any_of(job.goal.begin(), job.goal.end(),
+                     [](const Layer& layer) { return layer.image.starts_with("rbd:"); });
+}
+
 /// What QEMU reads in an overlay's header: "rbd:pool/image:id=user", with backslashes before the
 /// characters that part options.
 std::string image_of_header(const std::string& backing) {
@@ -28,9 +33,11 @@ std::string image_of_header(const std::string& backing) {
 
 }  // namespace
 
-void World::arm(unsigned at, Fault fault) {
+void World::arm(unsigned at, Fault fault, const std::string& only) {
   const std::lock_guard guard(mutex);
   calls_ = 0;
+  matching_ = 0;
+  only_ = only;
   at_ = at;
   fault_ = fault;
   struck_ = false;
@@ -50,7 +57,8 @@ Fault World::enter(std::unique_lock<std::mutex>& lock, const std::string& what) 
   lock_ = &lock;
   ++calls_;
   log_.push_back(what);
-  striking_ = calls_ == at_;
+  const bool matches = only_.empty() || what == only_;
+  striking_ = matches && ++matching_ == at_;
   if (hook) hook(calls_, what);
   tick();
   if (!striking_) return Fault::kNone;
@@ -144,7 +152,13 @@ void World::launch(FakeHost& host, FakeDomain& domain, bool paused) {
   domain.disks = std::move(disks);
   domain.state = paused ? DomainState::kPaused : DomainState::kRunning;
   domain.ran = !paused;
+  if (!paused) runs_on(domain, host);
   domain.stopping = 0;
+}
+
+void World::runs_on(const FakeDomain& domain, const FakeHost& host) {
+  for (const auto& [name, each] : hosts)
+    if (&each == &host) guests[domain.uuid].ran_on = name;
 }
 
 void World::stop(FakeDomain& domain) {
@@ -197,7 +211,7 @@ void World::advance(LiveDisk& disk) {
     disk.job.reset();
     return;
   }
-  if (stuck || job.progress >= kJobTicks) return;
+  if (job.progress >= kJobTicks || (stuck && on_cluster(job))) return;
   const unsigned begin = job.progress * kSectors / kJobTicks;
   const unsigned end = ++job.progress * kSectors / kJobTicks;
   const bool whole = job.kind == BlockJob::Kind::kCopy && !job.shallow;

@@ -67,6 +67,7 @@ struct Guest {
   uint64_t counter = 0;
   std::map<std::string, Content> wrote;  ///< by target: what its disks must hold
   unsigned lost_power = 0;               ///< times that a running one was destroyed
+  std::string ran_on = {};               ///< the host that it ran on last
 };
 
 enum class Fault {
@@ -91,12 +92,12 @@ class World {
   std::string key;                     ///< of the Ceph user
   uint64_t room = uint64_t{64} << 30;  ///< free bytes of every file system
   std::set<std::string> foreign;       ///< images that nobody may remove
-  bool stuck = false;                  ///< no job gets anywhere
+  bool stuck = false;                  ///< the cluster stands still: no job on it gets anywhere
   bool deaf = false;                   ///< a hanging migration ignores its abort
   std::vector<std::string> wrongs;     ///< what must never happen
 
-  /// The n-th call from now on fails in that way; 0: none does.
-  void arm(unsigned at, Fault fault);
+  /// The n-th call from now on (or the n-th that is called `only`) fails in that way; 0: none does.
+  void arm(unsigned at, Fault fault, const std::string& only = {});
   /// Called at each call, with its number and what it is.
   std::function<void(unsigned, const std::string&)> hook;
   unsigned calls() const { return calls_; }
@@ -138,6 +139,7 @@ class World {
 
   void stop(FakeDomain& domain);
   void launch(FakeHost& host, FakeDomain& domain, bool paused);
+  void runs_on(const FakeDomain& domain, const FakeHost& host);
   void require_secret(const FakeHost& host, const Layer& layer) const;
   Image& require_image(const std::string& image);
   void finish_job(FakeDomain& domain, const std::string& dev);
@@ -159,6 +161,8 @@ class World {
   std::condition_variable changed_;
   unsigned calls_ = 0;
   unsigned at_ = 0;
+  std::string only_;
+  unsigned matching_ = 0;  ///< calls so far of which the n-th fails
   Fault fault_ = Fault::kNone;
   bool struck_ = false;
   bool striking_ = false;

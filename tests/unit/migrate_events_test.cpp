@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <future>
@@ -178,9 +179,12 @@ TEST_CASE("a call that hangs with the cluster is given up when asked to", "[.fau
         if (!may_hang) continue;
         Rig rig(way);
         rig.world().deaf = deaf;
+        rig.patience.watch = 1ms;
         const Plan plan = rig.plan();
         std::stop_source stop;
-        rig.world().arm(n, Fault::kHang);
+        // Who looks in on a call that hangs makes calls, too.
+        const auto nth = std::count(calls.begin(), calls.begin() + n, what);
+        rig.world().arm(static_cast<unsigned>(nth), Fault::kHang, what);
         std::future<Outcome> running =
             std::async(std::launch::async, [&] { return rig.run(plan, stop.get_token()); });
         CHECK(running.wait_for(20ms) == std::future_status::timeout);
@@ -204,6 +208,7 @@ TEST_CASE("a call that hangs and goes on changes nothing", "[.faults]") {
   bool struck = true;
   for (unsigned n = 1; struck; n += 4) {
     Rig rig(way);
+    rig.patience.watch = 1ms;
     const Plan plan = rig.plan();
     rig.world().arm(n, Fault::kHang);
     std::future<Outcome> running = std::async(std::launch::async, [&] { return rig.run(plan); });
@@ -230,6 +235,7 @@ TEST_CASE("a copy that does not end in time is undone", "[.faults]") {
     Rig rig(way_named(name));
     rig.request.timeout = std::chrono::seconds(1);
     rig.world().stuck = true;
+    rig.patience.watch = 1ms;
     const Plan plan = rig.plan();
     rig.world().arm(0, Fault::kNone);
     const Outcome outcome = rig.run(plan);

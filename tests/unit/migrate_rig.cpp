@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -12,6 +14,9 @@
 namespace vmferry::test {
 namespace fs = std::filesystem;
 namespace {
+
+/// What passes on the rig's clock from one look at it to the next.
+constexpr std::chrono::milliseconds kBetweenLooks{500};
 
 constexpr uint64_t kDiskBytes = (uint64_t{4} << 30) + 2097152 + 512;
 
@@ -195,10 +200,13 @@ Rig::Rig(const WayUnderTest& way) : world_(std::make_shared<World>()), storage_(
                     "vmferry-test-XXXXXX";
   if (!::mkdtemp(dir.data())) throw std::runtime_error("no temporary directory");
   state_dir_ = dir;
+  // Time passes by being asked for, so that no limit of time is ever waited for.
   patience.poll = std::chrono::milliseconds(0);
-  patience.pivot = std::chrono::milliseconds(50);
-  patience.abort_job = std::chrono::milliseconds(2000);
-  patience.abort_migration = std::chrono::milliseconds(50);
+  // Calls that do not hang are never looked in on: each run makes the same calls.
+  patience.watch = std::chrono::seconds(60);
+  patience.now = [time = std::make_shared<std::atomic<int64_t>>(0)] {
+    return std::chrono::steady_clock::time_point(kBetweenLooks * ++*time);
+  };
 
   for (const std::string name : {"alpha", "beta"}) {
     FakeHost& host = world_->hosts[name];
@@ -308,9 +316,14 @@ void Rig::power_off() {
 }
 
 void Rig::power_on() {
-  for (auto& [name, host] : world_->hosts)
-    for (auto& [domain_name, domain] : host.domains)
-      if (!running() && domain.state == DomainState::kShutOff) world_->launch(host, domain, false);
+  if (running()) return;
+  // Its disks of now are where it ran last; who starts an old copy of it gets an old state.
+  const std::string last = world_->guests.at(kGuestUuid).ran_on;
+  FakeHost* host = &world_->hosts.at(last);
+  if (!host->domains.contains(kGuestName)) host = last == "alpha" ? &beta() : &alpha();
+  const auto found = host->domains.find(kGuestName);
+  if (found != host->domains.end() && found->second.state == DomainState::kShutOff)
+    world_->launch(*host, found->second, false);
 }
 
 void Rig::require(bool holds, const std::string& what) {

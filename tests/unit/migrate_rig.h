@@ -71,7 +71,8 @@ class Rig {
   const std::string& state_dir() const { return state_dir_; }
   const std::string& said() const { return said_; }
 
-  /// The guest shuts down by itself, wherever it runs; or somebody starts it where it is defined.
+  /// The guest shuts down by itself, wherever it runs; or somebody starts it where it ran last, or
+  /// else where it is defined.
   void power_off();
   void power_on();
 
