@@ -55,7 +55,9 @@ bool Steps::still_equal(const MovingDisk& disk) const {
 
 void Steps::copy_offline() {
   for (const MovingDisk& disk : plan_.disks) {
-    if (in_use_at_goal(disk)) continue;
+    // On one host, the definition tells what an active domain runs with.
+    const bool done = !(plan_.other_host && source_.active()) && in_use_at_goal(disk);
+    if (done) continue;
     if (source_.state() != DomainState::kShutOff)
       fail(ErrorKind::kConflict, source_.name(), "copy " + disk.dev,
            "somebody started the domain meanwhile");

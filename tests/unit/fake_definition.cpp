@@ -3,6 +3,9 @@
 
 #include <tinyxml2.h>
 
+#include <mutex>
+#include <unordered_map>
+
 #include "vmferry/error.h"
 
 namespace vmferry::test {
@@ -10,6 +13,26 @@ namespace {
 
 using tinyxml2::XMLDocument;
 using tinyxml2::XMLElement;
+
+/// What was made of a text before. Any thread.
+template <typename Value>
+class Memory {
+ public:
+  template <typename Make>
+  const Value& recall(const std::string& text, Make&& make) {
+    const std::lock_guard guard(mutex_);
+    const auto found = values_.find(text);
+    return found != values_.end() ? found->second : values_.emplace(text, make()).first->second;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::unordered_map<std::string, Value> values_;
+};
+
+std::string key_of(const Layer& layer) {
+  return "\n" + layer.type + "\n" + layer.format + "\n" + layer.source + "\n";
+}
 
 void parse(XMLDocument& document, const std::string& text) {
   if (document.Parse(text.c_str(), text.size()) == tinyxml2::XML_SUCCESS) return;
@@ -111,19 +134,22 @@ void add_mirror(XMLElement& disk, const Job& job) {
 
 }  // namespace
 
-DefinedDomain read_definition(const std::string& text) {
-  XMLDocument document;
-  parse(document, text);
-  const XMLElement* root = document.RootElement();
-  DefinedDomain domain{.name = text_of(root, "name"), .uuid = text_of(root, "uuid")};
-  const XMLElement* devices = root->FirstChildElement("devices");
-  const XMLElement* disk = devices ? devices->FirstChildElement("disk") : nullptr;
-  for (; disk; disk = disk->NextSiblingElement("disk"))
-    domain.disks.push_back({.dev = attribute(disk->FirstChildElement("target"), "dev"),
-                            .device = attribute(disk, "device"),
-                            .readonly = disk->FirstChildElement("readonly") != nullptr,
-                            .chain = read_chain(*disk)});
-  return domain;
+const DefinedDomain& read_definition(const std::string& text) {
+  static Memory<DefinedDomain> memory;
+  return memory.recall(text, [&] {
+    XMLDocument document;
+    parse(document, text);
+    const XMLElement* root = document.RootElement();
+    DefinedDomain domain{.name = text_of(root, "name"), .uuid = text_of(root, "uuid")};
+    const XMLElement* devices = root->FirstChildElement("devices");
+    const XMLElement* disk = devices ? devices->FirstChildElement("disk") : nullptr;
+    for (; disk; disk = disk->NextSiblingElement("disk"))
+      domain.disks.push_back({.dev = attribute(disk->FirstChildElement("target"), "dev"),
+                              .device = attribute(disk, "device"),
+                              .readonly = disk->FirstChildElement("readonly") != nullptr,
+                              .chain = read_chain(*disk)});
+    return domain;
+  });
 }
 
 std::vector<Layer> read_disk_chain(const std::string& disk) {
@@ -146,19 +172,27 @@ std::map<std::string, Layer> read_snapshot(const std::string& text) {
 }
 
 std::string laid_out(const std::string& text) {
-  XMLDocument document;
-  parse(document, text);
-  return print(document);
+  static Memory<std::string> memory;
+  return memory.recall(text, [&] {
+    XMLDocument document;
+    parse(document, text);
+    return print(document);
+  });
 }
 
 std::string with_image(const std::string& text, const std::string& dev, const Layer& layer) {
-  XMLDocument document;
-  parse(document, text);
-  if (XMLElement* disk = find_disk(document, dev)) set_image(*disk, layer);
-  return print(document);
+  static Memory<std::string> memory;
+  return memory.recall(text + dev + key_of(layer), [&] {
+    XMLDocument document;
+    parse(document, text);
+    if (XMLElement* disk = find_disk(document, dev)) set_image(*disk, layer);
+    return print(document);
+  });
 }
 
-std::string with_runtime(const std::string& text, const std::map<std::string, LiveDisk>& disks) {
+namespace {
+
+std::string draw_runtime(const std::string& text, const std::map<std::string, LiveDisk>& disks) {
   XMLDocument document;
   parse(document, text);
   document.RootElement()->SetAttribute("id", "7");
@@ -170,6 +204,22 @@ std::string with_runtime(const std::string& text, const std::map<std::string, Li
     if (live.job) add_mirror(*disk, *live.job);
   }
   return print(document);
+}
+
+}  // namespace
+
+std::string with_runtime(const std::string& text, const std::map<std::string, LiveDisk>& disks) {
+  static Memory<std::string> memory;
+  std::string key = text;
+  for (const auto& [dev, live] : disks) {
+    key += dev;
+    for (const Layer& layer : live.chain) key += key_of(layer);
+    if (!live.job) continue;
+    key += live.job->kind == BlockJob::Kind::kCopy ? "copy" : "commit";
+    key += live.job->progress >= kJobTicks ? "ready" : "";
+    key += key_of(live.job->goal.front());
+  }
+  return memory.recall(key, [&] { return draw_runtime(text, disks); });
 }
 
 Layer layer_of_image(const std::string& image, const std::string& format) {

@@ -52,8 +52,9 @@ struct DefinedDomain {
   std::vector<DefinedDisk> disks = {};
 };
 
-/// Throws vmferry::Error for what is no definition.
-DefinedDomain read_definition(const std::string& text);
+/// Throws vmferry::Error for what is no definition. What was read once is kept, as the next three's
+/// answers are: the tests ask for few texts, and again and again.
+const DefinedDomain& read_definition(const std::string& text);
 /// A <disk> alone, as for virDomainBlockCopy.
 std::vector<Layer> read_disk_chain(const std::string& disk);
 /// The overlays that a <domainsnapshot> asks for, by target.

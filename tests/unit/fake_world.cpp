@@ -277,4 +277,21 @@ void World::remove_image(const std::string& image) {
   images.erase(image);
 }
 
+std::string World::outline() const {
+  std::string text;
+  for (const auto& [name, image] : images) text += name + " over " + image.backing + "\n";
+  for (const auto& [host_name, host] : hosts) {
+    for (const auto& [uuid, its_key] : host.secrets) text += uuid + " on " + host_name + "\n";
+    for (const auto& [name, domain] : host.domains) {
+      text += host_name + std::to_string(static_cast<int>(domain.state)) + domain.stored +
+              domain.running + (domain.autostart ? " autostart" : "");
+      for (const auto& [dev, disk] : domain.disks)
+        if (disk.job)
+          text += dev + std::to_string(static_cast<int>(disk.job->kind)) +
+                  std::to_string(disk.job->progress) + "/" + std::to_string(disk.job->ending);
+    }
+  }
+  return text;
+}
+
 }  // namespace vmferry::test

@@ -147,6 +147,8 @@ class World {
   bool in_use(const std::string& image) const;
   bool named(const std::string& image) const;
   void remove_image(const std::string& image);
+  /// All but what guests wrote, as a text to compare.
+  std::string outline() const;
   void wrong(const std::string& what) { wrongs.push_back(what); }
 
  private:

@@ -194,7 +194,8 @@ const std::vector<WayUnderTest>& all_ways() {
   return kWays;
 }
 
-Rig::Rig(const WayUnderTest& way) : world_(std::make_shared<World>()), storage_(world_) {
+Rig::Rig(const WayUnderTest& way)
+    : way_(way.name), world_(std::make_shared<World>()), storage_(world_) {
   // In memory where that is to be had: every step of a journal is made durable.
   std::string dir = (fs::exists("/dev/shm") ? fs::path("/dev/shm") : fs::temp_directory_path()) /
                     "vmferry-test-XXXXXX";
@@ -255,6 +256,15 @@ MigrateContext Rig::context(Listener& listener, std::stop_token stop) {
   context.target =
       request.to.empty() ? context.source : std::make_shared<FakeHypervisor>(world_, "beta");
   return context;
+}
+
+const Plan& Rig::plan_of_way() const {
+  static std::map<std::string, Plan> plans;
+  const auto found = plans.find(way_);
+  if (found != plans.end()) return found->second;
+  for (const WayUnderTest& way : all_ways())
+    if (way.name == way_) return plans.emplace(way_, Rig(way).plan()).first->second;
+  throw std::logic_error(way_);
 }
 
 Plan Rig::plan() {
@@ -453,6 +463,37 @@ std::vector<std::string> Rig::problems_if_moved() {
   if (request.keep_source_definition) alpha().domains.erase(kGuestName);
   check_restart();
   return report_problems();
+}
+
+std::vector<std::string> calls_of(const WayUnderTest& way) {
+  Rig rig(way);
+  rig.world().arm(0, Fault::kNone);
+  rig.run(rig.plan_of_way());
+  return rig.world().log();
+}
+
+bool changes_something(const std::string& call) {
+  static const std::set<std::string> kAsking = {
+      "facts",        "state",        "persistent",    "definition",     "uuid_of",
+      "name_of_uuid", "disk_sizes",   "has_job",       "autostart",      "block_job",
+      "secret_key",   "prove_access", "volume",        "user_key",       "same",
+      "file_exists",  "free_space",   "last_downtime", "file_allocation"};
+  const size_t host = call.find(": ");
+  return !kAsking.contains(host == std::string::npos ? call : call.substr(host + 2));
+}
+
+std::vector<unsigned> moments_of(const WayUnderTest& way) {
+  Rig rig(way);
+  std::vector<unsigned> moments;
+  std::string before;
+  rig.world().arm(0, Fault::kNone);
+  rig.world().hook = [&](unsigned n, const std::string& call) {
+    std::string now = rig.state_text() + rig.world().outline();
+    if (now != before || changes_something(call)) moments.push_back(n);
+    before = std::move(now);
+  };
+  rig.run(rig.plan_of_way());
+  return moments;
 }
 
 }  // namespace vmferry::test

@@ -61,6 +61,8 @@ class Rig {
   FakeDomain& guest() { return alpha().domains.at(kGuestName); }
 
   Plan plan();
+  /// The same one for a rig that is as its way made it, without planning each time.
+  const Plan& plan_of_way() const;
   /// With everything new but the world and the state directory, like a new process.
   Outcome run(const Plan& plan, std::stop_token stop = {});
   Outcome recover(Recovery recovery, std::stop_token stop = {});
@@ -103,6 +105,7 @@ class Rig {
   std::map<std::string, std::string> goals() const;
   std::vector<std::string> report_problems();
 
+  std::string way_;
   std::shared_ptr<World> world_;
   FakeStorage storage_;
   std::string state_dir_;
@@ -112,5 +115,12 @@ class Rig {
   FakeDomain before_;
   std::set<std::string> images_before_;
 };
+
+/// What the undisturbed run calls.
+std::vector<std::string> calls_of(const WayUnderTest& way);
+bool changes_something(const std::string& call);
+/// The calls of that run before which something is not as it was one call earlier (in the journal,
+/// definitions, jobs or images, but not in what guests wrote), and those that change something.
+std::vector<unsigned> moments_of(const WayUnderTest& way);
 
 }  // namespace vmferry::test
