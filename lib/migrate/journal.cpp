@@ -120,6 +120,7 @@ Journal Journal::begin(const Plan& plan, const std::string& state_dir) {
   make_directory(state_dir);
   Journal journal;
   journal.plan_ = plan;
+  journal.plan_text_ = nlohmann::json(plan).dump(1);
   journal.status_.resize(plan.steps.size(), StepStatus::kPending);
   journal.dir_ = state_dir;
   journal.path_ = journal_path(plan.request.domain, state_dir);
@@ -143,6 +144,7 @@ Journal Journal::open(const std::string& domain, const std::string& state_dir) {
   journal.lock();
   const nlohmann::json json = read_journal(domain, journal.path_);
   journal.plan_ = get<Plan>(json, "plan", journal.path_);
+  journal.plan_text_ = json["plan"].dump(1);
   journal.status_ = get<std::vector<StepStatus>>(json, "status", journal.path_);
   journal.notes_ = get<std::set<std::string>>(json, "notes", journal.path_);
   check_names(journal.plan_, journal.status_, journal.path_);
@@ -193,9 +195,9 @@ std::string Journal::keep(const std::string& name, const std::string& text) {
 }
 
 void Journal::save() const {
-  const nlohmann::json journal = {
-      {"format", kFormat}, {"plan", plan_}, {"status", status_}, {"notes", notes_}};
-  replace_file(path_, journal.dump(1));
+  const nlohmann::json rest = {{"status", status_}, {"notes", notes_}};
+  replace_file(path_, fmt::format("{{\"format\": {},\n\"plan\": {},\n{}", kFormat, plan_text_,
+                                  rest.dump().substr(1)));
 }
 
 }  // namespace vmferry::migrate

@@ -47,6 +47,7 @@ class Journal {
   void save() const;
 
   Plan plan_;
+  std::string plan_text_;  ///< as JSON; it never changes
   std::vector<StepStatus> status_;
   std::set<std::string> notes_;
   std::string dir_;

@@ -75,6 +75,8 @@ void Steps::undo(const Step& step) {
       return undo_mirror();
     case StepKind::kMigrateMirrored:
       return undo_migration();
+    case StepKind::kUndefineSource:
+      return undo_undefine_source();
     case StepKind::kShutDown:
       return undo_shut_down();
     case StepKind::kDefine:
@@ -86,14 +88,21 @@ void Steps::undo(const Step& step) {
 
 bool Steps::turned() const {
   if (journal_.noted(kRetired)) return true;
-  if (!plan_.live)
-    return target_.active() ? !misplaced(target_, DefinitionKind::kLive)
-                            : waits_at_target() && source_.state() == DomainState::kAbsent;
+  if (!plan_.live) return turned_offline();
+  if (journal_.noted(kLeft)) return true;
   if (plan_.other_host && arrived()) return true;
   return std::any_of(plan_.disks.begin(), plan_.disks.end(), [this](const MovingDisk& disk) {
     const Place place = source_.place(disk);
     return place == Place::kBridge || place == Place::kTarget;
   });
+}
+
+bool Steps::turned_offline() const {
+  if (target_.active()) return !misplaced(target_, DefinitionKind::kLive);
+  if (!plan_.other_host || !waits_at_target()) return false;
+  // Both could be started. Where the old one was, that is what people work with.
+  const DomainState old = source_.state();
+  return old == DomainState::kAbsent || (old == DomainState::kShutOff && journal_.noted(kLeft));
 }
 
 bool Steps::better_finished() const {

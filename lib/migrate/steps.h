@@ -62,10 +62,12 @@ class Steps {
   void undo_migration();
   LiveMigration migration_options() const;
   void undefine_source();
+  void undo_undefine_source();
 
   // Offline, and the ends of all ways (steps_offline.cpp).
   void shut_down();
   void undo_shut_down();
+  bool turned_offline() const;
   void copy_offline();
   void define();
   void undo_define();
@@ -99,8 +101,9 @@ class Steps {
     return plan_.to_files ? disk.image.path : disk.volume.display();
   }
   /// What is under the new name is ours: noted before it is made, as a kill may follow at once.
-  /// Noted before anything of the old machine goes.
+  /// Noted before an old disk goes, and before the old definition loses something.
   static constexpr const char* kRetired = "retired";
+  static constexpr const char* kLeft = "left";
   static constexpr const char* kStarted = "started";
   static constexpr const char* kFrozen = "frozen";  ///< the overlays are ours
   static std::string bridged(const MovingDisk& disk) { return "bridged:" + disk.dev; }

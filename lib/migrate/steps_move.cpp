@@ -84,6 +84,7 @@ void Steps::migrate_shared() {
 void Steps::migrate_mirrored() {
   if (arrived()) return;
   // From then on such a definition tells that the guest arrived.
+  if (waits_at_target() && recovering_) fail_divided("migrate");
   if (waits_at_target())
     fail(ErrorKind::kConflict, source_.name(), "migrate",
          "the target has a definition of it that names the new volumes already",
@@ -157,11 +158,18 @@ void Steps::undefine_source() {
   if (state == DomainState::kAbsent) return;
   if (state != DomainState::kShutOff)
     fail(ErrorKind::kConflict, source_.name(), "undefine at the source", "it runs there");
-  journal_.note(kRetired);
+  journal_.note(kLeft);
   source_.host().set_autostart(source_.name(), false);
   const std::string kept = journal_.keep("source", plan_.original_persistent);
   if (!plan_.request.keep_source_definition) source_.host().undefine(source_.name());
   kept_.push_back(kept);
+}
+
+void Steps::undo_undefine_source() {
+  // Of an offline move only: somebody started it again before it was gone.
+  if (source_.state() != DomainState::kAbsent &&
+      source_.host().autostart(source_.name()) != plan_.autostart)
+    source_.host().set_autostart(source_.name(), plan_.autostart);
 }
 
 }  // namespace vmferry::migrate

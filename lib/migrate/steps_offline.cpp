@@ -56,8 +56,9 @@ bool Steps::still_equal(const MovingDisk& disk) const {
 void Steps::copy_offline() {
   for (const MovingDisk& disk : plan_.disks) {
     // On one host, the definition tells what an active domain runs with.
-    const bool done = !(plan_.other_host && source_.active()) && in_use_at_goal(disk);
-    if (done) continue;
+    const bool started_again = plan_.other_host && source_.active();
+    if (started_again && journal_.noted(kStarted)) fail_divided("copy " + disk.dev);
+    if (!started_again && in_use_at_goal(disk)) continue;
     if (source_.state() != DomainState::kShutOff)
       fail(ErrorKind::kConflict, source_.name(), "copy " + disk.dev,
            "somebody started the domain meanwhile");

@@ -336,6 +336,12 @@ void Rig::power_on() {
     world_->launch(*host, found->second, false);
 }
 
+void Rig::undefine_where_it_did_not_run() {
+  for (auto& [name, host] : world_->hosts)
+    if (name != world_->guests.at(kGuestUuid).ran_on && !host.domains[kGuestName].active())
+      host.domains.erase(kGuestName);
+}
+
 void Rig::require(bool holds, const std::string& what) {
   if (!holds) problems_.push_back(what);
 }
@@ -472,6 +478,15 @@ std::vector<std::string> calls_of(const WayUnderTest& way) {
   return rig.world().log();
 }
 
+unsigned first_own_call(const WayUnderTest& way) {
+  const WayUnderTest& first = all_ways().front();
+  if (way.name == first.name || !way.name.starts_with("staged")) return 1;
+  const std::vector<std::string> theirs = calls_of(first);
+  const std::vector<std::string> own = calls_of(way);
+  const auto parted = std::mismatch(own.begin(), own.end(), theirs.begin(), theirs.end()).first;
+  return static_cast<unsigned>(parted - own.begin()) + 1;
+}
+
 bool changes_something(const std::string& call) {
   static const std::set<std::string> kAsking = {
       "facts",        "state",        "persistent",    "definition",     "uuid_of",
@@ -485,11 +500,12 @@ bool changes_something(const std::string& call) {
 std::vector<unsigned> moments_of(const WayUnderTest& way) {
   Rig rig(way);
   std::vector<unsigned> moments;
+  const unsigned first = first_own_call(way);
   std::string before;
   rig.world().arm(0, Fault::kNone);
   rig.world().hook = [&](unsigned n, const std::string& call) {
     std::string now = rig.state_text() + rig.world().outline();
-    if (now != before || changes_something(call)) moments.push_back(n);
+    if (n >= first && (now != before || changes_something(call))) moments.push_back(n);
     before = std::move(now);
   };
   rig.run(rig.plan_of_way());

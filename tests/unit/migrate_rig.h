@@ -77,6 +77,7 @@ class Rig {
   /// else where it is defined.
   void power_off();
   void power_on();
+  void undefine_where_it_did_not_run();
 
   /// What is not as it should be; empty: all is well. After each of these the guest is stopped and
   /// started once more, from its persistent definition, and must find its data.
@@ -118,9 +119,12 @@ class Rig {
 
 /// What the undisturbed run calls.
 std::vector<std::string> calls_of(const WayUnderTest& way);
+/// The first that the first of the staged ways has not, too. Up to there they are one.
+unsigned first_own_call(const WayUnderTest& way);
 bool changes_something(const std::string& call);
 /// The calls of that run before which something is not as it was one call earlier (in the journal,
 /// definitions, jobs or images, but not in what guests wrote), and those that change something.
+/// From first_own_call on.
 std::vector<unsigned> moments_of(const WayUnderTest& way);
 
 }  // namespace vmferry::test
