@@ -159,4 +159,10 @@ bool Machine::shut_down(std::chrono::seconds time) {
   return true;
 }
 
+void Machine::wait_until_off(std::chrono::seconds time) {
+  const Clock::time_point give_up = now() + time;
+  while (state() != DomainState::kShutOff && now() < give_up)
+    std::this_thread::sleep_for(context_.patience.poll * 4);
+}
+
 }  // namespace vmferry::migrate

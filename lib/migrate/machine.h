@@ -61,6 +61,8 @@ class Machine {
   void commit(const MovingDisk& disk, Place expected);
   /// Asks the guest to, again and again, for `time` at most. Answers whether it is off.
   bool shut_down(std::chrono::seconds time);
+  /// Asks nothing, and is not stopped: for an undo.
+  void wait_until_off(std::chrono::seconds time);
 
   void throw_if_stopped() const;
 

@@ -105,7 +105,8 @@ class Steps {
   static constexpr const char* kRetired = "retired";
   static constexpr const char* kLeft = "left";
   static constexpr const char* kStarted = "started";
-  static constexpr const char* kFrozen = "frozen";  ///< the overlays are ours
+  static constexpr const char* kAskedOff = "asked-off";  ///< a shutdown may be on its way
+  static constexpr const char* kFrozen = "frozen";       ///< the overlays are ours
   static std::string bridged(const MovingDisk& disk) { return "bridged:" + disk.dev; }
   static std::string made(const MovingDisk& disk) { return "made:" + disk.dev; }
   static std::string copied(const MovingDisk& disk) { return "copied:" + disk.dev; }

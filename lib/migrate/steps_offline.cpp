@@ -12,7 +12,10 @@ void Steps::shut_down() {
   if (turned()) return;
   // It was started here again after it had been defined there: what waits there is of no use.
   if (plan_.other_host && source_.active()) undo_define();
-  if (source_.shut_down(plan_.request.shutdown_timeout)) return;
+  if (source_.active()) journal_.note(kAskedOff);
+  const bool off = source_.shut_down(plan_.request.shutdown_timeout);
+  journal_.forget(kAskedOff);
+  if (off) return;
   if (!plan_.request.force_off)
     fail(ErrorKind::kIo, source_.name(), "shut down", "the guest did not within --shutdown-timeout",
          "it may have ignored the power button: shut it down from within, or allow --force-off");
@@ -20,8 +23,15 @@ void Steps::shut_down() {
 }
 
 void Steps::undo_shut_down() {
-  if (plan_.was_running && source_.state() == DomainState::kShutOff)
-    source_.host().start(source_.name(), false);
+  if (!plan_.was_running) return;
+  // The power button cannot be taken back: a guest that has not gone off yet may do so later.
+  if (journal_.noted(kAskedOff) && source_.active()) {
+    context_.observer->warning(
+        "the guest was asked to shut down: waiting for that, to start it again");
+    source_.wait_until_off(plan_.request.shutdown_timeout);
+  }
+  if (source_.state() == DomainState::kShutOff) source_.host().start(source_.name(), false);
+  journal_.forget(kAskedOff);
 }
 
 void Steps::fail_divided(const std::string& action) const {
