@@ -170,6 +170,22 @@ void Steps::make_ours(const std::string& note, const std::function<void()>& make
   }
 }
 
+void Steps::make_new_place(const MovingDisk& disk, const std::function<void()>& make) {
+  try {
+    make_ours(made(disk), make);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kConflict || !new_place_exists(disk)) throw;
+    // The checks found none: what a person may do about it is not what a copy would say.
+    ErrorParts parts = error.parts();
+    parts.hint = "somebody made " + goal(disk) + " after the checks: ";
+    parts.hint += plan_.to_files
+                      ? "move it away, or name another directory with --to-file"
+                      : "remove it (rbd rm " + disk.volume.pool + "/" + disk.volume.image +
+                            "), or name another with --disk " + disk.dev + "=rbd:POOL/IMAGE";
+    throw Error(parts);
+  }
+}
+
 void Steps::copy_disk(const MovingDisk& disk, std::stop_token stop) {
   if (journal_.noted(copied(disk)) && !recovering_) return;
   if (journal_.noted(made(disk)) && new_place_exists(disk)) {
@@ -177,7 +193,7 @@ void Steps::copy_disk(const MovingDisk& disk, std::stop_token stop) {
     if (context_.storage->same(disk.image, disk.volume, stop)) return journal_.note(copied(disk));
     remove_copy(disk);
   }
-  make_ours(made(disk), [&] {
+  make_new_place(disk, [&] {
     if (plan_.to_files)
       context_.storage->copy_out(disk.volume, disk.image.path, plan_.request.bandwidth, stop);
     else

@@ -113,6 +113,8 @@ class Steps {
   bool new_place_exists(const MovingDisk& disk) const;
   /// Runs `make`, which makes something new or throws kConflict: it is there, and somebody's.
   void make_ours(const std::string& note, const std::function<void()>& make);
+  /// The same for what the guest will run on.
+  void make_new_place(const MovingDisk& disk, const std::function<void()>& make);
   void remove_copy(const MovingDisk& disk);
 
   const Plan& plan_;

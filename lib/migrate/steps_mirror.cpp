@@ -9,7 +9,7 @@ namespace vmferry::migrate {
 void Steps::create_volumes() {
   for (const MovingDisk& disk : plan_.disks) {
     if (journal_.noted(made(disk)) && new_place_exists(disk)) continue;
-    make_ours(made(disk), [&] {
+    make_new_place(disk, [&] {
       if (plan_.to_files)
         context_.storage->create_raw_file(disk.image.path, disk.size);
       else

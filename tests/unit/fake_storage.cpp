@@ -36,8 +36,17 @@ std::optional<Usage> FakeStorage::volume(const VolumeName& volume) {
   });
 }
 
+void FakeStorage::refuse_existing(const std::string& image) {
+  if (!world_->images.contains(image)) return;
+  throw Error({.kind = ErrorKind::kConflict,
+               .object = image,
+               .action = {},
+               .cause = "it exists",
+               .hint = "choose another name, or replace it with --force"});
+}
+
 void FakeStorage::create(const std::string& image, const Image& content) {
-  if (world_->images.contains(image)) refuse(ErrorKind::kConflict, image, "File exists");
+  refuse_existing(image);
   world_->images[image] = content;
 }
 
@@ -66,7 +75,7 @@ void FakeStorage::copy(const std::string& what, const std::string& from, const s
                        std::stop_token stop) {
   const auto act = [&] {
     if (stop.stop_requested()) throw cancelled_error();
-    if (world_->images.contains(to)) refuse(ErrorKind::kConflict, to, "exists already");
+    refuse_existing(to);
     const uint64_t size = world_->require_image(from).size;
     world_->images[unfinished(to)] = {.format = "raw", .size = size};
     if (world_->hangs()) {

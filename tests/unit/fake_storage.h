@@ -39,6 +39,8 @@ class FakeStorage : public MigrationStorage {
  private:
   void copy(const std::string& what, const std::string& from, const std::string& to,
             std::stop_token stop);
+  /// As the copier does.
+  void refuse_existing(const std::string& image);
   void create(const std::string& image, const Image& content);
   Usage usage(const std::string& image);
 

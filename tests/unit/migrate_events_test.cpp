@@ -179,6 +179,70 @@ TEST_CASE("what somebody else made meanwhile is never removed", "[faults]") {
     }
 }
 
+TEST_CASE("what is in the way of a copy is named, with what may be done about it", "[faults]") {
+  const auto hint_of = [](const char* name, const std::string& image, const std::string& call) {
+    Rig rig(way_named(name));
+    rig.world().arm(0, Fault::kNone);
+    rig.world().hook = [&](unsigned, const std::string& what) {
+      if (what != call || rig.world().images.contains(image)) return;
+      rig.world().images[image] = {.size = 512};
+      rig.world().foreign.insert(image);
+      rig.others.insert(image);
+    };
+    const Outcome outcome = rig.run(rig.plan_of_way());
+    CHECK(outcome.error == ErrorKind::kConflict);
+    CHECK(rig.problems_if_untouched() == Problems());
+    return outcome.hint;
+  };
+  const std::string volume = "rbd:vms/web1-vda";
+  for (const auto& [way, call] :
+       {std::pair{"staged here", "copy_in"}, std::pair{"mirrored here", "create_volume"},
+        std::pair{"offline here, running before", "copy_in"}})
+    CHECK(hint_of(way, volume, call) ==
+          "somebody made rbd:vms/web1-vda after the checks: remove it (rbd rm vms/web1-vda), or "
+          "name another with --disk vda=rbd:POOL/IMAGE");
+  CHECK(hint_of("back to files, live", "/back/web1-vda.raw", "create_raw_file") ==
+        "somebody made /back/web1-vda.raw after the checks: move it away, or name another "
+        "directory with --to-file");
+}
+
+TEST_CASE("of a guest that ran on both hosts nothing is removed", "[faults]") {
+  for (const char* name : {"mirrored to another host", "offline to another host, running before"}) {
+    unsigned seen = 0;
+    const WayUnderTest& way = way_named(name);
+    for (const unsigned n : moments_of(way)) {
+      for (const Recovery recovery : {Recovery::kAuto, Recovery::kUndo, Recovery::kFinish}) {
+        Rig rig(way);
+        rig.world().arm(n, Fault::kKillBefore);
+        rig.run(rig.plan_of_way());
+        rig.world().arm(0, Fault::kNone);
+        // It ran there; then somebody starts it here.
+        if (rig.world().guests.at(kGuestUuid).ran_on != "beta") continue;
+        if (!rig.alpha().domains.contains(kGuestName)) continue;
+        ++seen;
+        rig.power_off();
+        rig.world().launch(rig.alpha(), rig.guest(), false);
+        INFO(name << ", killed before call " << n << ", recovery " << static_cast<int>(recovery));
+        const Outcome outcome = rig.recover(recovery);
+        INFO("says: " << outcome.message << " hint: " << outcome.hint);
+        CHECK(outcome.error == ErrorKind::kConflict);
+        CHECK(rig.has_journal());
+        // Once the old definition is being taken away, undoing is refused for that alone.
+        const bool too_late = recovery == Recovery::kUndo &&
+                              outcome.hint.find("vmferry migrate --recover") != std::string::npos;
+        CHECK(
+            (too_late || (outcome.hint + outcome.message).find("both hosts") != std::string::npos));
+        CHECK(rig.world().wrongs == Problems());
+        CHECK(rig.guest().state == DomainState::kRunning);
+        CHECK(rig.beta().domains.contains(kGuestName));
+        for (const char* image : {"/img/web1.img", "rbd:vms/web1-vda", "rbd:vms/web1-vdb"})
+          CHECK(rig.world().images.contains(image));
+      }
+    }
+    CHECK(seen > 3);
+  }
+}
+
 TEST_CASE("a call that hangs with the cluster is given up when asked to", "[faults]") {
   for (const WayUnderTest& way : all_ways()) {
     for (const bool deaf : {false, true}) {
@@ -238,6 +302,24 @@ TEST_CASE("a guest that writes more than its overlay may hold is left alone", "[
   const Outcome outcome = rig.run(rig.plan());
   CHECK(outcome.hint.find("--overlay-max") != std::string::npos);
   CHECK(rig.problems_if_untouched() == Problems());
+}
+
+TEST_CASE("a guest does not fill the file system that its overlays are on", "[faults]") {
+  for (const char* call : {"copy_in", "alpha: block_copy"}) {
+    Rig rig(way_named("staged here"));
+    rig.patience.watch = 1ms;
+    // The copy lasts; meanwhile somebody, or the guest, takes all but little of the room.
+    rig.world().arm(std::string(call) == "copy_in" ? 1 : 0, Fault::kHang, call);
+    rig.world().stuck = true;
+    rig.world().hook = [&](unsigned, const std::string& what) {
+      if (what == call) rig.world().room = 200 << 20;
+    };
+    const Outcome outcome = rig.run(rig.plan_of_way());
+    INFO(call << ": " << outcome.message);
+    CHECK(outcome.message.find("overlay") != std::string::npos);
+    CHECK(outcome.hint.find("--overlay-dir") != std::string::npos);
+    CHECK(rig.problems_if_untouched() == Problems());
+  }
 }
 
 TEST_CASE("a copy that does not end in time is undone", "[faults]") {
