@@ -129,13 +129,13 @@ void Machine::abort_job(const MovingDisk& disk) {
   }
 }
 
-void Machine::commit(const MovingDisk& disk, Place expected) {
+void Machine::commit(const MovingDisk& disk, Place expected, const Watch& watch) {
   const std::optional<BlockJob> job = host_->block_job(name(), disk.dev);
   if (!job || job->kind != BlockJob::Kind::kActiveCommit) {
     abort_job(disk);
     host_->commit_active(name(), disk.dev, 0);
   }
-  wait_ready({&disk}, "commit " + disk.dev, std::nullopt, {});
+  wait_ready({&disk}, "commit " + disk.dev, std::nullopt, watch);
   pivot(disk, expected);
 }
 

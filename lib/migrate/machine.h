@@ -58,7 +58,7 @@ class Machine {
   /// Ends the job of a disk without a pivot, if there is one.
   void abort_job(const MovingDisk& disk);
   /// Active commit of the topmost overlay into what is below, and pivot.
-  void commit(const MovingDisk& disk, Place expected);
+  void commit(const MovingDisk& disk, Place expected, const Watch& watch);
   /// Asks the guest to, again and again, for `time` at most. Answers whether it is off.
   bool shut_down(std::chrono::seconds time);
   /// Asks nothing, and is not stopped: for an undo.

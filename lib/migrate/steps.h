@@ -46,6 +46,7 @@ class Steps {
   void remove_overlay(const MovingDisk& disk);
   void remove_bridge(const MovingDisk& disk);
   void watch_overlays();
+  void warn_of_room(const std::string& overlay);
 
   // Mirrored (steps_mirror.cpp).
   void create_volumes();
@@ -127,6 +128,7 @@ class Steps {
   std::vector<std::string> kept_;
   std::optional<uint64_t> downtime_ms_;
   int overlay_warnings_ = 0;
+  bool warned_of_room_ = false;
 };
 
 }  // namespace vmferry::migrate

@@ -72,7 +72,7 @@ void Steps::undo_snapshot() {
     const Place place = source_.place(disk);
     if (place == Place::kOverlay) {
       wake();
-      source_.commit(disk, Place::kOriginal);
+      source_.commit(disk, Place::kOriginal, [&] { warn_of_room(disk.overlay); });
     } else if (place != Place::kOriginal) {
       fail(ErrorKind::kConflict, source_.name(), "go back to the old image",
            disk.dev + " depends on its volume already",
@@ -105,6 +105,20 @@ void Steps::watch_overlays() {
                       disk.dev, about_bytes(used), about_bytes(limit)));
     }
   }
+}
+
+void Steps::warn_of_room(const std::string& overlay) {
+  // Nothing but the end of the commit makes it smaller: there is no other way back.
+  if (warned_of_room_) return;
+  try {
+    if (context_.storage->free_space(overlay) >= kReserve) return;
+  } catch (const Error&) {
+    return;  // the commit is worth more than this warning
+  }
+  warned_of_room_ = true;
+  context_.observer->warning("there is hardly room left for " + overlay +
+                             ", where the guest still writes: make some, or QEMU pauses the guest "
+                             "when there is none");
 }
 
 void Steps::copy_frozen() {
@@ -183,7 +197,7 @@ void Steps::commit_overlays() {
   for (const MovingDisk& disk : plan_.disks) {
     if (source_.place(disk) == Place::kTarget) continue;
     wake();
-    source_.commit(disk, Place::kTarget);
+    source_.commit(disk, Place::kTarget, [&] { warn_of_room(disk.bridge); });
   }
   put_to_sleep();
 }

@@ -322,6 +322,18 @@ TEST_CASE("a guest does not fill the file system that its overlays are on", "[fa
   }
 }
 
+TEST_CASE("when a commit alone makes room, the lack of it is said", "[faults]") {
+  Rig rig(way_named("staged here"));
+  rig.world().arm(0, Fault::kNone);
+  rig.world().hook = [&](unsigned, const std::string& what) {
+    if (what == "alpha: commit_active") rig.world().room = 200 << 20;
+  };
+  const Outcome outcome = rig.run(rig.plan_of_way());
+  CHECK(outcome.done());
+  CHECK(rig.said().find("hardly room left for /img/web1-vda.vmferry-bridge") != std::string::npos);
+  CHECK(rig.problems_if_moved() == Problems());
+}
+
 TEST_CASE("a copy that does not end in time is undone", "[faults]") {
   for (const char* name : {"staged here", "mirrored here", "mirrored to another host"}) {
     INFO(name);
