@@ -127,12 +127,16 @@ void RealMigrationStorage::remove_volume(const VolumeName& volume) {
 void RealMigrationStorage::sparsify_volume(const VolumeName& volume) {
   ProgressDisplay display(session_, run_.progress_style(), "sparsify", {});
   Progress& counters = display.counters();
-  sparsify_rbd_volume(location_of(volume), ceph_, session_.stop(),
-                      [&counters](uint64_t done, uint64_t total) {
-                        counters.data_done = done;
-                        counters.data_total = total;
-                        counters.total_known = true;
-                      });
+  sparsify_rbd_volume(location_of(volume), {.may_be_in_use = true,
+                                            .ceph = ceph_,
+                                            .progress =
+                                                [&counters](uint64_t done, uint64_t total) {
+                                                  counters.data_done = done;
+                                                  counters.data_total = total;
+                                                  counters.total_known = true;
+                                                },
+                                            .before_change = {},
+                                            .stop = session_.stop()});
 }
 
 std::string RealMigrationStorage::user_key() { return ceph_user_key(ceph_); }

@@ -98,7 +98,7 @@ Outcome in_place(Session& session, const Options& options) {
   if (job.trim) {
     before = allocated_bytes(location, job.from.ceph);
     session.making_something();
-    outcome.parts = trim_in_place(location, image.format, trim_options(session, job));
+    outcome.parts = trim_in_place(location, *image.guest, image.format, trim_options(session, job));
   }
   ProgressDisplay display(session, job.run.progress_style(), "sparsify", {image.guest.get()});
   outcome.use = sparsify_in_place(location,

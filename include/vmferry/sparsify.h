@@ -94,12 +94,13 @@ struct TrimmedImage {
 TrimmedImage trim_copy(const Location& location, std::shared_ptr<const Source> source,
                        ImageFormat format, const TrimOptions& options);
 
-/// The same on the image itself, a raw or qcow2 file or a block device. Nothing but blocks that
+/// The same on the image itself, a raw or qcow2 file or a block device, which `guest` shows as it
+/// was before. Nothing but blocks that
 /// nobody uses changes (file systems are mounted read-only), and the journal of NTFS. Throws
 /// kConflict if another process has the image open for writing; while this runs, QEMU's lock is
 /// held on it.
-std::vector<TrimmedPart> trim_in_place(const Location& location, ImageFormat format,
-                                       const TrimOptions& options);
+std::vector<TrimmedPart> trim_in_place(const Location& location, const Source& guest,
+                                       ImageFormat format, const TrimOptions& options);
 
 /// Was this library built with libguestfs?
 bool has_guestfs();

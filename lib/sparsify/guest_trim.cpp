@@ -34,8 +34,9 @@ struct Volume {
 
 class GuestTrim {
  public:
-  GuestTrim(Appliance& appliance, const TrimOptions& options, const Meter& meter)
-      : appliance_(appliance), options_(options), meter_(meter) {}
+  GuestTrim(Appliance& appliance, const std::vector<Extent>& gaps, const TrimOptions& options,
+            const Meter& meter)
+      : appliance_(appliance), gaps_(gaps), options_(options), meter_(meter) {}
 
   std::vector<TrimmedPart> run() {
     open_encrypted();
@@ -45,7 +46,7 @@ class GuestTrim {
                               [](const Volume& volume) { return volume.type == "swsuspend"; });
     for (const Volume& volume : volumes) parts_.push_back(trim(volume));
     if (options_.only.empty() && !hibernated_) {
-      for (TrimmedPart& part : trim_unclaimed(appliance_, meter_)) {
+      for (TrimmedPart& part : trim_unclaimed(appliance_, gaps_, meter_)) {
         parts_.push_back(std::move(part));
       }
     }
@@ -226,6 +227,7 @@ class GuestTrim {
   }
 
   Appliance& appliance_;
+  const std::vector<Extent>& gaps_;
   const TrimOptions& options_;
   const Meter& meter_;
   std::map<std::string, std::string> opened_;  // encrypted volume, and the name of what it holds
@@ -245,9 +247,9 @@ std::optional<uint64_t> metered(Appliance& appliance, const Meter& meter,
   return *before - std::min(*before, *after);
 }
 
-std::vector<TrimmedPart> trim_guest(Appliance& appliance, const TrimOptions& options,
-                                    const Meter& meter) {
-  return GuestTrim(appliance, options, meter).run();
+std::vector<TrimmedPart> trim_guest(Appliance& appliance, const std::vector<Extent>& gaps,
+                                    const TrimOptions& options, const Meter& meter) {
+  return GuestTrim(appliance, gaps, options, meter).run();
 }
 
 }  // namespace vmferry

@@ -141,24 +141,25 @@ TrimmedImage trim_copy(const Location& location, std::shared_ptr<const Source> s
   directory.remove();  // QEMU and we have it open: from here on it goes with us, even by kill -9
   say_if_slow(appliance, options);
   TrimmedImage trimmed;
-  trimmed.parts = trim_guest(appliance, options, [&]() -> std::optional<uint64_t> {
-    return data_bytes(*read_overlay(file, name, source));
-  });
+  trimmed.parts = trim_guest(
+      appliance, gaps_between_partitions(*source), options,
+      [&]() -> std::optional<uint64_t> { return data_bytes(*read_overlay(file, name, source)); });
   appliance.shut_down();
   trimmed.guest = read_overlay(file, name, source);
   trimmed.overlay_bytes = static_cast<uint64_t>(stat_fd(file.get(), path).st_blocks) * 512;
   return trimmed;
 }
 
-std::vector<TrimmedPart> trim_in_place(const Location& location, ImageFormat format,
-                                       const TrimOptions& options) {
+std::vector<TrimmedPart> trim_in_place(const Location& location, const Source& guest,
+                                       ImageFormat format, const TrimOptions& options) {
   const ApplianceDisk image = disk_of(location, format);
   open_to_change(image.path);  // whether it may be; QEMU then takes the lock itself
   const std::string name = display_name(location);
+  const std::vector<Extent> gaps = gaps_between_partitions(guest);
   Appliance appliance(name, image, options.stop);
   say_if_slow(appliance, options);
   std::vector<TrimmedPart> parts =
-      trim_guest(appliance, options, [&] { return allocated_bytes(location, {}); });
+      trim_guest(appliance, gaps, options, [&] { return allocated_bytes(location, {}); });
   appliance.shut_down();
   return parts;
 }

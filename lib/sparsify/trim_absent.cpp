@@ -23,8 +23,8 @@ TrimmedImage trim_copy(const Location& location, std::shared_ptr<const Source> /
   throw no_guestfs(location);
 }
 
-std::vector<TrimmedPart> trim_in_place(const Location& location, ImageFormat /*format*/,
-                                       const TrimOptions& /*options*/) {
+std::vector<TrimmedPart> trim_in_place(const Location& location, const Source& /*guest*/,
+                                       ImageFormat /*format*/, const TrimOptions& /*options*/) {
   throw no_guestfs(location);
 }
 

@@ -9,6 +9,7 @@
 #include "lib/core/format_bytes.h"
 #include "lib/sparsify/guest_trim.h"
 #include "vmferry/error.h"
+#include "vmferry/inspect.h"
 
 namespace vmferry {
 namespace {
@@ -21,39 +22,6 @@ void discard(Appliance& appliance, const std::string& device, const Extent& rang
   // --force: the device may be in use by what lies in other places of it.
   appliance.shell(fmt::format("blkdiscard --force --offset {} --length {} {}", range.offset,
                               range.length, quoted(device)));
-}
-
-/// Between the partitions, in whole MiB. Not before the first one, where boot loaders live; not the
-/// last MiB of the disk, where GPT keeps its copy and others keep their notes; not inside an
-/// extended partition, whose chain of tables lies between the logical ones.
-std::vector<Extent> gaps(Appliance& appliance) {
-  guestfs_h* g = appliance.get();
-  const std::string table = take_string(guestfs_part_get_parttype(g, kDisk));
-  if (table != "gpt" && table != "msdos") return {};
-  const std::unique_ptr<guestfs_partition_list, void (*)(guestfs_partition_list*)> list(
-      guestfs_part_list(g, kDisk), guestfs_free_partition_list);
-  const int64_t size = guestfs_blockdev_getsize64(g, kDisk);
-  if (!list || list->len == 0 || size <= 0) return {};
-  std::vector<Extent> taken;
-  for (uint32_t i = 0; i < list->len; ++i) {
-    const guestfs_partition& part = list->val[i];
-    taken.push_back({part.part_start, part.part_size, ExtentKind::kData});
-  }
-  std::sort(taken.begin(), taken.end(),
-            [](const Extent& a, const Extent& b) { return a.offset < b.offset; });
-  std::vector<Extent> found;
-  uint64_t end = taken.front().end();
-  auto note = [&](uint64_t until) {
-    const uint64_t from = (end + kMiB - 1) / kMiB * kMiB;
-    const uint64_t to = until / kMiB * kMiB;
-    if (from < to) found.push_back({from, to - from, ExtentKind::kZero});
-  };
-  for (const Extent& part : taken) {
-    note(part.offset);
-    end = std::max(end, part.end());
-  }
-  if (static_cast<uint64_t>(size) > kMiB) note(static_cast<uint64_t>(size) - kMiB);
-  return found;
 }
 
 struct FreeSegment {
@@ -85,9 +53,35 @@ std::map<std::string, std::vector<FreeSegment>> lvm_free(Appliance& appliance) {
 
 }  // namespace
 
-std::vector<TrimmedPart> trim_unclaimed(Appliance& appliance, const Meter& meter) {
+std::vector<Extent> gaps_between_partitions(const Source& disk) {
+  const std::optional<PartitionTable> table = inspect(disk).table;
+  if (!table || table->partitions.empty()) return {};
+  std::vector<Extent> taken;
+  for (const Partition& part : table->partitions) {
+    if (part.offset > disk.size() || part.length > disk.size() - part.offset) return {};
+    taken.push_back({part.offset, part.length, ExtentKind::kData});
+  }
+  std::sort(taken.begin(), taken.end(),
+            [](const Extent& a, const Extent& b) { return a.offset < b.offset; });
+  std::vector<Extent> found;
+  uint64_t end = taken.front().end();
+  auto note = [&](uint64_t until) {
+    const uint64_t from = (end + kMiB - 1) / kMiB * kMiB;
+    const uint64_t to = until / kMiB * kMiB;
+    if (from < to) found.push_back({from, to - from, ExtentKind::kZero});
+  };
+  for (const Extent& part : taken) {
+    note(part.offset);
+    end = std::max(end, part.end());
+  }
+  if (disk.size() > kMiB) note(disk.size() - kMiB);
+  return found;
+}
+
+std::vector<TrimmedPart> trim_unclaimed(Appliance& appliance, const std::vector<Extent>& gaps,
+                                        const Meter& meter) {
   std::vector<TrimmedPart> parts;
-  for (const Extent& gap : gaps(appliance)) {
+  for (const Extent& gap : gaps) {
     TrimmedPart part;
     part.name = "gap at " + about_bytes(gap.offset);
     part.type = "gap";

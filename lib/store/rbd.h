@@ -33,13 +33,11 @@ OpenVolume open_rbd_source(const RbdLocation& location, const CephOptions& optio
 /// volume makes room first and is removed last.
 std::unique_ptr<Sink> open_rbd_sink(const RbdLocation& location, const TargetOptions& options);
 
-/// sparsify_in_place() for a volume: rbd_sparsify, with the volume locked where it has the
-/// exclusive-lock feature. The OSDs look for the zeros; no data comes here.
+/// sparsify_in_place() for a volume, which nobody else may have open.
 SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& options,
                          Progress& progress);
 
-/// What the objects of the volume or snapshot take: bytes, as
-/// 'rbd du' counts.
+/// What the objects of the volume or snapshot take: bytes, as 'rbd du' counts.
 std::optional<uint64_t> volume_bytes(const RbdLocation& location, const CephOptions& ceph);
 
 }  // namespace vmferry

@@ -56,9 +56,7 @@ void remove_rbd_left_over(const RbdLocation& volume, const CephOptions& /*option
   throw no_rbd(volume);
 }
 
-void sparsify_rbd_volume(const RbdLocation& volume, const CephOptions& /*options*/,
-                         std::stop_token /*stop*/,
-                         const std::function<void(uint64_t, uint64_t)>& /*progress*/) {
+void sparsify_rbd_volume(const RbdLocation& volume, const RbdSparsifyOptions& /*options*/) {
   throw no_rbd(volume);
 }
 

@@ -56,13 +56,22 @@ void remove_rbd_volume(const RbdLocation& volume, const CephOptions& options, st
 void remove_rbd_left_over(const RbdLocation& volume, const CephOptions& options,
                           std::stop_token stop);
 
-/// Gives back what holds only zeros, in pieces of 4 KiB or more. The volume may be in use: then the
-/// client that holds its lock does the work. `progress` gets bytes of its size: those looked at,
-/// and all; it is called from a thread of librbd and must not throw. Stopped, it throws kCancelled;
-/// what was given back stays so.
-void sparsify_rbd_volume(const RbdLocation& volume, const CephOptions& options,
-                         std::stop_token stop,
-                         const std::function<void(uint64_t done, uint64_t total)>& progress);
+struct RbdSparsifyOptions {
+  /// Others may have the volume open: then the client that holds its lock does the work. Without
+  /// this a volume with a watcher is refused (kConflict), and one with the exclusive-lock feature
+  /// is locked meanwhile.
+  bool may_be_in_use = false;
+  CephOptions ceph;
+  /// Bytes of its size: those looked at, and all. Called from a thread of librbd; must not throw.
+  std::function<void(uint64_t done, uint64_t total)> progress;
+  /// Called once everything was checked, just before the first change. May be empty.
+  std::function<void()> before_change;
+  std::stop_token stop;
+};
+
+/// Gives back what holds only zeros, in pieces of 4 KiB or more: the OSDs look, and no data comes
+/// here. Stopped, it throws kCancelled; what was given back stays so.
+void sparsify_rbd_volume(const RbdLocation& volume, const RbdSparsifyOptions& options);
 
 /// The key of the user that options name, as librados would find it. Throws kNotFound. Never put it
 /// into a message.

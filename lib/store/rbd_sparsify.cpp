@@ -1,35 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
 #include <cerrno>
 
 #include "lib/store/rbd.h"
+#include "lib/store/rbd_admin.h"
 #include "lib/store/rbd_cluster.h"
+#include "lib/store/rbd_facts.h"
 
 namespace vmferry {
 namespace {
 
 // What an OSD gives back at the least: bluestore allocates in pieces of this size.
 constexpr size_t kSmallestHole = 4096;
-
-/// What a callback of librbd needs; it must not throw.
-struct Watch {
-  const InPlaceOptions& options;
-  Progress& progress;
-  uint64_t size;
-};
-
-int note_progress(uint64_t done, uint64_t total, void* argument) {
-  const auto& watch = *static_cast<Watch*>(argument);
-  if (total > 0) {
-    watch.progress.data_done = static_cast<uint64_t>(
-        static_cast<double>(watch.size) * static_cast<double>(done) / static_cast<double>(total));
-  }
-  return watch.options.stop.stop_requested() ? -ECANCELED : 0;
-}
-
-int add_length(uint64_t /*offset*/, size_t length, int exists, void* sum) {
-  if (exists != 0) *static_cast<uint64_t*>(sum) += length;
-  return 0;
-}
 
 Error in_use(const RbdLocation& location, std::string cause) {
   return Error({.kind = ErrorKind::kConflict,
@@ -39,72 +21,76 @@ Error in_use(const RbdLocation& location, std::string cause) {
                 .hint = "'rbd status' shows who; shut the machine down first"});
 }
 
-class SparseVolume {
- public:
-  SparseVolume(const RbdLocation& location, const CephOptions& ceph, bool read_only)
-      : location_(location), pool_(location, ceph) {
-    // Our own watch begins with opening for writing: others are counted before that.
-    if (!read_only) refuse_if_in_use();
-    const int rc = image_.open(pool_.io(), location.image, location.snapshot, read_only);
-    if (rc == -ENOENT) {
-      throw Error({.kind = ErrorKind::kNotFound,
-                   .object = location.display(),
-                   .action = "open",
-                   .cause = "there is no such volume",
-                   .hint = "'rbd ls " + location.pool + "' shows those there are"});
-    }
-    if (rc < 0) throw rbd_error(rc, location, "open");
-    const int stat_rc = rbd_stat(image_.get(), &info_, sizeof info_);
-    if (stat_rc < 0) throw rbd_error(stat_rc, location, "stat");
+void open_or_throw(RbdImage& image, const RbdPool& pool, const RbdLocation& location,
+                   bool read_only) {
+  const int rc = image.open(pool.io(), location.image, location.snapshot, read_only);
+  if (rc == -ENOENT) {
+    throw Error({.kind = ErrorKind::kNotFound,
+                 .object = location.display(),
+                 .action = "open",
+                 .cause = "there is no such volume",
+                 .hint = "'rbd ls " + location.pool + "' shows those there are"});
   }
+  if (rc < 0) throw rbd_error(rc, location, "open");
+}
 
-  uint64_t size() const { return info_.size; }
+rbd_image_info_t stat_image(rbd_image_t image, const RbdLocation& location) {
+  rbd_image_info_t info;
+  const int rc = rbd_stat(image, &info, sizeof info);
+  if (rc < 0) throw rbd_error(rc, location, "stat");
+  return info;
+}
 
-  /// As 'rbd du' counts: objects.
-  uint64_t allocated() const {
-    uint64_t sum = 0;
-    const int rc = rbd_diff_iterate2(image_.get(), nullptr, 0, info_.size, 0, 1, add_length, &sum);
-    if (rc < 0) throw rbd_error(rc, location_, "ask which objects exist");
-    return sum;
+/// Our own watch begins with opening for writing: others are counted before that.
+void refuse_if_in_use(const RbdPool& pool, const RbdLocation& location) {
+  RbdImage look;
+  open_or_throw(look, pool, location, true);
+  if (look.watchers() > 0) throw in_use(location, "a client has the volume open");
+}
+
+/// Where the volume has the feature, a guest that starts meanwhile cannot write.
+void lock(rbd_image_t image, const RbdLocation& location) {
+  uint64_t features = 0;
+  int rc = rbd_get_features(image, &features);
+  if (rc < 0) throw rbd_error(rc, location, "ask for its features");
+  if ((features & RBD_FEATURE_EXCLUSIVE_LOCK) == 0) return;
+  rc = rbd_lock_acquire(image, RBD_LOCK_MODE_EXCLUSIVE);
+  if (rc == -EBUSY || rc == -EROFS || rc == -EAGAIN) {
+    throw in_use(location, "another client holds its lock");
   }
+  if (rc < 0) throw rbd_error(rc, location, "lock");
+}
 
-  void sparsify(const InPlaceOptions& options, Progress& progress) {
-    lock();
-    Watch watch = {options, progress, info_.size};
-    const int rc = rbd_sparsify_with_progress(image_.get(), kSmallestHole, note_progress, &watch);
-    if (options.stop.stop_requested()) throw cancelled_error();
-    if (rc < 0) throw rbd_error(rc, location_, "sparsify");
-    const int close_rc = image_.close();
-    if (close_rc < 0) throw rbd_error(close_rc, location_, "close");
+struct Work {
+  const RbdSparsifyOptions& options;
+  rbd_image_info_t info;
+
+  /// Counts objects. A negative answer makes librbd start no more of them (AsyncObjectThrottle).
+  static int on_progress(uint64_t done, uint64_t /*total*/, void* argument) {
+    const auto* self = static_cast<const Work*>(argument);
+    if (self->options.stop.stop_requested()) return -ECANCELED;
+    self->options.progress(std::min(done * self->info.obj_size, self->info.size), self->info.size);
+    return 0;
   }
-
- private:
-  void refuse_if_in_use() {
-    RbdImage look;
-    if (look.open(pool_.io(), location_.image, location_.snapshot, true) < 0) return;
-    if (look.watchers() > 0) throw in_use(location_, "a client has the volume open");
-  }
-
-  /// Where the volume has the feature, a guest that starts meanwhile cannot write.
-  void lock() {
-    uint64_t features = 0;
-    int rc = rbd_get_features(image_.get(), &features);
-    if (rc < 0) throw rbd_error(rc, location_, "ask for its features");
-    if ((features & RBD_FEATURE_EXCLUSIVE_LOCK) == 0) return;
-    rc = rbd_lock_acquire(image_.get(), RBD_LOCK_MODE_EXCLUSIVE);
-    if (rc == -EBUSY || rc == -EROFS || rc == -EAGAIN) {
-      throw in_use(location_, "another client holds its lock");
-    }
-    if (rc < 0) throw rbd_error(rc, location_, "lock");
-  }
-
-  const RbdLocation& location_;
-  RbdPool pool_;
-  RbdImage image_;
-  rbd_image_info_t info_ = {};
 };
 
 }  // namespace
+
+void sparsify_rbd_volume(const RbdLocation& volume, const RbdSparsifyOptions& options) {
+  const RbdPool pool(volume, options.ceph);
+  if (!options.may_be_in_use) refuse_if_in_use(pool, volume);
+  RbdImage image;
+  open_or_throw(image, pool, volume, false);
+  Work work = {options, stat_image(image.get(), volume)};
+  if (!options.may_be_in_use) lock(image.get(), volume);
+  if (options.before_change) options.before_change();
+  int rc = rbd_sparsify_with_progress(image.get(), kSmallestHole, Work::on_progress, &work);
+  if (options.stop.stop_requested()) throw cancelled_error();
+  if (rc < 0) throw rbd_error(rc, volume, "give back zeros");
+  options.progress(work.info.size, work.info.size);
+  rc = image.close();
+  if (rc < 0) throw rbd_error(rc, volume, "close");
+}
 
 SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& options,
                          Progress& progress) {
@@ -123,18 +109,23 @@ SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& opti
                  .hint = "name a target: the copy then tells, without writing: vmferry sparsify "
                          "--dry-run SOURCE TARGET"});
   }
-  SparseVolume volume(location, options.ceph, false);
   SpaceUse use;
-  use.before = volume.allocated();
-  if (options.before_change) options.before_change();
-  volume.sparsify(options, progress);
-  use.after = *volume_bytes(location, options.ceph);
-  use.dropped = *use.before - std::min(*use.before, *use.after);
+  use.before = volume_bytes(location, options.ceph);
+  sparsify_rbd_volume(
+      location, {.ceph = options.ceph,
+                 .progress = [&progress](uint64_t done, uint64_t) { progress.data_done = done; },
+                 .before_change = options.before_change,
+                 .stop = options.stop});
+  use.after = volume_bytes(location, options.ceph);
+  if (use.before && use.after) use.dropped = *use.before - std::min(*use.before, *use.after);
   return use;
 }
 
 std::optional<uint64_t> volume_bytes(const RbdLocation& location, const CephOptions& ceph) {
-  return SparseVolume(location, ceph, true).allocated();
+  const RbdPool pool(location, ceph);
+  RbdImage image;
+  open_or_throw(image, pool, location, true);
+  return used_bytes(image.get(), stat_image(image.get(), location).size);
 }
 
 }  // namespace vmferry

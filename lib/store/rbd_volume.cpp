@@ -15,7 +15,6 @@ namespace vmferry {
 namespace {
 
 constexpr std::chrono::seconds kRemovePatience{60};
-constexpr size_t kSmallestHole = 4096;  // bytes; the default of "rbd sparsify"
 /// A question about a range costs as much as one about so many objects.
 constexpr uint64_t kObjectsWorthAsking = 16;
 
@@ -77,20 +76,6 @@ void remove_one(const RbdPool& pool, const RbdLocation& volume, const std::strin
   throw rbd_error(rc, volume, "remove " + name);
 }
 
-struct Sparsifying {
-  std::stop_token stop;
-  const std::function<void(uint64_t, uint64_t)>& progress;
-  rbd_image_info_t info;
-
-  /// Counts objects. A negative answer makes librbd start no more of them (AsyncObjectThrottle).
-  static int on_progress(uint64_t done, uint64_t /*total*/, void* argument) {
-    const auto* self = static_cast<const Sparsifying*>(argument);
-    if (self->stop.stop_requested()) return -ECANCELED;
-    self->progress(std::min(done * self->info.obj_size, self->info.size), self->info.size);
-    return 0;
-  }
-};
-
 }  // namespace
 
 std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
@@ -129,24 +114,6 @@ void remove_rbd_left_over(const RbdLocation& volume, const CephOptions& options,
                           std::stop_token stop) {
   const RbdPool pool(volume, options);
   remove_one(pool, volume, volume.image + kRbdPartialSuffix, stop);
-}
-
-void sparsify_rbd_volume(const RbdLocation& volume, const CephOptions& options,
-                         std::stop_token stop,
-                         const std::function<void(uint64_t done, uint64_t total)>& progress) {
-  const RbdPool pool(volume, options);
-  RbdImage image;
-  int rc = image.open(pool.io(), volume.image, "", false);
-  if (rc < 0) throw rbd_error(rc, volume, "open");
-  Sparsifying work = {stop, progress, {}};
-  rc = rbd_stat(image.get(), &work.info, sizeof work.info);
-  if (rc < 0) throw rbd_error(rc, volume, "stat");
-  rc = rbd_sparsify_with_progress(image.get(), kSmallestHole, Sparsifying::on_progress, &work);
-  if (rc < 0 && stop.stop_requested()) throw cancelled_error();
-  if (rc < 0) throw rbd_error(rc, volume, "give back zeros");
-  progress(work.info.size, work.info.size);
-  rc = image.close();
-  if (rc < 0) throw rbd_error(rc, volume, "close");
 }
 
 }  // namespace vmferry
