@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -13,6 +14,8 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+
+#include "lib/store/unique_fd.h"
 
 namespace vmferry {
 namespace {
@@ -212,6 +215,19 @@ std::string Appliance::shell(const std::string& command) {
   char* printed = guestfs_debug(get(), "sh", arguments);
   if (printed == nullptr) throw last_error("look into the guest's disk");
   return take_string(printed);
+}
+
+void Appliance::upload(const std::string& content, const std::string& path) {
+  const UniqueFd file(::memfd_create("vmferry", MFD_CLOEXEC));
+  if (!file.valid()) throw errno_error(errno, object_, "make a file in memory");
+  if (::write(file.get(), content.data(), content.size()) != std::ssize(content)) {
+    throw errno_error(errno, object_, "write a file in memory");
+  }
+  const std::string name = fmt::format("/proc/self/fd/{}", file.get());
+  constexpr int kOwnerReads = 0400;
+  if (guestfs_debug_upload(get(), name.c_str(), path.c_str(), kOwnerReads) != 0) {
+    throw last_error("give a file to the appliance");
+  }
 }
 
 std::string Appliance::kernel_name(const std::string& device) {

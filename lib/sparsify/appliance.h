@@ -44,6 +44,8 @@ class Appliance {
   /// Runs a shell command inside, and returns what it printed. Throws Error if it fails. The
   /// library has no call for what this is used for: discarding a range, listing LVM's segments.
   std::string shell(const std::string& command);
+  /// Makes a file inside, which only its root may read.
+  void upload(const std::string& content, const std::string& path);
   /// The name for shell() of a device that the library calls "/dev/sda...": it translates, since
   /// the kernel may find the appliance's own disk first.
   std::string kernel_name(const std::string& device);

@@ -106,28 +106,31 @@ class GuestTrim {
       const DiskKey* key = key_for(volume);
       if (key == nullptr) continue;
       const std::string name = fmt::format("vmferry{}", opened_.size());
-      if (guestfs_cryptsetup_open(g(), volume.device.c_str(), key->secret.c_str(), name.c_str(),
-                                  -1) != 0) {
-        throw wrong_key(volume);
-      }
-      // The library opens it so that discards stop there. A table names its key by reference.
-      appliance_.shell(fmt::format(
-          "t=$(dmsetup table --showkeys {0}) && case \"$t\" in *allow_discards*) ;; *) "
-          "dmsetup reload {0} --table \"$t 1 allow_discards\" && dmsetup suspend {0} && "
-          "dmsetup resume {0} ;; esac",
-          name));
+      open_volume(volume, key->secret, name);
       opened_.emplace(volume.device, name);
     }
     if (!opened_.empty() && guestfs_lvm_scan(g(), 1) != 0)
       throw appliance_.last_error("look for LVM");
   }
 
-  Error wrong_key(const Volume& volume) const {
-    ErrorParts parts = appliance_.last_error("open the encrypted volume " + volume.device).parts();
-    if (parts.kind == ErrorKind::kCancelled) return Error(parts);
-    parts.kind = ErrorKind::kConflict;
-    parts.hint = "check the key given with --key for it";
-    return Error(parts);
+  /// The library's own call opens it so that discards stop there, and a volume of LUKS 2 cannot be
+  /// told later: its key is out of reach by then.
+  void open_volume(const Volume& volume, const std::string& secret, const std::string& name) {
+    constexpr const char* kKeyFile = "/tmp/vmferry.key";
+    appliance_.upload(secret, kKeyFile);
+    try {
+      appliance_.shell(
+          fmt::format("trap 'rm -f {0}' EXIT; cryptsetup open --type luks --allow-discards "
+                      "--key-file {0} {1} {2}",
+                      kKeyFile, quoted(appliance_.kernel_name(volume.device)), name));
+    } catch (const Error& error) {
+      ErrorParts parts = error.parts();
+      if (parts.kind == ErrorKind::kCancelled) throw;
+      parts.kind = ErrorKind::kConflict;
+      parts.action = "open the encrypted volume " + volume.device;
+      parts.hint = "check the key given with --key for it";
+      throw Error(parts);
+    }
   }
 
   /// A name that fits nothing is a slip, and might mean the loss of what it was to protect.
