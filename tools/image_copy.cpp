@@ -5,6 +5,7 @@
 
 #include "tools/copy_job.h"
 #include "tools/progress.h"
+#include "tools/running_guest.h"
 #include "tools/say.h"
 #include "tools/trim_options.h"
 #include "vmferry/error.h"
@@ -46,8 +47,9 @@ struct OpenedSource {
 };
 
 OpenedSource open_source(Session& session, const ImageCopy& job) {
-  if (job.trim) refuse_snapshot(job);
   const Location from = parse_location(job.source);
+  if (job.trim) refuse_snapshot(job);
+  if (job.trim || !job.connect.empty()) refuse_running_guest(session, from, job.connect);
   OpenImage image = open_image(from, job.from);
   print_warnings(image, job.run.quiet);
   OpenedSource opened = {std::move(image.guest), std::move(image.opened), {}};
@@ -128,6 +130,10 @@ void add_copy_options(CLI::App& app, ImageCopy& job) {
 
   add_layout_options(app, job.to.layout);
   add_trim_options(app, job.trim, job.trimming);
+  app.add_option("--connect", job.connect,
+                 "Refuse a source that a running machine of this libvirt uses; --trim and "
+                 "--in-place ask this machine's own, if it answers")
+      ->type_name("URI");
   add_run_options(app, job.run);
   add_ceph_options(app, job.from.ceph);
 }

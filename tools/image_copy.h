@@ -26,6 +26,7 @@ struct ImageCopy {
   std::optional<uint64_t> rate_limit;
   bool verify = false;
   bool trim = false;
+  std::string connect;  ///< libvirt to ask whether a machine that runs uses the source
   TrimOptions trimming;
 };
 

@@ -10,6 +10,7 @@
 #include "tools/command.h"
 #include "tools/image_copy.h"
 #include "tools/progress.h"
+#include "tools/running_guest.h"
 #include "tools/trim_options.h"
 #include "vmferry/error.h"
 
@@ -92,6 +93,7 @@ Outcome in_place(Session& session, const Options& options) {
   const ImageCopy& job = options.job;
   refuse_snapshot(job);
   const Location location = parse_location(job.source);
+  if (!options.dry_run) refuse_running_guest(session, location, job.connect);
   const OpenImage image = open_image(location, job.from);
   Outcome outcome = {image.guest->size(), {}, {}};
   std::optional<uint64_t> before;

@@ -225,6 +225,17 @@ class LibvirtHost : public Hypervisor {
     return uuid;
   }
 
+  std::vector<std::string> active_domains() override {
+    virDomainPtr* list = nullptr;
+    const int number =
+        virConnectListAllDomains(connection_.get(), &list, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+    if (number < 0) throw libvirt_error(uri_, "list the domains that run");
+    std::vector<std::string> names;
+    for (int i = 0; i < number; ++i) names.emplace_back(virDomainGetName(DomainPtr(list[i]).get()));
+    free(list);
+    return names;
+  }
+
   std::string name_of_uuid(const std::string& uuid) override {
     const DomainPtr found(virDomainLookupByUUIDString(connection_.get(), uuid.c_str()));
     if (found) return virDomainGetName(found.get());

@@ -74,7 +74,7 @@ grep -Eq '/dev/sda +ext3 +32.0 MiB, [0-9.]+ MiB used, [12][0-9.]+ MiB dropped' s
 (($(remnants bare.raw 0 32) > 500000)) || fail "a dry run changed the image"
 
 # Room, and who is in the way.
-truncate -s 16T huge.raw
+truncate -s 15T huge.raw
 mkdir small
 mount -t tmpfs -o size=8m none small
 trap 'finish "umount small"' EXIT

@@ -56,6 +56,16 @@ std::string FakeHypervisor::uuid_of(const std::string& domain) {
   });
 }
 
+std::vector<std::string> FakeHypervisor::active_domains() {
+  return call("active_domains", [&] {
+    std::vector<std::string> names;
+    for (const auto& [name, domain] : host().domains) {
+      if (domain.active()) names.push_back(name);
+    }
+    return names;
+  });
+}
+
 std::string FakeHypervisor::name_of_uuid(const std::string& uuid) {
   return call("name_of_uuid", [&] {
     for (const auto& [name, domain] : host().domains)
