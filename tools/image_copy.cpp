@@ -53,6 +53,13 @@ OpenedSource open_source(Session& session, const ImageCopy& job) {
   OpenImage image = open_image(from, job.from);
   print_warnings(image, job.run.quiet);
   OpenedSource opened = {std::move(image.guest), std::move(image.opened), {}};
+  if (job.trim && image.being_written) {
+    throw Error({.kind = ErrorKind::kConflict,
+                 .object = job.source,
+                 .action = "trim",
+                 .cause = "another process, maybe a running machine, has it open for writing",
+                 .hint = "shut the machine down, or trim a snapshot of the volume"});
+  }
   if (job.trim) {
     session.making_something();
     TrimmedImage trimmed = trim_copy(from, opened.guest, image.format, trim_options(session, job));
@@ -75,6 +82,7 @@ void refuse_snapshot(const ImageCopy& job) {
 
 TrimOptions trim_options(Session& session, const ImageCopy& job) {
   TrimOptions options = job.trimming;
+  options.ceph = job.from.ceph;
   options.stop = session.stop();
   options.notice = [quiet = job.run.quiet](const std::string& text) {
     if (!quiet) say("vmferry: " + text + "\n");

@@ -63,6 +63,7 @@ struct TrimOptions {
   std::vector<std::string> ignore;
   std::vector<std::string> only;
   std::vector<DiskKey> keys;
+  CephOptions ceph;
   /// Called with what a person should know while it happens (emulation is slow). May be empty.
   std::function<void(const std::string&)> notice;
   std::stop_token stop = {};

@@ -4,7 +4,9 @@
 #include <sys/statvfs.h>
 
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
+#include <map>
 
 #include "lib/core/format_bytes.h"
 #include "lib/format/qcow2.h"
@@ -90,18 +92,39 @@ void say_if_slow(const Appliance& appliance, const TrimOptions& options) {
                      : "libguestfs emulates a machine, without KVM, which is slow");
 }
 
-/// QEMU's name for it.
-ApplianceDisk disk_of(const Location& location, ImageFormat format) {
-  if (const auto* path = std::get_if<PathLocation>(&location)) {
-    return {fs::absolute(path->path).string(), format_name(format)};
+/// A part of QEMU's name for a volume (qemu_rbd_next_tok in its block/rbd.c).
+std::string escaped(const std::string& text) {
+  std::string safe;
+  for (const char c : text) {
+    if (std::strchr("\\:@/=", c) != nullptr) safe += '\\';
+    safe += c;
   }
-  throw Error({.kind = ErrorKind::kUnsupported,
-               .object = display_name(location),
-               .action = "trim",
-               .cause = "an RBD volume cannot be looked into yet",
-               .hint =
-                   "copy it to a file with --trim's help on the way back: vmferry convert, then "
-                   "vmferry convert --trim"});
+  return safe;
+}
+
+std::string qemu_name(const RbdLocation& volume, const CephOptions& ceph) {
+  std::string name = "rbd:" + escaped(volume.pool) + "/";
+  if (!volume.name_space.empty()) name += escaped(volume.name_space) + "/";
+  name += escaped(volume.image);
+  if (!volume.snapshot.empty()) name += "@" + escaped(volume.snapshot);
+  std::map<std::string, std::string> options = {
+      {"id", ceph.id}, {"keyring", ceph.keyring}, {"conf", ceph.conf}};
+  if (ceph.conf.empty() && !ceph.cluster.empty()) {
+    options["conf"] = "/etc/ceph/" + ceph.cluster + ".conf";
+  }
+  for (const auto& [key, value] : volume.options) options[key] = value;
+  for (const auto& [key, value] : options) {
+    if (!value.empty()) name += ":" + escaped(key) + "=" + escaped(value);
+  }
+  return name;
+}
+
+/// QEMU's name for it.
+ApplianceDisk disk_of(const Location& location, ImageFormat format, const CephOptions& ceph) {
+  if (const auto* volume = std::get_if<RbdLocation>(&location)) {
+    return {qemu_name(*volume, ceph), format_name(format)};
+  }
+  return {fs::absolute(std::get<PathLocation>(location).path).string(), format_name(format)};
 }
 
 std::unique_ptr<Source> read_overlay(const UniqueFd& file, const std::string& name,
@@ -126,7 +149,7 @@ bool has_guestfs() { return true; }
 
 TrimmedImage trim_copy(const Location& location, std::shared_ptr<const Source> source,
                        ImageFormat format, const TrimOptions& options) {
-  const ApplianceDisk image = disk_of(location, format);
+  const ApplianceDisk image = disk_of(location, format, options.ceph);
   if (std::holds_alternative<PathLocation>(location)) refuse_open_for_writing(image.path);
   const std::string parent = tmp_dir_of(options);
   check_room(parent, source->size(), options);
@@ -152,7 +175,16 @@ TrimmedImage trim_copy(const Location& location, std::shared_ptr<const Source> s
 
 std::vector<TrimmedPart> trim_in_place(const Location& location, const Source& guest,
                                        ImageFormat format, const TrimOptions& options) {
-  const ApplianceDisk image = disk_of(location, format);
+  if (std::holds_alternative<RbdLocation>(location)) {
+    throw Error({.kind = ErrorKind::kUnsupported,
+                 .object = display_name(location),
+                 .action = "trim in place",
+                 .cause = "a volume is trimmed on its way to a copy only",
+                 .hint =
+                     "vmferry sparsify --trim with a target, or without --trim: that gives back "
+                     "the zeros"});
+  }
+  const ApplianceDisk image = disk_of(location, format, options.ceph);
   open_to_change(image.path);  // whether it may be; QEMU then takes the lock itself
   const std::string name = display_name(location);
   const std::vector<Extent> gaps = gaps_between_partitions(guest);
