@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A real guest: its image is refused while the guest uses it, and what was trimmed boots.
 export LIBGUESTFS_BACKEND=direct LIBGUESTFS_BACKEND_SETTINGS=force_tcg TMPDIR=$work
-# shellcheck source=tests/lab/guest_helpers.sh
+# shellcheck source=/dev/null
 source "$ROOT/tests/lab/guest_helpers.sh"
 readonly BIG=160 # MiB that the guest writes and removes
 start mg-trim --cdrom
@@ -61,6 +61,10 @@ on_a define copy.xml >/dev/null
 : >"$log"
 on_a start "$guest" >/dev/null
 "$lab" guest wait "$guest"
+for ((try = 0; try < 120; try++)); do # its agent starts a little later
+  ! "$lab" guest run "$guest" true 2>/dev/null || break
+  sleep 1
+done
 "$lab" guest run "$guest" sh -c "$SUMS" >after.sums
 same before.sums after.sums
 (($(wc -l <after.sums) > 500)) || fail "too few files: $(wc -l <after.sums)"
