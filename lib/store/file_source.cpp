@@ -36,9 +36,20 @@ FileSource::FileSource(UniqueFd fd, std::string name, uint64_t at_most)
   if (knows_holes_) settle_holes(fd_.get(), name_);
 }
 
+/// How much data begins at `offset`, as far as that is known without asking. XFS looks through the
+/// page cache for the end of what it has not written yet, so each question may cost a walk through
+/// all of the file. A hole that was made meanwhile counts as data, which it may.
+uint64_t FileSource::known_data_at(uint64_t offset) const {
+  const std::lock_guard lock(mutex_);
+  return offset >= data_.offset && offset < data_.end() ? data_.end() - offset : 0;
+}
+
 Extent FileSource::extent_at(uint64_t offset, uint64_t max) const {
   const Extent all_data = {offset, max, ExtentKind::kData};
   if (!knows_holes_) return all_data;
+  if (const uint64_t known = known_data_at(offset); known > 0) {
+    return {offset, std::min(max, known), ExtentKind::kData};
+  }
   const off_t data = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_DATA);
   // ENXIO: no data up to the end. Any other failure: this file system cannot tell.
   if (data < 0) return errno == ENXIO ? Extent{offset, max, ExtentKind::kZero} : all_data;
@@ -46,7 +57,10 @@ Extent FileSource::extent_at(uint64_t offset, uint64_t max) const {
   if (data_at > offset) return {offset, std::min(max, data_at - offset), ExtentKind::kZero};
   const off_t hole = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_HOLE);
   if (hole < 0 || static_cast<uint64_t>(hole) <= offset) return all_data;
-  return {offset, std::min(max, static_cast<uint64_t>(hole) - offset), ExtentKind::kData};
+  const Extent found = {offset, static_cast<uint64_t>(hole) - offset, ExtentKind::kData};
+  const std::lock_guard lock(mutex_);
+  data_ = found;
+  return {offset, std::min(max, found.length), ExtentKind::kData};
 }
 
 void FileSource::read_at(uint64_t offset, std::span<std::byte> out) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "lib/store/unique_fd.h"
@@ -31,10 +32,14 @@ class FileSource : public Source, public Layout {
   int fd() const { return fd_.get(); }
 
  private:
+  uint64_t known_data_at(uint64_t offset) const;
+
   const UniqueFd fd_;
   const std::string name_;
   uint64_t size_ = 0;
   bool knows_holes_ = false;
+  mutable std::mutex mutex_;                         // of the next line; held for a comparison only
+  mutable Extent data_ = {0, 0, ExtentKind::kData};  // the run of data that was found last
 };
 
 struct OpenFile {
