@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A real guest: its image is refused while the guest uses it, and what was trimmed boots.
-export LIBGUESTFS_BACKEND=direct LIBGUESTFS_BACKEND_SETTINGS=force_tcg TMPDIR=$work
+export LIBGUESTFS_BACKEND=direct LIBGUESTFS_BACKEND_SETTINGS=force_tcg LIBGUESTFS_CACHEDIR=/var/tmp TMPDIR=$work
 source "$ROOT/tests/lab/guest_helpers.sh"
 readonly BIG=160 # MiB that the guest writes and removes
 start mg-trim --cdrom

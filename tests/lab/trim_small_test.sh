@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # --trim on a disk with MBR and with LUKS, on one without a table, and what is refused.
 ((EUID == 0)) || fail "needs root, as the lab does"
-export LIBGUESTFS_BACKEND=direct LIBGUESTFS_BACKEND_SETTINGS=force_tcg TMPDIR=$work
+export LIBGUESTFS_BACKEND=direct LIBGUESTFS_BACKEND_SETTINGS=force_tcg LIBGUESTFS_CACHEDIR=/var/tmp TMPDIR=$work
 readonly GONE="DELETED BY GUEST"
 mkdir tree
 head -c 2M /dev/urandom >tree/keep.bin

@@ -2,7 +2,7 @@
 # --trim on real file systems: what guests deleted goes, what they keep stays, whatever is doubtful is left whole.
 # One GPT disk holds them all, so that the appliance starts a few times only.
 ((EUID == 0)) || fail "needs root, as the lab does"
-export LIBGUESTFS_BACKEND=direct LIBGUESTFS_BACKEND_SETTINGS=force_tcg TMPDIR=$work
+export LIBGUESTFS_BACKEND=direct LIBGUESTFS_BACKEND_SETTINGS=force_tcg LIBGUESTFS_CACHEDIR=/var/tmp TMPDIR=$work
 readonly SWAP_UUID=7f4c0d0a-52f3-4d7e-9d5e-0123456789ab
 readonly GONE="DELETED BY GUEST"
 readonly DISK_MIB=904
