@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
+
+#include "tests/unit/migrate_rig.h"
+
+// At which calls of a run a failure, a death or an event makes a difference.
+
+namespace vmferry::test {
+
+std::vector<std::string> calls_of(const WayUnderTest& way) {
+  Rig rig(way);
+  rig.world().arm(0, Fault::kNone);
+  rig.run(rig.plan_of_way());
+  return rig.world().log();
+}
+
+unsigned first_own_call(const WayUnderTest& way) {
+  const WayUnderTest& first = all_ways().front();
+  if (way.name == first.name || !way.name.starts_with("staged")) return 1;
+  const std::vector<std::string> theirs = calls_of(first);
+  const std::vector<std::string> own = calls_of(way);
+  const auto parted = std::mismatch(own.begin(), own.end(), theirs.begin(), theirs.end()).first;
+  return static_cast<unsigned>(parted - own.begin()) + 1;
+}
+
+bool changes_something(const std::string& call) {
+  static const std::set<std::string> kAsking = {
+      "facts",        "state",        "persistent",    "definition",     "uuid_of",
+      "name_of_uuid", "disk_sizes",   "has_job",       "autostart",      "block_job",
+      "secret_key",   "prove_access", "volume",        "user_key",       "same",
+      "file_exists",  "free_space",   "last_downtime", "file_allocation"};
+  const size_t host = call.find(": ");
+  return !kAsking.contains(host == std::string::npos ? call : call.substr(host + 2));
+}
+
+std::vector<unsigned> moments_of(const WayUnderTest& way) {
+  Rig rig(way);
+  std::vector<unsigned> moments;
+  const unsigned first = first_own_call(way);
+  std::string before;
+  rig.world().arm(0, Fault::kNone);
+  rig.world().hook = [&](unsigned n, const std::string& call) {
+    std::string now = rig.state_text() + rig.world().outline();
+    if (n >= first && (now != before || changes_something(call))) moments.push_back(n);
+    before = std::move(now);
+  };
+  rig.run(rig.plan_of_way());
+  return moments;
+}
+
+}  // namespace vmferry::test
