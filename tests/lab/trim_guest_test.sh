@@ -50,8 +50,8 @@ import json, sys
 report = json.load(open("report.json"))
 root = report["parts"][0]
 assert root["type"] == "ext4" and "left_whole" not in root, report
-assert root["dropped_bytes"] >= int(sys.argv[1]) << 20, report
-assert report["saved_bytes"] >= int(sys.argv[1]) << 20, report
+most = int(sys.argv[1]) - 4 << 20  # the guest writes on, into some of that room
+assert root["dropped_bytes"] >= most and report["saved_bytes"] >= most, report
 PY
 
 on_a dumpxml --inactive "$guest" | sed "s|$disk|$work/copy.raw|" >copy.xml
