@@ -101,7 +101,15 @@ class World {
   /// Called at each call, with its number and what it is.
   std::function<void(unsigned, const std::string&)> hook;
   unsigned calls() const { return calls_; }
-  bool struck() const { return struck_; }
+  /// Does no call act or hang? This and the next also while a driver works.
+  bool idle() {
+    const std::lock_guard guard(mutex);
+    return inside_ == 0;
+  }
+  bool struck() {
+    const std::lock_guard guard(mutex);
+    return struck_;
+  }
   const std::string& where() const { return where_; }
   const std::vector<std::string>& log() const { return log_; }
   /// Lets a hanging call go on.
@@ -112,6 +120,7 @@ class World {
   template <typename Act>
   auto call(const std::string& what, Act&& act, bool hangs_itself = false) -> decltype(act()) {
     std::unique_lock lock(mutex);
+    const Inside counted(inside_);
     const Fault fault = enter(lock, what);
     if (fault == Fault::kHang && !hangs_itself) wait([] { return false; });
     if constexpr (std::is_void_v<decltype(act())>) {
@@ -152,6 +161,12 @@ class World {
   void wrong(const std::string& what) { wrongs.push_back(what); }
 
  private:
+  struct Inside {
+    explicit Inside(unsigned& calls) : count(calls) { ++count; }
+    ~Inside() { --count; }
+    Inside(const Inside&) = delete;
+    unsigned& count;
+  };
   Fault enter(std::unique_lock<std::mutex>& lock, const std::string& what);
   void leave(Fault fault) const;
   void live(FakeDomain& domain);
@@ -162,6 +177,7 @@ class World {
   std::unique_lock<std::mutex>* lock_ = nullptr;  ///< of the call that acts
   std::condition_variable changed_;
   unsigned calls_ = 0;
+  unsigned inside_ = 0;
   unsigned at_ = 0;
   std::string only_;
   unsigned matching_ = 0;  ///< calls so far of which the n-th fails

@@ -262,14 +262,16 @@ TEST_CASE("a call that hangs with the cluster is given up when asked to", "[faul
         rig.world().arm(static_cast<unsigned>(nth), Fault::kHang, what);
         std::future<Outcome> running =
             std::async(std::launch::async, [&] { return rig.run(plan, stop.get_token()); });
-        CHECK(running.wait_for(20ms) == std::future_status::timeout);
+        while (!rig.world().struck() && running.wait_for(1ms) == std::future_status::timeout) {
+        }
+        CHECK(rig.world().struck());
         stop.request_stop();
         INFO(way.name << ": " << what << " hangs" << (deaf ? ", deaf" : ""));
         const bool ended = running.wait_for(20s) == std::future_status::ready;
         CHECK(ended);
         rig.world().release();
         const Outcome outcome = running.get();
-        std::this_thread::sleep_for(5ms);  // what hung goes on
+        while (!rig.world().idle()) std::this_thread::sleep_for(1ms);  // what hung goes on
         rig.world().arm(0, Fault::kNone);
         CHECK(outcome.error == ErrorKind::kCancelled);
         check_and_recover(rig, outcome);
