@@ -58,6 +58,7 @@ class Steps {
   // To another host (steps_move.cpp).
   void migrate_shared();
   void migrate_mirrored();
+  void clear_half_made();
   void migrate_guest(const LiveMigration& migration);
   bool arrived() const;
   void undo_migration();

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <netdb.h>
 
+#include <thread>
+
 #include "lib/migrate/steps.h"
 #include "lib/migrate/waiting.h"
 #include "vmferry/error.h"
@@ -102,6 +104,21 @@ void Steps::undo_migration() {
   if (source_.active() && waits_at_target()) fail_divided("undo the migration");
 }
 
+void Steps::clear_half_made() {
+  // The target's libvirt takes away what a dead run began once it sees that its client is gone.
+  const Clock::time_point give_up = source_.now() + context_.patience.abort_migration;
+  while (source_.active() && target_.active() && source_.now() < give_up)
+    std::this_thread::sleep_for(context_.patience.poll * 4);
+  if (!source_.active() || !target_.active()) return;
+  // While the guest runs here, a paused one there has run no instruction.
+  if (source_.state() == DomainState::kRunning && target_.state() == DomainState::kPaused)
+    return target_.host().destroy(source_.name());
+  fail(ErrorKind::kConflict, source_.name(), "migrate", "it is active on both hosts",
+       "find out where it runs, destroy the paused one ('virsh destroy'), then: "
+       "vmferry migrate --recover " +
+           source_.name());
+}
+
 void Steps::migrate_guest(const LiveMigration& migration) {
   // libvirt does not compare these, and a wrong one breaks the target's table of domains.
   for (const std::string* text : {&migration.destination, &migration.persistent}) {
@@ -110,6 +127,8 @@ void Steps::migrate_guest(const LiveMigration& migration) {
       fail(ErrorKind::kConflict, source_.name(), "migrate",
            "the new definition is of another machine: " + domain.name + ", " + domain.uuid);
   }
+  if (recovering_) clear_half_made();
+  if (arrived()) return;
   BlockingCall moving([source = context_.source, target = context_.target, domain = source_.name(),
                        migration] { source->migrate(domain, *target, migration); });
   const std::optional<Clock::time_point> deadline = this->deadline();
