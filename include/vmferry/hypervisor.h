@@ -107,6 +107,9 @@ class Hypervisor {
   virtual unsigned checkpoints(const std::string& domain) = 0;
   virtual bool has_managed_save(const std::string& domain) = 0;
   virtual bool has_job(const std::string& domain) = 0;
+  /// Is libvirt at something that was asked of this domain, maybe by a client that is gone since
+  /// (virDomainGetControlInfo)? What the domain looks like may change any moment then.
+  virtual bool busy(const std::string& domain) = 0;
   virtual bool autostart(const std::string& domain) = 0;
   virtual void set_autostart(const std::string& domain, bool on) = 0;
   virtual bool agent_answers(const std::string& domain) = 0;

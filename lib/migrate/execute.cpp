@@ -21,8 +21,12 @@ class Execution {
         steps_(plan_, context_, journal_, recovering) {}
 
   MigrateReport recover(Recovery recovery) {
+    try {
+      steps_.wait_until_idle();
+    } catch (const Error& error) {
+      fail_recovery(error, recovery);
+    }
     if (recovery == Recovery::kFinish) return forward();
-    const char* const option = recovery == Recovery::kUndo ? "--undo " : "";
     try {
       const bool turned = steps_.turned();
       if (recovery == Recovery::kAuto && (turned || steps_.better_finished())) return forward();
@@ -33,12 +37,7 @@ class Execution {
                  "; then move back with --to-file or --to");
       backward();
     } catch (const Error& error) {
-      ErrorParts parts = error.parts();
-      if (parts.hint.find("--recover") == std::string::npos)
-        parts.hint +=
-            fmt::format("{}try again with: vmferry migrate --recover {}{}",
-                        parts.hint.empty() ? "" : "; then ", option, plan_.request.domain);
-      throw Error(parts);
+      fail_recovery(error, recovery);
     }
     return {};
   }
@@ -71,6 +70,17 @@ class Execution {
   }
 
  private:
+  [[noreturn]] void fail_recovery(const Error& error, Recovery recovery) const {
+    const char* const option = recovery == Recovery::kUndo     ? "--undo "
+                               : recovery == Recovery::kFinish ? "--finish "
+                                                               : "";
+    ErrorParts parts = error.parts();
+    if (parts.hint.find("--recover") == std::string::npos)
+      parts.hint += fmt::format("{}try again with: vmferry migrate --recover {}{}",
+                                parts.hint.empty() ? "" : "; then ", option, plan_.request.domain);
+    throw Error(parts);
+  }
+
   void run(size_t i) {
     // Behind the turning point a stop makes nothing better: the rest is short.
     if (!beyond_turning(i) && context_.stop.stop_requested()) throw cancelled_error();

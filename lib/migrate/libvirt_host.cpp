@@ -186,8 +186,10 @@ class LibvirtHost : public Hypervisor {
       throw libvirt_error(label(domain), "look up");
     }
     int state = 0;
-    if (virDomainGetState(found.get(), &state, nullptr, 0) != 0)
+    if (virDomainGetState(found.get(), &state, nullptr, 0) != 0) {
+      if (last_code() == VIR_ERR_NO_DOMAIN) return DomainState::kAbsent;  // it went just now
       throw libvirt_error(label(domain), "ask for its state");
+    }
     switch (state) {
       case VIR_DOMAIN_RUNNING:
       case VIR_DOMAIN_BLOCKED:
@@ -270,6 +272,15 @@ class LibvirtHost : public Hypervisor {
     if (virDomainGetJobInfo(found.get(), &job) != 0)
       throw libvirt_error(label(domain), "ask for running jobs");
     return job.type == VIR_DOMAIN_JOB_BOUNDED || job.type == VIR_DOMAIN_JOB_UNBOUNDED;
+  }
+
+  bool busy(const std::string& domain) override {
+    virDomainControlInfo control = {};
+    const DomainPtr found(virDomainLookupByName(connection_.get(), domain.c_str()));
+    if (!found || virDomainIsActive(found.get()) != 1) return false;
+    if (virDomainGetControlInfo(found.get(), &control, 0) != 0)
+      throw libvirt_error(label(domain), "ask whether libvirt is busy with it");
+    return control.state == VIR_DOMAIN_CONTROL_JOB || control.state == VIR_DOMAIN_CONTROL_OCCUPIED;
   }
 
   bool autostart(const std::string& domain) override {

@@ -159,6 +159,17 @@ bool Machine::shut_down(std::chrono::seconds time) {
   return true;
 }
 
+void Machine::wait_until_idle() {
+  const Clock::time_point give_up = now() + context_.patience.abort_job;
+  while (active() && host_->busy(name())) {
+    throw_if_stopped();
+    if (now() > give_up)
+      fail(ErrorKind::kConflict, name(), "wait for what was asked of libvirt before",
+           "it is not done yet", "an OSD may be down ('ceph -s'): it goes on when that is back");
+    std::this_thread::sleep_for(context_.patience.poll);
+  }
+}
+
 void Machine::wait_until_off(std::chrono::seconds time) {
   const Clock::time_point give_up = now() + time;
   while (state() != DomainState::kShutOff && now() < give_up)

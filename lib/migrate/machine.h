@@ -61,6 +61,8 @@ class Machine {
   void commit(const MovingDisk& disk, Place expected, const Watch& watch);
   /// Asks the guest to, again and again, for `time` at most. Answers whether it is off.
   bool shut_down(std::chrono::seconds time);
+  /// Until libvirt is done with what a dead run asked of it: it goes on without its client.
+  void wait_until_idle();
   /// Asks nothing, and is not stopped: for an undo.
   void wait_until_off(std::chrono::seconds time);
 

@@ -86,6 +86,11 @@ void Steps::undo(const Step& step) {
   }
 }
 
+void Steps::wait_until_idle() {
+  source_.wait_until_idle();
+  if (plan_.other_host) target_.wait_until_idle();
+}
+
 bool Steps::turned() const {
   if (journal_.noted(kRetired)) return true;
   if (!plan_.live) return turned_offline();

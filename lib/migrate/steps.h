@@ -24,6 +24,8 @@ class Steps {
 
   void run(const Step& step);
   void undo(const Step& step);
+  /// Until what a dead run asked of libvirt is done: before that, nothing seen is final.
+  void wait_until_idle();
   /// Does the guest depend on its new disks, by what the definitions say? Then there is no way
   /// back.
   bool turned() const;

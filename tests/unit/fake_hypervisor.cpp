@@ -97,6 +97,12 @@ bool FakeHypervisor::has_managed_save(const std::string& domain) {
 bool FakeHypervisor::has_job(const std::string& domain) {
   return call("has_job", [&] { return find(domain).has_job; });
 }
+bool FakeHypervisor::busy(const std::string& domain) {
+  return call("busy", [&] {
+    find(domain);
+    return world_->busy();
+  });
+}
 bool FakeHypervisor::autostart(const std::string& domain) {
   return call("autostart", [&] { return find(domain).autostart; });
 }
@@ -176,7 +182,7 @@ void FakeHypervisor::resume(const std::string& domain) {
 
 void FakeHypervisor::snapshot(const std::string& domain, const std::string& snapshot_definition,
                               bool quiesce) {
-  call("snapshot", [&] {
+  call_of_daemon("snapshot", [=, this] {
     FakeDomain& found = find_active(domain);
     if (quiesce && !found.agent)
       refuse(ErrorKind::kIo, domain, "QEMU guest agent is not connected");
@@ -203,7 +209,7 @@ void FakeHypervisor::snapshot(const std::string& domain, const std::string& snap
 
 void FakeHypervisor::block_copy(const std::string& domain, const std::string& dev,
                                 const std::string& disk, const BlockCopyOptions& options) {
-  call("block_copy", [&] {
+  call_of_daemon("block_copy", [=, this] {
     FakeDomain& found = find_active(domain);
     LiveDisk& live = find_disk(found, dev);
     if (live.job) refuse(ErrorKind::kConflict, domain, "disk " + dev + " already in active job");
@@ -226,7 +232,7 @@ void FakeHypervisor::block_copy(const std::string& domain, const std::string& de
 }
 
 void FakeHypervisor::commit_active(const std::string& domain, const std::string& dev, uint64_t) {
-  call("commit_active", [&] {
+  call_of_daemon("commit_active", [=, this] {
     LiveDisk& live = find_disk(find_active(domain), dev);
     if (live.job) refuse(ErrorKind::kConflict, domain, "disk " + dev + " already in active job");
     if (live.chain.size() < 2)
@@ -250,7 +256,7 @@ std::optional<BlockJob> FakeHypervisor::block_job(const std::string& domain,
 }
 
 void FakeHypervisor::pivot(const std::string& domain, const std::string& dev) {
-  call("pivot", [&] {
+  call_of_daemon("pivot", [=, this] {
     FakeDomain& found = find_active(domain);
     const LiveDisk& disk = find_disk(found, dev);
     if (!disk.job) refuse(ErrorKind::kConflict, domain, "no active block job");
@@ -261,7 +267,7 @@ void FakeHypervisor::pivot(const std::string& domain, const std::string& dev) {
 }
 
 void FakeHypervisor::abort_block_job(const std::string& domain, const std::string& dev) {
-  call("abort_block_job", [&] {
+  call_of_daemon("abort_block_job", [=, this] {
     LiveDisk& disk = find_disk(find_active(domain), dev);
     if (!disk.job) refuse(ErrorKind::kConflict, domain, "no active block job");
     disk.job->ending = 2;

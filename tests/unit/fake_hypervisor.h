@@ -31,6 +31,7 @@ class FakeHypervisor : public Hypervisor {
   unsigned checkpoints(const std::string& domain) override;
   bool has_managed_save(const std::string& domain) override;
   bool has_job(const std::string& domain) override;
+  bool busy(const std::string& domain) override;
   bool autostart(const std::string& domain) override;
   void set_autostart(const std::string& domain, bool on) override;
   bool agent_answers(const std::string& domain) override;
@@ -83,6 +84,10 @@ class FakeHypervisor : public Hypervisor {
   template <typename Act>
   auto call(const std::string& what, Act&& act, bool hangs_itself = false) -> decltype(act()) {
     return world_->call(name_ + ": " + what, std::forward<Act>(act), hangs_itself);
+  }
+
+  void call_of_daemon(const std::string& what, const std::function<void()>& act) {
+    world_->call_of_daemon(name_ + ": " + what, act);
   }
 
   const std::shared_ptr<World> world_;

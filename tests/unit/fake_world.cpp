@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 namespace vmferry::test {
 
@@ -170,7 +171,18 @@ void World::stop(FakeDomain& domain) {
   domain.stopping = 0;
 }
 
+void World::act_late() {
+  if (!late_ || --late_in_ != 0) return;
+  const std::function<void()> act = std::exchange(late_, nullptr);
+  try {
+    act();
+  } catch (const Error&) {
+    return;  // there is nobody left to hear of it
+  }
+}
+
 void World::tick() {
+  act_late();
   std::map<std::string, std::string> runs;  // where each guest does
   for (auto& [host_name, host] : hosts) {
     for (auto& [name, domain] : host.domains) {

@@ -25,6 +25,7 @@ struct Killed {};
 /// What a disk holds: few sectors, and the number that was last written to each.
 using Content = std::map<unsigned, uint64_t>;
 inline constexpr unsigned kSectors = 8;
+inline constexpr unsigned kLateTicks = 12;  ///< until libvirt has done what a dead client asked for
 
 struct Image {
   std::string format = "raw";
@@ -78,7 +79,8 @@ enum class Fault {
   kKillBefore,
   kKillMiddle,
   kKillAfter,
-  kHang,  ///< until released, or ended by its own way to end it
+  kKillLate,  ///< of calls that libvirt goes on with: it does it some moments after its client died
+  kHang,      ///< until released, or ended by its own way to end it
 };
 
 class World {
@@ -132,6 +134,19 @@ class World {
       return result;
     }
   }
+  /// The same for what libvirt does to the end though its client dies. `act` owns what it needs.
+  void call_of_daemon(const std::string& what, const std::function<void()>& act) {
+    call(what, [&] {
+      if (striking_ && fault_ == Fault::kKillLate) {
+        late_ = act;
+        late_in_ = kLateTicks;
+        throw Killed{};
+      }
+      act();
+    });
+  }
+  /// Is libvirt at what a dead client asked for?
+  bool busy() const { return late_ != nullptr; }
   /// For acts that take long: the place where a fault in the middle strikes.
   void middle();
   /// Of the call that acts: shall it hang?
@@ -170,6 +185,7 @@ class World {
   Fault enter(std::unique_lock<std::mutex>& lock, const std::string& what);
   void leave(Fault fault) const;
   void live(FakeDomain& domain);
+  void act_late();
   void write(LiveDisk& disk, unsigned sector, uint64_t value);
   void advance(LiveDisk& disk);
   std::vector<std::string> images_of(const LiveDisk& disk) const;
@@ -185,6 +201,8 @@ class World {
   bool struck_ = false;
   bool striking_ = false;
   bool released_ = false;
+  std::function<void()> late_;
+  unsigned late_in_ = 0;
   std::string where_;
   std::vector<std::string> log_;
 };

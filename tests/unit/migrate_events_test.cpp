@@ -87,7 +87,7 @@ const WayUnderTest& way_named(const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("a stop at any moment undoes all, or lets it finish", "[faults]") {
+TEST_CASE("a stop at any moment undoes all, or lets it finish", "[faults][sweep]") {
   for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
       bool more = true;
       for (unsigned n = first_own_call(way); more; ++n) {
@@ -101,7 +101,8 @@ TEST_CASE("a stop at any moment undoes all, or lets it finish", "[faults]") {
     }
 }
 
-TEST_CASE("a guest that stops at any moment, and is started or not, loses nothing", "[faults]") {
+TEST_CASE("a guest that stops at any moment, and is started or not, loses nothing",
+          "[faults][sweep]") {
   for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
       bool more = true;
       for (unsigned n = first_own_call(way); more; n += 2)
@@ -116,7 +117,7 @@ TEST_CASE("a guest that stops at any moment, and is started or not, loses nothin
     }
 }
 
-TEST_CASE("a guest that stops after a death of the driver loses nothing", "[faults]") {
+TEST_CASE("a guest that stops after a death of the driver loses nothing", "[faults][sweep]") {
   for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
       // Six endings are possible. A moment has two of them, the next one the next two.
       constexpr Recovery kRecoveries[] = {Recovery::kAuto, Recovery::kUndo, Recovery::kFinish};
@@ -140,7 +141,7 @@ TEST_CASE("a guest that stops after a death of the driver loses nothing", "[faul
     }
 }
 
-TEST_CASE("a recovery that dies is recovered from, though the guest went on", "[faults]") {
+TEST_CASE("a recovery that dies is recovered from, though the guest went on", "[faults][sweep]") {
   for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
       bool struck = true;
       // Every seventh call, and every fifth of the recovery.
@@ -165,7 +166,7 @@ TEST_CASE("a recovery that dies is recovered from, though the guest went on", "[
     }
 }
 
-TEST_CASE("what somebody else made meanwhile is never removed", "[faults]") {
+TEST_CASE("what somebody else made meanwhile is never removed", "[faults][sweep]") {
   for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
       for (const std::string& image : made_by(way))
         for (const unsigned n : moments_of(way))

@@ -246,15 +246,14 @@ void Rig::remember() {
 }
 
 MigrateContext Rig::context(Listener& listener, std::stop_token stop) {
-  MigrateContext context{.source = std::make_shared<FakeHypervisor>(world_, "alpha"),
+  MigrateContext context{.source = alpha_host_,
                          .target = nullptr,
                          .storage = &storage_,
                          .observer = &listener,
                          .state_dir = state_dir_,
                          .stop = std::move(stop),
                          .patience = patience};
-  context.target =
-      request.to.empty() ? context.source : std::make_shared<FakeHypervisor>(world_, "beta");
+  context.target = request.to.empty() ? alpha_host_ : beta_host_;
   return context;
 }
 

@@ -63,7 +63,7 @@ class Rig {
   Plan plan();
   /// The same one for a rig that is as its way made it, without planning each time.
   const Plan& plan_of_way() const;
-  /// With everything new but the world and the state directory, like a new process.
+  /// With everything new but the world, its daemons and the state directory, like a new process.
   Outcome run(const Plan& plan, std::stop_token stop = {});
   Outcome recover(Recovery recovery, std::stop_token stop = {});
   bool has_journal() const;
@@ -108,6 +108,8 @@ class Rig {
 
   std::string way_;
   std::shared_ptr<World> world_;
+  std::shared_ptr<FakeHypervisor> alpha_host_ = std::make_shared<FakeHypervisor>(world_, "alpha");
+  std::shared_ptr<FakeHypervisor> beta_host_ = std::make_shared<FakeHypervisor>(world_, "beta");
   FakeStorage storage_;
   std::string state_dir_;
   std::string said_;
