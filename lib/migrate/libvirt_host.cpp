@@ -278,8 +278,11 @@ class LibvirtHost : public Hypervisor {
     virDomainControlInfo control = {};
     const DomainPtr found(virDomainLookupByName(connection_.get(), domain.c_str()));
     if (!found || virDomainIsActive(found.get()) != 1) return false;
-    if (virDomainGetControlInfo(found.get(), &control, 0) != 0)
+    if (virDomainGetControlInfo(found.get(), &control, 0) != 0) {
+      const int code = last_code();  // it may have gone just now
+      if (code == VIR_ERR_NO_DOMAIN || code == VIR_ERR_OPERATION_INVALID) return false;
       throw libvirt_error(label(domain), "ask whether libvirt is busy with it");
+    }
     return control.state == VIR_DOMAIN_CONTROL_JOB || control.state == VIR_DOMAIN_CONTROL_OCCUPIED;
   }
 

@@ -88,7 +88,9 @@ void Steps::undo(const Step& step) {
 
 void Steps::wait_until_idle() {
   source_.wait_until_idle();
-  if (plan_.other_host) target_.wait_until_idle();
+  if (!plan_.other_host) return;
+  target_.wait_until_idle();
+  wait_for_half_made();
 }
 
 bool Steps::turned() const {

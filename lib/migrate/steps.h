@@ -60,6 +60,7 @@ class Steps {
   // To another host (steps_move.cpp).
   void migrate_shared();
   void migrate_mirrored();
+  void wait_for_half_made();
   void clear_half_made();
   void migrate_guest(const LiveMigration& migration);
   bool arrived() const;

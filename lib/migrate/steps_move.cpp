@@ -104,11 +104,14 @@ void Steps::undo_migration() {
   if (source_.active() && waits_at_target()) fail_divided("undo the migration");
 }
 
-void Steps::clear_half_made() {
+void Steps::wait_for_half_made() {
   // The target's libvirt takes away what a dead run began once it sees that its client is gone.
   const Clock::time_point give_up = source_.now() + context_.patience.abort_migration;
-  while (source_.active() && target_.active() && source_.now() < give_up)
+  while (source_.active() && target_.state() == DomainState::kPaused && source_.now() < give_up)
     std::this_thread::sleep_for(context_.patience.poll * 4);
+}
+
+void Steps::clear_half_made() {
   if (!source_.active() || !target_.active()) return;
   // While the guest runs here, a paused one there has run no instruction.
   if (source_.state() == DomainState::kRunning && target_.state() == DomainState::kPaused)
