@@ -57,7 +57,9 @@ Error in_use(const RbdLocation& volume, const std::string& name, rados_ioctx_t i
                 .action = "remove " + full_name,
                 .cause = fmt::format("{} client(s) have it open", opened ? image.watchers() : 0),
                 .hint = "'rbd status " + full_name + "' shows who; 'rbd rm " + full_name +
-                        "' removes it when they are gone"});
+                        "' removes it when they are gone; if nobody is there any more, restart "
+                        "the OSD of its header: a client that died while opening it may count "
+                        "for ever (https://tracker.ceph.com/issues/58120)"});
 }
 
 void remove_one(const RbdPool& pool, const RbdLocation& volume, const std::string& name,
