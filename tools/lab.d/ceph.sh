@@ -95,6 +95,9 @@ write_conf() {
     osd pool default pg num = 8
     osd pool default pg autoscale mode = off
     osd crush chooseleaf type = 0
+# A read lease lasts 0.8 of this. A placement group without peers may not get over one that ran out, and a test stops the OSD
+# for a while.
+    osd heartbeat grace = 120
 END
         for subsystem in "${DEBUG_SUBSYSTEMS[@]}"; do
             echo "    debug $subsystem = 0/0"
