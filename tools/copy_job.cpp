@@ -38,6 +38,7 @@ CopyResult run_copy_job(Session& session, const RunOptions& run, const Source& s
   }
   if (job.verify) verify_target(session, run, source, sink, job.stop);
   if (job.stop.stop_requested()) throw cancelled_error();
+  if (!job.source_in_use) source.check_unchanged();
   sink.publish();
   return result;
 }

@@ -15,6 +15,7 @@ namespace vmferry::cli {
 struct CopyJob {
   std::string what;                         ///< of the copy, on the progress display
   std::optional<uint64_t> rate_limit = {};  ///< bytes a second
+  bool source_in_use = false;               ///< it may change under the copy: that is meant
   bool verify = false;                      ///< read back and compare before it gets its name
   std::stop_token stop = {};
 };

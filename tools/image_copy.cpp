@@ -95,6 +95,7 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
   if (std::holds_alternative<PathLocation>(to)) refuse_layout(job);
   job.to.ceph = job.from.ceph;
   job.to.before_making = [&session] { session.making_something(); };
+  job.to.notice = say_notice;
   const OpenedSource opened = open_source(session, job);
   const Source& source = *opened.guest;
 

@@ -19,6 +19,7 @@
 #include "lib/store/unique_fd.h"
 #include "tools/copy_job.h"
 #include "tools/progress.h"
+#include "tools/say.h"
 #include "vmferry/error.h"
 #include "vmferry/open.h"
 
@@ -177,6 +178,7 @@ void RealMigrationStorage::copy_and_check(const OpenImage& image, const Location
   options.ceph = ceph_;
   options.sources = image.opened;
   options.before_making = [this] { session_.making_something(); };
+  options.notice = say_notice;
   if (const auto* volume = std::get_if<RbdLocation>(&to)) {
     options.layout = layout_;
     // The journal is ours alone, so this is from a run that died; the cluster needs a while to see

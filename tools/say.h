@@ -10,4 +10,9 @@ namespace vmferry::cli {
 /// throws.
 inline void say(const std::string& text) noexcept { std::fputs(text.c_str(), stderr); }
 
+/// One line from the library, for people: what it could not remove, for example.
+inline void say_notice(const std::string& text) noexcept {
+  std::fputs(("vmferry: " + text + "\n").c_str(), stderr);
+}
+
 }  // namespace vmferry::cli

@@ -104,6 +104,9 @@ struct TargetOptions {
   CephOptions ceph;
   /// Called once everything was checked, just before the first change to the store. May be empty.
   std::function<void()> before_making;
+  /// Called with one line about what could not be removed, also from the sink's destructor. Must
+  /// not throw. May be empty.
+  std::function<void(const std::string&)> notice;
   std::vector<Identity> sources;  ///< refuse these: the target must not be what is being read
 };
 

@@ -41,6 +41,11 @@ class Source {
   /// Says that [offset, offset + length) will be read soon. Never waits, never fails.
   virtual void prefetch(uint64_t offset, uint64_t length) const;
 
+  /// Throws Error (kConflict) when what was opened is not what is there now: the bytes that were
+  /// read may then be of two states, or gone. Asks the store; a store that could not be asked
+  /// throws as well. A source that cannot change returns. Ask before relying on what was read.
+  virtual void check_unchanged() const {}
+
   /// Reads aligned to this many bytes do no work twice (the cluster size of a compressed image).
   virtual uint64_t read_alignment() const { return 1; }
 };

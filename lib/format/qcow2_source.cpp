@@ -44,6 +44,11 @@ class Qcow2Source final : public Source, public Layout {
         map_(*file_, geometry, backing_ ? backing_->size() : 0, std::move(parts.tables)) {}
 
   const std::string& name() const override { return file_->name(); }
+  void check_unchanged() const override {
+    file_->check_unchanged();
+    if (data_ != file_) data_->check_unchanged();
+    if (backing_) backing_->check_unchanged();
+  }
   uint64_t size() const override { return map_.geometry().virtual_size; }
 
   Extent extent_at(uint64_t offset, uint64_t max) const override {
