@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "lib/core/printable.h"
+#include "lib/format/foreign.h"
 #include "lib/format/qcow2.h"
 #include "lib/format/qcow2_table_cache.h"
 #include "lib/image/backing.h"
@@ -35,15 +36,27 @@ class ChainOpener {
       store = open_file(path);
     }
     const bool named = options_.format.has_value();
-    const ImageFormat format = named ? *options_.format : probe(*store);
+    const ImageFormat format = named ? *options_.format : probe(*store, "pass -f raw");
     image_.format = format;
     image_.guest = open_format(std::move(store), format, {{}, path, named});
     return std::move(image_);
   }
 
  private:
-  static ImageFormat probe(const Source& store) {
-    return is_qcow2(store) ? ImageFormat::kQcow2 : ImageFormat::kRaw;
+  /// `if_raw` says how a user tells that the file is a raw disk all the same.
+  static ImageFormat probe(const Source& store, const std::string& if_raw) {
+    // Before qcow2, whose first version is a format of its own.
+    const std::optional<ForeignFormat> foreign = find_foreign_format(store);
+    if (!foreign) return is_qcow2(store) ? ImageFormat::kQcow2 : ImageFormat::kRaw;
+    const std::string first = foreign->qemu_name.empty()
+                                  ? "unpack it first"
+                                  : "convert it first: qemu-img convert -p -f " +
+                                        foreign->qemu_name + " -O qcow2 FILE FILE.qcow2";
+    throw Error({.kind = ErrorKind::kUnsupported,
+                 .object = store.name(),
+                 .action = "open",
+                 .cause = "it is a " + foreign->name + " file, which vmferry does not read",
+                 .hint = first + "; if it is a raw disk that only looks like one, " + if_raw});
   }
 
   std::unique_ptr<Source> open_volume(const RbdLocation& location) {
@@ -150,7 +163,9 @@ class ChainOpener {
     const bool named = base.format.has_value();
     if (!named && options_.policy.only_allowed) throw undeclared_format(referrer, base.path);
     std::unique_ptr<Source> store = open_file(base.path);
-    const ImageFormat format = named ? parse_format(*base.format, referrer) : probe(*store);
+    const ImageFormat format =
+        named ? parse_format(*base.format, referrer)
+              : probe(*store, "say so in the image over it: qemu-img rebase -u -F raw");
     return open_format(std::move(store), format, {{}, base.path, named});
   }
 
