@@ -20,6 +20,7 @@ struct Options {
   SourceOptions from_b;
   RunOptions run;
   bool ignore_trailing_zeros = false;
+  bool source_in_use = false;
 };
 
 std::string describe(const Options& options, const CompareResult& result, uint64_t size_a,
@@ -56,6 +57,10 @@ int compare_images(Session& session, Options& options) {
   options.b = display_name(at_b);
   const OpenImage a = open_image(at_a, options.from_a);
   const OpenImage b = open_image(at_b, options.from_b);
+  if (!options.source_in_use) {
+    refuse_being_written(a);
+    refuse_being_written(b);
+  }
   print_warnings(a, options.run.quiet);
   print_warnings(b, options.run.quiet);
   CompareResult result;
@@ -67,6 +72,10 @@ int compare_images(Session& session, Options& options) {
                       .ignore_trailing_zeros = options.ignore_trailing_zeros,
                       .stop = session.stop()},
                      display.counters());
+  }
+  if (!options.source_in_use) {
+    a.guest->check_unchanged();
+    b.guest->check_unchanged();
   }
   print_result(options, result, a.guest->size(), b.guest->size());
   return result.same ? 0 : 1;
@@ -82,6 +91,7 @@ std::function<int(Session&)> add_compare(CLI::App& app) {
   add_image_options(app, "A", options->from_a);
   add_image_options(app, "B", options->from_b, "-b");
   add_trust_options(app, options->from_a);
+  add_in_use_option(app, options->source_in_use);
   app.add_flag("--ignore-trailing-zeros", options->ignore_trailing_zeros,
                "The longer image may go on with zeros");
   add_run_options(app, options->run);

@@ -10,12 +10,13 @@ namespace vmferry::cli {
 namespace {
 
 void verify_target(Session& session, const RunOptions& run, const Source& source, Sink& sink,
-                   std::stop_token stop) {
+                   const CopyJob& job) {
   const std::unique_ptr<Source> written = sink.read_back();
   ProgressDisplay display(session, run.progress_style(), "verify", {&source, written.get()});
   const CompareResult result =
-      compare(source, *written, {.jobs = run.jobs, .stop = stop}, display.counters());
+      compare(source, *written, {.jobs = run.jobs, .stop = job.stop}, display.counters());
   if (result.same) return;
+  if (!job.source_in_use) source.check_unchanged();  // then that is why
   throw Error({.kind = ErrorKind::kIo,
                .object = sink.name(),
                .action = "verify",
@@ -36,7 +37,7 @@ CopyResult run_copy_job(Session& session, const RunOptions& run, const Source& s
     result = copy(source, limited ? *limited : sink, {.jobs = run.jobs, .stop = job.stop},
                   display.counters());
   }
-  if (job.verify) verify_target(session, run, source, sink, job.stop);
+  if (job.verify) verify_target(session, run, source, sink, job);
   if (job.stop.stop_requested()) throw cancelled_error();
   if (!job.source_in_use) source.check_unchanged();
   sink.publish();

@@ -51,15 +51,10 @@ OpenedSource open_source(Session& session, const ImageCopy& job) {
   if (job.trim) refuse_snapshot(job);
   if (job.trim || !job.connect.empty()) refuse_running_guest(session, from, job.connect);
   OpenImage image = open_image(from, job.from);
+  // A file system that changes underneath cannot be trimmed, whatever the user says.
+  if (job.trim || !job.source_in_use) refuse_being_written(image);
   print_warnings(image, job.run.quiet);
   OpenedSource opened = {std::move(image.guest), std::move(image.opened), {}};
-  if (job.trim && image.being_written) {
-    throw Error({.kind = ErrorKind::kConflict,
-                 .object = job.source,
-                 .action = "trim",
-                 .cause = "another process, maybe a running machine, has it open for writing",
-                 .hint = "shut the machine down, or trim a snapshot of the volume"});
-  }
   if (job.trim) {
     session.making_something();
     TrimmedImage trimmed = trim_copy(from, opened.guest, image.format, trim_options(session, job));
@@ -105,6 +100,7 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
   CopyOutcome outcome = {run_copy_job(session, job.run, source, *sink,
                                       {.what = what,
                                        .rate_limit = job.rate_limit,
+                                       .source_in_use = job.source_in_use,
                                        .verify = job.verify,
                                        .stop = session.stop()}),
                          opened.parts};
@@ -115,14 +111,16 @@ CopyOutcome rehearse_image_copy(Session& session, ImageCopy& job) {
   const OpenedSource opened = open_source(session, job);
   NoSink nothing(opened.guest->size());
   ProgressDisplay display(session, job.run.progress_style(), "dry run", {opened.guest.get()});
-  return {copy(*opened.guest, nothing, {.jobs = job.run.jobs, .stop = session.stop()},
-               display.counters()),
-          opened.parts};
+  const CopyResult result = copy(
+      *opened.guest, nothing, {.jobs = job.run.jobs, .stop = session.stop()}, display.counters());
+  if (!job.source_in_use) opened.guest->check_unchanged();
+  return {result, opened.parts};
 }
 
 void add_copy_options(CLI::App& app, ImageCopy& job) {
   add_image_options(app, "the source", job.from);
   add_trust_options(app, job.from);
+  add_in_use_option(app, job.source_in_use);
   app.add_flag("--force", job.to.force,
                "Replace an existing file or volume; overwrite a block device");
   app.add_flag("--verify", job.verify,

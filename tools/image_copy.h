@@ -25,6 +25,7 @@ struct ImageCopy {
   RunOptions run;
   std::optional<uint64_t> rate_limit;
   bool verify = false;
+  bool source_in_use = false;  ///< it may change meanwhile, and the copy is wanted all the same
   bool trim = false;
   std::string connect;  ///< libvirt to ask whether a machine that runs uses the source
   TrimOptions trimming;

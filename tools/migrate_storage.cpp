@@ -54,15 +54,6 @@ OpenImage open_host_image(const HostImage& image) {
   return open_image(PathLocation{image.path}, options);
 }
 
-void refuse_written(const OpenImage& image) {
-  if (!image.being_written) return;
-  throw Error({.kind = ErrorKind::kConflict,
-               .object = image.guest->name(),
-               .action = "copy",
-               .cause = "a process writes to the image or to one behind it",
-               .hint = "a copy would mix old and new data; find out who has it open (lsof)"});
-}
-
 struct stat stat_of(const std::string& path) {
   struct stat status;
   if (::stat(path.c_str(), &status) != 0) throw errno_error(errno, path, "stat");
@@ -145,7 +136,7 @@ std::string RealMigrationStorage::user_key() { return ceph_user_key(ceph_); }
 void RealMigrationStorage::copy_in(const HostImage& image, const VolumeName& volume,
                                    uint64_t bandwidth, std::stop_token stop) {
   const OpenImage source = open_host_image(image);
-  refuse_written(source);
+  refuse_being_written(source);
   copy_and_check(source, location_of(volume), bandwidth, stop);
 }
 
@@ -166,7 +157,7 @@ void RealMigrationStorage::copy_out(const VolumeName& volume, const std::string&
                                     uint64_t bandwidth, std::stop_token stop) {
   const SourceOptions options = {.format = ImageFormat::kRaw, .ceph = ceph_};
   const OpenImage source = open_image(location_of(volume), options);
-  refuse_written(source);
+  refuse_being_written(source);
   copy_and_check(source, PathLocation{path}, bandwidth, stop);
 }
 
@@ -197,7 +188,7 @@ Usage RealMigrationStorage::image_usage(const HostImage& image) {
   try {
     return {.virtual_bytes = size, .allocated_bytes = data_of(*source.guest, session_.stop())};
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kCorrupt || !source.being_written) throw;
+    if (error.kind() != ErrorKind::kCorrupt || source.written.empty()) throw;
   }
   // QEMU changes the tables while we read them. What the files occupy is a good estimate, too.
   uint64_t occupied = file_allocation(image.path);

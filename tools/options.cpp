@@ -82,6 +82,12 @@ void add_trust_options(CLI::App& app, SourceOptions& image) {
                "Read an image that is marked as corrupt as far as it can be read");
 }
 
+void add_in_use_option(CLI::App& app, bool& source_in_use) {
+  app.add_flag("--source-in-use", source_in_use,
+               "Read an image that another process writes to, or that changes meanwhile; what is "
+               "read may then mix old and new data");
+}
+
 void add_run_options(CLI::App& app, RunOptions& run) {
   static const std::map<std::string, ProgressStyle> kStyles = {{"auto", ProgressStyle::kAuto},
                                                                {"bar", ProgressStyle::kBar},

@@ -24,6 +24,8 @@ void add_image_options(CLI::App& app, const std::string& which, SourceOptions& i
                        const std::string& suffix = {});
 /// What holds for all images of a command: --allow-file, --force-corrupt.
 void add_trust_options(CLI::App& app, SourceOptions& image);
+/// --source-in-use, of commands that say something about all the bytes of an image.
+void add_in_use_option(CLI::App& app, bool& source_in_use);
 
 struct RunOptions {
   unsigned jobs = 8;

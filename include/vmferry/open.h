@@ -74,8 +74,12 @@ struct OpenImage {
   ImageFormat format = ImageFormat::kRaw;
   std::vector<Identity> opened;       ///< every file, device or volume that reads go to
   std::vector<std::string> warnings;  ///< e.g. another process is writing to it
-  bool being_written = false;         ///< ... which is this one, of any of them
+  std::string written;  ///< the name of one of them that another process writes to; empty: none
 };
+
+/// Throws Error (kConflict) if another process writes to one of the files of `image`: a copy of it
+/// would be of no moment that ever was.
+void refuse_being_written(const OpenImage& image);
 
 /// Opens `location` for reading: store, then format, then the backing chain under the policy.
 /// Throws Error; nothing is changed.

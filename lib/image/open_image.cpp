@@ -87,7 +87,7 @@ class ChainOpener {
     }
     image_.opened.push_back(identity);
     if (being_written) {
-      image_.being_written = true;
+      image_.written = store.name();
       image_.warnings.push_back(
           store.name() + ": another process is writing to it; a copy may mix old and new data");
     }
@@ -196,6 +196,17 @@ class ChainOpener {
 };
 
 }  // namespace
+
+void refuse_being_written(const OpenImage& image) {
+  if (image.written.empty()) return;
+  throw Error({.kind = ErrorKind::kConflict,
+               .object = image.written,
+               .action = "read",
+               .cause = "another process, maybe a running virtual machine, has it open for writing",
+               .hint =
+                   "shut the machine down, or read a snapshot; --source-in-use reads it all the "
+                   "same, and old and new data may mix"});
+}
 
 OpenImage open_image(const Location& location, const SourceOptions& options) {
   return open_chain(location, options, [](const SeenImage&) {});

@@ -68,6 +68,11 @@ class HolePunch {
                 [this](std::stop_token stop) { work(stop); });
     if (S_ISREG(status_.st_mode)) give_back_reserved();
     if (options_.stop.stop_requested()) throw cancelled_error();
+    if (options_.dry_run) {
+      file_.check_unchanged();
+    } else {
+      file_.check_in_place();
+    }
     if (!options_.dry_run) sync_fd(file_.fd(), file_.name());
     return result();
   }

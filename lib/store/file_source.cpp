@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "lib/store/file_io.h"
+#include "lib/store/file_stamp.h"
 #include "lib/store/mapped_scan.h"
 #include "vmferry/error.h"
 
@@ -30,9 +31,9 @@ void settle_holes(int fd, const std::string& name) {
 
 FileSource::FileSource(UniqueFd fd, std::string name, uint64_t at_most)
     : fd_(std::move(fd)), name_(std::move(name)) {
-  const struct stat status = stat_fd(fd_.get(), name_);
-  size_ = std::min(at_most, size_of(fd_.get(), status, name_));
-  knows_holes_ = S_ISREG(status.st_mode);
+  stamp_ = take_file_stamp(fd_.get(), name_);
+  size_ = std::min(at_most, stamp_.size);
+  knows_holes_ = S_ISREG(stamp_.status.st_mode);
   if (knows_holes_) settle_holes(fd_.get(), name_);
 }
 
@@ -51,8 +52,12 @@ Extent FileSource::extent_at(uint64_t offset, uint64_t max) const {
     return {offset, std::min(max, known), ExtentKind::kData};
   }
   const off_t data = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_DATA);
-  // ENXIO: no data up to the end. Any other failure: this file system cannot tell.
-  if (data < 0) return errno == ENXIO ? Extent{offset, max, ExtentKind::kZero} : all_data;
+  if (data < 0) {
+    if (errno != ENXIO) return all_data;  // this file system cannot tell
+    // No data up to the end; of a file that was cut to before `offset` it says the same.
+    check_not_cut(fd_.get(), name_, stamp_);
+    return {offset, max, ExtentKind::kZero};
+  }
   const auto data_at = static_cast<uint64_t>(data);
   if (data_at > offset) return {offset, std::min(max, data_at - offset), ExtentKind::kZero};
   const off_t hole = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_HOLE);
@@ -67,11 +72,19 @@ void FileSource::read_at(uint64_t offset, std::span<std::byte> out) const {
   pread_all(fd_.get(), offset, out, name_);
 }
 
+void FileSource::check_unchanged() const { check_file_unchanged(fd_.get(), name_, stamp_); }
+
+void FileSource::check_in_place() const { check_same_file(fd_.get(), name_, stamp_); }
+
 void FileSource::find_content(uint64_t offset, uint64_t length, uint32_t granularity,
                               std::vector<Extent>& out) const {
-  if (!scan_mapped(fd_.get(), offset, length, granularity, name_, out)) {
-    Source::find_content(offset, length, granularity, out);
+  try {
+    if (scan_mapped(fd_.get(), offset, length, granularity, name_, out)) return;
+  } catch (const Error&) {
+    check_not_cut(fd_.get(), name_, stamp_);  // then that is why
+    throw;
   }
+  Source::find_content(offset, length, granularity, out);
 }
 
 void FileSource::prefetch(uint64_t offset, uint64_t length) const {

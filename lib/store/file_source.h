@@ -5,6 +5,7 @@
 #include <mutex>
 #include <string>
 
+#include "lib/store/file_stamp.h"
 #include "lib/store/unique_fd.h"
 #include "vmferry/map.h"
 #include "vmferry/open.h"
@@ -25,17 +26,21 @@ class FileSource : public Source, public Layout {
   void read_at(uint64_t offset, std::span<std::byte> out) const override;
   void find_content(uint64_t offset, uint64_t length, uint32_t granularity,
                     std::vector<Extent>& out) const override;
+  void check_unchanged() const override;
   void prefetch(uint64_t offset, uint64_t length) const override;
   void map(uint64_t offset, uint64_t length, const MapVisitor& visit) const override;
   std::optional<uint64_t> allocated_bytes() const override;
 
   int fd() const { return fd_.get(); }
+  /// check_unchanged() for who writes to it: it has its name and its size still.
+  void check_in_place() const;
 
  private:
   uint64_t known_data_at(uint64_t offset) const;
 
   const UniqueFd fd_;
   const std::string name_;
+  FileStamp stamp_;
   uint64_t size_ = 0;
   bool knows_holes_ = false;
   mutable std::mutex mutex_;                         // of the next line; held for a comparison only

@@ -15,7 +15,7 @@ rbd export --no-progress rbd/ex-1 - | cmp - disk.raw
 expect 1 "is what is being read" ferry convert --force rbd:rbd/ex-1 rbd:rbd/ex-1
 expect 2 "a snapshot cannot be written" ferry convert disk.raw rbd:rbd/ex-1@s
 
-# A client that has it open stops a replacement, and earns a warning for a copy.
+# A client that has it open stops a replacement, and a copy unless that is meant.
 rbd bench --io-type write --io-size 4K --io-threads 1 --io-total 1G rbd/ex-1 >/dev/null &
 writer=$!
 for _ in $(seq 100); do
@@ -23,7 +23,8 @@ for _ in $(seq 100); do
   sleep 0.05
 done
 expect 1 "a client has the volume open" ferry convert --force disk.raw rbd:rbd/ex-1
-expect 0 "warning: rbd:rbd/ex-1: another process is writing" ferry convert rbd:rbd/ex-1 copy.raw
+expect 1 "rbd:rbd/ex-1: read: another process" ferry convert rbd:rbd/ex-1 copy.raw
+expect 0 "warning: rbd:rbd/ex-1: another process is writing" ferry convert --source-in-use rbd:rbd/ex-1 copy.raw
 kill "$writer"
 wait "$writer" || true
 
