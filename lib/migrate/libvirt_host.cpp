@@ -21,10 +21,26 @@ namespace {
 constexpr int kKeepaliveSeconds = 5;
 constexpr unsigned kKeepalivesLost = 6;
 
+/// Why the last call of this thread failed. Every call of libvirt begins by forgetting that of the
+/// one before, and so does the freeing of an object, which often comes between a failure and the
+/// question for its reason.
+struct Reason {
+  int code = VIR_ERR_OK;
+  std::string message;
+
+  static Reason of_last_call() {
+    const virError* last = virGetLastError();
+    if (last == nullptr) return {};
+    return {last->code, last->message != nullptr ? last->message : ""};
+  }
+};
+thread_local Reason kept_reason;  // that of the last call before an object was freed
+
 template <auto Free>
 struct Freer {
   template <typename T>
   void operator()(T* object) const {
+    kept_reason = Reason::of_last_call();
     Free(object);
   }
 };
@@ -57,20 +73,22 @@ ErrorKind kind_of(int code) {
   }
 }
 
+Reason last_reason() {
+  Reason reason = Reason::of_last_call();
+  return reason.code != VIR_ERR_OK ? reason : kept_reason;
+}
+
 /// The Error that libvirt left in this thread.
 Error libvirt_error(const std::string& object, const std::string& action, std::string hint = {}) {
-  const virError* last = virGetLastError();
-  return Error({.kind = last ? kind_of(last->code) : ErrorKind::kIo,
+  const Reason reason = last_reason();
+  return Error({.kind = kind_of(reason.code),
                 .object = object,
                 .action = action,
-                .cause = last && last->message ? last->message : "libvirt gives no reason",
+                .cause = reason.message.empty() ? "libvirt gives no reason" : reason.message,
                 .hint = std::move(hint)});
 }
 
-int last_code() {
-  const virError* last = virGetLastError();
-  return last ? last->code : VIR_ERR_OK;
-}
+int last_code() { return last_reason().code; }
 
 /// libvirt's event loop, without which a connection to a dead host is never noticed.
 void start_event_loop() {
