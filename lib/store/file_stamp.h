@@ -13,7 +13,7 @@ namespace vmferry {
 struct FileStamp {
   struct stat status;
   uint64_t size = 0;  ///< bytes, of a device as well
-  /// Of a block device: sectors and requests that were written to it since the machine started
+  /// Of a block device: sectors written and discarded since the machine started
   /// (Documentation/block/stat.rst of Linux). 0 for a file, which has times for that.
   uint64_t device_writes = 0;
 };
