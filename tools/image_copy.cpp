@@ -78,6 +78,7 @@ void refuse_snapshot(const ImageCopy& job) {
 TrimOptions trim_options(Session& session, const ImageCopy& job) {
   TrimOptions options = job.trimming;
   options.ceph = job.from.ceph;
+  options.assume_unused = job.to.assume_unused;
   options.stop = session.stop();
   options.notice = [quiet = job.run.quiet](const std::string& text) {
     if (!quiet) say("vmferry: " + text + "\n");
@@ -123,6 +124,9 @@ void add_copy_options(CLI::App& app, ImageCopy& job) {
   add_in_use_option(app, job.source_in_use);
   app.add_flag("--force", job.to.force,
                "Replace an existing file or volume; overwrite a block device");
+  app.add_flag("--assume-unused", job.to.assume_unused,
+               "Take it that nobody uses what is overwritten, replaced or changed, where that "
+               "cannot be asked");
   app.add_flag("--verify", job.verify,
                "Read the target back and compare it with the source before it gets its name");
   add_size_option(app, "--rate-limit", job.rate_limit, "Write at most SIZE bytes a second");

@@ -13,9 +13,9 @@
 
 #include "lib/format/qcow2_empty.h"
 #include "lib/store/file_io.h"
-#include "lib/store/file_sink.h"
 #include "lib/store/new_file.h"
 #include "lib/store/rbd_admin.h"
+#include "lib/store/temporary_file.h"
 #include "lib/store/unique_fd.h"
 #include "tools/copy_job.h"
 #include "tools/progress.h"

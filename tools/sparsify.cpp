@@ -106,6 +106,7 @@ Outcome in_place(Session& session, const Options& options) {
   outcome.use = sparsify_in_place(location,
                                   {.jobs = job.run.jobs,
                                    .dry_run = options.dry_run,
+                                   .assume_unused = job.to.assume_unused,
                                    .ceph = job.from.ceph,
                                    .before_change = [&session] { session.making_something(); },
                                    .stop = session.stop()},

@@ -103,6 +103,8 @@ enum class Reflink { kAuto, kAlways, kNever };
 struct TargetOptions {
   uint64_t size = 0;   ///< bytes, exactly
   bool force = false;  ///< replace what exists; needed for every block device
+  /// Nobody uses what is overwritten or replaced, where that cannot be asked.
+  bool assume_unused = false;
   Reflink reflink = Reflink::kAuto;
   RbdLayout layout;
   CephOptions ceph;

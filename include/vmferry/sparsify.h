@@ -16,8 +16,9 @@
 namespace vmferry {
 
 struct InPlaceOptions {
-  unsigned jobs = 8;     ///< threads that look for zeros; 1..64
-  bool dry_run = false;  ///< only look: the image is opened for reading
+  unsigned jobs = 8;           ///< threads that look for zeros; 1..64
+  bool dry_run = false;        ///< only look: the image is opened for reading
+  bool assume_unused = false;  ///< nobody has it open, where that cannot be asked
   CephOptions ceph;
   /// Called once everything was checked, just before the first change. May be empty.
   std::function<void()> before_change;
@@ -58,6 +59,7 @@ enum class RoomCheck { kFail, kWarn, kIgnore };
 struct TrimOptions {
   /// Where the overlay goes. Empty: TMPDIR, or /var/tmp.
   std::string tmp_dir;
+  bool assume_unused = false;         ///< in place: nobody has it open, where that cannot be asked
   RoomCheck room = RoomCheck::kFail;  ///< what to do if it may not fit there
   /// Leave these whole, or trim these alone: device ("/dev/sda1"), UUID or label of a file system.
   std::vector<std::string> ignore;

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 
 #include "lib/store/file_io.h"
@@ -35,10 +36,35 @@ void refuse_reflink(const std::string& name, const TargetOptions& options) {
                .hint = "leave out --reflink always"});
 }
 
-std::unique_ptr<Sink> open_path_target(std::string path, const TargetOptions& options) {
-  // A link stays a link: what it points to is replaced.
+/// What `path` leads to through symbolic links; it need not exist. A link stays a link: what it
+/// points to is made or replaced.
+std::string follow_links(const std::string& path) {
+  constexpr int kMostLinks = 40;  // as the kernel does (path_resolution(7))
+  fs::path at = path;
+  for (int i = 0; i < kMostLinks; ++i) {
+    std::error_code error;
+    const fs::path link = fs::read_symlink(at, error);
+    if (error) return at.string();  // not a link, or not there
+    at = at.parent_path() / link;   // an absolute one stands for itself
+  }
+  throw errno_error(ELOOP, path, "follow the link");
+}
+
+/// A name below /dev that does not exist is a typing mistake: a file there is in memory.
+void refuse_missing_device(const std::string& path) {
   std::error_code error;
-  if (fs::is_symlink(path, error)) path = fs::weakly_canonical(path).string();
+  const fs::path parent = fs::path(path).parent_path();
+  const std::string place = fs::canonical(parent.empty() ? "." : parent, error).string() + "/";
+  if (error || !place.starts_with("/dev/") || place.starts_with("/dev/shm/")) return;
+  throw Error({.kind = ErrorKind::kNotFound,
+               .object = path,
+               .action = "open as a target",
+               .cause = "there is no such device, and a file in /dev would be in memory",
+               .hint = "lsblk lists the devices"});
+}
+
+std::unique_ptr<Sink> open_path_target(const std::string& name, const TargetOptions& options) {
+  const std::string path = follow_links(name);
   struct stat status;
   if (::stat(path.c_str(), &status) == 0) {
     refuse_source_as_target(path, status, options);
@@ -46,6 +72,8 @@ std::unique_ptr<Sink> open_path_target(std::string path, const TargetOptions& op
       refuse_reflink(path, options);
       return open_device_sink(path, options);
     }
+  } else if (errno == ENOENT) {
+    refuse_missing_device(path);
   }
   return open_file_sink(path, options);
 }

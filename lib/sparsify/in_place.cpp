@@ -32,8 +32,8 @@ uint64_t allocated_of(const struct stat& status) {
   return static_cast<uint64_t>(status.st_blocks) * 512;  // stat(2): whatever st_blksize says
 }
 
-UniqueFd open_image_file(const std::string& path, bool dry_run) {
-  if (!dry_run) return open_to_change(path);
+UniqueFd open_image_file(const std::string& path, const InPlaceOptions& options) {
+  if (!options.dry_run) return open_to_change(path, options.assume_unused);
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd.valid()) throw errno_error(errno, path, "open");
   require_disk(stat_fd(fd.get(), path), path);
@@ -46,7 +46,7 @@ class HolePunch {
   HolePunch(const std::string& path, const InPlaceOptions& options, Progress& progress)
       : options_(options),
         progress_(progress),
-        file_(open_image_file(path, options.dry_run), path),
+        file_(open_image_file(path, options), path),
         status_(stat_fd(file_.fd(), path)),
         granularity_(S_ISREG(status_.st_mode)
                          ? static_cast<uint32_t>(std::clamp<long>(status_.st_blksize, 4096, 65536))

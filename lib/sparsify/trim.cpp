@@ -150,7 +150,10 @@ bool has_guestfs() { return true; }
 TrimmedImage trim_copy(const Location& location, std::shared_ptr<const Source> source,
                        ImageFormat format, const TrimOptions& options) {
   const ApplianceDisk image = disk_of(location, format, options.ceph);
-  if (std::holds_alternative<PathLocation>(location)) refuse_open_for_writing(image.path);
+  if (std::holds_alternative<PathLocation>(location)) {
+    constexpr bool kReadingOnly = true;  // what cannot be asked is no reason not to read
+    refuse_open_for_writing(image.path, kReadingOnly);
+  }
   const std::string parent = tmp_dir_of(options);
   check_room(parent, source->size(), options);
   TemporaryDirectory directory(parent);
@@ -185,7 +188,8 @@ std::vector<TrimmedPart> trim_in_place(const Location& location, const Source& g
                      "the zeros"});
   }
   const ApplianceDisk image = disk_of(location, format, options.ceph);
-  open_to_change(image.path);  // whether it may be; QEMU then takes the lock itself
+  open_to_change(image.path,
+                 options.assume_unused);  // whether it may be; QEMU then takes the lock itself
   const std::string name = display_name(location);
   const std::vector<Extent> gaps = gaps_between_partitions(guest);
   Appliance appliance(name, image, options.stop);

@@ -11,6 +11,7 @@
 #include "lib/store/file_io.h"
 #include "lib/store/file_sink.h"
 #include "lib/store/file_source.h"
+#include "lib/store/image_lock.h"
 #include "lib/store/unique_fd.h"
 #include "vmferry/error.h"
 
@@ -28,16 +29,8 @@ class DeviceSink : public Sink {
                    .cause = "is a block device, and all that is on it would be overwritten",
                    .hint = "pass --force if that is meant"});
     }
-    // On a block device O_EXCL means: not while it is mounted or part of something else (open(2)).
-    fd_ = UniqueFd(::open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));
-    if (!fd_.valid() && errno == EBUSY) {
-      throw Error({.kind = ErrorKind::kConflict,
-                   .object = path,
-                   .action = "open",
-                   .cause = "the device is in use (mounted, or part of LVM or RAID)",
-                   .hint = "lsblk shows by what"});
-    }
-    if (!fd_.valid()) throw errno_error(errno, path, "open");
+    fd_ = open_device_alone(path);
+    lock_image_alone(fd_.get(), path, options.assume_unused);
     const uint64_t room = size_of(fd_.get(), stat_fd(fd_.get(), path), path);
     if (room < size_) {
       throw Error({.kind = ErrorKind::kConflict,
@@ -84,6 +77,7 @@ class DeviceSink : public Sink {
 
   void publish() override {
     if (!flushed_) throw std::logic_error("publish before flush");
+    refuse_used_by_qemu(fd_.get(), name_, true);
   }
 
  private:

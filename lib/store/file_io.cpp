@@ -49,10 +49,17 @@ void sync_fd(int fd, const std::string& name) {
   if (::fsync(fd) != 0) throw errno_error(errno, name, "flush to disk");
 }
 
+/// For a directory that may be written but not read: all of its file system is flushed.
+static void sync_file_system_of(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!fd.valid() || ::syncfs(fd.get()) != 0) throw errno_error(errno, path, "flush to disk");
+}
+
 void sync_directory_of(const std::string& path) {
   const std::filesystem::path parent = std::filesystem::path(path).parent_path();
   const std::string directory = parent.empty() ? "." : parent.string();
   UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid() && errno == EACCES) return sync_file_system_of(path);
   if (!fd.valid()) throw errno_error(errno, directory, "open the directory");
   if (::fsync(fd.get()) != 0 && errno != EINVAL) {
     throw errno_error(errno, directory, "flush to disk");

@@ -17,7 +17,4 @@ std::unique_ptr<Sink> open_file_sink(const std::string& path, const TargetOption
 /// else (a mount, a RAID) who uses it. publish() only checks that flush() was reached.
 std::unique_ptr<Sink> open_device_sink(const std::string& path, const TargetOptions& options);
 
-/// The name under which the file `path` grows until it is complete.
-std::string partial_path(const std::string& path);
-
 }  // namespace vmferry

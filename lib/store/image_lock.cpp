@@ -2,8 +2,12 @@
 #include "lib/store/image_lock.h"
 
 #include <fcntl.h>
+#include <sys/vfs.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <initializer_list>
 
 #include "lib/store/file_io.h"
 #include "vmferry/error.h"
@@ -13,9 +17,14 @@ namespace {
 
 // QEMU's permissions (include/block/block-common.h), and where its locks for them lie: one byte for
 // each that is used, another for each that is not shared with others.
-enum Permission { kConsistentRead = 0, kWrite = 1, kWriteUnchanged = 2, kResize = 3 };
+enum Permission : off_t { kConsistentRead = 0, kWrite = 1, kWriteUnchanged = 2, kResize = 3 };
 constexpr off_t kUsed = 100;
 constexpr off_t kNotShared = 200;
+
+/// NFS, SMB (three of its numbers), CephFS, 9P: there the kernel refuses a lease also where nobody
+/// writes, if its server gave it none (statfs(2) has the numbers).
+constexpr unsigned long kNetworks[] = {0x6969,     0x517b,     0xff534d42,
+                                       0xfe534d42, 0x00c36400, 0x01021997};
 
 struct flock byte_lock(off_t at, short type) {
   struct flock lock = {};
@@ -26,12 +35,6 @@ struct flock byte_lock(off_t at, short type) {
   return lock;
 }
 
-/// Does another hold it, shared or not?
-bool is_taken(int fd, off_t at) {
-  struct flock lock = byte_lock(at, F_WRLCK);
-  return ::fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-}
-
 Error in_use(const std::string& name, std::string cause) {
   return Error({.kind = ErrorKind::kConflict,
                 .object = name,
@@ -40,45 +43,106 @@ Error in_use(const std::string& name, std::string cause) {
                 .hint = "shut the machine down, or wait for the other program to end"});
 }
 
-}  // namespace
+Error unknown_use(const std::string& name, std::string cause) {
+  return Error({.kind = ErrorKind::kConflict,
+                .object = name,
+                .action = "ask who has it open",
+                .cause = std::move(cause),
+                .hint = "make sure that nothing uses it, and say so: --assume-unused"});
+}
 
-void refuse_open_for_writing(const std::string& path) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!fd.valid()) throw errno_error(errno, path, "open");
-  if (::fcntl(fd.get(), F_SETLEASE, F_RDLCK) == 0) {
-    ::fcntl(fd.get(), F_SETLEASE, F_UNLCK);
-  } else if (errno == EAGAIN) {
-    throw in_use(path, qemu_writes_to(fd.get())
-                           ? "a running virtual machine has it open for writing"
-                           : "another process, or a loop device, has it open for writing");
+/// Does another hold it, shared or not? Throws where that cannot be found out.
+bool is_taken(int fd, off_t at, const std::string& name, bool assume_unused) {
+  struct flock lock = byte_lock(at, F_WRLCK);
+  if (::fcntl(fd, F_OFD_GETLK, &lock) == 0) return lock.l_type != F_UNLCK;
+  if (assume_unused) return false;
+  throw unknown_use(name, std::string("its file system has no locks: ") + std::strerror(errno));
+}
+
+/// Takes the bytes, to be shared with who takes the same ones.
+void take(int fd, std::initializer_list<off_t> bytes, const std::string& name, bool assume_unused) {
+  for (const off_t at : bytes) {
+    struct flock lock = byte_lock(at, F_RDLCK);
+    if (::fcntl(fd, F_OFD_SETLK, &lock) == 0) continue;
+    if (errno == EAGAIN || errno == EACCES)
+      throw in_use(name, "another process holds a lock on it");
+    if (assume_unused) return;
+    throw unknown_use(name, std::string("its file system has no locks: ") + std::strerror(errno));
   }
 }
 
-void lock_image(int fd, const std::string& name) {
-  for (const off_t at : {kUsed + kConsistentRead, kUsed + kWriteUnchanged, kNotShared + kWrite,
-                         kNotShared + kResize}) {
-    struct flock lock = byte_lock(at, F_RDLCK);
-    if (::fcntl(fd, F_OFD_SETLK, &lock) == 0) continue;
-    if (errno != EAGAIN && errno != EACCES) return;  // no locks here, so nobody holds one
-    throw in_use(name, "another process holds a lock on it");
+bool is_on_a_network(int fd) {
+  struct statfs fs;
+  return ::fstatfs(fd, &fs) == 0 &&
+         std::find(std::begin(kNetworks), std::end(kNetworks),
+                   static_cast<unsigned long>(static_cast<uint32_t>(fs.f_type))) !=
+             std::end(kNetworks);
+}
+
+}  // namespace
+
+void refuse_open_for_writing(int fd, const std::string& name, bool assume_unused) {
+  if (qemu_writes_to(fd)) throw in_use(name, "a running virtual machine has it open for writing");
+  if (!S_ISREG(stat_fd(fd, name).st_mode)) return;
+  if (::fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
+    ::fcntl(fd, F_SETLEASE, F_UNLCK);
+    return;
   }
-  if (qemu_writes_to(fd)) {
+  const int code = errno;
+  if (code == EAGAIN && !is_on_a_network(fd)) {
+    throw in_use(name, "another process, or a loop device, has it open for writing");
+  }
+  if (assume_unused) return;
+  if (code == EACCES || code == EPERM) {
+    throw unknown_use(name, "only its owner, or root, may ask whether somebody writes to it");
+  }
+  throw unknown_use(name, "its file system cannot tell whether somebody writes to it");
+}
+
+void refuse_open_for_writing(const std::string& path, bool assume_unused) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!fd.valid()) throw errno_error(errno, path, "open");
+  refuse_open_for_writing(fd.get(), path, assume_unused);
+}
+
+void lock_image(int fd, const std::string& name, bool assume_unused) {
+  take(
+      fd,
+      {kUsed + kConsistentRead, kUsed + kWriteUnchanged, kNotShared + kWrite, kNotShared + kResize},
+      name, assume_unused);
+  if (is_taken(fd, kUsed + kWrite, name, assume_unused) ||
+      is_taken(fd, kUsed + kResize, name, assume_unused)) {
     throw in_use(name, "a running virtual machine has it open for writing");
   }
-  if (is_taken(fd, kNotShared + kConsistentRead) || is_taken(fd, kNotShared + kWriteUnchanged)) {
+  if (is_taken(fd, kNotShared + kConsistentRead, name, assume_unused) ||
+      is_taken(fd, kNotShared + kWriteUnchanged, name, assume_unused)) {
     throw in_use(name, "a QEMU process has it open and shares it with nobody");
   }
 }
 
-UniqueFd open_to_change(const std::string& path) {
-  refuse_open_for_writing(path);
-  int how = O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-  struct stat status;
-  if (::stat(path.c_str(), &status) != 0) throw errno_error(errno, path, "stat");
-  require_disk(status, path);
-  // On a block device O_EXCL means: not while it is mounted or part of something else (open(2)).
-  if (S_ISBLK(status.st_mode)) how |= O_EXCL;
-  UniqueFd fd(::open(path.c_str(), how));
+void refuse_used_by_qemu(int fd, const std::string& name, bool assume_unused) {
+  for (const Permission permission : {kWrite, kResize, kConsistentRead, kWriteUnchanged}) {
+    for (const off_t kind : {kUsed, kNotShared}) {
+      if (!is_taken(fd, kind + permission, name, assume_unused)) continue;
+      throw in_use(name, permission == kWrite && kind == kUsed
+                             ? "a running virtual machine has it open for writing"
+                             : "a QEMU process has it open; it may be the base of a disk");
+    }
+  }
+}
+
+void lock_image_alone(int fd, const std::string& name, bool assume_unused) {
+  refuse_used_by_qemu(fd, name, assume_unused);
+  take(fd,
+       {kUsed + kConsistentRead, kUsed + kWrite, kUsed + kResize, kNotShared + kConsistentRead,
+        kNotShared + kWrite, kNotShared + kWriteUnchanged, kNotShared + kResize},
+       name, assume_unused);
+  // Another one may have come between the two; then both see each other, and both go.
+  refuse_used_by_qemu(fd, name, assume_unused);
+}
+
+UniqueFd open_device_alone(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd.valid() && errno == EBUSY) {
     throw Error({.kind = ErrorKind::kConflict,
                  .object = path,
@@ -87,8 +151,20 @@ UniqueFd open_to_change(const std::string& path) {
                  .hint = "lsblk shows by what"});
   }
   if (!fd.valid()) throw errno_error(errno, path, "open for writing");
+  return fd;
+}
+
+UniqueFd open_to_change(const std::string& path, bool assume_unused) {
+  refuse_open_for_writing(path, assume_unused);
+  struct stat status;
+  if (::stat(path.c_str(), &status) != 0) throw errno_error(errno, path, "stat");
+  require_disk(status, path);
+  UniqueFd fd = S_ISBLK(status.st_mode)
+                    ? open_device_alone(path)
+                    : UniqueFd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!fd.valid()) throw errno_error(errno, path, "open for writing");
   require_disk(stat_fd(fd.get(), path), path);
-  lock_image(fd.get(), path);
+  lock_image(fd.get(), path, assume_unused);
   return fd;
 }
 
