@@ -16,10 +16,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
+bool share_bytes(const Identity& a, const Identity& b) {
+  return a == b || loop_file_of(a) == b || loop_file_of(b) == a;
+}
+
 void refuse_source_as_target(const std::string& path, const struct stat& status,
                              const TargetOptions& options) {
-  const auto& sources = options.sources;
-  if (std::find(sources.begin(), sources.end(), identity_of(status)) == sources.end()) return;
+  const Identity target = identity_of(status);
+  if (std::none_of(options.sources.begin(), options.sources.end(),
+                   [&](const Identity& source) { return share_bytes(source, target); })) {
+    return;
+  }
   throw Error({.kind = ErrorKind::kConflict,
                .object = path,
                .action = "open as a target",
@@ -39,6 +46,12 @@ void refuse_reflink(const std::string& name, const TargetOptions& options) {
 /// What `path` leads to through symbolic links; it need not exist. A link stays a link: what it
 /// points to is made or replaced.
 std::string follow_links(const std::string& path) {
+  // The kernel is asked first: there are links that it does not follow (protected_symlinks in
+  // proc_sys_fs(5)), and we must not either.
+  struct stat status;
+  if (::stat(path.c_str(), &status) != 0 && errno != ENOENT) {
+    throw errno_error(errno, path, "open as a target");
+  }
   constexpr int kMostLinks = 40;  // as the kernel does (path_resolution(7))
   fs::path at = path;
   for (int i = 0; i < kMostLinks; ++i) {
@@ -47,14 +60,13 @@ std::string follow_links(const std::string& path) {
     if (error) return at.string();  // not a link, or not there
     at = at.parent_path() / link;   // an absolute one stands for itself
   }
-  throw errno_error(ELOOP, path, "follow the link");
+  throw errno_error(ELOOP, path, "open as a target");
 }
 
 /// A name below /dev that does not exist is a typing mistake: a file there is in memory.
-void refuse_missing_device(const std::string& path) {
+void refuse_file_in_dev(const std::string& path) {
   std::error_code error;
-  const fs::path parent = fs::path(path).parent_path();
-  const std::string place = fs::canonical(parent.empty() ? "." : parent, error).string() + "/";
+  const std::string place = fs::weakly_canonical(fs::absolute(path, error), error).string();
   if (error || !place.starts_with("/dev/") || place.starts_with("/dev/shm/")) return;
   throw Error({.kind = ErrorKind::kNotFound,
                .object = path,
@@ -72,9 +84,10 @@ std::unique_ptr<Sink> open_path_target(const std::string& name, const TargetOpti
       refuse_reflink(path, options);
       return open_device_sink(path, options);
     }
-  } else if (errno == ENOENT) {
-    refuse_missing_device(path);
+  } else if (errno != ENOENT) {
+    throw errno_error(errno, path, "open as a target");
   }
+  refuse_file_in_dev(path);
   return open_file_sink(path, options);
 }
 

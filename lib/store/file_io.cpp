@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 
 #include "lib/store/unique_fd.h"
 #include "vmferry/error.h"
@@ -111,6 +112,17 @@ bool qemu_writes_to(int fd) {
     if (::fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) return true;
   }
   return false;
+}
+
+std::optional<Identity> loop_file_of(const Identity& device) {
+  if (device.store != Identity::Store::kDevice) return std::nullopt;
+  for (const char* where : {"/loop/backing_file", "/../loop/backing_file"}) {
+    std::ifstream file("/sys/dev/block/" + device.id + where);
+    std::string path;
+    struct stat status;
+    if (std::getline(file, path) && ::stat(path.c_str(), &status) == 0) return identity_of(status);
+  }
+  return std::nullopt;
 }
 
 }  // namespace vmferry

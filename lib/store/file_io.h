@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -32,5 +33,9 @@ Identity identity_of(const struct stat& status);
 /// QEMU (block/file-posix.c) holds a shared lock on byte 100 + n for each permission n that it
 /// uses; bit 1 is "write", bit 3 "resize".
 bool qemu_writes_to(int fd);
+
+/// The file behind a loop device, or behind the device of which this is a partition. Nothing: it is
+/// none, or its file cannot be reached by name.
+std::optional<Identity> loop_file_of(const Identity& device);
 
 }  // namespace vmferry

@@ -2,6 +2,7 @@
 #include "lib/store/image_lock.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/vfs.h>
 
 #include <algorithm>
@@ -84,6 +85,9 @@ bool is_on_a_network(int fd) {
 void refuse_open_for_writing(int fd, const std::string& name, bool assume_unused) {
   if (qemu_writes_to(fd)) throw in_use(name, "a running virtual machine has it open for writing");
   if (!S_ISREG(stat_fd(fd, name).st_mode)) return;
+  // Who opens it for writing just while we have the lease makes the kernel send a signal: not
+  // SIGIO, which would end us.
+  ::fcntl(fd, F_SETSIG, SIGURG);
   if (::fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
     ::fcntl(fd, F_SETLEASE, F_UNLCK);
     return;

@@ -2,13 +2,11 @@
 #include "lib/store/replaced_file.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
 
 #include "lib/store/file_io.h"
 #include "lib/store/image_lock.h"
@@ -40,30 +38,8 @@ std::string directory_of(const std::string& path) {
   return parent.empty() ? "." : parent;
 }
 
-/// The capability that sticky directories ask for, as /proc/self/status tells ("CapEff:").
-bool may_remove_of_others() {
-  std::ifstream status("/proc/self/status");
-  for (std::string word; status >> word;) {
-    if (word != "CapEff:") continue;
-    uint64_t bits = 0;
-    status >> std::hex >> bits;
-    return (bits >> CAP_FOWNER & 1) != 0;
-  }
-  return ::geteuid() == 0;
-}
-
-bool is_swap_file(const struct stat& status) {
-  std::ifstream swaps("/proc/swaps");
-  std::string name;
-  for (std::string rest; swaps >> name; std::getline(swaps, rest)) {
-    struct stat swap;
-    if (::stat(name.c_str(), &swap) == 0 && identity_of(swap) == identity_of(status)) return true;
-  }
-  return false;
-}
-
-/// What makes the kernel refuse to take the name away from a file (may_delete in its fs/namei.c).
-void refuse_fixed(const std::string& path, const struct stat& status) {
+/// What makes the kernel refuse to take the name away from a file.
+void refuse_fixed(const std::string& path) {
   if (has_attribute(path, STATX_ATTR_MOUNT_ROOT)) {
     throw cannot_replace(path, "something is mounted on it", "unmount it, or choose another name");
   }
@@ -71,16 +47,15 @@ void refuse_fixed(const std::string& path, const struct stat& status) {
     throw cannot_replace(path, "it is marked as immutable or append-only",
                          "lsattr shows the mark, chattr -i -a takes it away");
   }
-  if (is_swap_file(status))
-    throw cannot_replace(path, "it is used as swap space", "see swapoff(8)");
-  const std::string directory = directory_of(path);
-  struct stat parent;
-  if (::stat(directory.c_str(), &parent) != 0) throw errno_error(errno, directory, "stat");
-  const bool is_ours = status.st_uid == ::geteuid() || parent.st_uid == ::geteuid();
-  if ((parent.st_mode & S_ISVTX) != 0 && !is_ours && !may_remove_of_others()) {
-    throw cannot_replace(path, "it belongs to another user, and its directory is sticky",
-                         "run as its owner, or choose another name");
-  }
+  // The kernel looks first whether a name may be taken away (sticky directories, capabilities, swap
+  // files; may_delete in its fs/namei.c), and then whether it is a directory. So rmdir(2) of a file
+  // tells, and does nothing.
+  if (::rmdir(path.c_str()) == 0 || errno == ENOTDIR || errno == ENOENT) return;
+  if (errno != EPERM && errno != EACCES) throw errno_error(errno, path, "replace");
+  throw cannot_replace(path,
+                       "this user may not take its name away (somebody else's file in a sticky "
+                       "directory, or a swap file)",
+                       "run as its owner, or choose another name");
 }
 
 }  // namespace
@@ -98,11 +73,12 @@ ReplacedFile::ReplacedFile(const std::string& path, const TargetOptions& options
     throw errno_error(errno, path, "create");
   }
   require_disk(status, path);
+  if (!S_ISREG(status.st_mode)) throw errno_error(EEXIST, path, "create a file");
   if (!options.force) {
     throw conflict(path, "create", "the file exists",
                    "choose another name, or replace it with --force");
   }
-  refuse_fixed(path, status);
+  refuse_fixed(path);
   fd_ = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd_.valid()) throw errno_error(errno, path, "open to see who uses it");
   refuse_if_in_use();
@@ -111,9 +87,7 @@ ReplacedFile::ReplacedFile(const std::string& path, const TargetOptions& options
 
 void ReplacedFile::refuse_if_in_use() const {
   refuse_used_by_qemu(fd_.get(), path_, assume_unused_);
-  // A lease says more than QEMU's locks, but often nothing: then those locks have to do.
-  constexpr bool kLocksWillDo = true;
-  refuse_open_for_writing(fd_.get(), path_, kLocksWillDo);
+  refuse_open_for_writing(fd_.get(), path_, assume_unused_);
 }
 
 bool ReplacedFile::lock_and_check_again() const {
@@ -124,7 +98,7 @@ bool ReplacedFile::lock_and_check_again() const {
     lock_image_alone(fd_.get(), path_, assume_unused_);
     refuse_if_in_use();
     check_file_unchanged(fd_.get(), path_, stamp_);
-    refuse_fixed(path_, status);
+    refuse_fixed(path_);
   } catch (const Error& error) {
     throw cannot_replace(path_, "meanwhile: " + error.parts().cause,
                          "it was left as it is, and the copy was removed; start again when nothing "

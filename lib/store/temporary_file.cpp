@@ -79,13 +79,15 @@ UniqueFd open_locked(const std::string& temporary, const std::string& path) {
       if (is_new && code != EWOULDBLOCK) ::unlink(temporary.c_str());
       throw code == EWOULDBLOCK ? another_run(path) : errno_error(code, path, "lock");
     }
-    // Its owner may have published or removed it between our open and our lock: then once more.
+    if (is_new) return fd;
+    // A left-over is removed, not used: a run that was killed between link() and unlink() left a
+    // second name of its target. Its owner may have published or removed it before our lock.
     struct stat by_name;
-    if (::lstat(temporary.c_str(), &by_name) != 0) {
-      if (errno == ENOENT) continue;
-      throw errno_error(errno, temporary, "look for it again");
+    const bool is_there = ::lstat(temporary.c_str(), &by_name) == 0;
+    if (!is_there && errno != ENOENT) throw errno_error(errno, temporary, "look for it again");
+    if (is_there && same_file(by_name, by_fd) && ::unlink(temporary.c_str()) != 0) {
+      throw errno_error(errno, temporary, "remove what a killed run left");
     }
-    if (same_file(by_name, by_fd)) return fd;
   }
 }
 
@@ -191,7 +193,10 @@ void TemporaryFile::publish(bool replace) {
                  .cause = "somebody made a file of this name meanwhile",
                  .hint = "move it away and start again, or use --force"});
   }
-  if (code == 0) throw taken_away();
+  if (code == 0) {  // another's file has our name now: back with it
+    move_to_free_name(path_, temporary_);
+    throw taken_away();
+  }
   throw errno_error(code, path_, "rename from " + temporary_);
 }
 

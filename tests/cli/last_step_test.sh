@@ -25,7 +25,7 @@ for force in "" --force; do
   same disk.raw store/a.raw
 done
 ln -s self self
-expect 1 "self: follow the link: Too many levels" ferry convert disk.raw self
+expect 1 "self: open as a target: Too many levels" ferry convert disk.raw self
 expect 1 "Too many levels" ferry convert --force disk.raw self
 
 # Other reasons than "it exists".
@@ -34,6 +34,7 @@ expect 1 "File name too long" ferry convert disk.raw "$long"
 expect 1 "Not a directory" ferry convert disk.raw disk.raw/x.raw
 expect 1 "its directory does not exist" ferry convert disk.raw store/none/x.raw
 expect 1 "there is no such device" ferry convert disk.raw /dev/vmferry-no-such-disk
+expect 1 "there is no such device" ferry convert disk.raw /dev/vmferry-no-such-group/disk
 [[ ! -e /dev/vmferry-no-such-disk ]] || fail "a file in /dev"
 
 # Two long names that begin alike are two targets, and no character is cut.
@@ -91,6 +92,21 @@ grep -q "removed or replaced its temporary file" said.txt || fail "said: $(cat s
 [[ $(cat .stolen.raw.vmferry-partial) == mine && ! -e stolen.raw ]] || fail "another's file was touched"
 rm .stolen.raw.vmferry-partial
 
+# A run that was killed between link() and unlink() left a second name of its target, which stays as it is.
+cp disk.raw linked2.raw
+ln linked2.raw .linked2.raw.vmferry-partial
+head -c 1M /dev/urandom >small.raw
+"$VMFERRY" convert -q --force --rate-limit 512K small.raw linked2.raw &
+pid=$!
+sleep 0.5
+same disk.raw linked2.raw
+kill -KILL "$pid"
+wait "$pid" || true
+same disk.raw linked2.raw
+ferry convert -q --force small.raw linked2.raw
+same small.raw linked2.raw
+no_leftovers
+
 # --force: what is to be replaced is looked at again when the copy is complete.
 change_target() { # MESSAGE COMMAND...
   local message=$1 pid
@@ -143,7 +159,7 @@ if ((EUID == 0)); then
   mkdir -m 1777 sticky
   echo old >sticky/others.raw
   chmod 666 sticky/others.raw
-  refused "belongs to another user, and its directory is sticky" "${nobody[@]}" convert --force disk.raw sticky/others.raw
+  refused "may not take its name away" "${nobody[@]}" convert --force disk.raw sticky/others.raw
   [[ $(cat sticky/others.raw) == old ]] || fail "changed"
   if chattr +i real.raw 2>/dev/null; then # where the file system has such marks
     trap 'finish "chattr -i $work/real.raw"' EXIT
@@ -169,6 +185,8 @@ if ((EUID == 0)); then
     losetup -d "$loop"
   }
   trap 'finish clear_device' EXIT
+  expect 1 "is being read as the source" ferry convert --force back.img "$loop"
+  expect 1 "is being read as the source" ferry convert --force "$loop" back.img
   mkfifo hold
   qemu-io -f raw "$loop" <hold >/dev/null 2>&1 &
   qemu=$!
