@@ -2,12 +2,17 @@
 """Who comes while a run is held in the middle of a call, and what must be true when both are gone."""
 
 import os
+import queue
+import re
 import subprocess
+import threading
 import time
 
 import images
 
 _TICK = 0.02  # seconds: longer than one of the clock that file systems date their files by
+_GUEST_TRIES = 3  # seconds after which a guest that has not written waits for something
+_GUEST_WAITS = 60
 _SECOND_RUN = 15  # seconds that a second run may wait for the first before that one goes on
 
 
@@ -97,41 +102,66 @@ class Guest(Visitor):
     places = (images.EARLY, images.IN_ZEROS)
 
     def come(self):
-        self.guest = subprocess.Popen(("qemu-io", "-f", "raw", self.scene.target), stdin=subprocess.PIPE,
+        self.guest = subprocess.Popen(("qemu-io", "-f", "raw", self.scene.guest_target), stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=self.scene.room)
-        self.opened = self._write(self.places[0])
+        self._lines = queue.Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
+        self._write(self.places[0])
+        self.opened = self._has_written(_GUEST_TRIES)
+
+    def _listen(self):
+        for line in self.guest.stdout:
+            self._lines.put(line)
+        self._lines.put("failed: it is gone")
 
     def _write(self, place):
         try:
             self.guest.stdin.write(f"write -P 0xa5 {place} {len(images.MARK)}\nflush\n")
             self.guest.stdin.flush()
         except BrokenPipeError:
-            return False
-        for line in self.guest.stdout:
+            pass  # it could not open, and says so
+
+    def _has_written(self, seconds):
+        """None: it waits, for a lock."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                line = self._lines.get(timeout=max(0.01, end - time.monotonic()))
+            except queue.Empty:
+                return None
             if "wrote " in line:
                 return True
-            if "error" in line.lower() or "can't" in line or "failed" in line.lower():
+            if re.search("error|can't|failed", line, re.IGNORECASE):
                 return False
-        return False
+        return None
 
     def leave(self, result, done):
         wrong = []
-        if self.opened and not self._write(self.places[1]):
-            wrong.append("the guest could not go on writing")
-        self.guest.communicate()
-        wrong += self._left(result.said)
+        if self.opened is None:
+            self.opened = self._has_written(_GUEST_WAITS)
+        if self.opened:
+            self._write(self.places[1])
+            if not self._has_written(_GUEST_WAITS):
+                wrong.append("the guest could not go on writing")
+        try:
+            self.guest.communicate(timeout=_GUEST_WAITS)
+        except subprocess.TimeoutExpired:
+            wrong.append("the guest hangs")
+            self.guest.kill()
+            self.guest.wait()
+        return wrong + self._left(result.said) + self._judge(done)
+
+    def _judge(self, done):
+        scene = self.scene
         if not self.opened:
-            if done and not self.scene.holds(self.scene.image.content):
-                wrong.append(f"says done, the name holds {self.scene.state()}")
-            return wrong
-        new = images.with_marks(self.scene.image.content, *self.places)
-        if self.scene.holds(new):
-            return wrong  # the guest came when all was done; or, in place, both worked
+            if done and scene.makes_target and not scene.holds(scene.image.content):
+                return [f"says done, the name holds {scene.state()}"]
+            return []
+        if scene.holds(images.with_marks(scene.image.content, *self.places)):
+            return []  # the guest came when all was done; or, in place, both worked
         if done:
-            wrong.append("a guest opened the target, and the run says done over what it wrote")
-        elif not self.scene.has_marks(*self.places):
-            wrong.append("what the guest wrote is gone")
-        return wrong
+            return ["a guest opened it, and the run says done over what the guest wrote"]
+        return [] if scene.has_marks(*self.places) else ["what the guest wrote is gone"]
 
 
 class SourceChanger(Visitor):

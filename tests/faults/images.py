@@ -23,7 +23,8 @@ class Disk:
         self.size = size
         content = bytearray(size)
         self.pieces = []
-        for offset, length, kind in (*_PIECES, (size - 64 * KIB, 64 * KIB, "data")):
+        inside = [piece for piece in _PIECES if piece[0] + piece[1] <= size - 64 * KIB]
+        for offset, length, kind in (*inside, (size - 64 * KIB, 64 * KIB, "data")):
             if kind == "data":
                 content[offset:offset + length] = noise.randbytes(length)
             self.pieces.append((offset, length))

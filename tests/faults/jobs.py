@@ -25,6 +25,11 @@ class Scene:
         self.command = []
         self.before = NOTHING  # what the target holds
 
+    @property
+    def guest_target(self):
+        """The target as QEMU names it."""
+        return self.target
+
     def path(self, name):
         return os.path.join(self.room, name)
 
