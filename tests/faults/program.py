@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-LIMIT = 120  # seconds; a run of the matrix takes less than one, a retry inside of it a minute
+LIMIT = 90  # seconds; a run of the matrix takes about one, but may wait 60 for a volume that somebody watches
 
 
 @dataclasses.dataclass
