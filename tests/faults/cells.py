@@ -93,13 +93,13 @@ def all_cells(job, scene, counts, wanted, besides, most=12):
 
 
 def sample(cells, most):
-    """Some of them, the same each time: each call and each kind once if there is room, and then whatever comes."""
-    ordered = sorted(cells, key=lambda cell: zlib.crc32(str(cell).encode()))
-    chosen = []
-    for seen in (lambda cell: cell.call, lambda cell: cell.kind, lambda cell: cell):
-        known = {seen(cell) for cell in chosen}
-        for cell in ordered:
-            if seen(cell) not in known and len(chosen) < most:
-                known.add(seen(cell))
-                chosen.append(cell)
+    """Some of them, the same each time: first what brings a new call and a new kind, and what changes something."""
+    left = sorted(cells, key=lambda cell: (bool(_ASKING.match(cell.call)), zlib.crc32(str(cell).encode())))
+    chosen, calls, kinds = [], set(), set()
+    while left and len(chosen) < most:
+        cell = max(left, key=lambda cell: (cell.call not in calls) + (cell.kind not in kinds))  # the first of the best
+        left.remove(cell)
+        chosen.append(cell)
+        calls.add(cell.call)
+        kinds.add(cell.kind)
     return chosen

@@ -4,14 +4,12 @@
 import contextlib
 import json
 import os
-import re
 import threading
 
 import rados
 import rbd
 
 POOL = "rbd"
-_OF_A_VOLUME = re.compile(r"rbd_(?:header|data|object_map|id|directory|trash)\b")
 
 
 class Cluster:
@@ -82,13 +80,27 @@ class Cluster:
 
     # ---- what is left
 
-    def traces(self, namespace, name):
-        """Everything whose name begins with `name`: volumes, what is in the trash, objects on their own."""
+    def traces(self, namespace, name, known_ids):
+        """Everything whose name begins with `name`: volumes, what is in the trash, objects on their own. `known_ids`
+        collects the ids that were seen under such names; their objects are traces when the volume is gone."""
         io = self.io(namespace)
-        volumes = {volume for volume in rbd.RBD().list(io) if volume.startswith(name)}
-        trash = {entry["name"] + " in the trash" for entry in rbd.RBD().trash_list(io) if entry["name"].startswith(name)}
-        objects = {thing.key for thing in io.list_objects() if name in thing.key}
-        return volumes | trash | (objects - {"rbd_id." + volume for volume in volumes})
+        volumes = {volume["name"]: volume["id"] for volume in rbd.RBD().list2(io) if volume["name"].startswith(name)}
+        trash = {thing["id"]: thing["name"] for thing in rbd.RBD().trash_list(io) if thing["name"].startswith(name)}
+        objects = {thing.key for thing in io.list_objects()}
+        names = {thing for thing in objects if name in thing}
+        known_ids |= set(volumes.values()) | set(trash)
+        known_ids |= {self._id_in(io, thing) for thing in names if thing.startswith("rbd_id.")}
+        accounted = set(volumes.values()) | set(trash)
+        orphans = {thing for thing in objects if set(thing.split(".")) & (known_ids - accounted)}
+        return (set(volumes) | {f"{gone} in the trash" for gone in trash.values()} | orphans |
+                (names - {"rbd_id." + volume for volume in volumes}))
+
+    @staticmethod
+    def _id_in(io, name):
+        try:
+            return io.read(name)[4:].decode()  # behind its length
+        except rados.ObjectNotFound:
+            return ""
 
     def forget(self, namespace, name):
         """Removes all that begins with `name`, with snapshots, as far as it goes."""

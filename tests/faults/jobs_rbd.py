@@ -29,6 +29,7 @@ class VolumeScene(Scene):
         self.location = "/".join(filter(None, ("rbd:rbd", namespace, self.volume)))
         self.target = self.location
         self.expected = set()
+        self.known_ids = set()
 
     @property
     def guest_target(self):
@@ -45,7 +46,7 @@ class VolumeScene(Scene):
         return now is not None and images.with_marks(now, *places) == now
 
     def left(self):
-        return sorted(_CLUSTER.traces(self.namespace, self.volume) - self.expected)
+        return sorted(_CLUSTER.traces(self.namespace, self.volume, self.known_ids) - self.expected)
 
     def close(self):
         _CLUSTER.forget(self.namespace, self.volume)

@@ -88,6 +88,7 @@ class Trial:
         scene, result = self.scene, self.result
         if not scene.source_intact():
             self.blame("the source changed")
+        left = scene.left()
         state = scene.state()
         if result.killed:
             if not (scene.safe() or scene.state_is_free):
@@ -101,16 +102,10 @@ class Trial:
                 self.blame("failed, but the new is under the final name")
         elif state != scene.before and not scene.state_is_free:
             self.blame(f"failed, and the name holds {state}")
-        self._check_left(result)
+        self.blame(*(f"left {name}, and does not name it" for name in left if name not in result.said))
         if self.cell.kind in ("short", "delay") or self.cell.spec.endswith("EINTR"):
             if result.status not in scene.good_statuses:
                 self.blame("gives up where it should go on")
-
-    def _check_left(self, *results):
-        said = "\n".join(result.said for result in results)
-        for name in self.scene.left():
-            if name not in said:
-                self.blame(f"left {name}, and does not name it")
 
     # ---- the run after that
 
