@@ -24,6 +24,9 @@ class Visitor:
     def come(self):
         raise NotImplementedError
 
+    def watch(self, running):
+        """The run goes on."""
+
     def leave(self, result, done):
         """The run ended with `result`; `done`: it says that the target is complete. Violated promises, in words."""
         raise NotImplementedError
@@ -33,14 +36,19 @@ class Visitor:
         return [f"left {name}, and nobody names it" for name in self.scene.left() if name not in said]
 
 
+def _wait_for_end(running):
+    """Or for so long that it must be waiting for the other."""
+    end = time.monotonic() + _SECOND_RUN
+    while not running.over() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 class SecondRun(Visitor):
-    """Another run to the same target, from another source."""
+    """Another run to the same target, from another source, from its begin to its end."""
 
     def come(self):
         self.running = self.program.start(self.scene.second_command(), self.scene)
-        end = time.monotonic() + _SECOND_RUN
-        while not self.running.over() and time.monotonic() < end:
-            time.sleep(0.01)
+        _wait_for_end(self.running)
 
     def leave(self, result, done):
         second = self.running.wait()
@@ -61,6 +69,21 @@ class SecondRun(Visitor):
         elif not (done or second_done or scene.state_is_free) and scene.state() != scene.before:
             wrong.append(f"both failed, the name holds {scene.state()} (second run: {second.in_short()})")
         return wrong
+
+
+class SecondHalf(SecondRun):
+    """A second run comes as far as its first write; the first one ends; then the second goes on."""
+
+    def come(self):
+        self.go_on = self.scene.path("log4")
+        fault = f"{self.scene.data_call}:1:hold:{self.go_on}"
+        self.running = self.program.start(self.scene.second_command(), self.scene, fault, self.scene.path("log3"))
+        self.running.wait_for_fault()
+
+    def watch(self, running):
+        _wait_for_end(running)
+        with open(self.go_on, "w", encoding="ascii"):
+            pass
 
 
 class SecondInPlace(Visitor):
@@ -213,5 +236,5 @@ class Swap(SourceChanger):
         return images.OTHER.content
 
 
-VISITORS = {"second": SecondRun, "second-in-place": SecondInPlace, "taken": NameTaken, "guest": Guest,
-            "overwrite": Overwrite, "cut": Cut, "swap": Swap}
+VISITORS = {"second": SecondRun, "second-half": SecondHalf, "second-in-place": SecondInPlace, "taken": NameTaken,
+            "guest": Guest, "overwrite": Overwrite, "cut": Cut, "swap": Swap}

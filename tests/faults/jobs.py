@@ -8,6 +8,7 @@ import subprocess
 
 import images
 
+LOGS = {"log", "log2", "log3", "log4"}  # of the library, and files that a held run waits for
 NOTHING, OLD, NEW, ELSE = "nothing", "the old", "the new", "something else"
 
 
@@ -17,6 +18,7 @@ class Scene:
     state_is_free = False  # a target without another name: while it is written it holds whatever is there
     forced = False
     good_statuses = frozenset({0})
+    data_call = "pwrite"
     image = images.SOURCE
 
     def __init__(self, room):
@@ -78,7 +80,7 @@ class ToFile(Scene):
             images.OLD.store(self.target)
             self.before = OLD
         self.command = ["convert", "-q", "-j", "1", *options, self.source, self.target]
-        self.there = {self.source_name, "out.raw", "other.raw", "log", "log2"}
+        self.there = {self.source_name, "out.raw", "other.raw", *LOGS}
 
     def second_command(self):
         """The same, from another source."""
@@ -232,7 +234,7 @@ class InPlace(Scene):
         return self.source_intact()
 
     def left(self):
-        return sorted(set(os.listdir(self.room)) - {"disk.raw", "log", "log2"})
+        return sorted(set(os.listdir(self.room)) - {"disk.raw", *LOGS})
 
 
 class InPlaceDevice(InPlace):
@@ -280,14 +282,16 @@ class Job:
 
 
 FILES = [
-    Job("new", ToFile, ("second", "taken", "overwrite", "cut", "swap")),
+    Job("new", ToFile, ("second", "second-half", "taken", "overwrite", "cut", "swap")),
     Job("new-verify", lambda room: ToFile(room, "--verify"), ("second", "overwrite", "cut")),
-    Job("force", lambda room: ToFile(room, "--force"), ("second", "guest", "overwrite", "cut")),
+    Job("force", lambda room: ToFile(room, "--force"), ("second", "second-half", "guest", "overwrite",
+                                                             "cut")),
     Job("force-verify", lambda room: ToFile(room, "--force", "--verify"), ("second", "guest", "cut")),
     Job("qcow2", lambda room: FromQcow2(room, "-f", "qcow2"), ("cut",)),
     Job("compressed-verify", lambda room: FromCompressed(room, "-f", "qcow2", "--verify", "--force"), ("cut",)),
     Job("from-device", FromDevice, ("overwrite",)),
-    Job("device", lambda room: ToDevice(room, "--force"), ("second", "guest", "overwrite", "cut")),
+    Job("device", lambda room: ToDevice(room, "--force"), ("second", "second-half", "guest", "overwrite",
+                                                                "cut")),
     Job("device-verify", lambda room: ToDevice(room, "--force", "--verify"), ("second", "guest")),
     Job("compare-same", lambda room: Compare(room, False)),
     Job("compare-differ", lambda room: Compare(room, True)),

@@ -55,6 +55,7 @@ class VolumeScene(Scene):
 
 class ToVolume(VolumeScene):
     """convert source.raw rbd:..."""
+    data_call = "rbd_aio_write"
 
     def __init__(self, room, *options, namespace=""):
         super().__init__(room, namespace)
@@ -108,7 +109,7 @@ class FromVolume(VolumeScene):
         return os.path.exists(self.target) and read(self.target) == content
 
     def left(self):
-        return sorted(set(os.listdir(self.room)) - {"out.raw", "log", "log2"}) + super().left()
+        return sorted(set(os.listdir(self.room)) - {"out.raw", *jobs.LOGS}) + super().left()
 
     def source_intact(self):
         return self.bytes_of(self.volume, self.snapshot) == self.image.content
@@ -206,9 +207,10 @@ def take_name(scene):
 
 NAMESPACE = "faults"
 RBD = [
-    Job("rbd-new", ToVolume, ("second", "volume-taken")),
-    Job("rbd-new-verify", lambda room: ToVolume(room, "--verify", namespace=NAMESPACE), ("second",)),
-    Job("rbd-force", lambda room: ToVolume(room, "--force"), ("second", "guest", "snapshot")),
+    Job("rbd-new", ToVolume, ("second", "second-half", "volume-taken")),
+    Job("rbd-new-verify", lambda room: ToVolume(room, "--verify", namespace=NAMESPACE),
+        ("second", "second-half")),
+    Job("rbd-force", lambda room: ToVolume(room, "--force"), ("second", "second-half", "guest", "snapshot")),
     Job("rbd-force-verify", lambda room: ToVolume(room, "--force", "--verify", namespace=NAMESPACE),
         ("second", "snapshot")),
     Job("from-volume", FromVolume, ("volume-overwritten", "volume-shrunk", "volume-removed")),

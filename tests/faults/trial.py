@@ -69,6 +69,7 @@ class Trial:
         finally:
             with open(go_on, "w", encoding="ascii"):
                 pass
+        visitor.watch(running)
         self.result = running.wait()
         self._check_ending(self.result)
         self.blame(*visitor.leave(self.result, is_done(self.result)))
