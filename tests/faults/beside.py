@@ -167,7 +167,10 @@ class Guest(Visitor):
             if not self._has_written(_GUEST_WAITS):
                 wrong.append("the guest could not go on writing")
         try:
-            self.guest.communicate(timeout=_GUEST_WAITS)
+            self.guest.stdin.close()
+            self.guest.wait(_GUEST_WAITS)
+        except BrokenPipeError:
+            self.guest.wait()
         except subprocess.TimeoutExpired:
             wrong.append("the guest hangs")
             self.guest.kill()

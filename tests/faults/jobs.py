@@ -4,6 +4,7 @@
 import dataclasses
 import os
 import shutil
+import stat
 import subprocess
 
 import images
@@ -138,8 +139,17 @@ class Loop:
         self.backing = backing
         self.name = subprocess.run(("losetup", "--find", "--show", backing), check=True, capture_output=True,
                                    text=True).stdout.strip()
+        self._number = os.stat(self.name).st_rdev
+
+    def is_there(self):
+        """Under its name, and not something else."""
+        now = os.stat(self.name)
+        return stat.S_ISBLK(now.st_mode) and now.st_rdev == self._number
 
     def detach(self):
+        if not self.is_there():  # what went wrong here stays here
+            os.unlink(self.name)
+            os.mknod(self.name, stat.S_IFBLK | 0o660, self._number)
         subprocess.run(("losetup", "-d", self.name), check=True)
 
 
@@ -154,7 +164,7 @@ class FromDevice(ToFile):
         self.paths.append(self.source)
 
     def source_intact(self):
-        return read(self.loop.backing) == self.source_bytes
+        return self.loop.is_there() and read(self.loop.backing) == self.source_bytes
 
     def close(self):
         self.loop.detach()
@@ -189,7 +199,7 @@ class ToDevice(ToFile):
 
     def state(self):
         now = self._on_device()
-        if now[self.image.size:] != self.beyond:
+        if now[self.image.size:] != self.beyond or not self.loop.is_there():
             return ELSE
         return NEW if now[:self.image.size] == self.image.content else OLD
 

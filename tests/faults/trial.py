@@ -92,7 +92,7 @@ class Trial:
         left = scene.left()
         state = scene.state()
         if result.killed:
-            if not (scene.safe() or scene.state_is_free):
+            if not scene.safe():
                 self.blame(f"after the kill the name holds {state}, and the old is nowhere")
             return
         if result.done:
@@ -101,7 +101,7 @@ class Trial:
         elif state == jobs.NEW and not scene.state_is_free and scene.makes_target:
             if not says_complete(result):
                 self.blame("failed, but the new is under the final name")
-        elif state != scene.before and not scene.state_is_free:
+        elif state != scene.before and not (scene.state_is_free and scene.safe()):
             self.blame(f"failed, and the name holds {state}")
         self.blame(*(f"left {name}, and does not name it" for name in left if name not in result.said))
         if self.cell.kind in ("short", "delay") or self.cell.spec.endswith("EINTR"):
