@@ -139,17 +139,19 @@ class Loop:
         self.backing = backing
         self.name = subprocess.run(("losetup", "--find", "--show", backing), check=True, capture_output=True,
                                    text=True).stdout.strip()
-        self._number = os.stat(self.name).st_rdev
+        self._node = os.stat(self.name)
 
     def is_there(self):
         """Under its name, and not something else."""
         now = os.stat(self.name)
-        return stat.S_ISBLK(now.st_mode) and now.st_rdev == self._number
+        return stat.S_ISBLK(now.st_mode) and now.st_rdev == self._node.st_rdev
 
     def detach(self):
         if not self.is_there():  # what went wrong here stays here
             os.unlink(self.name)
-            os.mknod(self.name, stat.S_IFBLK | 0o660, self._number)
+            os.mknod(self.name, self._node.st_mode, self._node.st_rdev)
+            os.chmod(self.name, stat.S_IMODE(self._node.st_mode))
+            os.chown(self.name, self._node.st_uid, self._node.st_gid)
         subprocess.run(("losetup", "-d", self.name), check=True)
 
 
