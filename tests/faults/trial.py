@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """One cell: the run with its fault, what must hold after it, and the run after that."""
 
-import os
 import re
 import shlex
 import subprocess
