@@ -5,6 +5,8 @@ import dataclasses
 import re
 import zlib
 
+_MOST_NUMBERS = 10  # of one call
+_MOST_HELD = 4  # of one call, for each of those who may come
 _MOST_MESSAGES = 60  # within one call
 
 # What a call may answer in earnest. lseek: an ENXIO of SEEK_DATA is a true answer, so it is no fault.
@@ -74,17 +76,18 @@ def _faults(job, call, number, sent, verifies):
         yield f"{call}:{number}:lose"
 
 
-def all_cells(job, scene, counts, wanted, besides, most=12):
+def all_cells(job, scene, counts, wanted, besides):
     """Every cell of a job whose calls were counted; `wanted` says which calls."""
     verifies = "--verify" in scene.command
     cells = []
     for call, (times, sent) in sorted(counts.items()):
         if not wanted(call):
             continue
-        for number in _numbers(times, most):
+        for number in _numbers(times, _MOST_NUMBERS):
             inside = number <= len(sent) and not _ASKING.match(call)
             messages = min(sent[number - 1], _MOST_MESSAGES) if inside else 0
             cells += [Cell(job, call, spec) for spec in _faults(job, call, number, messages, verifies)]
+        for number in _numbers(times, _MOST_HELD):
             cells += [Cell(job, call, f"{call}:{number}:hold", who) for who in besides]
         for error in _ERRORS.get(call, ())[:1]:  # a disk that is full stays full
             cells.append(Cell(job, call, f"{call}:1+:fail:{error}"))

@@ -9,8 +9,6 @@ import subprocess
 import tempfile
 import time
 
-LIMIT = 90  # seconds; a run of the matrix takes about one, but may wait 60 for a volume that somebody watches
-
 
 @dataclasses.dataclass
 class Result:
@@ -80,11 +78,13 @@ class Running:
 
 
 class Program:
-    def __init__(self, vmferry, library):
+    def __init__(self, vmferry, library, limit):
+        """`limit`: seconds after which a run hangs."""
         self.vmferry = os.path.abspath(vmferry)
         self.library = os.path.abspath(library)
+        self._limit = limit
 
-    def start(self, arguments, scene, fault="", log="", limit=LIMIT):
+    def start(self, arguments, scene, fault="", log=""):
         """`log` is a file of its own for this run; without it nothing stands before the program."""
         environment = dict(os.environ, LC_ALL="C")
         if log:
@@ -94,10 +94,10 @@ class Program:
         process = subprocess.Popen([self.vmferry, *arguments], cwd=scene.room, env=environment,
                                    stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                                    preexec_fn=_no_core)
-        return Running(process, log, output, limit)
+        return Running(process, log, output, self._limit)
 
-    def run(self, arguments, scene, fault="", log="", limit=LIMIT):
-        return self.start(arguments, scene, fault, log, limit).wait()
+    def run(self, arguments, scene, fault="", log=""):
+        return self.start(arguments, scene, fault, log).wait()
 
 
 def read_counts(log):
