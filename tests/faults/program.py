@@ -3,7 +3,6 @@
 
 import dataclasses
 import os
-import resource
 import signal
 import subprocess
 import tempfile
@@ -30,10 +29,6 @@ class Result:
         return f"{end}: {self.said.strip() or 'nothing said'}"
 
 
-def _no_core():
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 class Running:
     """A run that was started. Its log tells of faults before it ends."""
 
@@ -41,7 +36,7 @@ class Running:
         self._process = process
         self._log = log
         self._output = output
-        self._end = time.monotonic() + limit
+        self._limit = limit
 
     def fired(self):
         try:
@@ -51,11 +46,12 @@ class Running:
             return False
 
     def wait_for_fault(self):
-        """False if it ended without."""
+        """False if it ended without, or takes too long."""
+        end = time.monotonic() + self._limit
         while not self.fired():
             if self._process.poll() is not None:
                 return self.fired()
-            if time.monotonic() > self._end:
+            if time.monotonic() > end:
                 return False
             time.sleep(0.005)
         return True
@@ -66,7 +62,7 @@ class Running:
     def wait(self):
         hung = False
         try:
-            self._process.wait(max(0.1, self._end - time.monotonic()))
+            self._process.wait(self._limit)
         except subprocess.TimeoutExpired:
             hung = True
             self._process.kill()
@@ -92,8 +88,7 @@ class Program:
                                VMFERRY_FAULT_PATHS=":".join(scene.paths))
         output = tempfile.TemporaryFile()
         process = subprocess.Popen([self.vmferry, *arguments], cwd=scene.room, env=environment,
-                                   stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                                   preexec_fn=_no_core)
+                                   stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         return Running(process, log, output, self._limit)
 
     def run(self, arguments, scene, fault="", log=""):
