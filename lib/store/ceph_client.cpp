@@ -71,6 +71,8 @@ void CephClient::configure(const CephOptions& options) {
   set("rados_osd_op_timeout", std::to_string(options.timeout * kOperationPatience));
   // Our writes are whole objects already: a cache would only copy them.
   set("rbd_cache", "false");
+  // Reading leaves the source alone: librbd would note the time in the volume's header.
+  set("rbd_atime_update_interval", "0");
   // A library's own words on a terminal tell less than the error that follows.
   set("log_to_stderr", "false");
   set("err_to_stderr", "false");

@@ -7,6 +7,7 @@
 #include "lib/store/rbd.h"
 #include "lib/store/rbd_cluster.h"
 #include "lib/store/rbd_facts.h"
+#include "lib/store/rbd_stamp.h"
 #include "vmferry/map.h"
 
 namespace vmferry {
@@ -37,10 +38,13 @@ class RbdSource : public Source, public Layout, public Volume {
     if (stat_rc < 0) throw rbd_error(stat_rc, location_, "stat");
     size_ = info.size;
     object_size_ = info.obj_size;
+    stamp_ = take_rbd_stamp(pool_, image_.get(), location_);
   }
 
   Identity identity() const { return pool_.identity_of(image_.get(), location_); }
-  bool being_written() const { return location_.snapshot.empty() && image_.watchers() > 0; }
+  bool being_written() const {
+    return location_.snapshot.empty() && count_writers(image_.get(), location_) > 0;
+  }
 
   const std::string& name() const override { return name_; }
   uint64_t size() const override { return size_; }
@@ -59,6 +63,11 @@ class RbdSource : public Source, public Layout, public Volume {
       return {offset, std::min(max, next->offset - offset), ExtentKind::kZero};
     }
     return {offset, std::min(max, next->end() - offset), ExtentKind::kData};
+  }
+
+  void check_unchanged() const override {
+    const std::lock_guard lock(check_mutex_);
+    check_rbd_unchanged(pool_, location_, stamp_);
   }
 
   RbdFacts facts() const override { return read_rbd_facts(pool_.io(), image_.get(), location_); }
@@ -84,6 +93,7 @@ class RbdSource : public Source, public Layout, public Volume {
         rbd_read(image_.get(), offset, out.size(), reinterpret_cast<char*>(out.data()));
     if (got < 0) throw rbd_error(static_cast<int>(got), location_, "read", offset);
     if (static_cast<size_t>(got) != out.size()) {
+      check_unchanged();  // then that is why
       throw Error({.kind = ErrorKind::kIo,
                    .object = name_,
                    .action = "read",
@@ -125,6 +135,8 @@ class RbdSource : public Source, public Layout, public Volume {
   RbdImage image_;
   uint64_t size_ = 0;
   uint64_t object_size_ = 0;
+  RbdStamp stamp_;
+  mutable std::mutex check_mutex_;
 
   mutable std::mutex mutex_;
   mutable std::vector<Extent> data_;  // of [answer_begin_, answer_end_), sorted

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# A volume that changes while it is read is an error, and there is no target.
+eval "$("$ROOT/tools/lab" env)"
+trap 'finish "clear_volumes cv-"' EXIT
+dd if=/dev/urandom of=src.raw bs=1M count=5 status=none
+truncate -s 12M src.raw # and a hole up to the end
+everything=layering,exclusive-lock,object-map,fast-diff
+
+make_volume() { # FEATURES
+  rbd import --no-progress --image-feature "$1" src.raw rbd/cv-1
+  rbd snap create --no-progress rbd/cv-1@s
+}
+
+remove_volume() { # [VOLUME]
+  rbd snap purge --no-progress "${1:-rbd/cv-1}" 2>/dev/null || true
+  rbd rm --no-progress "${1:-rbd/cv-1}"
+}
+
+# While a copy of SOURCE runs, which is stopped for the while, COMMAND changes it: the copy's status and words.
+copy_during() { # "OPTIONS" SOURCE COMMAND...
+  local options=$1 source=$2 pid
+  shift 2
+  rm -f out.raw
+  # shellcheck disable=SC2086 # words
+  "$VMFERRY" convert -q -j 2 --rate-limit 6M $options "$source" out.raw 2>said.txt &
+  pid=$!
+  for _ in $(seq 200); do
+    [[ ! -e .out.raw.vmferry-partial ]] || break
+    sleep 0.02
+  done
+  kill -STOP "$pid"
+  "$@" >/dev/null
+  kill -CONT "$pid"
+  status=0
+  wait "$pid" || status=$?
+}
+
+change_during() { # "OPTIONS" FEATURES SOURCE MESSAGE COMMAND...
+  local options=$1 features=$2 source=$3 message=$4
+  shift 4
+  make_volume "$features"
+  copy_during "$options" "$source" "$@"
+  [[ $status == 1 ]] || fail "status $status after '$*' ($options, $features): $(cat said.txt)"
+  grep -Eq "$source: .*$message" said.txt || fail "after '$*' ($options, $features): $(cat said.txt)"
+  [[ ! -e out.raw ]] || fail "a target of a volume that changed ($*)"
+  no_leftovers
+}
+
+replace() {
+  remove_volume
+  make_volume layering
+}
+
+write_and_close() {
+  rbd bench --io-type write --io-size 4K --io-threads 1 --io-total 4K rbd/cv-1
+}
+
+make_snapshot_again() {
+  rbd snap rm --no-progress rbd/cv-1@s
+  rbd snap create --no-progress rbd/cv-1@s
+}
+
+volume=rbd:rbd/cv-1
+for features in layering $everything; do
+  change_during "" "$features" $volume "was removed or renamed" remove_volume
+  change_during "" "$features" $volume "longer a moment ago" rbd resize --no-progress --allow-shrink --size 2M rbd/cv-1
+  remove_volume
+  change_during --verify "$features" $volume "had it open for writing" write_and_close
+  remove_volume
+done
+change_during "" $everything $volume "another volume took its name" replace
+remove_volume
+change_during "" $everything $volume "had it open for writing" rbd snap rollback --no-progress rbd/cv-1@s
+remove_volume
+change_during "" $everything $volume@s "snapshot was removed" rbd snap rm --no-progress rbd/cv-1@s
+remove_volume
+change_during "" $everything $volume "was removed or renamed" rbd rename rbd/cv-1 rbd/cv-2
+remove_volume rbd/cv-2
+change_during "" $everything $volume@s "snapshot was removed and made again" make_snapshot_again
+remove_volume
+
+# A client that opens it and stays.
+begin_to_write() {
+  rbd bench --io-type write --io-size 4K --io-threads 1 --io-total 1G rbd/cv-1 &
+  writer=$!
+  for _ in $(seq 200); do
+    ! rbd status rbd/cv-1 | grep -q watcher= || break
+    sleep 0.05
+  done
+}
+change_during "" layering $volume "a client opened it for writing" begin_to_write
+kill "$writer"
+wait "$writer" || true
+
+# A snapshot does not change, whatever becomes of its volume.
+copy_during "" $volume@s write_and_close
+[[ $status == 0 ]] || fail "the snapshot of a volume that is written: $(cat said.txt)"
+cmp src.raw out.raw
+
+# Who reads changes nothing, although that may be noted in the volume; nor does one that only grows.
+rbd config image set rbd/cv-1 rbd_atime_update_interval 1
+ferry convert -q --force $volume@s out.raw
+rbd export --no-progress rbd/cv-1 before.raw
+accessed() {
+  rbd info --format json rbd/cv-1 | grep -o '"access_timestamp":"[^"]*"'
+}
+before=$(accessed)
+read_it() {
+  for _ in $(seq 100); do
+    rbd export --no-progress rbd/cv-1 - >/dev/null
+    [[ $(accessed) == "$before" ]] || return 0
+    sleep 0.1
+  done
+  fail "no access time"
+}
+copy_during "" $volume read_it
+[[ $status == 0 ]] || fail "a volume that others read: $(cat said.txt)"
+cmp before.raw out.raw
+copy_during "" $volume rbd resize --no-progress --size 16M rbd/cv-1
+[[ $status == 0 ]] || fail "a volume that grew: $(cat said.txt)"
+cmp before.raw out.raw
