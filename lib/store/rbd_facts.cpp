@@ -10,6 +10,7 @@
 
 #include "lib/core/printable.h"
 #include "lib/store/rbd_cluster.h"
+#include "lib/store/rbd_diff.h"
 
 namespace vmferry {
 namespace {
@@ -148,11 +149,6 @@ class Asker {
   const RbdLocation& location_;
 };
 
-int add_existing(uint64_t /*offset*/, size_t length, int exists, void* sum) {
-  if (exists != 0) *static_cast<uint64_t*>(sum) += length;
-  return 0;
-}
-
 }  // namespace
 
 RbdFacts read_rbd_facts(rados_ioctx_t io, rbd_image_t image, const RbdLocation& location) {
@@ -161,7 +157,8 @@ RbdFacts read_rbd_facts(rados_ioctx_t io, rbd_image_t image, const RbdLocation& 
 
 std::optional<uint64_t> used_bytes(rbd_image_t image, uint64_t size) {
   uint64_t sum = 0;
-  const int rc = rbd_diff_iterate2(image, nullptr, 0, size, 0, 1, add_existing, &sum);
+  const int rc = visit_rbd_data(image, {0, size}, RbdDiff::kObjects,
+                                [&sum](const Extent& extent) { sum += extent.length; });
   if (rc < 0) return std::nullopt;
   return sum;
 }

@@ -9,6 +9,7 @@
 #include "lib/core/zeros.h"
 #include "lib/store/rbd_admin.h"
 #include "lib/store/rbd_cluster.h"
+#include "lib/store/rbd_diff.h"
 #include "lib/store/rbd_image.h"
 
 namespace vmferry {
@@ -18,24 +19,13 @@ constexpr std::chrono::seconds kRemovePatience{60};
 /// A question about a range costs as much as one about so many objects.
 constexpr uint64_t kObjectsWorthAsking = 16;
 
-int note_extent(uint64_t offset, size_t length, int exists, void* list) {
-  if (exists != 0) {
-    append_run(*static_cast<std::vector<Extent>*>(list), {offset, length, ExtentKind::kData});
-  }
-  return 0;
-}
-
-int add_length(uint64_t /*offset*/, size_t length, int exists, void* sum) {
-  if (exists != 0) *static_cast<uint64_t*>(sum) += length;
-  return 0;
-}
-
 /// Runs of whole objects that exist, with short gaps filled. Without an object map each object of
 /// the volume is asked for.
 std::vector<Extent> object_runs(rbd_image_t image, const rbd_image_info_t& info,
                                 const RbdLocation& volume) {
   std::vector<Extent> objects;
-  const int rc = rbd_diff_iterate2(image, nullptr, 0, info.size, 0, 1, note_extent, &objects);
+  const int rc = visit_rbd_data(image, {0, info.size}, RbdDiff::kObjects,
+                                [&](const Extent& extent) { append_run(objects, extent); });
   if (rc < 0) throw rbd_error(rc, volume, "ask for its objects");
   std::vector<Extent> runs;
   for (const Extent& object : objects) {
@@ -92,8 +82,8 @@ std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
   if (rc < 0) throw rbd_error(rc, volume, "stat");
   RbdVolumeState state = {.size = info.size};
   for (const Extent& run : object_runs(image.get(), info, volume)) {
-    rc = rbd_diff_iterate2(image.get(), nullptr, run.offset, run.length, 0, 0, add_length,
-                           &state.used);
+    rc = visit_rbd_data(image.get(), run, RbdDiff::kExactly,
+                        [&state](const Extent& extent) { state.used += extent.length; });
     if (rc < 0) throw rbd_error(rc, volume, "ask for its objects", run.offset);
   }
   return state;
