@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/threads.h"
 
 namespace vmferry {
 namespace {
@@ -54,6 +55,13 @@ std::string hint_for(int errno_value) {
       return "check the permissions, or run as a user who may do this";
     case EROFS:
       return "the file system is mounted read-only; choose a target elsewhere";
+    case EFBIG:
+      return "see the limit on the size of files (ulimit -f, LimitFSIZE= of a service), or choose "
+             "another file system";
+    case EMFILE:
+      return "raise the limit on open files (ulimit -n, LimitNOFILE= of a service)";
+    case ENOMEM:
+      return "free some memory, or raise the limit on it (ulimit -v)";
     default:
       return {};
   }
@@ -71,6 +79,15 @@ Error errno_error(int errno_value, std::string object, std::string action,
                 .offset = offset,
                 .cause = std::strerror(errno_value),
                 .hint = hint_for(errno_value)});
+}
+
+Error no_thread_error(const std::system_error& cause) {
+  return Error({.kind = ErrorKind::kIo,
+                .object = {},
+                .action = "cannot start a thread",
+                .cause = cause.code().message(),
+                .hint = "a limit is reached: on processes and threads (ulimit -u, TasksMax= of a "
+                        "service, pids.max of a container), or on memory (ulimit -v)"});
 }
 
 Error cancelled_error() {

@@ -31,12 +31,11 @@ void run_workers(unsigned count, std::stop_token stop,
     std::vector<std::jthread> threads;
     threads.reserve(count);
     try {
-      for (unsigned i = 0; i < count; ++i) threads.emplace_back(guarded);
-    } catch (...) {  // no more threads to be had: those that run must end before we may go
-      all.request_stop();
-      threads.clear();
-      throw;
+      while (threads.size() + 1 < count) threads.emplace_back(guarded);
+    } catch (const std::exception&) {
+      // No more threads, or no memory for them: those that run, and the caller's, do the work.
     }
+    guarded();
   }
   if (first) std::rethrow_exception(first);
 }

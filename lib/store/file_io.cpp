@@ -5,12 +5,14 @@
 #include <fmt/format.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 
 #include "lib/store/unique_fd.h"
 #include "vmferry/error.h"
@@ -92,6 +94,14 @@ uint64_t size_of(int fd, const struct stat& status, const std::string& name) {
   uint64_t size = 0;
   if (::ioctl(fd, BLKGETSIZE64, &size) != 0) throw errno_error(errno, name, "ask for the size");
   return size;
+}
+
+uint64_t file_size_limit() {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+    return std::numeric_limits<uint64_t>::max();
+  }
+  return limit.rlim_cur;
 }
 
 Identity identity_of(const struct stat& status) {

@@ -27,6 +27,8 @@ struct stat stat_fd(int fd, const std::string& name);
 void require_disk(const struct stat& status, const std::string& name);
 /// Size in bytes of the regular file or block device.
 uint64_t size_of(int fd, const struct stat& status, const std::string& name);
+/// How long a file this process may make (RLIMIT_FSIZE), in bytes.
+uint64_t file_size_limit();
 Identity identity_of(const struct stat& status);
 
 /// Does another process write to the file, as far as QEMU's byte locks tell?

@@ -101,7 +101,7 @@ class FileSink : public Sink {
     // Empty first: what a killed run left in it must not shine through the holes.
     if (::ftruncate(fd(), 0) != 0 || ::ftruncate(fd(), static_cast<off_t>(size_)) != 0) {
       Error error = errno_error(errno, name_, fmt::format("set the size to {} bytes", size_));
-      if (errno != EFBIG) throw error;
+      if (errno != EFBIG || size_ > file_size_limit()) throw error;
       throw Error({.kind = ErrorKind::kIo,
                    .object = name_,
                    .action = error.parts().action,
