@@ -4,8 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/printable.h"
 #include "tools/command.h"
 #include "tools/options.h"
+#include "tools/output.h"
 #include "tools/progress.h"
 #include "vmferry/copy.h"
 #include "vmferry/open.h"
@@ -28,8 +30,8 @@ std::string describe(const Options& options, const CompareResult& result, uint64
   if (result.same) return "the images are the same";
   const uint64_t at = *result.first_difference;
   if (!options.ignore_trailing_zeros && at == std::min(size_a, size_b) && size_a != size_b) {
-    return fmt::format("the sizes differ: {} is {} bytes, {} is {}", options.a, size_a, options.b,
-                       size_b);
+    return fmt::format("the sizes differ: {} is {} bytes, {} is {}", printable(options.a), size_a,
+                       printable(options.b), size_b);
   }
   return fmt::format("the images differ, first at byte {}", at);
 }
@@ -41,9 +43,9 @@ void print_result(const Options& options, const CompareResult& result, uint64_t 
     if (result.first_difference) report["first_difference"] = *result.first_difference;
     report["a"] = {{"name", options.a}, {"virtual_bytes", size_a}};
     report["b"] = {{"name", options.b}, {"virtual_bytes", size_b}};
-    fmt::print("{}\n", report.dump());
+    print(json_text(report) + "\n");
   } else if (!options.run.quiet) {
-    fmt::print("{}\n", describe(options, result, size_a, size_b));
+    print(describe(options, result, size_a, size_b) + "\n");
   }
 }
 

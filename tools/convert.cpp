@@ -5,15 +5,17 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/printable.h"
 #include "tools/command.h"
 #include "tools/image_copy.h"
+#include "tools/output.h"
 #include "tools/trim_options.h"
 
 namespace vmferry::cli {
 namespace {
 
-void print_result(const ImageCopy& job, const std::string& target, const CopyOutcome& outcome,
-                  double seconds) {
+std::string report_of(const ImageCopy& job, const std::string& target, const CopyOutcome& outcome,
+                      double seconds) {
   const CopyResult& result = outcome.copied;
   if (job.run.json) {
     nlohmann::ordered_json report = {{"target", target},
@@ -25,20 +27,21 @@ void print_result(const ImageCopy& job, const std::string& target, const CopyOut
                                      {"seconds", seconds},
                                      {"verified", job.verify}};
     if (job.trim) report["parts"] = parts_as_json(outcome.parts);
-    fmt::print("{}\n", report.dump());
-  } else if (!job.run.quiet) {
-    fmt::print("{}", parts_in_words(outcome.parts));
-    fmt::print("{}: {} of data, {} of zeros skipped, in {:.1f} s{}\n", target,
-               about_bytes(result.written_bytes), about_bytes(result.zero_bytes), seconds,
-               job.verify ? ", verified" : "");
+    return json_text(report) + "\n";
   }
+  if (job.run.quiet) return {};
+  return parts_in_words(outcome.parts) +
+         fmt::format("{}: {} of data, {} of zeros skipped, in {:.1f} s{}\n", printable(target),
+                     about_bytes(result.written_bytes), about_bytes(result.zero_bytes), seconds,
+                     job.verify ? ", verified" : "");
 }
 
 int convert(Session& session, ImageCopy& job) {
   const auto start = std::chrono::steady_clock::now();
   const CopyOutcome outcome = copy_image(session, job, "convert");
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  print_result(job, display_name(parse_location(job.target)), outcome, elapsed.count());
+  const std::string target = display_name(parse_location(job.target));
+  print_report(report_of(job, target, outcome, elapsed.count()), "the target is complete");
   return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
@@ -18,6 +19,7 @@
 
 #include "lib/store/file_io.h"
 #include "lib/store/unique_fd.h"
+#include "tools/surroundings.h"
 #include "vmferry/domain.h"
 #include "vmferry/error.h"
 #include "vmferry/open.h"
@@ -33,18 +35,26 @@ UniqueFd memory_file(const std::string& text) {
   return fd;
 }
 
+/// For a descriptor that another program made non-blocking.
+bool wait_for_input(int fd) {
+  pollfd wanted = {.fd = fd, .events = POLLIN, .revents = 0};
+  return ::poll(&wanted, 1, -1) > 0;
+}
+
 /// Runs a program on our standard output and error; its exit status, or -1 for a signal.
 int run_program(std::vector<std::string> arguments) {
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  // It shall not inherit that our signals are blocked.
+  // It shall not inherit what we do with signals.
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t none;
   sigemptyset(&none);
+  const sigset_t defaults = default_signals_of_children();
   posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  posix_spawnattr_setsigdefault(&attributes, &defaults);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   pid_t child = 0;
   const int error = ::posix_spawnp(&child, argv[0], nullptr, &attributes, argv.data(), environ);
   posix_spawnattr_destroy(&attributes);
@@ -70,7 +80,7 @@ std::string read_definition(const std::string& path) {
     char piece[65536];
     const size_t wanted = std::min(sizeof piece, kMaxDefinitionBytes + 1 - text.size());
     const ssize_t got = ::read(fd, piece, wanted);
-    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && (errno == EINTR || (errno == EAGAIN && wait_for_input(fd)))) continue;
     if (got < 0) throw errno_error(errno, path == "-" ? "standard input" : path, "read");
     if (got == 0) break;
     text.append(piece, static_cast<size_t>(got));
@@ -91,11 +101,6 @@ void write_definition(const std::string& path, const std::string& text, bool for
   sink->flush();
   if (session.stop().stop_requested()) throw cancelled_error();
   sink->publish();
-}
-
-void print_definition(const std::string& text) {
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
-  if (!written || std::fflush(stdout) != 0) throw errno_error(errno, "standard output", "write");
 }
 
 void print_diff(const std::string& name, const std::string& before, const std::string& after) {

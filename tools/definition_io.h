@@ -15,9 +15,6 @@ std::string read_definition(const std::string& path);
 void write_definition(const std::string& path, const std::string& text, bool force,
                       Session& session);
 
-/// To standard output, all of it or an Error.
-void print_definition(const std::string& text);
-
 /// Prints how `after` differs from `before`, as diff(1) -u does, in colours on a terminal.
 void print_diff(const std::string& name, const std::string& before, const std::string& after);
 

@@ -81,7 +81,7 @@ TrimOptions trim_options(Session& session, const ImageCopy& job) {
   options.assume_unused = job.to.assume_unused;
   options.stop = session.stop();
   options.notice = [quiet = job.run.quiet](const std::string& text) {
-    if (!quiet) say("vmferry: " + text + "\n");
+    if (!quiet) say_notice(text);
   };
   return options;
 }

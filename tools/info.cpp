@@ -12,9 +12,6 @@
 namespace vmferry::cli {
 namespace {
 
-// What is no UTF-8 was made printable already; this is for forms that only JSON is strict about.
-constexpr auto kReplace = nlohmann::json::error_handler_t::replace;
-
 struct Options {
   std::string image;
   SourceOptions from;
@@ -27,14 +24,11 @@ int show_info(Session& session, const Options& options) {
   const ImageInfo info = describe(parse_location(options.image), options.from, session.stop());
   if (!options.quiet) {
     for (const std::string& warning : info.warnings) {
-      say(fmt::format("vmferry: warning: {}\n", warning));
+      say_line("vmferry: warning: " + warning);
     }
   }
-  Output out;
-  out.put(options.json
-              ? info_as_json(info, options.with_chain).dump(-1, ' ', false, kReplace) + "\n"
-              : info_as_text(info, options.with_chain));
-  out.flush();
+  print(options.json ? json_text(info_as_json(info, options.with_chain)) + "\n"
+                     : info_as_text(info, options.with_chain));
   return 0;
 }
 

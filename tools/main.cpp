@@ -2,13 +2,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <exception>
 #include <new>
+#include <sstream>
+#include <system_error>
 
 #include "tools/command.h"
+#include "tools/output.h"
 #include "tools/say.h"
 #include "tools/session.h"
+#include "tools/surroundings.h"
 #include "vmferry/error.h"
 #include "vmferry/open.h"
 #include "vmferry/sparsify.h"
@@ -41,34 +44,60 @@ constexpr Row kCommands[] = {
 constexpr int kUsageStatus = 2;
 
 int report(const Error& error, int failed) {
-  say(fmt::format("vmferry: {}\n", error.what()));
-  if (!error.hint().empty()) say(fmt::format("hint: {}\n", error.hint()));
+  say_line(fmt::format("vmferry: {}", error.what()));
+  if (!error.hint().empty()) say_line("hint: " + error.hint());
   return error.kind() == ErrorKind::kUsage ? kUsageStatus : failed;
 }
 
 /// The one place where exceptions become messages and an exit status.
-int run(const std::function<int(Session&)>& command, int failed) {
-  Session session;
+int guarded(const std::function<int()>& command, int failed) {
   try {
-    return command(session);
+    return command();
   } catch (const Error& error) {
-    if (session.signal() == 0) return report(error, failed);
-    say("vmferry: interrupted\n");
-    return 128 + session.signal();
+    return report(error, failed);
   } catch (const std::bad_alloc&) {
-    say("vmferry: out of memory\n");
+    say("vmferry: out of memory\n"
+        "hint: fewer jobs (-j 1) need less; or raise the limit on memory (ulimit -v)\n");
+  } catch (const std::system_error& error) {  // a limit of the system, in words of its own
+    say_line(fmt::format("vmferry: {}", error.what()));
   } catch (const std::exception& error) {
-    say(fmt::format("vmferry: internal error: {}\nhint: please report this\n", error.what()));
+    say_line(fmt::format("vmferry: internal error: {}", error.what()));
+    say("hint: please report this\n");
   }
   return failed;
 }
 
+/// A command that was told to stop, and did, has no result but that.
+int run(const std::function<int(Session&)>& command, int failed) {
+  const auto watched = [&] {
+    Session session;
+    try {
+      return command(session);
+    } catch (const Error& error) {
+      if (session.signal() == 0) throw;
+      if (error.kind() != ErrorKind::kCancelled) report(error, failed);
+    } catch (const std::exception&) {
+      if (session.signal() == 0) throw;
+    }
+    say("vmferry: interrupted\n");
+    return 128 + session.signal();
+  };
+  return guarded(watched, failed);
+}
+
+int print_help(const CLI::App& app, const CLI::ParseError& error) {
+  std::ostringstream text;
+  app.exit(error, text, text);
+  print(text.str());
+  return 0;
+}
+
 int usage_error(const CLI::App& app, const CLI::ParseError& error) {
-  if (error.get_exit_code() == 0) return app.exit(error);  // --help and --version are thrown, too
   const CLI::App* where = &app;
   for (const CLI::App* command : app.get_subcommands()) where = command;
-  say(fmt::format("vmferry: {}\nhint: see '{} --help'\n", error.what(),
-                  where == &app ? "vmferry" : "vmferry " + where->get_name()));
+  say_line(fmt::format("vmferry: {}", error.what()));
+  say_line(fmt::format("hint: see '{} --help'",
+                       where == &app ? "vmferry" : "vmferry " + where->get_name()));
   return kUsageStatus;
 }
 
@@ -83,7 +112,8 @@ bool is_command(const std::string& name) {
 }
 
 int unknown_command(const std::string& name) {
-  say(fmt::format("vmferry: there is no command '{}'\nhint: see 'vmferry --help'\n", name));
+  say_line(fmt::format("vmferry: there is no command '{}'", name));
+  say("hint: see 'vmferry --help'\n");
   return kUsageStatus;
 }
 
@@ -107,7 +137,8 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return usage_error(app, error);
+    if (error.get_exit_code() != 0) return usage_error(app, error);
+    return print_help(app, error);  // --help and --version are thrown, too
   }
   if (!chosen) return no_command();
   return run(chosen, failed);
@@ -116,4 +147,9 @@ int main(int argc, char** argv) {
 }  // namespace
 }  // namespace vmferry::cli
 
-int main(int argc, char** argv) { return vmferry::cli::main(argc, argv); }
+int main(int argc, char** argv) {
+  using namespace vmferry::cli;
+  occupy_standard_descriptors();
+  settle_in();
+  return guarded([&] { return vmferry::cli::main(argc, argv); }, 1);
+}

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -150,7 +151,7 @@ std::string list_partitions(const MapSummary& summary) {
 PictureStyle style_of_terminal() {
   const char* term = std::getenv("TERM");
   const bool is_dumb = term == nullptr || std::strcmp(term, "dumb") == 0;
-  return {.columns = terminal_width(),
+  return {.columns = terminal_width(STDOUT_FILENO),
           .has_color = is_terminal() && !is_dumb && !is_set("NO_COLOR"),
           .has_unicode = is_utf8_locale()};
 }

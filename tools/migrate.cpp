@@ -6,10 +6,12 @@
 
 #include <cstdlib>
 
+#include "lib/core/printable.h"
 #include "tools/command.h"
 #include "tools/migrate_report.h"
 #include "tools/migrate_storage.h"
 #include "tools/options.h"
+#include "tools/output.h"
 #include "tools/say.h"
 #include "vmferry/error.h"
 
@@ -99,12 +101,9 @@ void complete(Options& options) {
 }
 
 int print_plan(const Options& options, const Plan& plan) {
-  if (options.run.json)
-    fmt::print("{}\n", plan_json(plan));
-  else if (options.check)
-    fmt::print("{}", checks_text(plan, options.run.quiet));
-  else
-    fmt::print("{}", plan_text(plan));
+  print(options.run.json ? plan_json(plan) + "\n"
+        : options.check  ? checks_text(plan, options.run.quiet)
+                         : plan_text(plan));
   return plan.possible() ? 0 : 1;
 }
 
@@ -116,11 +115,11 @@ int print_plan(const Options& options, const Plan& plan) {
                .cause = "a check failed; nothing was changed"});
 }
 
-void print_report(const Options& options, const Plan& plan, const MigrateReport& report) {
-  if (options.run.json)
-    fmt::print("{}\n", report_json(plan, report));
-  else if (!options.run.quiet)
-    fmt::print("{}", report_text(plan, report));
+void tell_moved(const Options& options, const Plan& plan, const MigrateReport& report) {
+  const std::string text = options.run.json    ? report_json(plan, report) + "\n"
+                           : options.run.quiet ? ""
+                                               : report_text(plan, report);
+  print_report(text, "the move is complete");
 }
 
 int recover(const Options& options, const MigrateContext& context) {
@@ -131,9 +130,10 @@ int recover(const Options& options, const MigrateContext& context) {
   if (!report.disks.empty()) {
     Plan plan;
     plan.request = options.request;
-    print_report(options, plan, report);
+    tell_moved(options, plan, report);
   } else if (!options.run.quiet) {
-    fmt::print("{}: the move is undone\n", options.request.domain);
+    print_report(printable(options.request.domain) + ": the move is undone\n",
+                 "the move is undone");
   }
   return 0;
 }
@@ -170,7 +170,7 @@ int migrate(Session& session, Options& options) {
   if (!plan.possible()) refuse(plan);
   if (!options.run.quiet) say(checks_text(plan, true));
   session.making_something();
-  print_report(options, plan, execute_migration(plan, context));
+  tell_moved(options, plan, execute_migration(plan, context));
   return 0;
 }
 

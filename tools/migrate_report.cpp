@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/core/format_bytes.h"
+#include "tools/output.h"
 #include "tools/say.h"
 
 namespace vmferry::cli {
@@ -104,7 +105,7 @@ std::string plan_json(const Plan& plan) {
                      {"checks", checks},
                      {"steps", steps},
                      {"expected_seconds", plan.expected_seconds}};
-  return json.dump(2);
+  return json_text(json, 2);
 }
 
 std::string report_text(const Plan& plan, const MigrateReport& report) {
@@ -136,20 +137,20 @@ std::string report_json(const Plan& plan, const MigrateReport& report) {
                {"kept", report.kept},
                {"seconds", report.seconds}};
   if (report.downtime_ms) json["downtime_ms"] = *report.downtime_ms;
-  return json.dump();
+  return json_text(json);
 }
 
 void ConsoleObserver::step(const std::string& text) {
   display_.reset();
   if (style_ == ProgressStyle::kJson)
-    say(Json{{"step", text}}.dump() + "\n");
+    say(json_text(Json{{"step", text}}) + "\n");
   else if (!quiet_)
-    say(fmt::format("{}\n", text));
+    say_line(text);
 }
 
 void ConsoleObserver::warning(const std::string& text) {
   display_.reset();
-  if (!quiet_) say(fmt::format("vmferry: warning: {}\n", text));
+  if (!quiet_) say_line("vmferry: warning: " + text);
 }
 
 void ConsoleObserver::job(const std::string& what, uint64_t done, uint64_t total,

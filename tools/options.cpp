@@ -148,8 +148,7 @@ void add_layout_options(CLI::App& app, RbdLayout& layout) {
 
 void print_warnings(const OpenImage& image, bool quiet) {
   if (quiet) return;
-  for (const std::string& warning : image.warnings)
-    say(fmt::format("vmferry: warning: {}\n", warning));
+  for (const std::string& warning : image.warnings) say_line("vmferry: warning: " + warning);
 }
 
 }  // namespace vmferry::cli

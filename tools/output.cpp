@@ -4,9 +4,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
+#include "tools/say.h"
 #include "vmferry/error.h"
 
 namespace vmferry::cli {
@@ -26,23 +27,35 @@ void Output::flush_if_full() {
 }
 
 void Output::flush() {
-  const char* at = buffer_.data();
-  size_t left = buffer_.size();
-  while (left > 0) {
-    const ssize_t put = ::write(STDOUT_FILENO, at, left);
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) throw errno_error(errno, "standard output", "write");
-    at += put;
-    left -= static_cast<size_t>(put);
-  }
+  print({buffer_.data(), buffer_.size()});
   buffer_.clear();
+}
+
+void print(std::string_view text) {
+  if (const int error = write_fully(STDOUT_FILENO, text, kForEver); error != 0) {
+    throw errno_error(error, "standard output", "write");
+  }
+}
+
+void print_report(std::string_view text, const std::string& done) {
+  try {
+    print(text);
+  } catch (const Error& error) {
+    ErrorParts parts = error.parts();
+    parts.hint = done + "; only this report is missing";
+    throw Error(parts);
+  }
+}
+
+std::string json_text(const nlohmann::ordered_json& json, int indent) {
+  return json.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 bool is_terminal() { return ::isatty(STDOUT_FILENO) != 0; }
 
-unsigned terminal_width() {
+unsigned terminal_width(int fd) {
   winsize size = {};
-  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  if (::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
   const char* columns = std::getenv("COLUMNS");
   const long width = columns != nullptr ? std::strtol(columns, nullptr, 10) : 0;
   return width > 0 && width < 10000 ? static_cast<unsigned>(width) : 80;

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <string_view>
 
 namespace vmferry::cli {
@@ -27,9 +29,20 @@ class Output {
   fmt::memory_buffer buffer_;
 };
 
+/// A short result, all at once. Throws as Output does.
+void print(std::string_view text);
+/// What is said about work that is done: an Error names `done` ("the target is complete"), since
+/// only the report is missing.
+void print_report(std::string_view text, const std::string& done);
+
+/// How every command writes JSON. Names of files need not be UTF-8, JSON has to be: each byte that
+/// does not fit becomes U+FFFD, as in the JSON of QEMU's tools. `indent` < 0: on one line.
+std::string json_text(const nlohmann::ordered_json& json, int indent = -1);
+
 /// Is standard output a terminal?
 bool is_terminal();
-/// Its width in characters: what the kernel says, COLUMNS, or 80.
-unsigned terminal_width();
+/// Width in characters of the terminal that is descriptor `fd`: what the kernel says, COLUMNS, or
+/// 80.
+unsigned terminal_width(int fd);
 
 }  // namespace vmferry::cli

@@ -2,7 +2,6 @@
 #include "tools/progress.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,19 +10,15 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/threads.h"
+#include "tools/output.h"
 #include "tools/say.h"
 #include "vmferry/error.h"
 
 namespace vmferry::cli {
 namespace {
 
-constexpr int kNarrowestTerminal = 40;
-
-int terminal_width() {
-  winsize size = {};
-  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
-  return size.ws_col;
-}
+constexpr unsigned kNarrowestTerminal = 40;
 
 std::string duration(double seconds) {
   const auto whole = static_cast<long>(std::llround(seconds));
@@ -44,7 +39,7 @@ void measure_all(const std::vector<const Source*>& sources, std::stop_token stop
     }
     into.data_total = sum.data_total.load();
     into.total_known = true;
-  } catch (const Error&) {
+  } catch (const std::exception&) {
     return;
   }
 }
@@ -59,11 +54,11 @@ ProgressDisplay::ProgressDisplay(Session& session, ProgressStyle style, std::str
   }
   if (style_ == ProgressStyle::kNone) return;
   // Without sources somebody else counts, and knows the total.
-  if (!sources.empty())
-    measurer_ = std::jthread([this, sources = std::move(sources)](std::stop_token stop) {
-      measure_all(sources, stop, counters_);
-    });
-  session_.begin_ticks([this] { draw(); });
+  if (!sources.empty()) measure_beside(std::move(sources));
+  session_.begin_ticks([this] {
+    // Who reads may be slower than we, or stopped (Ctrl-S).
+    if (can_say_now()) draw();
+  });
 }
 
 ProgressDisplay::~ProgressDisplay() {
@@ -73,20 +68,35 @@ ProgressDisplay::~ProgressDisplay() {
   if (style_ == ProgressStyle::kBar && drawn_) say("\r\033[K");
 }
 
-void ProgressDisplay::draw() {
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start_;
-  if (style_ == ProgressStyle::kJson) {
-    draw_json(elapsed.count());
-  } else {
-    draw_bar(elapsed.count());
+/// Where there is no thread for it, the work is worth more than its total.
+void ProgressDisplay::measure_beside(std::vector<const Source*> sources) {
+  try {
+    measurer_ = start_thread([this, sources = std::move(sources)](std::stop_token stop) {
+      measure_all(sources, stop, counters_);
+    });
+  } catch (const std::exception&) {
+    counters_.total_known = false;
   }
-  drawn_ = true;
+}
+
+void ProgressDisplay::draw() noexcept {
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start_;
+  try {
+    if (style_ == ProgressStyle::kJson) {
+      draw_json(elapsed.count());
+    } else {
+      draw_bar(elapsed.count());
+    }
+    drawn_ = true;
+  } catch (const std::exception&) {
+    // Short of memory, which the work itself will tell.
+  }
 }
 
 void ProgressDisplay::draw_bar(double seconds) {
   const uint64_t done = counters_.data_done;
   const double rate = static_cast<double>(done) / std::max(seconds, 0.001);
-  const int width = std::max(kNarrowestTerminal, terminal_width());
+  const auto width = static_cast<int>(std::max(kNarrowestTerminal, terminal_width(STDERR_FILENO)));
   std::string tail;
   std::string bar;
   if (counters_.total_known) {
@@ -115,7 +125,7 @@ void ProgressDisplay::draw_json(double seconds) {
   line["written_bytes"] = counters_.bytes_written.load();
   if (dirty_rate_ != 0) line["dirty_bytes_per_second"] = dirty_rate_.load();
   line["seconds"] = std::round(seconds * 1000) / 1000;
-  say(fmt::format("{}\n", line.dump()));
+  say(json_text(line) + "\n");
 }
 
 }  // namespace vmferry::cli

@@ -31,7 +31,8 @@ class ProgressDisplay {
   void set_dirty_rate(uint64_t bytes) { dirty_rate_ = bytes; }
 
  private:
-  void draw();
+  void measure_beside(std::vector<const Source*> sources);
+  void draw() noexcept;
   void draw_bar(double seconds);
   void draw_json(double seconds);
 

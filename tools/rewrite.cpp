@@ -5,6 +5,7 @@
 
 #include "tools/command.h"
 #include "tools/definition_io.h"
+#include "tools/output.h"
 #include "tools/rewrite_options.h"
 #include "tools/say.h"
 #include "tools/schema_check.h"
@@ -53,14 +54,14 @@ void tell(const Domain& domain, const std::vector<Outcome>& outcomes, bool named
   for (const Outcome& outcome : outcomes) {
     changed = changed || outcome.stays.empty();
     if (outcome.stays.empty() || (named && !outcome.move)) continue;
-    say(fmt::format("vmferry: {}: {} stays: {}\n", domain.object, outcome.disk->target,
-                    outcome.stays));
+    say_line(fmt::format("vmferry: {}: {} stays: {}", domain.object, outcome.disk->target,
+                         outcome.stays));
   }
-  if (!changed) say(fmt::format("vmferry: {}: nothing changes\n", domain.object));
+  if (!changed) say_line(fmt::format("vmferry: {}: nothing changes", domain.object));
 }
 
-void print_json(const Domain& domain, const std::vector<Outcome>& outcomes,
-                const std::string& output) {
+std::string as_json(const Domain& domain, const std::vector<Outcome>& outcomes,
+                    const std::string& output) {
   nlohmann::ordered_json report = {{"definition", domain.object}, {"domain", domain.name}};
   report["changed"] = nlohmann::ordered_json::array();
   report["left"] = nlohmann::ordered_json::array();
@@ -76,8 +77,7 @@ void print_json(const Domain& domain, const std::vector<Outcome>& outcomes,
     }
   }
   if (!output.empty()) report["output"] = output;
-  // A file's name need not be UTF-8.
-  print_definition(report.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  return json_text(report) + "\n";
 }
 
 void require_valid(const Domain& domain, const std::string& text) {
@@ -87,7 +87,7 @@ void require_valid(const Domain& domain, const std::string& text) {
   throw Error({.kind = ErrorKind::kCorrupt,
                .object = domain.object,
                .action = "check",
-               .cause = "the rewritten definition does not follow libvirt's schema:\n" + complaints,
+               .cause = "the rewritten definition does not follow libvirt's schema: " + complaints,
                .hint = before ? "the definition as it was does not follow it, either"
                               : "this should not happen; please report it"});
 }
@@ -120,10 +120,12 @@ int rewrite(Session& session, const Options& options) {
   if (!options.quiet) tell(domain, outcomes, names_disks(options.moves));
   if (options.diff) {
     print_diff(domain.object, domain.text, text);
+  } else if (options.json && !options.output.empty()) {
+    print_report(as_json(domain, outcomes, options.output), "the new definition is written");
   } else if (options.json) {
-    print_json(domain, outcomes, options.output);
+    print(as_json(domain, outcomes, options.output));
   } else if (options.output.empty()) {
-    print_definition(text);
+    print(text);
   }
   return 0;
 }

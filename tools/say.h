@@ -1,18 +1,27 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
-#include <cstdio>
 #include <string>
+#include <string_view>
 
 namespace vmferry::cli {
 
-/// To standard error. That nobody can read it is no reason to fail: unlike fmt::print this never
-/// throws.
-inline void say(const std::string& text) noexcept { std::fputs(text.c_str(), stderr); }
+constexpr int kForEver = -1;
 
-/// One line from the library, for people: what it could not remove, for example.
-inline void say_notice(const std::string& text) noexcept {
-  std::fputs(("vmferry: " + text + "\n").c_str(), stderr);
-}
+/// Writes all of `text`. A descriptor that another program made non-blocking is waited for,
+/// `patience` milliseconds at most. Returns 0, or the errno of the failure.
+int write_fully(int fd, std::string_view text, int patience) noexcept;
+
+/// To standard error, as it is. That nobody can read it is no reason to fail.
+void say(std::string_view text) noexcept;
+/// Would a short text be taken at once?
+bool can_say_now() noexcept;
+
+/// One line for people. Names of files, snapshots or machines in it may come from a stranger: what
+/// would move the cursor or begin another line is shown as '?'.
+void say_line(const std::string& text) noexcept;
+
+/// One line from the library: what it could not remove, for example.
+void say_notice(const std::string& text) noexcept;
 
 }  // namespace vmferry::cli

@@ -44,8 +44,8 @@ void collect(void* complaints, Message error) {
   auto& text = *static_cast<std::string*>(complaints);
   std::string_view message = error->message ? error->message : "something is wrong";
   while (message.ends_with('\n')) message.remove_suffix(1);
-  text += error->line > 0 ? fmt::format("line {}: {}\n", error->line, message)
-                          : fmt::format("{}\n", message);
+  if (!text.empty()) text += "; ";
+  text += error->line > 0 ? fmt::format("line {}: {}", error->line, message) : std::string(message);
 }
 
 }  // namespace
@@ -65,12 +65,12 @@ std::string schema_complaints(const std::string& text) {
   const Handle<xmlDoc, xmlFreeDoc> document(
       xmlReadMemory(text.data(), static_cast<int>(text.size()), nullptr, nullptr,
                     XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING));
-  if (!document) return "libxml2 cannot read it\n";
+  if (!document) return "libxml2 cannot read it";
   const Handle<xmlRelaxNGValidCtxt, xmlRelaxNGFreeValidCtxt> context(
       xmlRelaxNGNewValidCtxt(schema.get()));
   xmlRelaxNGSetValidStructuredErrors(context.get(), collect, &complaints);
   const int result = xmlRelaxNGValidateDoc(context.get(), document.get());
-  if (result != 0 && complaints.empty()) complaints = "it does not follow the schema\n";
+  if (result != 0 && complaints.empty()) complaints = "it does not follow the schema";
   return complaints;
 }
 

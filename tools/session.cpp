@@ -2,27 +2,48 @@
 #include "tools/session.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstdlib>
+#include <algorithm>
+#include <iterator>
+
+#include "lib/core/threads.h"
 
 namespace vmferry::cli {
 namespace {
 
 constexpr long kTickNanoseconds = 200'000'000;
-constexpr int kWakeUp = SIGALRM;  // from us to the watching thread: time to go
 constexpr int kTicksOfGrace = 4;  // how long a command may take to notice before we end it
+// timeout(1) and sudo(8) tell the process and then its group: that is one request.
+constexpr auto kSameRequest = std::chrono::milliseconds(300);
+
+// Somebody asks us to end, and may ask again.
+constexpr int kRequests[] = {SIGINT, SIGTERM, SIGQUIT};
+// The terminal went away, a limit was reached, or it is somebody's word for something that we do
+// not know: by default each of them ends a process.
+constexpr int kEndings[] = {SIGHUP, SIGALRM, SIGUSR1, SIGUSR2, SIGXCPU, SIGVTALRM, SIGPROF, SIGPWR};
+
+bool is_request(int signal) {
+  return std::find(std::begin(kRequests), std::end(kRequests), signal) != std::end(kRequests);
+}
+
+bool has_default_action(int signal) {
+  struct sigaction action = {};
+  return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_DFL;
+}
+
+/// From us to the watching thread: time to go.
+int wake_up() { return SIGRTMIN; }
 
 sigset_t our_signals() {
   sigset_t set;
   sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, kWakeUp);
+  sigaddset(&set, wake_up());
+  for (const int signal : kRequests) sigaddset(&set, signal);
+  for (const int signal : kEndings) {
+    if (has_default_action(signal)) sigaddset(&set, signal);
+  }
   return set;
 }
 
@@ -38,13 +59,15 @@ sigset_t our_signals() {
 
 Session::Session() {
   const sigset_t set = our_signals();
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);  // inherited by every thread that starts from here on
-  watcher_ = std::jthread([this](std::stop_token end) { watch(end); });
+  // Inherited by every thread that starts from here on; what the parent had blocked is not.
+  pthread_sigmask(SIG_SETMASK, &set, nullptr);
+  watcher_ = start_thread([this, set](std::stop_token end) { watch(end, set); });
 }
 
 Session::~Session() {
   watcher_.request_stop();
-  pthread_kill(watcher_.native_handle(), kWakeUp);  // or the end of every run would wait for a tick
+  // Or the end of every run would wait for a tick.
+  pthread_kill(watcher_.native_handle(), wake_up());
 }
 
 void Session::begin_ticks(std::function<void()> draw) {
@@ -57,13 +80,12 @@ void Session::end_ticks() {
   draw_ = nullptr;
 }
 
-void Session::watch(std::stop_token end) {
-  const sigset_t set = our_signals();
+void Session::watch(std::stop_token end, const sigset_t& signals) {
   const timespec tick = {0, kTickNanoseconds};
   int ticks_since_signal = 0;
   while (!end.stop_requested()) {
-    const int got = ::sigtimedwait(&set, nullptr, &tick);
-    if (got > 0 && got != kWakeUp) on_signal(got);
+    const int got = ::sigtimedwait(&signals, nullptr, &tick);
+    if (got > 0 && got != wake_up()) on_signal(got);
     if (signal_ != 0 && !cleanup_needed_ && ++ticks_since_signal > kTicksOfGrace) {
       leave_now(signal_, "vmferry: interrupted; nothing had been made yet\n");
     }
@@ -72,14 +94,21 @@ void Session::watch(std::stop_token end) {
   }
 }
 
+/// The system sends SIGHUP or SIGXCPU more than once for one reason: those never count.
+bool Session::is_second_request(int signal) {
+  if (!is_request(signal)) return false;
+  const auto now = std::chrono::steady_clock::now();
+  if (!requested_) requested_ = now;
+  return now - *requested_ > kSameRequest;
+}
+
 void Session::on_signal(int signal) {
-  if (signal_ != 0 && cleanup_needed_) {
+  if (is_second_request(signal) && cleanup_needed_) {
     leave_now(signal,
               "vmferry: interrupted twice; a '.vmferry-partial' file or volume may be left behind, "
-              "the next run "
-              "to the same target removes it\n");
+              "the next run to the same target removes it\n");
   }
-  signal_ = signal;
+  if (signal_ == 0) signal_ = signal;
   stop_.request_stop();
 }
 

@@ -1,19 +1,27 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <signal.h>
+
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <thread>
 
 namespace vmferry::cli {
 
 /// What a running command shares with the thread that watches over it: signals become the stop
-/// token, and a drawing function is called a few times a second. SIGINT and SIGTERM are blocked in
-/// every thread of the process and taken by the watching thread alone.
+/// token, and a drawing function is called a few times a second. Every signal that asks the program
+/// to end, or would end it unasked, is blocked in every thread of the process and taken by the
+/// watching thread alone. SIGINT, SIGTERM and SIGQUIT are taken even if they were ignored at the
+/// start, as a shell does for its background jobs; the others (SIGHUP under nohup) then stay
+/// ignored.
 class Session {
  public:
+  /// Throws Error when no thread is to be had.
   Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -24,7 +32,7 @@ class Session {
   int signal() const { return signal_; }
 
   /// Calls `draw` about five times a second from the watching thread until end_ticks() has
-  /// returned.
+  /// returned. It throws nothing and waits for nobody.
   void begin_ticks(std::function<void()> draw);
   void end_ticks();
 
@@ -33,12 +41,14 @@ class Session {
   void making_something() { cleanup_needed_ = true; }
 
  private:
-  void watch(std::stop_token end);
+  void watch(std::stop_token end, const sigset_t& signals);
   void on_signal(int signal);
+  bool is_second_request(int signal);
 
   std::stop_source stop_;
   std::atomic<int> signal_ = 0;
   std::atomic<bool> cleanup_needed_ = false;
+  std::optional<std::chrono::steady_clock::time_point> requested_;  // the watching thread's own
   std::mutex mutex_;
   std::function<void()> draw_;
   std::jthread watcher_;  // last: it uses all of the above

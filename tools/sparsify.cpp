@@ -7,8 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/printable.h"
 #include "tools/command.h"
 #include "tools/image_copy.h"
+#include "tools/output.h"
 #include "tools/progress.h"
 #include "tools/running_guest.h"
 #include "tools/trim_options.h"
@@ -51,8 +53,8 @@ nlohmann::ordered_json as_json(const Options& options, const Outcome& outcome, d
 std::string in_words(const Options& options, const Outcome& outcome, double seconds) {
   const SpaceUse& use = outcome.use;
   const std::string& name = options.job.target.empty() ? options.job.source : options.job.target;
-  std::string line =
-      fmt::format("{}: {}", display_name(parse_location(name)), about_bytes(outcome.virtual_bytes));
+  std::string line = fmt::format("{}: {}", printable(display_name(parse_location(name))),
+                                 about_bytes(outcome.virtual_bytes));
   if (use.before) line += fmt::format(", {} allocated before", about_bytes(*use.before));
   if (use.after) {
     line += fmt::format(", {} {}", about_bytes(*use.after), options.dry_run ? "would be" : "after");
@@ -149,15 +151,22 @@ void check_options(const Options& options) {
   }
 }
 
+std::string report_of(const Options& options, const Outcome& outcome, double seconds) {
+  if (options.job.run.json) return json_text(as_json(options, outcome, seconds)) + "\n";
+  if (options.job.run.quiet) return {};
+  return parts_in_words(outcome.parts) + in_words(options, outcome, seconds);
+}
+
 int sparsify(Session& session, Options& options) {
   const auto start = std::chrono::steady_clock::now();
   check_options(options);
   const Outcome outcome = carry_out(session, options);
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  if (options.job.run.json) {
-    fmt::print("{}\n", as_json(options, outcome, elapsed.count()).dump());
-  } else if (!options.job.run.quiet) {
-    fmt::print("{}{}", parts_in_words(outcome.parts), in_words(options, outcome, elapsed.count()));
+  const std::string report = report_of(options, outcome, elapsed.count());
+  if (options.dry_run) {
+    print(report);
+  } else {
+    print_report(report, options.in_place ? "the image is sparsified" : "the target is complete");
   }
   return 0;
 }

@@ -114,7 +114,7 @@ class Execution {
       parts.hint =
           "the guest has its new disks already, but the move is not complete; finish it with: "
           "vmferry migrate --recover " +
-          plan_.request.domain + (parts.hint.empty() ? "" : "\nhint: " + parts.hint);
+          plan_.request.domain + (parts.hint.empty() ? "" : "; and " + parts.hint);
       throw Error(parts);
     }
     // What was stopped is still put back as it was; only a second stop ends that, and us.

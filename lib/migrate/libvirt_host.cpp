@@ -7,8 +7,8 @@
 
 #include <cstring>
 #include <mutex>
-#include <thread>
 
+#include "lib/core/threads.h"
 #include "lib/migrate/facts.h"
 #include "vmferry/error.h"
 #include "vmferry/hypervisor.h"
@@ -97,7 +97,7 @@ void start_event_loop() {
     virInitialize();
     virSetErrorFunc(nullptr, [](void*, virErrorPtr) {});  // libvirt would print every error
     virEventRegisterDefaultImpl();
-    std::thread([] {
+    start_thread([] {
       while (virEventRunDefaultImpl() == 0) {
       }
     }).detach();

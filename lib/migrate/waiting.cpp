@@ -4,7 +4,8 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
-#include <thread>
+
+#include "lib/core/threads.h"
 
 namespace vmferry::migrate {
 
@@ -16,7 +17,7 @@ struct BlockingCall::State {
 };
 
 BlockingCall::BlockingCall(std::function<void()> call) : state_(std::make_shared<State>()) {
-  std::thread([state = state_, call = std::move(call)] {
+  start_thread([state = state_, call = std::move(call)] {
     std::exception_ptr error;
     try {
       call();

@@ -15,6 +15,7 @@
 #include <fstream>
 #include <set>
 
+#include "lib/core/threads.h"
 #include "lib/store/unique_fd.h"
 
 namespace vmferry {
@@ -121,7 +122,7 @@ Appliance::Appliance(std::string object, const ApplianceDisk& disk, std::stop_to
     launch(handle_.get(), false);
   }
   qemu_pid_ = guestfs_get_pid(handle_.get());
-  stopper_ = std::jthread([this](std::stop_token end) {
+  stopper_ = start_thread([this](std::stop_token end) {
     while (!end.stop_requested() && !stop_.stop_requested()) std::this_thread::sleep_for(kLook);
     if (end.stop_requested()) return;
     // In order first: a qcow2 image should be closed, not dropped.
@@ -172,14 +173,18 @@ bool Appliance::launch(guestfs_h* handle, bool may_give_up) {
   }
   const std::set<int> not_ours = qemu_children();
   std::atomic<bool> gave_up = false;
-  std::jthread watch([&](std::stop_token end) {
+  std::jthread watch = start_thread([&](std::stop_token end) {
     int qemu = 0;
     Clock::time_point seen;
     for (; !end.stop_requested(); std::this_thread::sleep_for(kLook)) {
-      for (const int pid : qemu_children()) {
-        if (qemu != 0 || not_ours.contains(pid)) continue;
-        qemu = pid;
-        seen = Clock::now();
+      try {
+        for (const int pid : qemu_children()) {
+          if (qemu != 0 || not_ours.contains(pid)) continue;
+          qemu = pid;
+          seen = Clock::now();
+        }
+      } catch (const std::exception&) {
+        continue;  // /proc could not be read, or memory is short: the next look may tell
       }
       if (qemu == 0) continue;
       const bool silent = events >= 0 && !console.kernel_runs && Clock::now() - seen > kPatience;
