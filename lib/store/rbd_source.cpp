@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <rbd/features.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <mutex>
+#include <optional>
 
 #include "lib/core/zeros.h"
+#include "lib/store/extent_cache.h"
 #include "lib/store/rbd.h"
 #include "lib/store/rbd_cluster.h"
+#include "lib/store/rbd_diff.h"
 #include "lib/store/rbd_facts.h"
 #include "lib/store/rbd_stamp.h"
 #include "vmferry/map.h"
@@ -13,16 +18,26 @@
 namespace vmferry {
 namespace {
 
-// One answer of rbd_diff_iterate2 is kept. Asking costs a read of the whole object map, so it has
-// to cover much; whole objects keep it small: at most one extent for every object.
-constexpr uint64_t kObjectsPerAnswer = 65536;
+// Without fast-diff each object is asked for, so that a piece costs by its length, wherever it is.
+constexpr uint64_t kObjectsPerPiece = 65536;
+// With it the map of the whole volume is read for any piece, however short (Ceph 16:
+// librbd::object_map::DiffRequest). So the pieces are few.
+constexpr uint64_t kPiecesOfMap = 8;
+constexpr size_t kMostExtents = 1 << 20;  // 24 MiB
 constexpr uint64_t kLongestAlignment = 4 << 20;
 
-int note_extent(uint64_t offset, size_t length, int exists, void* list) {
-  if (exists != 0) {
-    append_run(*static_cast<std::vector<Extent>*>(list), {offset, length, ExtentKind::kData});
-  }
-  return 0;
+bool has_fast_diff(rbd_image_t image) {
+  uint64_t features = 0;
+  uint64_t flags = 0;
+  return rbd_get_features(image, &features) == 0 && (features & RBD_FEATURE_FAST_DIFF) != 0 &&
+         rbd_get_flags(image, &flags) == 0 &&
+         (flags & (RBD_FLAG_OBJECT_MAP_INVALID | RBD_FLAG_FAST_DIFF_INVALID)) == 0;
+}
+
+/// How many bytes are worth one question.
+uint64_t piece_of(rbd_image_t image, const rbd_image_info_t& info) {
+  const uint64_t objects = has_fast_diff(image) ? info.num_objs / kPiecesOfMap + 1 : 0;
+  return std::max(objects, kObjectsPerPiece) * info.obj_size;
 }
 
 /// Reads block; the copier's many workers make the queue deep.
@@ -38,6 +53,8 @@ class RbdSource : public Source, public Layout, public Volume {
     if (stat_rc < 0) throw rbd_error(stat_rc, location_, "stat");
     size_ = info.size;
     object_size_ = info.obj_size;
+    extents_.emplace(size_, piece_of(image_.get(), info), kMostExtents,
+                     [this](uint64_t offset, uint64_t length) { return ask(offset, length); });
     stamp_ = take_rbd_stamp(pool_, image_.get(), location_);
   }
 
@@ -51,18 +68,7 @@ class RbdSource : public Source, public Layout, public Volume {
   uint64_t read_alignment() const override { return std::min(object_size_, kLongestAlignment); }
 
   Extent extent_at(uint64_t offset, uint64_t max) const override {
-    std::lock_guard lock(mutex_);
-    if (offset < answer_begin_ || offset >= answer_end_) ask(offset);
-    max = std::min(max, answer_end_ - offset);
-    // The first extent that ends behind `offset`: we are in it, or in the hole before it.
-    const auto next =
-        std::upper_bound(data_.begin(), data_.end(), offset,
-                         [](uint64_t at, const Extent& extent) { return at < extent.end(); });
-    if (next == data_.end()) return {offset, max, ExtentKind::kZero};
-    if (next->offset > offset) {
-      return {offset, std::min(max, next->offset - offset), ExtentKind::kZero};
-    }
-    return {offset, std::min(max, next->end() - offset), ExtentKind::kData};
+    return extents_->extent_at(offset, max);
   }
 
   void check_unchanged() const override {
@@ -116,17 +122,13 @@ class RbdSource : public Source, public Layout, public Volume {
                           : "'rbd ls " + location_.pool + "' shows those there are"});
   }
 
-  /// REQUIRES: mutex_ held.
-  void ask(uint64_t offset) const {
-    const uint64_t span = object_size_ * kObjectsPerAnswer;
-    answer_begin_ = offset / span * span;
-    answer_end_ = std::min(size_, answer_begin_ + span);
-    data_.clear();
-    const uint64_t length = answer_end_ - answer_begin_;
-    const int rc =
-        rbd_diff_iterate2(image_.get(), nullptr, answer_begin_, length, 1, 1, note_extent, &data_);
+  std::vector<Extent> ask(uint64_t offset, uint64_t length) const {
+    std::vector<Extent> data;
+    const int rc = visit_rbd_data(image_.get(), {offset, length}, RbdDiff::kObjectsAndParents,
+                                  [&data](const Extent& extent) { append_run(data, extent); });
     // Extents only save work: if the cluster cannot tell, all of it is read.
-    if (rc < 0) data_.assign(1, {answer_begin_, length, ExtentKind::kData});
+    if (rc < 0) data.assign(1, {offset, length, ExtentKind::kData});
+    return data;
   }
 
   const RbdLocation location_;
@@ -137,11 +139,7 @@ class RbdSource : public Source, public Layout, public Volume {
   uint64_t object_size_ = 0;
   RbdStamp stamp_;
   mutable std::mutex check_mutex_;
-
-  mutable std::mutex mutex_;
-  mutable std::vector<Extent> data_;  // of [answer_begin_, answer_end_), sorted
-  mutable uint64_t answer_begin_ = 0;
-  mutable uint64_t answer_end_ = 0;
+  mutable std::optional<ExtentCache> extents_;
 };
 
 }  // namespace
