@@ -121,17 +121,20 @@ TemporaryFile::TemporaryFile(std::string path, std::function<void(const std::str
       fd_(open_locked(temporary_, path_)) {}
 
 TemporaryFile::~TemporaryFile() {
-  if (published_ || !has_name(temporary_)) return;
-  if (::unlink(temporary_.c_str()) == 0 || errno == ENOENT || !notice_) return;
+  const std::optional<bool> is_ours = has_name(temporary_);
+  if (published_ || is_ours == false) return;
+  if (is_ours && (::unlink(temporary_.c_str()) == 0 || errno == ENOENT)) return;
+  if (!notice_) return;
   notice_(fmt::format("{} could not be removed ({}); remove it: rm '{}'", temporary_,
                       std::strerror(errno), temporary_));
 }
 
-bool TemporaryFile::has_name(const std::string& name) const {
+std::optional<bool> TemporaryFile::has_name(const std::string& name) const {
   struct stat by_name;
   struct stat by_fd;
-  return ::lstat(name.c_str(), &by_name) == 0 && ::fstat(fd_.get(), &by_fd) == 0 &&
-         same_file(by_name, by_fd);
+  if (::fstat(fd_.get(), &by_fd) != 0) return std::nullopt;
+  if (::lstat(name.c_str(), &by_name) == 0) return same_file(by_name, by_fd);
+  return errno == ENOENT ? std::optional(false) : std::nullopt;
 }
 
 Error TemporaryFile::taken_away() const {
@@ -176,15 +179,15 @@ void TemporaryFile::rehearse_publish(bool may_replace) {
 }
 
 void TemporaryFile::publish(bool replace) {
-  if (!has_name(temporary_)) throw taken_away();
+  if (!has_name(temporary_).value_or(false)) throw taken_away();
   int code = 0;
   if (!replace && knows_free_names_) {
     code = move_to_free_name(temporary_, path_);
   } else if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
     code = errno;
   }
-  // An answer can be lost (a network file system): the name tells.
-  published_ = has_name(path_);
+  // An answer can be lost (a network file system): the name tells, if it can be looked at.
+  published_ = has_name(path_).value_or(code == 0);
   if (published_) return make_durable();
   if (code == EEXIST) {
     throw Error({.kind = ErrorKind::kConflict,

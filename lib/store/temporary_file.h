@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "lib/store/unique_fd.h"
@@ -40,7 +41,8 @@ class TemporaryFile {
   void publish(bool replace);
 
  private:
-  bool has_name(const std::string& name) const;
+  /// Nothing: it could not be looked at.
+  std::optional<bool> has_name(const std::string& name) const;
   Error taken_away() const;
   void make_durable();
 
