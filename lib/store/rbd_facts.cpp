@@ -10,7 +10,6 @@
 
 #include "lib/core/printable.h"
 #include "lib/store/rbd_cluster.h"
-#include "lib/store/rbd_diff.h"
 
 namespace vmferry {
 namespace {
@@ -54,7 +53,7 @@ class Asker {
     if (!facts.parent.empty()) {
       check(rbd_get_overlap(image_, &facts.parent_overlap), "ask for its overlap");
     }
-    facts.used_bytes = used_bytes(image_, info.size);
+    facts.used_bytes = used_bytes({io_, image_, location_.snapshot}, info.size);
     timespec created = {};
     if (rbd_get_create_timestamp(image_, &created) == 0) facts.created_seconds = created.tv_sec;
     facts.snapshots = snapshots();
@@ -155,9 +154,9 @@ RbdFacts read_rbd_facts(rados_ioctx_t io, rbd_image_t image, const RbdLocation& 
   return Asker(io, image, location).ask();
 }
 
-std::optional<uint64_t> used_bytes(rbd_image_t image, uint64_t size) {
+std::optional<uint64_t> used_bytes(const RbdView& view, uint64_t size) {
   uint64_t sum = 0;
-  const int rc = visit_rbd_data(image, {0, size}, RbdDiff::kObjects,
+  const int rc = visit_rbd_data(view, {0, size}, RbdDiff::kObjects,
                                 [&sum](const Extent& extent) { sum += extent.length; });
   if (rc < 0) return std::nullopt;
   return sum;

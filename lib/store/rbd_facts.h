@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "lib/store/rbd_diff.h"
 #include "vmferry/describe.h"
 #include "vmferry/location.h"
 
@@ -17,6 +18,6 @@ RbdFacts read_rbd_facts(rados_ioctx_t io, rbd_image_t image, const RbdLocation& 
 
 /// Bytes of objects that exist for the first `size` bytes of the volume itself, as `rbd du` counts
 /// them; nothing: the cluster does not tell. Any thread.
-std::optional<uint64_t> used_bytes(rbd_image_t image, uint64_t size);
+std::optional<uint64_t> used_bytes(const RbdView& view, uint64_t size);
 
 }  // namespace vmferry

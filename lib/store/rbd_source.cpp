@@ -18,25 +18,17 @@
 namespace vmferry {
 namespace {
 
-// Without fast-diff each object is asked for, so that a piece costs by its length, wherever it is.
+// Without an object map each object is asked for, so that a piece costs by its length, wherever it
+// is.
 constexpr uint64_t kObjectsPerPiece = 65536;
-// With it the map of the whole volume is read for any piece, however short (Ceph 16:
-// librbd::object_map::DiffRequest). So the pieces are few.
+// The map is read as a whole for any piece, however short. So the pieces are few.
 constexpr uint64_t kPiecesOfMap = 8;
 constexpr size_t kMostExtents = 1 << 20;  // 24 MiB
 constexpr uint64_t kLongestAlignment = 4 << 20;
 
-bool has_fast_diff(rbd_image_t image) {
-  uint64_t features = 0;
-  uint64_t flags = 0;
-  return rbd_get_features(image, &features) == 0 && (features & RBD_FEATURE_FAST_DIFF) != 0 &&
-         rbd_get_flags(image, &flags) == 0 &&
-         (flags & (RBD_FLAG_OBJECT_MAP_INVALID | RBD_FLAG_FAST_DIFF_INVALID)) == 0;
-}
-
 /// How many bytes are worth one question.
 uint64_t piece_of(rbd_image_t image, const rbd_image_info_t& info) {
-  const uint64_t objects = has_fast_diff(image) ? info.num_objs / kPiecesOfMap + 1 : 0;
+  const uint64_t objects = has_object_map(image) ? info.num_objs / kPiecesOfMap + 1 : 0;
   return std::max(objects, kObjectsPerPiece) * info.obj_size;
 }
 
@@ -78,7 +70,7 @@ class RbdSource : public Source, public Layout, public Volume {
 
   RbdFacts facts() const override { return read_rbd_facts(pool_.io(), image_.get(), location_); }
   std::optional<uint64_t> allocated_bytes() const override {
-    return used_bytes(image_.get(), size_);
+    return used_bytes({pool_.io(), image_.get(), location_.snapshot}, size_);
   }
 
   void map(uint64_t offset, uint64_t length, const MapVisitor& visit) const override {
@@ -124,7 +116,8 @@ class RbdSource : public Source, public Layout, public Volume {
 
   std::vector<Extent> ask(uint64_t offset, uint64_t length) const {
     std::vector<Extent> data;
-    const int rc = visit_rbd_data(image_.get(), {offset, length}, RbdDiff::kObjectsAndParents,
+    const int rc = visit_rbd_data({pool_.io(), image_.get(), location_.snapshot}, {offset, length},
+                                  RbdDiff::kObjectsAndParents,
                                   [&data](const Extent& extent) { append_run(data, extent); });
     // Extents only save work: if the cluster cannot tell, all of it is read.
     if (rc < 0) data.assign(1, {offset, length, ExtentKind::kData});

@@ -125,7 +125,8 @@ std::optional<uint64_t> volume_bytes(const RbdLocation& location, const CephOpti
   const RbdPool pool(location, ceph);
   RbdImage image;
   open_or_throw(image, pool, location, true);
-  return used_bytes(image.get(), stat_image(image.get(), location).size);
+  return used_bytes({pool.io(), image.get(), location.snapshot},
+                    stat_image(image.get(), location).size);
 }
 
 }  // namespace vmferry

@@ -21,10 +21,10 @@ constexpr uint64_t kObjectsWorthAsking = 16;
 
 /// Runs of whole objects that exist, with short gaps filled. Without an object map each object of
 /// the volume is asked for.
-std::vector<Extent> object_runs(rbd_image_t image, const rbd_image_info_t& info,
+std::vector<Extent> object_runs(const RbdView& view, const rbd_image_info_t& info,
                                 const RbdLocation& volume) {
   std::vector<Extent> objects;
-  const int rc = visit_rbd_data(image, {0, info.size}, RbdDiff::kObjects,
+  const int rc = visit_rbd_data(view, {0, info.size}, RbdDiff::kObjects,
                                 [&](const Extent& extent) { append_run(objects, extent); });
   if (rc < 0) throw rbd_error(rc, volume, "ask for its objects");
   std::vector<Extent> runs;
@@ -80,9 +80,10 @@ std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
   rbd_image_info_t info;
   rc = rbd_stat(image.get(), &info, sizeof info);
   if (rc < 0) throw rbd_error(rc, volume, "stat");
+  const RbdView view = {pool.io(), image.get(), volume.snapshot};
   RbdVolumeState state = {.size = info.size};
-  for (const Extent& run : object_runs(image.get(), info, volume)) {
-    rc = visit_rbd_data(image.get(), run, RbdDiff::kExactly,
+  for (const Extent& run : object_runs(view, info, volume)) {
+    rc = visit_rbd_data(view, run, RbdDiff::kExactly,
                         [&state](const Extent& extent) { state.used += extent.length; });
     if (rc < 0) throw rbd_error(rc, volume, "ask for its objects", run.offset);
   }
