@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/printable.h"
 #include "tools/info.h"
 #include "tools/text_table.h"
 
@@ -22,7 +23,7 @@ std::string both_sizes(uint64_t bytes) {
 class Lines {
  public:
   void add(std::string_view key, const std::string& value) {
-    if (!value.empty()) out_ += fmt::format("  {:<14}{}\n", key, value);
+    if (!value.empty()) out_ += fmt::format("  {:<14}{}\n", key, printable(value));
   }
   void raw(const std::string& text) { out_ += text; }
   const std::string& text() const { return out_; }
@@ -108,7 +109,7 @@ void add_rbd(const RbdFacts& facts, Lines& lines) {
 
 std::string image_text(const ImageFacts& facts) {
   Lines lines;
-  lines.raw(facts.name + "\n");
+  lines.raw(printable(facts.name) + "\n");
   lines.add("format",
             fmt::format("{}{}{}", facts.format == ImageFormat::kQcow2 ? "qcow2" : "raw",
                         facts.qcow2 ? fmt::format(", version {}", facts.qcow2->version) : "",
@@ -150,7 +151,7 @@ std::string table_text(const PartitionTable& table) {
               partition.file_system ? partition.file_system->label : ""});
   }
   out += rows.empty() ? "  no partitions\n" : rows.text("  ");
-  for (const std::string& note : table.notes) out += "  note: " + note + "\n";
+  for (const std::string& note : table.notes) out += "  note: " + printable(note) + "\n";
   return out;
 }
 
@@ -159,7 +160,7 @@ std::string contents_text(const Contents& contents) {
   if (contents.whole_disk) {
     out += fmt::format("\nOn the whole disk: {}", file_system_text(contents.whole_disk));
     if (!contents.whole_disk->label.empty()) {
-      out += fmt::format(", label '{}'", contents.whole_disk->label);
+      out += fmt::format(", label '{}'", printable(contents.whole_disk->label));
     }
     out += "\n";
   }
@@ -167,7 +168,7 @@ std::string contents_text(const Contents& contents) {
   if (!contents.whole_disk && !contents.table) {
     out += "\nNo partition table and no file system found\n";
   }
-  for (const std::string& note : contents.notes) out += "  note: " + note + "\n";
+  for (const std::string& note : contents.notes) out += "  note: " + printable(note) + "\n";
   return out;
 }
 
@@ -182,13 +183,13 @@ std::string info_as_text(const ImageInfo& info, bool with_chain) {
   } else if (info.chain.size() > 1) {
     out += "\nBacking chain:";
     for (const ImageFacts& facts : info.chain) {
-      out += (&facts == info.chain.data() ? " " : " <- ") + facts.name;
+      out += (&facts == info.chain.data() ? " " : " <- ") + printable(facts.name);
     }
     out += "\n";
   }
   if (!info.problem.empty()) {
-    out += "\nNot all could be looked at: " + info.problem + "\n";
-    if (!info.hint.empty()) out += "  hint: " + info.hint + "\n";
+    out += "\nNot all could be looked at: " + printable(info.problem) + "\n";
+    if (!info.hint.empty()) out += "  hint: " + printable(info.hint) + "\n";
   }
   return out;
 }

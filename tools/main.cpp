@@ -3,9 +3,7 @@
 
 #include <algorithm>
 #include <exception>
-#include <new>
 #include <sstream>
-#include <system_error>
 
 #include "tools/command.h"
 #include "tools/output.h"
@@ -53,18 +51,9 @@ int report(const Error& error, int failed) {
 int guarded(const std::function<int()>& command, int failed) {
   try {
     return command();
-  } catch (const Error& error) {
-    return report(error, failed);
-  } catch (const std::bad_alloc&) {
-    say("vmferry: out of memory\n"
-        "hint: fewer jobs (-j 1) need less; or raise the limit on memory (ulimit -v)\n");
-  } catch (const std::system_error& error) {  // a limit of the system, in words of its own
-    say_line(fmt::format("vmferry: {}", error.what()));
-  } catch (const std::exception& error) {
-    say_line(fmt::format("vmferry: internal error: {}", error.what()));
-    say("hint: please report this\n");
+  } catch (const std::exception& exception) {
+    return report(as_error(exception), failed);
   }
-  return failed;
 }
 
 /// A command that was told to stop, and did, has no result but that.
@@ -73,13 +62,12 @@ int run(const std::function<int(Session&)>& command, int failed) {
     Session session;
     try {
       return command(session);
-    } catch (const Error& error) {
+    } catch (const std::exception& exception) {
       if (session.signal() == 0) throw;
+      const Error error = as_error(exception);
       if (error.kind() != ErrorKind::kCancelled) report(error, failed);
-    } catch (const std::exception&) {
-      if (session.signal() == 0) throw;
     }
-    say("vmferry: interrupted\n");
+    if (can_say_now()) say("vmferry: interrupted\n");
     return 128 + session.signal();
   };
   return guarded(watched, failed);

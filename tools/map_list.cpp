@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <string>
 
+#include "lib/core/printable.h"
 #include "vmferry/error.h"
 
 namespace vmferry::cli {
@@ -46,10 +47,11 @@ void print_map_table(const Source& disk, Output& out, std::stop_token stop) {
     fmt::format_to(end, FMT_COMPILE("{:>{}}  {:>{}}  {:<12}  {:>5}  "), e.offset, width, e.length,
                    width, name_of(e.kind), e.depth);
     if (e.host_offset) {
-      fmt::format_to(end, FMT_COMPILE("{:>{}}  {}\n"), *e.host_offset, host_width, e.file);
+      fmt::format_to(end, FMT_COMPILE("{:>{}}  {}\n"), *e.host_offset, host_width,
+                     printable(std::string(e.file)));
     } else {
       fmt::format_to(end, FMT_COMPILE("{:>{}}  {}\n"), "-", host_width,
-                     e.is_present ? e.file : "-");
+                     e.is_present ? printable(std::string(e.file)) : std::string("-"));
     }
     out.flush_if_full();
   });

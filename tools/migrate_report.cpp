@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/printable.h"
 #include "tools/output.h"
 #include "tools/say.h"
 
@@ -40,36 +41,43 @@ Json usage(const Usage& usage) {
   return {{"virtual_bytes", usage.virtual_bytes}, {"allocated_bytes", usage.allocated_bytes}};
 }
 
+/// Names in it, of whomever, cannot begin another line.
+template <typename... Arguments>
+std::string line(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+  return printable(fmt::format(format, std::forward<Arguments>(arguments)...)) + "\n";
+}
+
 }  // namespace
 
 std::string checks_text(const Plan& plan, bool failed_only) {
   std::string text;
   for (const Check& check : plan.checks) {
     if (failed_only && check.result == Check::Result::kPassed) continue;
-    text += fmt::format("  {:<8} {}: {}\n", word(check.result), check.name, check.message);
-    if (!check.hint.empty()) text += fmt::format("           hint: {}\n", check.hint);
+    text += line("  {:<8} {}: {}", word(check.result), check.name, check.message);
+    if (!check.hint.empty()) text += line("           hint: {}", check.hint);
   }
   return text;
 }
 
 std::string plan_text(const Plan& plan) {
-  std::string text = fmt::format("Plan for {}: {}{}\n\nDisks\n", plan.request.domain, way(plan),
-                                 plan.other_host ? ", to another host" : "");
+  std::string text = line("Plan for {}: {}{}", plan.request.domain, way(plan),
+                          plan.other_host ? ", to another host" : "");
+  text += "\nDisks\n";
   for (const MovingDisk& disk : plan.disks)
-    text += fmt::format("  {:<6} {} -> {}\n         {} of data, {} for the guest ({} bytes)\n",
-                        disk.dev, disk.original, goal(plan, disk), about_bytes(disk.data),
-                        about_bytes(disk.size), disk.size);
-  for (const std::string& stays : plan.stays) text += fmt::format("  stays: {}\n", stays);
+    text += line("  {:<6} {} -> {}", disk.dev, disk.original, goal(plan, disk)) +
+            line("         {} of data, {} for the guest ({} bytes)", about_bytes(disk.data),
+                 about_bytes(disk.size), disk.size);
+  for (const std::string& stays : plan.stays) text += line("  stays: {}", stays);
   text += "\nChecks\n" + checks_text(plan, false) + "\nSteps\n";
   size_t number = 0;
   for (const Step& step : plan.steps) {
-    text += fmt::format("  {:2}. {}\n", ++number, step.text);
-    if (!step.undo.empty()) text += fmt::format("        undo: {}\n", step.undo);
+    text += line("  {:2}. {}", ++number, step.text);
+    if (!step.undo.empty()) text += line("        undo: {}", step.undo);
     if (step.turning == Turning::kOnceBegun) text += "        from here on only forward\n";
     if (step.turning == Turning::kOnceDone) text += "        when that is done, only forward\n";
   }
-  text += fmt::format("\nExpected: about {:.0f} s (a guess from the amount of data)\n",
-                      plan.expected_seconds);
+  text += "\n" +
+          line("Expected: about {:.0f} s (a guess from the amount of data)", plan.expected_seconds);
   return text;
 }
 
@@ -109,17 +117,16 @@ std::string plan_json(const Plan& plan) {
 }
 
 std::string report_text(const Plan& plan, const MigrateReport& report) {
-  std::string text = fmt::format("{}: moved in {:.1f} s\n", plan.request.domain, report.seconds);
+  std::string text = line("{}: moved in {:.1f} s", plan.request.domain, report.seconds);
   for (const MigrateReport::Disk& disk : report.disks)
-    text += fmt::format(
-        "  {}: {} ({} of {}) -> {} ({} of {})\n", disk.dev, disk.from,
-        about_bytes(disk.before.allocated_bytes), about_bytes(disk.before.virtual_bytes), disk.to,
-        about_bytes(disk.after.allocated_bytes), about_bytes(disk.after.virtual_bytes));
-  if (report.downtime_ms)
-    text += fmt::format("  the guest stood still for {} ms\n", *report.downtime_ms);
+    text += line("  {}: {} ({} of {}) -> {} ({} of {})", disk.dev, disk.from,
+                 about_bytes(disk.before.allocated_bytes), about_bytes(disk.before.virtual_bytes),
+                 disk.to, about_bytes(disk.after.allocated_bytes),
+                 about_bytes(disk.after.virtual_bytes));
+  if (report.downtime_ms) text += line("  the guest stood still for {} ms", *report.downtime_ms);
   if (!report.kept.empty()) {
     text += "Kept, and yours to remove when all is well:\n";
-    for (const std::string& kept : report.kept) text += fmt::format("  {}\n", kept);
+    for (const std::string& kept : report.kept) text += line("  {}", kept);
   }
   return text;
 }

@@ -32,7 +32,7 @@ void Output::flush() {
 }
 
 void print(std::string_view text) {
-  if (const int error = write_fully(STDOUT_FILENO, text, kForEver); error != 0) {
+  if (const int error = write_fully(STDOUT_FILENO, text); error != 0) {
     throw errno_error(error, "standard output", "write");
   }
 }

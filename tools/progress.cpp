@@ -55,17 +55,14 @@ ProgressDisplay::ProgressDisplay(Session& session, ProgressStyle style, std::str
   if (style_ == ProgressStyle::kNone) return;
   // Without sources somebody else counts, and knows the total.
   if (!sources.empty()) measure_beside(std::move(sources));
-  session_.begin_ticks([this] {
-    // Who reads may be slower than we, or stopped (Ctrl-S).
-    if (can_say_now()) draw();
-  });
+  session_.begin_ticks([this] { draw(); });
 }
 
 ProgressDisplay::~ProgressDisplay() {
   if (style_ == ProgressStyle::kNone) return;
   session_.end_ticks();
   if (style_ == ProgressStyle::kJson) draw();
-  if (style_ == ProgressStyle::kBar && drawn_) say("\r\033[K");
+  if (style_ == ProgressStyle::kBar && drawn_ && can_say_now()) say("\r\033[K");
 }
 
 /// Where there is no thread for it, the work is worth more than its total.
@@ -80,6 +77,7 @@ void ProgressDisplay::measure_beside(std::vector<const Source*> sources) {
 }
 
 void ProgressDisplay::draw() noexcept {
+  if (!can_say_now()) return;
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start_;
   try {
     if (style_ == ProgressStyle::kJson) {

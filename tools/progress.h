@@ -23,7 +23,7 @@ class ProgressDisplay {
                   std::vector<const Source*> sources);
   ProgressDisplay(const ProgressDisplay&) = delete;
   ProgressDisplay& operator=(const ProgressDisplay&) = delete;
-  /// Clears the bar; a JSON display writes its last line.
+  /// Clears the bar; a JSON display writes its last line. Who does not read misses that.
   ~ProgressDisplay();
 
   Progress& counters() { return counters_; }

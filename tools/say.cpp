@@ -12,22 +12,22 @@
 namespace vmferry::cli {
 namespace {
 
-constexpr int kPatience = 1000;  // milliseconds for a reader of messages who is slow
+constexpr int kForEver = -1;
 
-bool becomes_writable(int fd, int patience) noexcept {
+bool becomes_writable(int fd, int milliseconds) noexcept {
   pollfd wanted = {.fd = fd, .events = POLLOUT, .revents = 0};
-  return ::poll(&wanted, 1, patience) > 0;
+  return ::poll(&wanted, 1, milliseconds) > 0;
 }
 
 }  // namespace
 
-int write_fully(int fd, std::string_view text, int patience) noexcept {
+int write_fully(int fd, std::string_view text) noexcept {
   while (!text.empty()) {
     const ssize_t put = ::write(fd, text.data(), text.size());
     if (put >= 0) {
       text.remove_prefix(static_cast<size_t>(put));
     } else if (errno == EAGAIN) {
-      if (!becomes_writable(fd, patience)) return EAGAIN;
+      becomes_writable(fd, kForEver);
     } else if (errno != EINTR) {
       return errno;
     }
@@ -35,7 +35,7 @@ int write_fully(int fd, std::string_view text, int patience) noexcept {
   return 0;
 }
 
-void say(std::string_view text) noexcept { write_fully(STDERR_FILENO, text, kPatience); }
+void say(std::string_view text) noexcept { write_fully(STDERR_FILENO, text); }
 
 bool can_say_now() noexcept { return becomes_writable(STDERR_FILENO, 0); }
 

@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "lib/core/threads.h"
+#include "tools/say.h"
 
 namespace vmferry::cli {
 namespace {
@@ -49,9 +50,7 @@ sigset_t our_signals() {
 
 /// No destructors: a library call that hangs would hang them, too.
 [[noreturn]] void leave_now(int signal, const char* message) {
-  if (::write(STDERR_FILENO, message, std::char_traits<char>::length(message)) < 0) {
-    // Nobody listens; leaving is all that is left to do.
-  }
+  if (can_say_now()) say(message);
   ::_exit(128 + signal);
 }
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "lib/core/printable.h"
+
 namespace vmferry::cli {
 namespace {
 
@@ -31,7 +33,10 @@ TextTable::TextTable(std::vector<std::string> headings) : headings_(std::move(he
   }
 }
 
-void TextTable::add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+void TextTable::add(std::vector<std::string> cells) {
+  for (std::string& cell : cells) cell = printable(std::move(cell));
+  rows_.push_back(std::move(cells));
+}
 
 std::string TextTable::text(std::string_view indent) const {
   std::vector<size_t> widths(headings_.size(), 0);

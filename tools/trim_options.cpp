@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/printable.h"
 
 namespace vmferry::cli {
 namespace {
@@ -98,15 +99,15 @@ std::string parts_in_words(const std::vector<TrimmedPart>& parts) {
   for (const TrimmedPart& part : parts) widest = std::max(widest, part.name.size());
   std::string lines;
   for (const TrimmedPart& part : parts) {
-    lines +=
+    std::string line =
         fmt::format("  {:<{}}  {:<6} {:>10}", part.name, widest, part.type, about_bytes(part.size));
     if (!part.left.empty()) {
-      lines += ", left whole: " + part.left;
+      line += ", left whole: " + part.left;
     } else {
-      if (part.used) lines += fmt::format(", {} used", about_bytes(*part.used));
-      if (part.dropped) lines += fmt::format(", {} dropped", about_bytes(*part.dropped));
+      if (part.used) line += fmt::format(", {} used", about_bytes(*part.used));
+      if (part.dropped) line += fmt::format(", {} dropped", about_bytes(*part.dropped));
     }
-    lines += '\n';
+    lines += printable(std::move(line)) + "\n";
   }
   return lines;
 }

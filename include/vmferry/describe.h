@@ -15,6 +15,9 @@
 
 namespace vmferry {
 
+// Names are the very bytes that the image or the store has: a terminal should see them through
+// printable().
+
 /// A snapshot inside a qcow2 image, or of an RBD volume.
 struct SnapshotFacts {
   std::string id;

@@ -52,6 +52,10 @@ class Error : public std::exception {
 Error errno_error(int errno_value, std::string object, std::string action,
                   std::optional<uint64_t> offset = std::nullopt);
 
+/// What a caught exception says, as an Error: itself; no memory; what the system or the file system
+/// said; or, of all others, that it should not have come this far.
+Error as_error(const std::exception& exception);
+
 /// The Error that every part of the library throws when its stop token was triggered.
 Error cancelled_error();
 

@@ -5,6 +5,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <new>
+#include <system_error>
 
 #include "lib/core/format_bytes.h"
 #include "lib/core/threads.h"
@@ -88,6 +91,24 @@ Error no_thread_error(const std::system_error& cause) {
                 .cause = cause.code().message(),
                 .hint = "a limit is reached: on processes and threads (ulimit -u, TasksMax= of a "
                         "service, pids.max of a container), or on memory (ulimit -v)"});
+}
+
+Error as_error(const std::exception& exception) {
+  if (const auto* error = dynamic_cast<const Error*>(&exception)) return *error;
+  if (const auto* file = dynamic_cast<const std::filesystem::filesystem_error*>(&exception)) {
+    return errno_error(file->code().value(), file->path1().string(), "look at");
+  }
+  ErrorParts parts;
+  if (dynamic_cast<const std::bad_alloc*>(&exception) != nullptr) {
+    parts.cause = "out of memory";
+    parts.hint = "fewer jobs (-j 1) need less; or raise the limit on memory (ulimit -v)";
+  } else if (dynamic_cast<const std::system_error*>(&exception) != nullptr) {
+    parts.cause = exception.what();
+  } else {
+    parts.cause = fmt::format("internal error: {}", exception.what());
+    parts.hint = "please report this";
+  }
+  return Error(std::move(parts));
 }
 
 Error cancelled_error() {

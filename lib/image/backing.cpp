@@ -87,8 +87,17 @@ void refuse_unasked(const Naming& naming, const std::string& lexical) {
   }
 }
 
+/// Of a relative name the working directory is a part, and that may be gone.
+fs::path absolute_of(const Naming& naming, const fs::path& path) {
+  std::error_code error;
+  fs::path absolute = fs::absolute(path, error);
+  if (!error) return absolute;
+  throw naming.refusal(ErrorKind::kIo, path.string(), "the working directory: " + error.message(),
+                       "start in a directory that exists and may be read");
+}
+
 std::string judge(const Naming& naming, const fs::path& path) {
-  const std::string lexical = fs::absolute(path).lexically_normal().string();
+  const std::string lexical = absolute_of(naming, path).lexically_normal().string();
   refuse_unasked(naming, lexical);
   const fs::path resolved = resolve(naming, lexical, path);
   if (is_allowed(naming.policy, resolved)) return resolved.string();
@@ -114,7 +123,7 @@ std::string judge(const Naming& naming, const fs::path& path) {
   }
   if (!referrer.path.empty()) {
     const fs::path home =
-        resolve(naming, resolved.string(), fs::absolute(referrer.path).parent_path());
+        resolve(naming, resolved.string(), absolute_of(naming, referrer.path).parent_path());
     if (is_below(home, resolved)) return resolved.string();
   }
   throw naming.refusal(ErrorKind::kConflict, resolved.string(),
@@ -158,7 +167,8 @@ Reference resolve_backing(const Referrer& referrer, const std::string& stored_na
                            "the image says that its format is '" + printable(*stored_format) +
                                "', and the name says '" + *node->format + "'");
     }
-    return {judge(naming, fs::absolute(node->file)), node->format ? node->format : stored_format};
+    return {judge(naming, absolute_of(naming, node->file)),
+            node->format ? node->format : stored_format};
   }
   const std::string file = without_file_prefix(stored_name);
   refuse_protocol(naming, file, stored_name);

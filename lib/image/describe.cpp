@@ -3,7 +3,6 @@
 
 #include <utility>
 
-#include "lib/core/printable.h"
 #include "lib/image/chain.h"
 #include "lib/store/rbd.h"
 #include "vmferry/error.h"
@@ -36,7 +35,7 @@ std::string feature_name(const Qcow2Header& header, Word word, unsigned bit) {
     if (known.word == word && known.bit == bit) return known.name;
   }
   for (const Qcow2FeatureName& own : header.feature_names) {
-    if (own.word == word && own.bit == bit) return printable(own.name);
+    if (own.word == word && own.bit == bit) return own.name;
   }
   return "bit " + std::to_string(bit);
 }
@@ -54,8 +53,8 @@ std::vector<std::string> features_of(const Qcow2Header& header) {
 }
 
 SnapshotFacts facts_of(const Qcow2Snapshot& snapshot) {
-  return {.id = printable(snapshot.id),
-          .name = printable(snapshot.name),
+  return {.id = snapshot.id,
+          .name = snapshot.name,
           .date_seconds = snapshot.date_seconds,
           .virtual_size = snapshot.virtual_size,
           .vm_state_bytes = snapshot.vm_state_bytes,
@@ -69,9 +68,9 @@ Qcow2Facts facts_of(const Qcow2Header& header) {
                       .encryption = {},
                       .refcount_bits = 1U << header.refcount_order,
                       .features = features_of(header),
-                      .backing_file = printable(header.backing_name),
-                      .backing_format = printable(header.backing_format.value_or("")),
-                      .data_file = printable(header.data_file_name.value_or("")),
+                      .backing_file = header.backing_name,
+                      .backing_format = header.backing_format.value_or(""),
+                      .data_file = header.data_file_name.value_or(""),
                       .snapshots = {},
                       .bitmaps = {},
                       .are_bitmaps_valid = header.are_bitmaps_valid()};
@@ -116,7 +115,7 @@ class Describer {
 
   void add(const SeenImage& seen) {
     ImageFacts facts;
-    facts.name = printable(seen.store.name());
+    facts.name = seen.store.name();
     facts.format = seen.format;
     facts.was_probed = seen.was_probed;
     facts.file_size = facts.virtual_size = seen.store.size();
@@ -145,7 +144,7 @@ class Describer {
     }
     try {
       for (const Qcow2Bitmap& bitmap : read_qcow2_bitmaps(seen.store, *seen.qcow2)) {
-        facts.bitmaps.push_back({.name = printable(bitmap.name),
+        facts.bitmaps.push_back({.name = bitmap.name,
                                  .granularity = bitmap.granularity,
                                  .is_in_use = bitmap.is_in_use,
                                  .is_recording = bitmap.is_auto});

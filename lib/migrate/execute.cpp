@@ -36,8 +36,8 @@ class Execution {
              "finish it: vmferry migrate --recover " + plan_.request.domain +
                  "; then move back with --to-file or --to");
       backward();
-    } catch (const Error& error) {
-      fail_recovery(error, recovery);
+    } catch (const std::exception& exception) {
+      fail_recovery(as_error(exception), recovery);
     }
     return {};
   }
@@ -47,8 +47,8 @@ class Execution {
       try {
         if (journal_.status(i) == StepStatus::kDone && steps_.settled(plan_.steps[i])) continue;
         run(i);
-      } catch (const Error& error) {
-        give_up(i, error);
+      } catch (const std::exception& exception) {  // memory may be short in the middle of a move
+        give_up(i, as_error(exception));
       }
     }
     MigrateReport report = steps_.report();
@@ -121,7 +121,8 @@ class Execution {
     context_.stop = {};
     try {
       backward();
-    } catch (const Error& left) {
+    } catch (const std::exception& exception) {
+      const Error left = as_error(exception);
       ErrorParts parts = error.parts();
       parts.hint = fmt::format(
           "not everything could be undone: {}{}; try again with: vmferry migrate --recover {}",

@@ -56,6 +56,19 @@ void replace_file(const std::string& path, const std::string& text) {
   sync_fd(fd.get(), dir);
 }
 
+/// What cannot be written down as it is cannot be recovered: no byte may be lost here.
+std::string text_of(const nlohmann::json& json, const std::string& path, int indent = -1) {
+  try {
+    return json.dump(indent);
+  } catch (const nlohmann::json::exception&) {
+    throw Error({.kind = ErrorKind::kUnsupported,
+                 .object = path,
+                 .action = "write the journal",
+                 .cause = "the name of a file, volume or user in it is not UTF-8",
+                 .hint = "libvirt takes only names in UTF-8, too: rename it"});
+  }
+}
+
 nlohmann::json read_journal(const std::string& domain, const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file)
@@ -120,10 +133,10 @@ Journal Journal::begin(const Plan& plan, const std::string& state_dir) {
   make_directory(state_dir);
   Journal journal;
   journal.plan_ = plan;
-  journal.plan_text_ = nlohmann::json(plan).dump(1);
   journal.status_.resize(plan.steps.size(), StepStatus::kPending);
   journal.dir_ = state_dir;
   journal.path_ = journal_path(plan.request.domain, state_dir);
+  journal.plan_text_ = text_of(plan, journal.path_, 1);
   journal.lock();
   if (fs::exists(journal.path_))
     throw Error({.kind = ErrorKind::kConflict,
@@ -144,7 +157,7 @@ Journal Journal::open(const std::string& domain, const std::string& state_dir) {
   journal.lock();
   const nlohmann::json json = read_journal(domain, journal.path_);
   journal.plan_ = get<Plan>(json, "plan", journal.path_);
-  journal.plan_text_ = json["plan"].dump(1);
+  journal.plan_text_ = text_of(json["plan"], journal.path_, 1);
   journal.status_ = get<std::vector<StepStatus>>(json, "status", journal.path_);
   journal.notes_ = get<std::set<std::string>>(json, "notes", journal.path_);
   check_names(journal.plan_, journal.status_, journal.path_);
@@ -197,7 +210,7 @@ std::string Journal::keep(const std::string& name, const std::string& text) {
 void Journal::save() const {
   const nlohmann::json rest = {{"status", status_}, {"notes", notes_}};
   replace_file(path_, fmt::format("{{\"format\": {},\n\"plan\": {},\n{}", kFormat, plan_text_,
-                                  rest.dump().substr(1)));
+                                  text_of(rest, path_).substr(1)));
 }
 
 }  // namespace vmferry::migrate

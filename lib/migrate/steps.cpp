@@ -251,7 +251,7 @@ MigrateReport Steps::report() const {
       else
         line.after = context_.storage->volume(disk.volume).value_or(line.after);
       if (old_disk_exists(disk)) report.kept.push_back(disk.original);
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
       context_.observer->warning(std::string("the move is complete, but: ") + error.what());
     }
     report.disks.push_back(std::move(line));

@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "lib/core/printable.h"
 #include "lib/store/rbd_cluster.h"
 
 namespace vmferry {
@@ -91,7 +90,7 @@ class Asker {
     std::array<char, 512> name = {};
     const int rc =
         rados_pool_reverse_lookup(rados_ioctx_get_cluster(io_), id, name.data(), name.size());
-    return rc < 0 ? "pool " + std::to_string(id) : printable(name.data());
+    return rc < 0 ? "pool " + std::to_string(id) : name.data();
   }
 
   std::string parent() const {
@@ -107,7 +106,7 @@ class Asker {
                                 .options = {}};
     rbd_linked_image_spec_cleanup(&image);
     rbd_snap_spec_cleanup(&snapshot);
-    return printable(parent.display());
+    return parent.display();
   }
 
   std::vector<SnapshotFacts> snapshots() const {
@@ -133,7 +132,7 @@ class Asker {
     if (rc < 0 || type != RBD_SNAP_NAMESPACE_TYPE_USER) return;
     SnapshotFacts facts;
     facts.id = std::to_string(snapshot.id);
-    facts.name = printable(snapshot.name);
+    facts.name = snapshot.name;
     facts.virtual_size = snapshot.size;
     timespec made = {};
     if (rbd_snap_get_timestamp(image_, snapshot.id, &made) == 0) facts.date_seconds = made.tv_sec;

@@ -2,16 +2,19 @@
 # Signals stop within a second and clean up; kill -9 leaves nothing under the final name, and the next run clears up.
 make_disk disk.raw
 
+await_start() {
+  for _ in $(seq 200); do
+    [[ ! -s .out.raw.vmferry-partial ]] || return 0
+    sleep 0.05
+  done
+  fail "it never started"
+}
+
 interrupt() { # SIGNAL STATUS
   local status=0 start end pid
   "$VMFERRY" convert --rate-limit 100K disk.raw out.raw 2>said.txt &
   pid=$!
-  for _ in $(seq 100); do
-    [[ ! -e .out.raw.vmferry-partial ]] || break
-    sleep 0.05
-  done
-  [[ -e .out.raw.vmferry-partial ]] || fail "it never started"
-  sleep 0.3
+  await_start
   start=$(date +%s%N)
   kill "-$1" "$pid"
   wait "$pid" || status=$?
@@ -26,6 +29,11 @@ interrupt INT 130
 no_leftovers
 interrupt TERM 143
 no_leftovers
+# The terminal goes away, somebody's word, a limit on the time of the processor: all of them would have ended it.
+for signal in HUP QUIT XCPU USR1 USR2 ALRM VTALRM PROF PWR; do
+  interrupt $signal $((128 + $(kill -l $signal)))
+  no_leftovers
+done
 interrupt KILL 137
 [[ -e .out.raw.vmferry-partial ]] || fail "the test expects a left-over"
 ferry convert -q disk.raw out.raw
@@ -55,3 +63,63 @@ echo mine >taken.raw
 grep -q "meanwhile" said.txt
 [[ $(cat taken.raw) == mine ]] || fail "the other's file was lost"
 no_leftovers
+
+rm out.raw
+# What nohup ignores stays ignored: here the signal after it is the one that ends the run.
+(trap '' HUP && exec "$VMFERRY" convert --rate-limit 100K disk.raw out.raw) 2>said.txt &
+pid=$!
+await_start
+kill -HUP $pid
+kill -TERM $pid
+status=0
+wait $pid || status=$?
+[[ $status == 143 ]] || fail "status $status after a SIGHUP that is ignored"
+no_leftovers
+
+# Several signals for one reason are one: a terminal and its shell both say SIGHUP, timeout(1) tells process and group.
+python3 - "$VMFERRY" <<'END'
+import os, signal, subprocess, sys, time
+
+def told(*signals):
+    run = subprocess.Popen([sys.argv[1], "convert", "--rate-limit", "100K", "disk.raw", "out.raw"], stderr=subprocess.PIPE)
+    for _ in range(200):
+        if os.path.exists(".out.raw.vmferry-partial") and os.stat(".out.raw.vmferry-partial").st_size > 0:
+            break
+        time.sleep(0.05)
+    for each in signals:
+        run.send_signal(each)
+    said = run.communicate()[1]
+    assert run.returncode == 128 + signals[0], (signals, run.returncode, said)
+    assert b"twice" not in said, (signals, said)
+    assert not os.path.exists(".out.raw.vmferry-partial"), (signals, said)
+
+told(signal.SIGHUP, signal.SIGHUP, signal.SIGTERM)
+told(signal.SIGXCPU, signal.SIGXCPU, signal.SIGXCPU)
+told(signal.SIGTERM, signal.SIGTERM, signal.SIGHUP)
+END
+
+# An interrupted comparison has no result: neither "same" nor "different".
+head -c 100M /dev/urandom >large.raw
+python3 - "$VMFERRY" <<'END'
+import signal, subprocess, sys
+
+def takes_signals(pid):
+    with open(f"/proc/{pid}/status") as status:
+        blocked = [int(line.split()[1], 16) for line in status if line.startswith("SigBlk")]
+    return blocked and blocked[0] >> (signal.SIGTERM - 1) & 1
+
+def interrupted(number):
+    run = subprocess.Popen([sys.argv[1], "compare", "-j", "1", "large.raw", "large.raw"], stdout=subprocess.PIPE)
+    while run.poll() is None and not takes_signals(run.pid):
+        pass
+    for each in (signal.SIGSTOP, number, signal.SIGCONT):
+        run.send_signal(each)
+    said = run.communicate()[0]
+    return (run.returncode, said)
+
+for number in (signal.SIGINT, signal.SIGHUP):
+    # One that was quicker than we proves nothing.
+    results = (interrupted(number) for _ in range(50))
+    result = next((each for each in results if each[0] != 0), None)
+    assert result == (128 + number, b""), result
+END

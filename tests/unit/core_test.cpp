@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <catch2/catch.hpp>
+#include <filesystem>
+#include <mutex>
+#include <new>
+#include <set>
+#include <stdexcept>
+#include <system_error>
 #include <thread>
 
 #include "lib/core/block_walker.h"
@@ -91,6 +97,31 @@ TEST_CASE("the first error of any worker is the one that is thrown, and the othe
     throw cancelled_error();
   };
   CHECK_THROWS_WITH(run_workers(4, {}, work), "x: real");
+}
+
+TEST_CASE("who asks for workers is one of them") {
+  std::mutex mutex;
+  std::multiset<std::thread::id> ran;
+  run_workers(3, {}, [&](std::stop_token) {
+    const std::lock_guard lock(mutex);
+    ran.insert(std::this_thread::get_id());
+  });
+  CHECK(ran.size() == 3);
+  CHECK(ran.count(std::this_thread::get_id()) == 1);
+}
+
+TEST_CASE("every exception can be told") {
+  const auto no_file = std::make_error_code(std::errc::no_such_file_or_directory);
+  const Error own({.kind = ErrorKind::kUsage, .object = "x", .action = {}, .cause = "odd"});
+  CHECK(as_error(own).kind() == ErrorKind::kUsage);
+  CHECK(std::string(as_error(std::bad_alloc()).what()) == "out of memory");
+  CHECK(as_error(std::bad_alloc()).hint().find("ulimit -v") != std::string::npos);
+  const Error file = as_error(std::filesystem::filesystem_error("absolute", "a/b", no_file));
+  CHECK(std::string(file.what()) == "a/b: look at: No such file or directory");
+  CHECK(file.kind() == ErrorKind::kNotFound);
+  const Error system = as_error(std::system_error(no_file, "look"));
+  CHECK(std::string(system.what()) == "look: No such file or directory");
+  CHECK(as_error(std::logic_error("1")).hint() == "please report this");
 }
 
 TEST_CASE("the walker steps over zeros at once and announces what comes") {

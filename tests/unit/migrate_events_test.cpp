@@ -101,6 +101,15 @@ TEST_CASE("a stop at any moment undoes all, or lets it finish", "[faults][sweep]
     }
 }
 
+TEST_CASE("memory that runs out at any moment is a failure like others", "[faults][sweep]") {
+  for (const char* name : {"offline here, running before", "staged, then to another host"}) {
+    const auto run_out = [](Rig&) { throw std::bad_alloc(); };
+    unsigned n = 1;
+    while (with_event(way_named(name), n, {}, run_out)) ++n;
+    CHECK(n > 5);
+  }
+}
+
 TEST_CASE("a guest that stops at any moment, and is started or not, loses nothing",
           "[faults][sweep]") {
   for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {

@@ -103,6 +103,21 @@ TEST_CASE("a journal brings back what was written", "[migrate]") {
   CHECK(fs::is_empty(state));
 }
 
+TEST_CASE("a journal that would lose a byte of a name is not begun", "[migrate]") {
+  TempDir dir;
+  const std::string state = (dir / "state").string();
+  Plan plan = full_plan();
+  plan.request.ceph_conf = "/etc/caf\xe9.conf";
+  try {
+    Journal::begin(plan, state);
+    FAIL("it was written");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kUnsupported);
+    CHECK(std::string(error.what()).find("is not UTF-8") != std::string::npos);
+  }
+  CHECK(fs::is_empty(state));
+}
+
 TEST_CASE("a journal is for its owner only", "[migrate]") {
   TempDir dir;
   const Journal journal = Journal::begin(full_plan(), (dir / "state").string());
