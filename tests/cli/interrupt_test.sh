@@ -89,7 +89,7 @@ def told(*signals):
     for each in signals:
         run.send_signal(each)
     said = run.communicate()[1]
-    assert run.returncode == 128 + signals[0], (signals, run.returncode, said)
+    assert run.returncode - 128 in signals, (signals, run.returncode, said)
     assert b"twice" not in said, (signals, said)
     assert not os.path.exists(".out.raw.vmferry-partial"), (signals, said)
 
@@ -109,7 +109,7 @@ def takes_signals(pid):
     return blocked and blocked[0] >> (signal.SIGTERM - 1) & 1
 
 def interrupted(number):
-    run = subprocess.Popen([sys.argv[1], "compare", "-j", "1", "large.raw", "large.raw"], stdout=subprocess.PIPE)
+    run = subprocess.Popen([sys.argv[1], "compare", "-j", "1", "large.raw", "large.raw"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     while run.poll() is None and not takes_signals(run.pid):
         pass
     for each in (signal.SIGSTOP, number, signal.SIGCONT):

@@ -25,7 +25,7 @@ for limit in 1073741824 536870912; do
   done
 done
 # With less it may fail, and says why; a program that does not even start says nothing of ours.
-for limit in 300000000 250000000 220000000 200000000 180000000 160000000 140000000; do
+for limit in 300000000 220000000 180000000 150000000; do
   status=0
   prlimit --as=$limit "$VMFERRY" convert -q -j 64 packed.qcow2 out.raw 2>said.txt || status=$?
   no_leftovers
@@ -39,7 +39,7 @@ for limit in 300000000 250000000 220000000 200000000 180000000 160000000 1400000
 done
 
 # Threads: ulimit -u, TasksMax= of a service, pids.max of a container.
-for threads in 1 2 3 4 9; do
+for threads in 1 2 3 9; do
   for command in "convert -q --verify -j 64 --progress json disk.raw thin.raw" "compare -q -j 64 --progress json disk.raw disk.raw" \
     "info disk.raw" "sparsify --dry-run -j 64 disk.raw"; do
     status=0
