@@ -25,6 +25,11 @@ struct RbdLocation {
 
   /// "rbd:pool/namespace/image@snap": the name used in messages. "rbd:pool" without an image.
   std::string display() const;
+  /// "pool/namespace/image@snap", as Ceph's commands take it ("rbd status NAME"), in quotes for a
+  /// shell where it needs them. Without an image "pool/namespace" ("rbd ls NAME").
+  std::string ceph_name() const;
+  /// The volume of that name beside this one; "": their pool and namespace.
+  RbdLocation beside(std::string name) const;
 };
 
 using Location = std::variant<PathLocation, RbdLocation>;

@@ -13,6 +13,7 @@
 
 #include "vmferry/domain.h"
 #include "vmferry/hypervisor.h"
+#include "vmferry/location.h"
 #include "vmferry/open.h"
 
 // Moving a virtual machine's disks to Ceph (and back). Facts are gathered, a pure function makes a
@@ -27,6 +28,8 @@ struct VolumeName {
   std::string image;
 
   std::string display() const { return "rbd:" + pool + "/" + image; }
+  /// As Ceph's commands take it: see RbdLocation.
+  std::string ceph_name() const { return RbdLocation{.pool = pool, .image = image}.ceph_name(); }
   bool operator==(const VolumeName&) const = default;
 };
 

@@ -212,7 +212,8 @@ class Checker {
     pass("cluster", "reached with the guest's user; a test object was written and removed");
     if (way_.to_files) return;
     if (!facts_.pool.for_rbd)
-      fail("pool", fmt::format("pool '{}' is not made for RBD", pool), "rbd pool init " + pool);
+      fail("pool", fmt::format("pool '{}' is not made for RBD", pool),
+           "rbd pool init " + RbdLocation{.pool = pool}.ceph_name());
     if (facts_.pool.full)
       fail("room", fmt::format("pool '{}' is full", pool), "'ceph df' tells what fills it");
     else if (facts_.pool.nearly_full)
@@ -270,8 +271,7 @@ class Checker {
       const DiskFacts& disk = facts_.disks[i];
       if (!way_.to_files && disk.volume)
         fail("volume " + disk.move.volume.display(), "exists already",
-             "name another with --disk, or remove it: rbd rm " + disk.move.volume.pool + "/" +
-                 disk.move.volume.image);
+             "name another with --disk, or remove it: rbd rm " + disk.move.volume.ceph_name());
       for (size_t j = 0; j < i; ++j)
         if (!way_.to_files && facts_.disks[j].move.volume == disk.move.volume)
           fail("volume " + disk.move.volume.display(), "is named for two disks",

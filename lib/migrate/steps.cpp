@@ -187,7 +187,7 @@ void Steps::make_new_place(const MovingDisk& disk, const std::function<void()>& 
     parts.hint = "somebody made " + goal(disk) + " after the checks: ";
     parts.hint += plan_.to_files
                       ? "move it away, or name another directory with --to-file"
-                      : "remove it (rbd rm " + disk.volume.pool + "/" + disk.volume.image +
+                      : "remove it (rbd rm " + disk.volume.ceph_name() +
                             "), or name another with --disk " + disk.dev + "=rbd:POOL/IMAGE";
     throw Error(parts);
   }

@@ -56,7 +56,7 @@ void Steps::sparsify() {
     } catch (const Error& error) {
       // The data is safe where it is; only room is lost.
       context_.observer->warning(std::string(error.what()) + "; later: rbd sparsify " +
-                                 disk.volume.pool + "/" + disk.volume.image);
+                                 disk.volume.ceph_name());
     }
   }
 }

@@ -87,14 +87,45 @@ bool looks_like_address(std::string_view text) {
   });
 }
 
+std::string joined(const RbdLocation& location) {
+  std::string name = location.pool;
+  if (!location.name_space.empty()) name += "/" + location.name_space;
+  if (!location.image.empty()) name += "/" + location.image;
+  if (!location.snapshot.empty()) name += "@" + location.snapshot;
+  return name;
+}
+
+bool is_plain(std::string_view word) {
+  return !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("/@._-+=:,%").find(c) != std::string_view::npos;
+  });
+}
+
+std::string shell_word(const std::string& word) {
+  if (is_plain(word)) return word;
+  std::string quoted = "'";
+  for (const char c : word) {
+    if (c == '\'') {
+      quoted += "'\\''";
+    } else {
+      quoted += c;
+    }
+  }
+  return quoted + "'";
+}
+
 }  // namespace
 
-std::string RbdLocation::display() const {
-  std::string name = "rbd:" + pool;
-  if (!name_space.empty()) name += "/" + name_space;
-  if (!image.empty()) name += "/" + image;
-  if (!snapshot.empty()) name += "@" + snapshot;
-  return name;
+std::string RbdLocation::display() const { return "rbd:" + joined(*this); }
+
+std::string RbdLocation::ceph_name() const { return shell_word(joined(*this)); }
+
+RbdLocation RbdLocation::beside(std::string name) const {
+  RbdLocation other = *this;
+  other.image = std::move(name);
+  other.snapshot.clear();
+  return other;
 }
 
 std::string display_name(const Location& location) {

@@ -8,6 +8,14 @@
 #include <vector>
 
 namespace vmferry {
+namespace {
+
+std::string pool_word(const RbdLocation& location) {
+  return RbdLocation{.pool = location.pool}.ceph_name();
+}
+
+}  // namespace
+
 Error rbd_error(int rc, const RbdLocation& location, std::string action,
                 std::optional<uint64_t> offset) {
   const int code = -rc;
@@ -16,7 +24,7 @@ Error rbd_error(int rc, const RbdLocation& location, std::string action,
     case ENOSPC:
     case EDQUOT:
       parts.cause += fmt::format(" (pool '{}' is full, or its quota is used up)", location.pool);
-      parts.hint = "see 'ceph df' and 'ceph osd pool get-quota " + location.pool + "'";
+      parts.hint = "see 'ceph df' and 'ceph osd pool get-quota " + pool_word(location) + "'";
       break;
     case ETIMEDOUT:
       parts.cause = "the cluster did not answer in time";
@@ -65,7 +73,7 @@ void RbdPool::open_pool(const RbdLocation& location) {
                .object = location.display(),
                .action = "open the namespace",
                .cause = "the pool has no namespace '" + location.name_space + "'",
-               .hint = "'rbd namespace ls " + location.pool + "' shows those there are"});
+               .hint = "'rbd namespace ls " + pool_word(location) + "' shows those there are"});
 }
 
 Identity RbdPool::identity_of(rbd_image_t image, const RbdLocation& location) const {

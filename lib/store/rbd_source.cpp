@@ -109,9 +109,10 @@ class RbdSource : public Source, public Layout, public Volume {
          .object = name_,
          .action = "open",
          .cause = snapshot ? "there is no such volume or snapshot" : "there is no such volume",
-         .hint = snapshot ? "'rbd snap ls " + location_.pool + "/" + location_.image +
-                                "' shows its snapshots"
-                          : "'rbd ls " + location_.pool + "' shows those there are"});
+         .hint = snapshot
+                     ? "'rbd snap ls " + location_.beside(location_.image).ceph_name() +
+                           "' shows its snapshots"
+                     : "'rbd ls " + location_.beside("").ceph_name() + "' shows those there are"});
   }
 
   std::vector<Extent> ask(uint64_t offset, uint64_t length) const {

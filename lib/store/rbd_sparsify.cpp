@@ -14,11 +14,12 @@ namespace {
 constexpr size_t kSmallestHole = 4096;
 
 Error in_use(const RbdLocation& location, std::string cause) {
-  return Error({.kind = ErrorKind::kConflict,
-                .object = location.display(),
-                .action = "open for writing",
-                .cause = std::move(cause),
-                .hint = "'rbd status' shows who; shut the machine down first"});
+  return Error(
+      {.kind = ErrorKind::kConflict,
+       .object = location.display(),
+       .action = "open for writing",
+       .cause = std::move(cause),
+       .hint = "'rbd status " + location.ceph_name() + "' shows who; shut the machine down first"});
 }
 
 void open_or_throw(RbdImage& image, const RbdPool& pool, const RbdLocation& location,
@@ -29,7 +30,7 @@ void open_or_throw(RbdImage& image, const RbdPool& pool, const RbdLocation& loca
                  .object = location.display(),
                  .action = "open",
                  .cause = "there is no such volume",
-                 .hint = "'rbd ls " + location.pool + "' shows those there are"});
+                 .hint = "'rbd ls " + location.beside("").ceph_name() + "' shows those there are"});
   }
   if (rc < 0) throw rbd_error(rc, location, "open");
 }

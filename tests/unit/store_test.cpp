@@ -40,6 +40,17 @@ TEST_CASE("locations are read as QEMU reads them") {
   }
 }
 
+TEST_CASE("a volume is named for Ceph's commands with its namespace, and for a shell") {
+  const RbdLocation snapshot = {
+      .pool = "vms", .name_space = "tests", .image = "web1", .snapshot = "monday"};
+  CHECK(snapshot.ceph_name() == "vms/tests/web1@monday");
+  CHECK(snapshot.beside("web2").ceph_name() == "vms/tests/web2");
+  CHECK(snapshot.beside("").ceph_name() == "vms/tests");
+  CHECK(RbdLocation{.pool = "vms", .image = "a b"}.ceph_name() == "'vms/a b'");
+  CHECK(RbdLocation{.pool = "vms", .image = "a'b$(c)"}.ceph_name() == R"('vms/a'\''b$(c)')");
+  CHECK(RbdLocation{.pool = "vms", .image = "#1"}.ceph_name() == "'vms/#1'");
+}
+
 TEST_CASE("paths may hold anything but an address") {
   for (const char* path : {"a b.raw", "ü.raw", "a:b.raw", "/x/rbd:y", "./rbd:x/y"}) {
     CHECK(std::get<PathLocation>(parse_location(path)).path == path);
