@@ -5,8 +5,13 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
+#include "lib/store/ceph_args.h"
+#include "lib/store/ceph_user_key.h"
+#include "lib/store/descriptors.h"
+#include "lib/store/file_text.h"
 #include "lib/store/rbd_cluster.h"
 #include "vmferry/error.h"
 
@@ -16,25 +21,68 @@ namespace {
 /// librados takes no operation back, so a stuck one must end by itself.
 constexpr unsigned kOperationPatience = 4;  // times the time limit for monitors
 
-std::string user_of(const RbdLocation& location, const CephOptions& options) {
-  const auto found = location.options.find("id");
-  if (found != location.options.end()) return found->second;
-  return options.id.empty() ? "admin" : options.id;
+std::string option_of(const RbdLocation& location, const char* key) {
+  const auto found = location.options.find(key);
+  return found != location.options.end() ? found->second : "";
 }
 
-std::string conf_of(const RbdLocation& location, const CephOptions& options) {
-  const auto found = location.options.find("conf");
-  return found != location.options.end() ? found->second : options.conf;
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+std::string entity_of(const RbdLocation& location, const CephOptions& options,
+                      const CephArgs& args) {
+  if (const std::string id = option_of(location, "id"); !id.empty()) return "client." + id;
+  if (!options.id.empty()) return "client." + options.id;
+  return args.entity.empty() ? "client.admin" : args.entity;
+}
+
+/// Why librados could not use a file of that name. Itself it says ENOENT for most reasons.
+std::string cause_of(const std::string& path, int rc) {
+  const FileText file = read_small_file(path);
+  if (file.error != 0) return std::strerror(file.error);
+  return rc == -EINVAL ? "it is not in the form of a Ceph configuration" : std::strerror(-rc);
 }
 
 }  // namespace
 
+/// The file that somebody named; without a path those that Ceph looks for by itself.
+struct ConfigurationFile {
+  std::string path;
+  std::string named_by;
+  std::string cluster;
+
+  static ConfigurationFile choose(const RbdLocation& location, const CephOptions& options,
+                                  const CephArgs& args) {
+    std::string cluster = options.cluster.empty() ? args.cluster : options.cluster;
+    if (cluster.empty()) cluster = "ceph";
+    for (const auto& [path, named_by] :
+         {std::pair{option_of(location, "conf"), "conf= in the name of the volume"},
+          std::pair{options.conf, "--ceph-conf"}, std::pair{args.conf, "-c in CEPH_ARGS"},
+          std::pair{variable("CEPH_CONF"), "the environment variable CEPH_CONF"}})
+      if (!path.empty()) return {path, named_by, cluster};
+    return {"", "", cluster};
+  }
+
+  /// The first of the files Ceph looks for (CEPH_CONF_FILE_DEFAULT) that is there; "": none is.
+  std::string first_default() const {
+    const std::string name = cluster + ".conf";
+    for (const std::string& each : {"/etc/ceph/" + name, variable("HOME") + "/.ceph/" + name, name})
+      if (read_small_file(each).error != ENOENT) return each;
+    return "";
+  }
+};
+
 CephClient::CephClient(const RbdLocation& location, const CephOptions& options)
-    : location_(location), entity_("client." + user_of(location, options)) {
-  const std::string cluster = options.cluster.empty() ? "ceph" : options.cluster;
-  const int rc = rados_create2(&cluster_, cluster.c_str(), entity_.c_str(), 0);
-  if (rc < 0) throw rbd_error(rc, location_, "set up a Ceph client");
+    : location_(location) {
+  const CephArgs args = parse_ceph_args(variable("CEPH_ARGS"));
+  const ConfigurationFile file = ConfigurationFile::choose(location, options, args);
+  entity_ = entity_of(location, options, args);
+  const int rc = rados_create2(&cluster_, file.cluster.c_str(), entity_.c_str(), 0);
+  if (rc < 0) throw rbd_error(rc, location_, "set up a Ceph client as " + entity_);
   try {
+    read(file);
     configure(options);
   } catch (...) {
     rados_shutdown(cluster_);
@@ -47,6 +95,25 @@ std::string CephClient::setting(const char* key) const {
   return rados_conf_get(cluster_, key, value.data(), value.size()) == 0 ? value.data() : "";
 }
 
+void CephClient::read(const ConfigurationFile& file) {
+  const bool named = !file.path.empty();
+  const int rc = rados_conf_read_file(cluster_, named ? file.path.c_str() : nullptr);
+  configured_ = rc >= 0;
+  if (configured_) return;
+  const std::string path = named ? file.path : file.first_default();
+  if (path.empty()) return;
+  // As in QEMU, nobody needs a file that was not asked for: a location can say all that is in it.
+  if (!named && rc == -ENOENT) {
+    unreadable_file_ = path + ": " + cause_of(path, rc);
+    return;
+  }
+  throw Error({.kind = rc == -ENOENT ? ErrorKind::kNotFound : ErrorKind::kIo,
+               .object = path,
+               .action = "read the Ceph configuration",
+               .cause = cause_of(path, rc),
+               .hint = named ? "check " + file.named_by : ""});
+}
+
 void CephClient::configure(const CephOptions& options) {
   auto set = [&](const std::string& key, const std::string& value) {
     const int rc = rados_conf_set(cluster_, key.c_str(), value.c_str());
@@ -54,16 +121,8 @@ void CephClient::configure(const CephOptions& options) {
       throw rbd_error(rc, location_, fmt::format("set the Ceph option {}={}", key, value));
     }
   };
-  const std::string conf = conf_of(location_, options);
-  const int rc = rados_conf_read_file(cluster_, conf.empty() ? nullptr : conf.c_str());
-  if (rc < 0 && !conf.empty()) {
-    throw Error({.kind = rc == -ENOENT ? ErrorKind::kNotFound : ErrorKind::kIo,
-                 .object = conf,
-                 .action = "read the Ceph configuration",
-                 .cause = std::strerror(-rc),
-                 .hint = "check --ceph-conf"});
-  }
-  rados_conf_parse_env(cluster_, nullptr);
+  if (const int rc = rados_conf_parse_env(cluster_, nullptr); rc < 0)
+    throw rbd_error(rc, location_, "read the Ceph options in CEPH_ARGS");
 
   const std::string seconds = std::to_string(options.timeout);
   set("client_mount_timeout", seconds);
@@ -83,27 +142,65 @@ void CephClient::configure(const CephOptions& options) {
   }
 }
 
+/// Without them librados dies of a signal, or waits for connections that it cannot make.
+/// Connections to OSDs come later, one for each: room for those is only asked for, not insisted on.
+void CephClient::require_descriptors() const {
+  constexpr size_t kConnections = 4096;
+  constexpr size_t kPerThread = 3;  // an epoll and both ends of a pipe (msg/async/Event.cc)
+  constexpr size_t kOthers = 12;    // monitors, manager, an OSD, the bootstrap, files
+  const std::string threads = setting("ms_async_op_threads");
+  const size_t needed = kPerThread * std::strtoul(threads.c_str(), nullptr, 10) + kOthers;
+  const size_t free = free_descriptors(kConnections);
+  if (free >= needed) return;
+  throw Error({.kind = ErrorKind::kIo,
+               .object = location_.display(),
+               .action = "connect to the cluster",
+               .cause = fmt::format(
+                   "too few file descriptors: a Ceph client needs {}, and one for each OSD; {} are "
+                   "left to this process",
+                   needed, free),
+               .hint = "raise the limit: 'ulimit -n 4096', or LimitNOFILE= of a systemd unit"});
+}
+
 void CephClient::connect() {
-  if (setting("mon_host").empty()) {
-    throw Error({.kind = ErrorKind::kNotFound,
-                 .object = location_.display(),
-                 .action = "connect to the cluster",
-                 .cause = "no configuration names its monitors",
-                 .hint = "pass --ceph-conf FILE, or set CEPH_CONF"});
-  }
+  require_descriptors();
+  // Where the monitors are is for librados to find: options, sections [mon.X], a file, or DNS.
   const int rc = rados_connect(cluster_);
-  if (rc >= 0) return;
+  if (rc < 0) throw connect_error(rc);
+}
+
+Error CephClient::connect_error(int rc) const {
   ErrorParts parts = rbd_error(rc, location_, "connect to the cluster as " + entity_).parts();
-  if (rc == -ENOENT) {
-    parts.cause = "no key for this user found (looked in " + setting("keyring") + ")";
-    parts.hint = "pass --keyring FILE, or another user with --id";
-  } else if (rc == -ETIMEDOUT) {
-    parts.cause = "the monitors did not answer in time (" + setting("mon_host") + ")";
+  const std::string monitors = setting("mon_host");
+  if (rc == -ETIMEDOUT) {
+    parts.cause = "the monitors did not answer in time";
+    if (!monitors.empty()) parts.cause += " (" + monitors + ")";
     parts.hint = "check that they run and can be reached, and that the key is right";
+    return Error(std::move(parts));
+  }
+  // librados gives the same codes for want of monitors, of a key, and for files it cannot read.
+  const KeySearch search = find_user_key(*this);
+  const std::string monmap = setting("monmap");
+  const bool no_place_for_monitors = monitors.empty() && !configured_;
+  if (rc == -ENOENT && (search.key || no_place_for_monitors)) {
+    parts.cause =
+        monmap.empty() ? "no configuration names its monitors" : "no monitors found in " + monmap;
+    if (!unreadable_file_.empty()) parts.cause += " (" + unreadable_file_ + ")";
+    parts.hint = "pass --ceph-conf FILE, or set CEPH_CONF";
+  } else if (rc == -ENOENT && monitors.empty() && monmap.empty()) {
+    // Monitors may be in sections [mon.X] or in DNS, which librados tells nobody.
+    parts.cause = "no configuration names its monitors, or " + search.failure;
+    parts.hint = "check --ceph-conf (or CEPH_CONF) and --keyring";
+  } else if (!search.key) {
+    parts.cause = search.failure;
+    parts.hint = "pass --keyring FILE, or another user with --id";
   } else if (rc == -EACCES || rc == -EPERM) {
     parts.cause = "the monitors refused the key";
+  } else if (rc == -EINVAL) {
+    parts.cause = "Ceph cannot use the addresses of its monitors (" + monitors + ") or the key";
+    parts.hint = "check mon_host, and the key of " + entity_;
   }
-  throw Error(std::move(parts));
+  return Error(std::move(parts));
 }
 
 }  // namespace vmferry

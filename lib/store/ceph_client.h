@@ -5,9 +5,12 @@
 
 #include <string>
 
+#include "vmferry/error.h"
 #include "vmferry/open.h"
 
 namespace vmferry {
+
+struct ConfigurationFile;
 
 /// A client of the cluster that a location and options name. Configured by its constructor,
 /// connected when asked; ends with its destructor. After connect() any thread may use it.
@@ -30,9 +33,14 @@ class CephClient {
 
  private:
   void configure(const CephOptions& options);
+  void read(const ConfigurationFile& file);
+  void require_descriptors() const;
+  Error connect_error(int rc) const;
 
   const RbdLocation location_;
-  const std::string entity_;
+  std::string entity_;
+  bool configured_ = false;      ///< by a file
+  std::string unreadable_file_;  ///< "PATH: CAUSE" of a file that is there and could not be read
   rados_t cluster_ = nullptr;
 };
 

@@ -1,77 +1,76 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <fcntl.h>
-#include <unistd.h>
+#include "lib/store/ceph_user_key.h"
 
 #include <cerrno>
-#include <optional>
-#include <string>
+#include <cstring>
+#include <vector>
 
-#include "lib/store/ceph_client.h"
 #include "lib/store/ceph_keyring.h"
+#include "lib/store/file_text.h"
 #include "lib/store/rbd_admin.h"
-#include "lib/store/unique_fd.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
 namespace {
-
-constexpr size_t kLargestKeyring = 1 << 20;  // a real one holds a few lines
-
-/// Nothing: it cannot be opened.
-std::optional<std::string> read_small_file(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!fd.valid()) return std::nullopt;
-  std::string text(kLargestKeyring, '\0');
-  size_t have = 0;
-  while (have < text.size()) {
-    const ssize_t got = ::read(fd.get(), text.data() + have, text.size() - have);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw errno_error(errno, path, "read the keyring");
-    if (got == 0) break;
-    have += static_cast<size_t>(got);
-  }
-  text.resize(have);
-  return text;
-}
 
 std::string without_end(std::string text) {
   text.erase(text.find_last_not_of(" \t\r\n") + 1);
   return text;
 }
 
-/// The first of `paths` that can be opened counts (ceph_resolve_file_search).
-std::optional<std::string> key_from_keyrings(const std::string& paths, const std::string& entity) {
+std::vector<std::string> split_paths(const std::string& paths) {
   constexpr const char* kBetween = ";,= \t";  // Ceph's get_str_list
+  std::vector<std::string> list;
   size_t begin = paths.find_first_not_of(kBetween);
   while (begin != std::string::npos) {
     const size_t end = paths.find_first_of(kBetween, begin);
-    const std::optional<std::string> text = read_small_file(paths.substr(begin, end - begin));
-    if (text) return find_key(*text, entity);
+    list.push_back(paths.substr(begin, end - begin));
     begin = paths.find_first_not_of(kBetween, end);
   }
-  return std::nullopt;
+  return list;
+}
+
+KeySearch not_found(const std::string& where) {
+  return {.key = {}, .failure = "no key for this user found (" + where + ")"};
+}
+
+/// The first of `paths` that can be opened counts (ceph_resolve_file_search).
+KeySearch search_keyrings(const std::string& paths, const std::string& entity) {
+  std::string closed;  // those that are there, and cannot be opened
+  for (const std::string& path : split_paths(paths)) {
+    const FileText file = read_small_file(path);
+    if (file.error == ENOENT) continue;
+    if (file.error != 0) {
+      closed += (closed.empty() ? "" : "; ") + path + ": " + std::strerror(file.error);
+      if (file.opened) break;
+      continue;
+    }
+    const std::optional<std::string> key = find_key(file.text, entity);
+    return key ? KeySearch{.key = key} : not_found(path + " holds none of " + entity);
+  }
+  return not_found(closed.empty() ? "looked in " + paths : closed);
 }
 
 }  // namespace
 
-/// In the order of Ceph's KeyRing::from_ceph_context.
+KeySearch find_user_key(const CephClient& client) {
+  if (const std::string key = client.setting("key"); !key.empty()) return {.key = key};
+  if (const std::string keyfile = client.setting("keyfile"); !keyfile.empty()) {
+    const FileText file = read_small_file(keyfile);
+    const std::string key = without_end(file.text);
+    if (file.error == 0 && !key.empty()) return {.key = key};
+  }
+  return search_keyrings(client.setting("keyring"), client.entity());
+}
+
 std::string ceph_user_key(const CephOptions& options) {
   const CephClient client({}, options);
-  if (const std::string key = client.setting("key"); !key.empty()) return key;
-  const std::string keyfile = client.setting("keyfile");
-  const std::string keyrings = client.setting("keyring");
-  std::optional<std::string> key;
-  if (!keyfile.empty()) key = read_small_file(keyfile);
-  if (key) {
-    *key = without_end(*key);
-  } else {
-    key = key_from_keyrings(keyrings, client.entity());
-  }
-  if (key && !key->empty()) return *key;
+  const KeySearch search = find_user_key(client);
+  if (search.key) return *search.key;
   throw Error({.kind = ErrorKind::kNotFound,
                .object = client.entity(),
                .action = "find the key of this Ceph user",
-               .cause = "no keyring holds it (looked in " + keyrings + ")",
+               .cause = search.failure,
                .hint = "pass --keyring FILE, or another user with --id"});
 }
 

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <vector>
 
+#include "lib/store/descriptors.h"
+
 namespace vmferry {
 namespace {
 
@@ -29,6 +31,10 @@ Error rbd_error(int rc, const RbdLocation& location, std::string action,
     case ETIMEDOUT:
       parts.cause = "the cluster did not answer in time";
       parts.hint = "see 'ceph -s'; --timeout gives it longer";
+      if (free_descriptors(1) == 0) {  // librados tries to connect again and again
+        parts.cause = "no file descriptor was left for a connection to the cluster";
+        parts.hint = "raise the limit: 'ulimit -n 4096', or LimitNOFILE= of a systemd unit";
+      }
       break;
     case EACCES:
     case EPERM:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <catch2/catch.hpp>
 
@@ -7,7 +8,9 @@
 #include <fstream>
 
 #include "lib/image/backing.h"
+#include "lib/store/ceph_args.h"
 #include "lib/store/ceph_keyring.h"
+#include "lib/store/descriptors.h"
 #include "lib/store/mapped_scan.h"
 #include "lib/store/unique_fd.h"
 #include "tests/unit/temp_dir.h"
@@ -49,6 +52,34 @@ TEST_CASE("a volume is named for Ceph's commands with its namespace, and for a s
   CHECK(RbdLocation{.pool = "vms", .image = "a b"}.ceph_name() == "'vms/a b'");
   CHECK(RbdLocation{.pool = "vms", .image = "a'b$(c)"}.ceph_name() == R"('vms/a'\''b$(c)')");
   CHECK(RbdLocation{.pool = "vms", .image = "#1"}.ceph_name() == "'vms/#1'");
+}
+
+TEST_CASE("CEPH_ARGS names the configuration, the cluster and the user") {
+  const CephArgs args = parse_ceph_args("  -c /a.conf --cluster=lab  --debug-ms 1 --id libvirt ");
+  CHECK(args.conf == "/a.conf");
+  CHECK(args.cluster == "lab");
+  CHECK(args.entity == "client.libvirt");
+  CHECK(parse_ceph_args("--id a -n client.b").entity == "client.b");
+  CHECK(parse_ceph_args("--conf=/a --conf /b").conf == "/b");
+  CHECK(parse_ceph_args("-- --id a").entity.empty());
+  CHECK(parse_ceph_args("--id").entity.empty());
+  CHECK(parse_ceph_args("").conf.empty());
+}
+
+TEST_CASE("free descriptors are counted, and the soft limit is raised for them") {
+  rlimit before = {};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const UniqueFd open(::open("/dev/null", O_RDONLY));
+  const auto used = static_cast<rlim_t>(open.get()) + 1;
+  rlimit low = {.rlim_cur = used, .rlim_max = before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &low) == 0);
+  const size_t some = free_descriptors(8);
+  rlimit raised = {};
+  ::getrlimit(RLIMIT_NOFILE, &raised);
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  CHECK(some == 8);
+  CHECK(raised.rlim_cur == used + 8);
+  CHECK(free_descriptors(1) == 1);
 }
 
 TEST_CASE("paths may hold anything but an address") {
