@@ -23,11 +23,13 @@ size_t count_free(rlim_t limit, size_t wanted) {
 size_t free_descriptors(size_t wanted) {
   rlimit limit = {};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
-  const size_t count = count_free(limit.rlim_cur, wanted);
-  if (count == wanted || limit.rlim_cur >= limit.rlim_max) return count;
-  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, limit.rlim_cur + wanted);
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return count;
-  return count_free(limit.rlim_cur, wanted);
+  size_t count = count_free(limit.rlim_cur, wanted);
+  while (count < wanted && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, limit.rlim_cur + (wanted - count));
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) break;
+    count = count_free(limit.rlim_cur, wanted);  // some numbers beyond the old limit may be in use
+  }
+  return count;
 }
 
 }  // namespace vmferry

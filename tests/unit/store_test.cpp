@@ -78,7 +78,7 @@ TEST_CASE("free descriptors are counted, and the soft limit is raised for them")
   ::getrlimit(RLIMIT_NOFILE, &raised);
   ::setrlimit(RLIMIT_NOFILE, &before);
   CHECK(some == 8);
-  CHECK(raised.rlim_cur == used + 8);
+  CHECK(raised.rlim_cur >= used + 8);
   CHECK(free_descriptors(1) == 1);
 }
 
