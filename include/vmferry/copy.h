@@ -58,6 +58,8 @@ struct CompareResult {
 };
 
 /// Do both show a guest the same bytes? Reads only where one of them calls its bytes data.
+/// Takes 64 MiB of buffers at most, however many threads; with windows above 16 MiB (objects of a
+/// volume) room for two of them on each side.
 /// Throws an Error if either cannot be read. progress counts the data of both sides.
 CompareResult compare(const Source& a, const Source& b, const CompareOptions& options,
                       Progress& progress);

@@ -13,7 +13,8 @@ namespace vmferry {
 namespace {
 
 constexpr uint64_t kBlock = 4 << 20;
-constexpr size_t kWindow = 1 << 20;  // one buffer; grows to what the sources like
+constexpr size_t kWindow = 1 << 20;   // of either side; grows to what the sources like
+constexpr size_t kMemory = 64 << 20;  // as a copy has, for each side
 constexpr uint32_t kGranularity = 4096;
 constexpr uint64_t kNowhere = std::numeric_limits<uint64_t>::max();
 
@@ -57,18 +58,19 @@ class Comparer {
         b_(b),
         jobs_(std::clamp(jobs, 1u, 64u)),
         window_(std::max({uint64_t{kWindow}, a.read_alignment(), b.read_alignment()})),
-        pool_(size_t{2} * jobs_, (window_ + 4095) / 4096 * 4096),
+        side_((window_ + 4095) / 4096 * 4096),
+        pool_(std::clamp<size_t>(kMemory / (2 * side_), 2, std::max(2u, jobs_)), 2 * side_),
         progress_(progress),
         walker_(walk_rules()) {}
 
   uint64_t run(std::stop_token stop) {
     run_workers(jobs_, stop, [this](std::stop_token any_stop) {
-      Buffer left = pool_.acquire(any_stop);
-      Buffer right = pool_.acquire(any_stop);
       while (const auto block = walker_.next()) {
         if (any_stop.stop_requested()) throw cancelled_error();
         if (block->offset >= first_) return;  // only what lies before it still matters
-        compare_block(*block, left.bytes(), right.bytes());
+        // Room for both sides at once: nobody can wait for one half while he holds the other.
+        Buffer both = pool_.acquire(any_stop);
+        compare_block(*block, both.bytes().first(side_), both.bytes().last(side_));
       }
     });
     if (stop.stop_requested()) throw cancelled_error();
@@ -149,6 +151,7 @@ class Comparer {
   const Padded b_;
   const unsigned jobs_;
   const uint64_t window_;
+  const size_t side_;  ///< a window, in whole pages
   BufferPool pool_;
   Progress& progress_;
   BlockWalker walker_;

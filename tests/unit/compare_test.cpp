@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <catch2/catch.hpp>
+#include <cstring>
+#include <mutex>
 #include <random>
+#include <set>
 
 #include "tests/unit/disk_picture.h"
 #include "vmferry/copy.h"
@@ -19,7 +22,38 @@ CompareResult compare_pictures(const std::string& a, const std::string& b,
   return result;
 }
 
+/// Zeros, kept as data, and how much memory they were read into.
+class WideSource : public Source {
+ public:
+  const std::string& name() const override { return name_; }
+  uint64_t size() const override { return uint64_t{512} << 20; }
+  uint64_t read_alignment() const override { return kObject; }
+  Extent extent_at(uint64_t offset, uint64_t max) const override {
+    return {offset, max, ExtentKind::kData};
+  }
+  void read_at(uint64_t /*offset*/, std::span<std::byte> out) const override {
+    std::memset(out.data(), 0, out.size());
+    const std::lock_guard lock(mutex_);
+    buffers_.insert(out.data());
+  }
+  size_t memory() const { return buffers_.size() * kObject; }
+
+ private:
+  static constexpr uint32_t kObject = 4 << 20;
+  const std::string name_ = "wide";
+  mutable std::mutex mutex_;
+  mutable std::set<const std::byte*> buffers_;
+};
+
 }  // namespace
+
+TEST_CASE("many threads take no more memory") {
+  const WideSource a;
+  const WideSource b;
+  Progress progress;
+  CHECK(compare(a, b, {.jobs = 64}, progress).same);
+  CHECK(a.memory() + b.memory() <= 64 << 20);
+}
 
 TEST_CASE("holes equal stored zeros") {
   CHECK(compare_pictures("64K:A 1M:0 2M:-", "64K:A 3M:-").same);
