@@ -20,4 +20,4 @@ for limit in 8 13 20; do
   expect 1 "too few file descriptors" limited -n $limit convert disk.raw rbd:rbd/fd-2
 done
 # The second client of one command.
-expect 2 "too few file descriptors.*" limited -n 36 compare rbd:rbd/fd-1 rbd:rbd/fd-1
+expect 2 "too few file descriptors" limited -n 30 compare rbd:rbd/fd-1 rbd:rbd/fd-1
