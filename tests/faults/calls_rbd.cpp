@@ -252,6 +252,8 @@ STAND_BEFORE(int, rbd_get_stripe_count, (rbd_image_t image, uint64_t* stripe_cou
              (image, stripe_count))
 STAND_BEFORE(int, rbd_get_create_timestamp, (rbd_image_t image, struct timespec* timestamp),
              (image, timestamp))
+STAND_BEFORE(int, rbd_get_access_timestamp, (rbd_image_t image, struct timespec* timestamp),
+             (image, timestamp))
 STAND_BEFORE(int, rbd_get_modify_timestamp, (rbd_image_t image, struct timespec* timestamp),
              (image, timestamp))
 STAND_BEFORE(int, rbd_get_group,

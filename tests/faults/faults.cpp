@@ -78,9 +78,21 @@ std::vector<std::string> split(std::string_view text, char at, size_t most = SIZ
   return parts;
 }
 
+/// From the kernel: the program's first calls come before libc has its environment
+/// (.preinit_array).
 std::string from_environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
+  std::string all;
+  std::array<char, 4096> piece;
+  const long fd = ::syscall(SYS_openat, AT_FDCWD, "/proc/self/environ", O_RDONLY | O_CLOEXEC, 0);
+  for (long got; (got = ::syscall(SYS_read, fd, piece.data(), piece.size())) > 0;) {
+    all.append(piece.data(), static_cast<size_t>(got));
+  }
+  ::syscall(SYS_close, fd);
+  const std::string start = std::string(name) + "=";
+  for (const std::string& line : split(all, '\0')) {
+    if (line.starts_with(start)) return line.substr(start.size());
+  }
+  return "";
 }
 
 std::vector<Fault> parse_faults(const std::string& text) {
