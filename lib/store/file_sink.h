@@ -14,7 +14,8 @@ namespace vmferry {
 std::unique_ptr<Sink> open_file_sink(const std::string& path, const TargetOptions& options);
 
 /// The block device `path`, as it is: needs options.force, options.size bytes of room, and nobody
-/// else (a mount, a RAID) who uses it. publish() only checks that flush() was reached.
+/// else (a mount, a RAID) who uses it. QEMU is kept out until the sink is gone. publish() only
+/// checks that flush() was reached and that no QEMU has it open.
 std::unique_ptr<Sink> open_device_sink(const std::string& path, const TargetOptions& options);
 
 }  // namespace vmferry
