@@ -10,7 +10,7 @@
 #include <optional>
 #include <vector>
 
-#include "lib/migrate/waiting.h"
+#include "lib/core/blocking_call.h"
 #include "vmferry/domain.h"
 #include "vmferry/error.h"
 #include "vmferry/hypervisor.h"
@@ -76,7 +76,7 @@ std::string find_user(const std::string& uri, const std::string& path) {
 std::optional<std::string> ask(Session& session, const std::string& uri, const std::string& path,
                                milliseconds patience) {
   const auto user = std::make_shared<std::string>();
-  migrate::BlockingCall call([user, uri, path] { *user = find_user(uri, path); });
+  BlockingCall call([user, uri, path] { *user = find_user(uri, path); });
   for (milliseconds waited{0}; !call.wait(kLook); waited += kLook) {
     if (session.stop().stop_requested()) throw cancelled_error();
     if (waited >= patience) return std::nullopt;

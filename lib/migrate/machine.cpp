@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <thread>
 
-#include "lib/migrate/waiting.h"
+#include "lib/core/blocking_call.h"
 
 namespace vmferry::migrate {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <thread>
 
+#include "lib/core/blocking_call.h"
 #include "lib/migrate/steps.h"
-#include "lib/migrate/waiting.h"
 #include "vmferry/error.h"
 
 // Live migration to another host: over the shared volume, or with storage copy through NBD.

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
+#include "lib/core/blocking_call.h"
 #include "lib/core/format_bytes.h"
 #include "lib/migrate/steps.h"
-#include "lib/migrate/waiting.h"
 #include "lib/migrate/xml_text.h"
 #include "vmferry/error.h"
 
