@@ -8,6 +8,7 @@
 #include <random>
 #include <string_view>
 
+#include "lib/store/ceph_monitors.h"
 #include "lib/store/rbd_admin.h"
 #include "lib/store/rbd_cluster.h"
 
@@ -30,46 +31,7 @@ CephOptions quick(CephOptions options) {
   return options;
 }
 
-/// What monitors answer to a command; nothing: this user may not ask, or they do not know it.
-std::optional<json> ask(const CephClient& client, const json& command,
-                        const RbdLocation& location) {
-  const std::string text = command.dump();
-  const char* commands[] = {text.c_str()};
-  char* answer = nullptr;
-  size_t length = 0;
-  const int rc =
-      rados_mon_command(client.get(), commands, 1, "", 0, &answer, &length, nullptr, nullptr);
-  const std::string copy = answer == nullptr ? std::string() : std::string(answer, length);
-  rados_buffer_free(answer);
-  if (rc == -EACCES || rc == -EPERM || rc == -EINVAL) return std::nullopt;
-  if (rc < 0) {
-    throw rbd_error(rc, location,
-                    "ask the monitors for '" + command.at("prefix").get<std::string>() + "'");
-  }
-  json parsed = json::parse(copy, nullptr, false);
-  if (parsed.is_discarded()) return std::nullopt;
-  return parsed;
-}
-
-/// The element of the list `pools` whose `key` is `pool`.
-const json* find_pool(const json& pools, const char* key, const std::string& pool) {
-  for (const json& each : pools) {
-    if (each.at(key) == pool) return &each;
-  }
-  return nullptr;
-}
-
-bool has_flag(std::string_view flags, std::string_view flag) {  // "hashpspool,nearfull"
-  while (!flags.empty()) {
-    const size_t comma = flags.find(',');
-    if (flags.substr(0, comma) == flag) return true;
-    flags.remove_prefix(comma == std::string_view::npos ? flags.size() : comma + 1);
-  }
-  return false;
-}
-
-/// One look at one pool. The JSON is that of Ceph's OSDMonitor ("osd pool ls"), PGMap ("df") and
-/// HealthMonitor ("health").
+/// One look at one pool.
 class PoolObserver {
  public:
   PoolObserver(const std::string& pool, const CephOptions& options)
@@ -100,10 +62,8 @@ class PoolObserver {
   }
 
   void look_at_flags() {
-    const auto pools = ask(
-        client_, {{"prefix", "osd pool ls"}, {"detail", "detail"}, {"format", "json"}}, location_);
-    const json* pool = pools ? find_pool(*pools, "pool_name", pool_) : nullptr;
-    if (pool == nullptr) return;
+    const auto pool = ask_about_pool(client_, pool_, location_);
+    if (!pool) return;
     state_.for_rbd = pool->at("application_metadata").contains("rbd");
     const auto flags = pool->at("flags_names").get<std::string>();
     state_.full = has_flag(flags, "full") || has_flag(flags, "full_quota");
@@ -113,7 +73,7 @@ class PoolObserver {
   }
 
   void look_at_room() {
-    const auto report = ask(client_, {{"prefix", "df"}, {"format", "json"}}, location_);
+    const auto report = ask_monitors(client_, {{"prefix", "df"}, {"format", "json"}}, location_);
     if (!report || report->at("stats").at("total_bytes") == 0) return;  // no manager reported yet
     const json* pool = find_pool(report->at("pools"), "name", pool_);
     if (pool == nullptr) return;
@@ -127,8 +87,8 @@ class PoolObserver {
   }
 
   void look_at_health() {
-    const auto report =
-        ask(client_, {{"prefix", "health"}, {"detail", "detail"}, {"format", "json"}}, location_);
+    const auto report = ask_monitors(
+        client_, {{"prefix", "health"}, {"detail", "detail"}, {"format", "json"}}, location_);
     if (!report) return;
     for (const auto& [name, check] : report->at("checks").items()) {
       const auto message = check.at("summary").at("message").get<std::string>();
