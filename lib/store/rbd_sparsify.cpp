@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "lib/store/rbd.h"
 #include "lib/store/rbd_admin.h"
 #include "lib/store/rbd_cluster.h"
 #include "lib/store/rbd_facts.h"
+#include "lib/store/rbd_stamp.h"
 
 namespace vmferry {
 namespace {
@@ -42,11 +44,21 @@ rbd_image_info_t stat_image(rbd_image_t image, const RbdLocation& location) {
   return info;
 }
 
-/// Our own watch begins with opening for writing: others are counted before that.
-void refuse_if_in_use(const RbdPool& pool, const RbdLocation& location) {
+std::string id_of(rbd_image_t image, const RbdLocation& location) {
+  std::array<char, 256> id = {};
+  const int rc = rbd_get_id(image, id.data(), id.size());
+  if (rc < 0) throw rbd_error(rc, location, "ask for its id");
+  return id.data();
+}
+
+/// Our own watch begins with opening for writing: others are counted before that. Returns the id.
+std::string refuse_if_in_use(const RbdPool& pool, const RbdLocation& location) {
   RbdImage look;
   open_or_throw(look, pool, location, true);
-  if (look.watchers() > 0) throw in_use(location, "a client has the volume open");
+  if (count_writers(look.get(), location) > 0) {
+    throw in_use(location, "a client has the volume open");
+  }
+  return id_of(look.get(), location);
 }
 
 /// Where the volume has the feature, a guest that starts meanwhile cannot write.
@@ -60,6 +72,13 @@ void lock(rbd_image_t image, const RbdLocation& location) {
     throw in_use(location, "another client holds its lock");
   }
   if (rc < 0) throw rbd_error(rc, location, "lock");
+}
+
+/// Somebody may have come between the first look and our opening.
+void keep_others_out(rbd_image_t image, const RbdLocation& location, const std::string& id) {
+  if (id_of(image, location) != id) throw in_use(location, "another volume took its name just now");
+  lock(image, location);
+  if (count_writers(image, location) > 1) throw in_use(location, "a client has the volume open");
 }
 
 struct Work {
@@ -79,11 +98,11 @@ struct Work {
 
 void sparsify_rbd_volume(const RbdLocation& volume, const RbdSparsifyOptions& options) {
   const RbdPool pool(volume, options.ceph);
-  if (!options.may_be_in_use) refuse_if_in_use(pool, volume);
+  const std::string id = options.may_be_in_use ? "" : refuse_if_in_use(pool, volume);
   RbdImage image;
   open_or_throw(image, pool, volume, false);
   Work work = {options, stat_image(image.get(), volume)};
-  if (!options.may_be_in_use) lock(image.get(), volume);
+  if (!options.may_be_in_use) keep_others_out(image.get(), volume, id);
   if (options.before_change) options.before_change();
   int rc = rbd_sparsify_with_progress(image.get(), kSmallestHole, Work::on_progress, &work);
   if (options.stop.stop_requested()) throw cancelled_error();
