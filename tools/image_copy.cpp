@@ -92,6 +92,7 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
   job.to.ceph = job.from.ceph;
   job.to.before_making = [&session] { session.making_something(); };
   job.to.notice = say_notice;
+  job.to.stop = session.stop();
   const OpenedSource opened = open_source(session, job);
   const Source& source = *opened.guest;
 

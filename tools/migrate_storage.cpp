@@ -170,6 +170,7 @@ void RealMigrationStorage::copy_and_check(const OpenImage& image, const Location
   options.sources = image.opened;
   options.before_making = [this] { session_.making_something(); };
   options.notice = say_notice;
+  options.stop = either.token();
   if (const auto* volume = std::get_if<RbdLocation>(&to)) {
     options.layout = layout_;
     // The journal is ours alone, so this is from a run that died; the cluster needs a while to see

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -113,6 +114,8 @@ struct TargetOptions {
   /// Called with one line about what could not be removed, also from the sink's destructor. Must
   /// not throw. May be empty.
   std::function<void(const std::string&)> notice;
+  /// When triggered, a cluster that does not answer is waited for only a few seconds more.
+  std::stop_token stop;
   std::vector<Identity> sources;  ///< refuse these: the target must not be what is being read
 };
 

@@ -97,12 +97,12 @@ RbdClaim::RbdClaim(const RbdPool& pool, const RbdLocation& location, const RbdCl
       cookie_(random_cookie()),
       owner_(cookie_ + "\n" + own_address(pool) + "\n" + who_we_are()) {
   take(wait);
-  const std::string note = read(kReplacing);
-  if (!note.empty()) replacement_ = {line(note, 0), line(note, 1)};
   try {
+    const std::string note = read(kReplacing);
+    if (!note.empty()) replacement_ = {line(note, 0), line(note, 1)};
     renewer_ = start_thread([this](std::stop_token stop) { renew_for_ever(stop); });
   } catch (...) {
-    release();
+    undo_take();
     throw;
   }
 }
@@ -136,11 +136,12 @@ void RbdClaim::take(const RbdClaimWait& wait) const {
   }
 }
 
-/// The object stays only if it has an owner's note in it.
+/// The object stays if it has what another run wrote down.
 void RbdClaim::undo_take() const noexcept {
   try {
     if (lock(LIBRADOS_LOCK_FLAG_MUST_RENEW) < 0) return;
-    if (read(kOwner).empty()) {
+    const std::string owner = read(kOwner);
+    if (read(kReplacing).empty() && (owner.empty() || owner == owner_)) {
       rados_remove(io_.get(), object_.c_str());
     } else {
       rados_unlock(io_.get(), object_.c_str(), kLock, cookie_.c_str());

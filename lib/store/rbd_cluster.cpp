@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cerrno>
-#include <vector>
 
 #include "lib/store/descriptors.h"
 
@@ -104,24 +103,6 @@ int RbdImage::close() {
   const int rc = rbd_close(image_);
   image_ = nullptr;
   return rc;
-}
-
-size_t RbdImage::watchers() const {
-  size_t count = 16;
-  std::vector<rbd_image_watcher_t> list(count);
-  int rc = rbd_watchers_list(image_, list.data(), &count);
-  if (rc == -ERANGE) return count;
-  if (rc < 0) return 0;
-  rbd_watchers_list_cleanup(list.data(), count);
-  return count;
-}
-
-size_t RbdImage::snapshots() const {
-  // The library wants room for an end marker, too: it asks for one more than there are
-  // (librbd::snap_list).
-  int wanted = 0;
-  const int rc = rbd_snap_list(image_, nullptr, &wanted);
-  return rc == -ERANGE && wanted > 1 ? static_cast<size_t>(wanted - 1) : 0;
 }
 
 }  // namespace vmferry

@@ -54,10 +54,6 @@ class RbdImage {
   int close();
   rbd_image_t get() const { return image_; }
 
-  /// How many clients have it open for writing (they watch its header).
-  size_t watchers() const;
-  size_t snapshots() const;
-
  private:
   rbd_image_t image_ = nullptr;
 };

@@ -11,11 +11,15 @@
 
 #include "lib/core/format_bytes.h"
 #include "lib/store/rbd_cluster.h"
+#include "lib/store/rbd_names.h"
+#include "lib/store/rbd_refusal.h"
 
 namespace vmferry {
 namespace {
 
 using namespace std::chrono_literals;
+
+constexpr int kMostOfOneName = 100;  // volumes of one name that kills have left in the trash
 
 struct Feature {
   const char* name;
@@ -68,7 +72,8 @@ class ImageOptions {
   rbd_image_options_t options_ = nullptr;
 };
 
-void set_layout(const RbdLocation& location, const RbdLayout& layout, ImageOptions& options) {
+/// Returns the features that were asked for; 0: the default set.
+uint64_t set_layout(const RbdLocation& location, const RbdLayout& layout, ImageOptions& options) {
   if (layout.object_size) {
     const uint64_t size = *layout.object_size;
     if (!std::has_single_bit(size) || size < 4096 || size > (32 << 20)) {
@@ -84,20 +89,27 @@ void set_layout(const RbdLocation& location, const RbdLayout& layout, ImageOptio
   if (layout.stripe_unit) options.set(RBD_IMAGE_OPTION_STRIPE_UNIT, *layout.stripe_unit);
   if (layout.stripe_count) options.set(RBD_IMAGE_OPTION_STRIPE_COUNT, *layout.stripe_count);
   if (!layout.data_pool.empty()) options.set(RBD_IMAGE_OPTION_DATA_POOL, layout.data_pool);
-  if (!layout.features.empty()) {
-    options.set(RBD_IMAGE_OPTION_FEATURES, feature_bits(location, layout.features));
-  }
+  if (layout.features.empty()) return 0;
+  const uint64_t features = feature_bits(location, layout.features);
+  options.set(RBD_IMAGE_OPTION_FEATURES, features);
+  return features;
 }
 
 bool no_room(int rc) { return rc == -ENOSPC || rc == -EDQUOT; }
 
-/// rbd_remove, but true: a full pool refuses the note in the trash with which it begins, and then
+int beat(uint64_t /*done*/, uint64_t /*total*/, void* pulse) {
+  static_cast<Pulse*>(pulse)->beat();
+  return 0;
+}
+
+/// rbd_remove, but true. A full pool refuses the note in the trash with which it begins, and then
 /// it answers that there is no such volume (Ceph 16: librbd::api::Trash::move).
-int try_remove(rados_ioctx_t io, const std::string& name) {
-  const int rc = rbd_remove(io, name.c_str());
+int try_remove(rados_ioctx_t io, const RbdLocation& location, const std::string& name,
+               Pulse& pulse) {
+  const int rc = rbd_remove_with_progress(io, name.c_str(), beat, &pulse);
+  pulse.beat();
   if (rc != -ENOENT) return rc;
-  RbdImage image;
-  return image.open(io, name, "", true) == -ENOENT ? 0 : -ENOSPC;
+  return look_up_name(io, location, name).is_free() ? 0 : -ENOSPC;
 }
 
 void empty_image(rados_ioctx_t io, const std::string& name) {
@@ -107,16 +119,16 @@ void empty_image(rados_ioctx_t io, const std::string& name) {
 
 }  // namespace
 
+RbdLocation partial_of(const RbdLocation& volume) {
+  return volume.beside(volume.image + ".vmferry-partial");
+}
+
 void create_rbd_image(rados_ioctx_t io, const std::string& name, uint64_t size,
                       const RbdLayout& layout, const RbdLocation& location) {
   ImageOptions options;
-  set_layout(location, layout, options);
+  const uint64_t features = set_layout(location, layout, options);
   const int rc = rbd_create4(io, name.c_str(), size, options.get());
-  if (rc == -EINVAL) {
-    throw bad_layout(location, "Ceph refuses this combination of size, layout and features",
-                     "object-map needs exclusive-lock, fast-diff and journaling need more; the "
-                     "stripe unit divides the object size");
-  }
+  if (rc == -EINVAL) throw invalid_volume_error(io, location, size, layout, features);
   if (rc == -ENOENT && !layout.data_pool.empty()) {
     throw bad_layout(location, "there is no data pool '" + layout.data_pool + "'",
                      "'ceph osd pool ls' shows those there are");
@@ -131,13 +143,19 @@ void create_rbd_image(rados_ioctx_t io, const std::string& name, uint64_t size,
   if (rc < 0) throw rbd_error(rc, location, fmt::format("create a volume of {} bytes", size));
 }
 
-int remove_rbd_image(rados_ioctx_t io, const std::string& name, std::chrono::seconds patience,
-                     std::stop_token stop) noexcept {
-  const auto deadline = std::chrono::steady_clock::now() + patience;
+bool exists_in_part(rados_ioctx_t io, const RbdLocation& location, const std::string& name) {
+  return !look_up_name(io, location, name).is_free() ||
+         !ids_being_removed(io, location, name).empty();
+}
+
+int remove_rbd_image(rados_ioctx_t io, const RbdLocation& location, const std::string& name,
+                     const RbdRemoval& how) {
+  const auto deadline = std::chrono::steady_clock::now() + how.patience;
   bool emptied = false;
-  for (;;) {
-    const int rc = try_remove(io, name);
-    if (rc >= 0) return 0;
+  for (int removed = 0; exists_in_part(io, location, name);) {
+    const int rc = try_remove(io, location, name, how.pulse);
+    // One of that name that went before may be in the trash still.
+    if (rc >= 0 && ++removed < kMostOfOneName) continue;
     if (rc != -EBUSY && !no_room(rc)) return rc;
     // Emptying a volume needs no room; removing it goes once Ceph has noticed.
     if (no_room(rc) && !emptied) {
@@ -146,10 +164,11 @@ int remove_rbd_image(rados_ioctx_t io, const std::string& name, std::chrono::sec
     }
     for (auto next = std::chrono::steady_clock::now() + 1s;
          std::chrono::steady_clock::now() < next;) {
-      if (stop.stop_requested() || std::chrono::steady_clock::now() > deadline) return rc;
+      if (how.stop.stop_requested() || std::chrono::steady_clock::now() > deadline) return rc;
       std::this_thread::sleep_for(100ms);
     }
   }
+  return 0;
 }
 
 }  // namespace vmferry

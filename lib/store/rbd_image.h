@@ -8,24 +8,36 @@
 #include <stop_token>
 #include <string>
 
+#include "lib/core/blocking_call.h"
 #include "vmferry/open.h"
 
 // Volumes come and go. Any thread may call these.
 
 namespace vmferry {
 
-/// What is behind the name of a volume that is not complete yet.
-inline constexpr const char* kRbdPartialSuffix = ".vmferry-partial";
+/// The name of a volume that is not complete yet.
+RbdLocation partial_of(const RbdLocation& volume);
 
 /// Creates the volume `name` of exactly `size` bytes. Throws Error about `location`: kUsage where
 /// the layout makes no sense, kConflict where the name is taken.
 void create_rbd_image(rados_ioctx_t io, const std::string& name, uint64_t size,
                       const RbdLayout& layout, const RbdLocation& location);
 
-/// Removes the volume `name`; none there is no failure. Tries again for `patience` while somebody
-/// watches it (a client that died does so for some 30 s) or the pool is full; ends early when
-/// stopped. Never throws. 0, or the last negative code of rbd_remove.
-int remove_rbd_image(rados_ioctx_t io, const std::string& name, std::chrono::seconds patience,
-                     std::stop_token stop) noexcept;
+struct RbdRemoval {
+  /// How long to try again while somebody watches it (a client that died does so for some 30 s) or
+  /// the pool is full.
+  std::chrono::seconds patience;
+  std::stop_token stop;  ///< ends the trying again
+  Pulse& pulse;          ///< beats as it goes on
+};
+
+/// Is there anything of that name: a volume, or what a client that was killed while it made or
+/// removed one has left? Throws Error about `location`.
+bool exists_in_part(rados_ioctx_t io, const RbdLocation& location, const std::string& name);
+
+/// Removes all of that; nothing there is no failure. 0, or the last negative code of rbd_remove.
+/// Throws Error about `location` when the cluster cannot be asked.
+int remove_rbd_image(rados_ioctx_t io, const RbdLocation& location, const std::string& name,
+                     const RbdRemoval& how);
 
 }  // namespace vmferry

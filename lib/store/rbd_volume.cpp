@@ -7,15 +7,20 @@
 #include <vector>
 
 #include "lib/core/zeros.h"
+#include "lib/store/rbd.h"
 #include "lib/store/rbd_admin.h"
+#include "lib/store/rbd_claim.h"
 #include "lib/store/rbd_cluster.h"
 #include "lib/store/rbd_diff.h"
 #include "lib/store/rbd_image.h"
+#include "lib/store/rbd_names.h"
+#include "lib/store/rbd_stamp.h"
 
 namespace vmferry {
 namespace {
 
-constexpr std::chrono::seconds kRemovePatience{60};
+/// A client that died counts for some 30 s.
+constexpr std::chrono::seconds kPatience{60};
 /// A question about a range costs as much as one about so many objects.
 constexpr uint64_t kObjectsWorthAsking = 16;
 
@@ -38,34 +43,55 @@ std::vector<Extent> object_runs(const RbdView& view, const rbd_image_info_t& inf
   return runs;
 }
 
-Error in_use(const RbdLocation& volume, const std::string& name, rados_ioctx_t io) {
+std::string who_has_it_open(const RbdPool& pool, const RbdLocation& volume) {
   RbdImage image;
-  const bool opened = image.open(io, name, "", true) == 0;
-  const std::string full_name = volume.pool + "/" + name;
+  if (image.open(pool.io(), volume.image, "", true) == 0) {
+    try {
+      return fmt::format("{} client(s) have it open", count_writers(image.get(), volume));
+    } catch (const Error&) {
+      // Busy it is all the same.
+    }
+  }
+  return "a client has it open";
+}
+
+Error in_use(const RbdPool& pool, const RbdLocation& volume) {
+  const std::string name = volume.ceph_name();
   return Error({.kind = ErrorKind::kConflict,
                 .object = volume.display(),
-                .action = "remove " + full_name,
-                .cause = fmt::format("{} client(s) have it open", opened ? image.watchers() : 0),
-                .hint = "'rbd status " + full_name + "' shows who; 'rbd rm " + full_name +
+                .action = "remove",
+                .cause = who_has_it_open(pool, volume),
+                .hint = "'rbd status " + name + "' shows who; 'rbd rm " + name +
                         "' removes it when they are gone; if nobody is there any more, restart "
                         "the OSD of its header: a client that died while opening it may count "
                         "for ever (https://tracker.ceph.com/issues/58120)"});
 }
 
-void remove_one(const RbdPool& pool, const RbdLocation& volume, const std::string& name,
-                std::stop_token stop) {
-  const int rc = remove_rbd_image(pool.io(), name, kRemovePatience, stop);
+void remove_one(const RbdPool& pool, const RbdLocation& volume, std::stop_token stop) {
+  Pulse pulse;
+  const int rc = remove_rbd_image(pool.io(), volume, volume.image,
+                                  {.patience = kPatience, .stop = stop, .pulse = pulse});
   if (rc == 0) return;
   if (stop.stop_requested()) throw cancelled_error();
-  if (rc == -EBUSY) throw in_use(volume, name, pool.io());
+  if (rc == -EBUSY) throw in_use(pool, volume);
   if (rc == -ENOTEMPTY) {
     throw Error({.kind = ErrorKind::kConflict,
                  .object = volume.display(),
-                 .action = "remove " + name,
+                 .action = "remove",
                  .cause = "it has snapshots",
-                 .hint = "remove them first ('rbd snap purge " + volume.pool + "/" + name + "')"});
+                 .hint = "remove them first ('rbd snap purge " + volume.ceph_name() + "')"});
   }
-  throw rbd_error(rc, volume, "remove " + name);
+  throw rbd_error(rc, volume, "remove");
+}
+
+/// Removes `names` under a claim, so that no run at work loses what it writes. A volume that a
+/// killed run has renamed half-way has its old name still: that name goes, and the volume stays.
+void remove_claimed(const RbdLocation& volume, const CephOptions& options, std::stop_token stop,
+                    const std::vector<std::string>& names) {
+  const RbdPool pool(volume, options);
+  RbdClaim claim(pool, volume, {.patience = kPatience, .stop = stop});
+  settle_names(pool.io(), volume, {volume.image, partial_of(volume).image});
+  for (const std::string& name : names) remove_one(pool, volume.beside(name), stop);
 }
 
 }  // namespace
@@ -92,21 +118,21 @@ std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
 
 void create_rbd_volume(const RbdLocation& volume, uint64_t size, const RbdLayout& layout,
                        const CephOptions& options) {
-  const RbdPool pool(volume, options);
-  create_rbd_image(pool.io(), volume.image, size, layout, volume);
+  TargetOptions target;
+  target.size = size;
+  target.layout = layout;
+  target.ceph = options;
+  open_rbd_sink(volume, target)->publish();
 }
 
 void remove_rbd_volume(const RbdLocation& volume, const CephOptions& options,
                        std::stop_token stop) {
-  const RbdPool pool(volume, options);
-  remove_one(pool, volume, volume.image, stop);
-  remove_one(pool, volume, volume.image + kRbdPartialSuffix, stop);
+  remove_claimed(volume, options, stop, {volume.image, partial_of(volume).image});
 }
 
 void remove_rbd_left_over(const RbdLocation& volume, const CephOptions& options,
                           std::stop_token stop) {
-  const RbdPool pool(volume, options);
-  remove_one(pool, volume, volume.image + kRbdPartialSuffix, stop);
+  remove_claimed(volume, options, stop, {partial_of(volume).image});
 }
 
 }  // namespace vmferry

@@ -64,6 +64,8 @@ STAND_BEFORE(int, rados_conf_read_file, (rados_t cluster, const char* path), (cl
 STAND_BEFORE(int, rados_ioctx_create,
              (rados_t cluster, const char* pool_name, rados_ioctx_t* ioctx),
              (cluster, pool_name, ioctx))
+STAND_BEFORE(int, rados_ioctx_create2, (rados_t cluster, int64_t pool_id, rados_ioctx_t* ioctx),
+             (cluster, pool_id, ioctx))
 STAND_BEFORE(int, rados_mon_command,
              (rados_t cluster, const char** cmd, size_t cmdlen, const char* inbuf, size_t inbuflen,
               char** outbuf, size_t* outbuflen, char** outs, size_t* outslen),
@@ -233,6 +235,7 @@ STAND_BEFORE(int, rbd_break_lock, (rbd_image_t image, const char* client, const 
 STAND_BEFORE(int, rbd_stat, (rbd_image_t image, rbd_image_info_t* info, size_t infosize),
              (image, info, infosize))
 STAND_BEFORE(int, rbd_get_size, (rbd_image_t image, uint64_t* size), (image, size))
+STAND_BEFORE(int, rbd_get_old_format, (rbd_image_t image, uint8_t* old), (image, old))
 STAND_BEFORE(int, rbd_get_features, (rbd_image_t image, uint64_t* features), (image, features))
 STAND_BEFORE(int, rbd_get_op_features, (rbd_image_t image, uint64_t* op_features),
              (image, op_features))

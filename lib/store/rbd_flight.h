@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <rbd/librbd.h>
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+
+#include "lib/core/blocking_call.h"
+#include "vmferry/buffer.h"
+#include "vmferry/location.h"
+
+namespace vmferry {
+
+/// Writes that are under way: counts them, keeps the first error. Callbacks run in librbd's threads
+/// and touch nothing else. Any thread may call it; it must outlive its writes: wait() first.
+class RbdFlight {
+ public:
+  /// `pulse` beats when a write has landed.
+  RbdFlight(const RbdLocation& location, Pulse& pulse) : location_(location), pulse_(pulse) {}
+
+  /// Takes over `data`. Throws an error of this write, or the first one of an earlier write.
+  void write(rbd_image_t image, uint64_t offset, Slice data);
+  void wait();
+  /// Throws the first error of all that landed.
+  void rethrow();
+
+ private:
+  struct Write;
+
+  void start();
+  void finish(int rc, uint64_t offset);
+  static void on_complete(rbd_completion_t completion, void* argument);
+
+  const RbdLocation location_;
+  Pulse& pulse_;
+  std::mutex mutex_;
+  std::condition_variable landed_;
+  size_t count_ = 0;
+  int first_rc_ = 0;
+  uint64_t first_offset_ = 0;
+};
+
+}  // namespace vmferry
