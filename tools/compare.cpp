@@ -6,6 +6,7 @@
 #include "lib/core/format_bytes.h"
 #include "lib/core/printable.h"
 #include "tools/command.h"
+#include "tools/copy_job.h"
 #include "tools/options.h"
 #include "tools/output.h"
 #include "tools/progress.h"
@@ -75,10 +76,8 @@ int compare_images(Session& session, Options& options) {
                       .stop = session.stop()},
                      display.counters());
   }
-  if (!options.source_in_use) {
-    a.guest->check_unchanged();
-    b.guest->check_unchanged();
-  }
+  check_source(*a.guest, options.source_in_use);
+  check_source(*b.guest, options.source_in_use);
   print_result(options, result, a.guest->size(), b.guest->size());
   return result.same ? 0 : 1;
 }

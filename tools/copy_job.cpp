@@ -16,7 +16,7 @@ void verify_target(Session& session, const RunOptions& run, const Source& source
   const CompareResult result =
       compare(source, *written, {.jobs = run.jobs, .stop = job.stop}, display.counters());
   if (result.same) return;
-  if (!job.source_in_use) source.check_unchanged();  // then that is why
+  check_source(source, job.source_in_use);  // then that is why
   throw Error({.kind = ErrorKind::kIo,
                .object = sink.name(),
                .action = "verify",
@@ -26,6 +26,14 @@ void verify_target(Session& session, const RunOptions& run, const Source& source
 }
 
 }  // namespace
+
+void check_source(const Source& source, bool in_use) {
+  if (in_use) {
+    source.check_still_there();
+  } else {
+    source.check_unchanged();
+  }
+}
 
 CopyResult run_copy_job(Session& session, const RunOptions& run, const Source& source, Sink& sink,
                         const CopyJob& job) {
@@ -39,7 +47,7 @@ CopyResult run_copy_job(Session& session, const RunOptions& run, const Source& s
   }
   if (job.verify) verify_target(session, run, source, sink, job);
   if (job.stop.stop_requested()) throw cancelled_error();
-  if (!job.source_in_use) source.check_unchanged();
+  check_source(source, job.source_in_use);
   sink.publish();
   return result;
 }

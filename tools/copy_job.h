@@ -20,6 +20,10 @@ struct CopyJob {
   std::stop_token stop = {};
 };
 
+/// What is asked before relying on what was read. Throws Error when the source is not what was
+/// opened; one in use may have been written.
+void check_source(const Source& source, bool in_use);
+
 /// Copies `source` into `sink` with progress on stderr, verifies if wanted, and publishes. Throws
 /// Error; the sink is as it is then, and its destructor clears up.
 CopyResult run_copy_job(Session& session, const RunOptions& run, const Source& source, Sink& sink,

@@ -115,7 +115,7 @@ CopyOutcome rehearse_image_copy(Session& session, ImageCopy& job) {
   ProgressDisplay display(session, job.run.progress_style(), "dry run", {opened.guest.get()});
   const CopyResult result = copy(
       *opened.guest, nothing, {.jobs = job.run.jobs, .stop = session.stop()}, display.counters());
-  if (!job.source_in_use) opened.guest->check_unchanged();
+  check_source(*opened.guest, job.source_in_use);
   return {result, opened.parts};
 }
 

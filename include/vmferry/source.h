@@ -46,6 +46,10 @@ class Source {
   /// throws as well. A source that cannot change returns. Ask before relying on what was read.
   virtual void check_unchanged() const {}
 
+  /// The same for a source that may be written meanwhile: throws when what was opened is gone or
+  /// shorter, so that zeros were read in its place.
+  virtual void check_still_there() const {}
+
   /// Reads aligned to this many bytes do no work twice (the cluster size of a compressed image).
   virtual uint64_t read_alignment() const { return 1; }
 };

@@ -49,6 +49,11 @@ class Qcow2Source final : public Source, public Layout {
     if (data_ != file_) data_->check_unchanged();
     if (backing_) backing_->check_unchanged();
   }
+  void check_still_there() const override {
+    file_->check_still_there();
+    if (data_ != file_) data_->check_still_there();
+    if (backing_) backing_->check_still_there();
+  }
   uint64_t size() const override { return map_.geometry().virtual_size; }
 
   Extent extent_at(uint64_t offset, uint64_t max) const override {

@@ -74,6 +74,8 @@ void FileSource::read_at(uint64_t offset, std::span<std::byte> out) const {
 
 void FileSource::check_unchanged() const { check_file_unchanged(fd_.get(), name_, stamp_); }
 
+void FileSource::check_still_there() const { check_not_cut(fd_.get(), name_, stamp_); }
+
 void FileSource::check_in_place() const { check_same_file(fd_.get(), name_, stamp_); }
 
 void FileSource::find_content(uint64_t offset, uint64_t length, uint32_t granularity,

@@ -27,6 +27,7 @@ class FileSource : public Source, public Layout {
   void find_content(uint64_t offset, uint64_t length, uint32_t granularity,
                     std::vector<Extent>& out) const override;
   void check_unchanged() const override;
+  void check_still_there() const override;
   void prefetch(uint64_t offset, uint64_t length) const override;
   void map(uint64_t offset, uint64_t length, const MapVisitor& visit) const override;
   std::optional<uint64_t> allocated_bytes() const override;

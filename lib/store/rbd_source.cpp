@@ -67,6 +67,10 @@ class RbdSource : public Source, public Layout, public Volume {
     const std::lock_guard lock(check_mutex_);
     check_rbd_unchanged(pool_, location_, stamp_);
   }
+  void check_still_there() const override {
+    const std::lock_guard lock(check_mutex_);
+    check_rbd_still_there(pool_, location_, stamp_);
+  }
 
   RbdFacts facts() const override { return read_rbd_facts(pool_.io(), image_.get(), location_); }
   std::optional<uint64_t> allocated_bytes() const override {
@@ -91,7 +95,7 @@ class RbdSource : public Source, public Layout, public Volume {
         rbd_read(image_.get(), offset, out.size(), reinterpret_cast<char*>(out.data()));
     if (got < 0) throw rbd_error(static_cast<int>(got), location_, "read", offset);
     if (static_cast<size_t>(got) != out.size()) {
-      check_unchanged();  // then that is why
+      check_still_there();  // then that is why
       throw Error({.kind = ErrorKind::kIo,
                    .object = name_,
                    .action = "read",

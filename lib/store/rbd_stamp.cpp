@@ -99,6 +99,22 @@ void open_again(RbdImage& image, const RbdPool& pool, const RbdLocation& locatio
   check(rc, location);
 }
 
+/// Opens `image`, which has to be what the stamp was taken of, and no shorter.
+RbdStamp ask_again(RbdImage& image, const RbdPool& pool, const RbdLocation& location,
+                   const RbdStamp& stamp) {
+  open_again(image, pool, location);
+  RbdStamp now = ask(pool, image.get(), location);
+  if (now.id != stamp.id) throw changed(location, "another volume took its name meanwhile");
+  if (now.snapshot_id != stamp.snapshot_id) {
+    throw changed(location, "the snapshot was removed and made again meanwhile");
+  }
+  if (now.size < stamp.size) {
+    throw changed(location, fmt::format("it has {} now, it was longer a moment ago ({})",
+                                        exact_bytes(now.size), exact_bytes(stamp.size)));
+  }
+  return now;
+}
+
 }  // namespace
 
 RbdStamp take_rbd_stamp(const RbdPool& pool, rbd_image_t image, const RbdLocation& location) {
@@ -108,18 +124,15 @@ RbdStamp take_rbd_stamp(const RbdPool& pool, rbd_image_t image, const RbdLocatio
   return stamp;
 }
 
+void check_rbd_still_there(const RbdPool& pool, const RbdLocation& location,
+                           const RbdStamp& stamp) {
+  RbdImage image;
+  ask_again(image, pool, location, stamp);
+}
+
 void check_rbd_unchanged(const RbdPool& pool, const RbdLocation& location, const RbdStamp& stamp) {
   RbdImage image;
-  open_again(image, pool, location);
-  const RbdStamp now = ask(pool, image.get(), location);
-  if (now.id != stamp.id) throw changed(location, "another volume took its name meanwhile");
-  if (now.snapshot_id != stamp.snapshot_id) {
-    throw changed(location, "the snapshot was removed and made again meanwhile");
-  }
-  if (now.size < stamp.size) {
-    throw changed(location, fmt::format("it has {} now, it was longer a moment ago ({})",
-                                        exact_bytes(now.size), exact_bytes(stamp.size)));
-  }
+  const RbdStamp now = ask_again(image, pool, location, stamp);
   if (stamp.snapshot_id) return;
   check_nobody_wrote(location, stamp, now, count_writers(image.get(), location));
 }

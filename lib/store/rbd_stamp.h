@@ -30,9 +30,12 @@ struct RbdStamp {
 RbdStamp take_rbd_stamp(const RbdPool& pool, rbd_image_t image, const RbdLocation& location);
 
 /// Asks the cluster anew, by name. Throws Error (kConflict) unless the name still leads to that
-/// volume and snapshot, whole, and, if it is no snapshot, nobody has had it open for writing since
-/// the stamp. A volume that only grew passes: whoever resizes it has to open it for writing, so a
-/// write that came with it is noticed by its timestamp only. Same thread rule.
+/// volume and snapshot, whole. Same thread rule.
+void check_rbd_still_there(const RbdPool& pool, const RbdLocation& location, const RbdStamp& stamp);
+
+/// The same, and unless it is a snapshot, nobody has had it open for writing since the stamp. A
+/// volume that only grew passes: whoever resizes it has to open it for writing, so a write that
+/// came with it is noticed by its timestamp only. Same thread rule.
 void check_rbd_unchanged(const RbdPool& pool, const RbdLocation& location, const RbdStamp& stamp);
 
 /// How many clients have the volume open for writing. Throws Error if the cluster does not tell.

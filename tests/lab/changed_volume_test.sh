@@ -79,6 +79,15 @@ remove_volume rbd/cv-2
 change_during "" $everything $volume@s "snapshot was removed and made again" make_snapshot_again
 remove_volume
 
+# That a volume may be written does not mean that it may be gone.
+change_during --source-in-use $everything $volume "was removed or renamed" remove_volume
+change_during --source-in-use layering $volume "longer a moment ago" rbd resize --no-progress --allow-shrink --size 2M rbd/cv-1
+remove_volume
+make_volume layering
+copy_during --source-in-use $volume write_and_close
+[[ $status == 0 ]] || fail "--source-in-use of a volume that is written: $(cat said.txt)"
+remove_volume
+
 # A client that opens it and stays.
 begin_to_write() {
   rbd bench --io-type write --io-size 4K --io-threads 1 --io-total 1G rbd/cv-1 &
