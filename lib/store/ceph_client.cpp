@@ -7,7 +7,11 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <latch>
+#include <thread>
+#include <vector>
 
+#include "lib/core/threads.h"
 #include "lib/store/ceph_args.h"
 #include "lib/store/ceph_user_key.h"
 #include "lib/store/descriptors.h"
@@ -162,8 +166,29 @@ void CephClient::require_descriptors() const {
                .hint = "raise the limit: 'ulimit -n 4096', or LimitNOFILE= of a systemd unit"});
 }
 
+/// librados dies of a signal where it gets no thread (common/Thread.cc).
+void CephClient::require_threads() const {
+  constexpr size_t kNeeded = 24;
+  std::latch asked(1);
+  std::vector<std::jthread> threads;
+  try {
+    while (threads.size() < kNeeded) threads.push_back(start_thread([&asked] { asked.wait(); }));
+  } catch (const Error& error) {
+    asked.count_down();
+    throw Error({.kind = ErrorKind::kIo,
+                 .object = location_.display(),
+                 .action = "connect to the cluster",
+                 .cause = fmt::format(
+                     "too few threads: a Ceph client needs {}, {} are left to this process",
+                     kNeeded, threads.size()),
+                 .hint = error.hint()});
+  }
+  asked.count_down();
+}
+
 void CephClient::connect() {
   require_descriptors();
+  require_threads();
   // Where the monitors are is for librados to find: options, sections [mon.X], a file, or DNS.
   const int rc = rados_connect(cluster_);
   if (rc < 0) throw connect_error(rc);

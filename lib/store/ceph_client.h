@@ -35,6 +35,7 @@ class CephClient {
   void configure(const CephOptions& options);
   void read(const ConfigurationFile& file);
   void require_descriptors() const;
+  void require_threads() const;
   Error connect_error(int rc) const;
 
   const RbdLocation location_;
