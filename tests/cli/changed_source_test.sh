@@ -15,10 +15,7 @@ change_during() { # "OPTIONS" MESSAGE COMMAND...
   # shellcheck disable=SC2086 # words
   "$VMFERRY" convert -q -j 2 --rate-limit 6M $options src.raw out.raw 2>said.txt &
   pid=$!
-  for _ in $(seq 200); do
-    [[ ! -e .out.raw.vmferry-partial ]] || break
-    sleep 0.02
-  done
+  until_done 10 test -e .out.raw.vmferry-partial
   "$@"
   wait "$pid" || status=$?
   [[ $status == 1 ]] || fail "status $status after '$*' ($options): $(cat said.txt)"
@@ -60,10 +57,7 @@ make_source
 qemu-img create -q -f qcow2 -F raw -b src.raw over.qcow2
 "$VMFERRY" convert -q -f qcow2 --rate-limit 6M over.qcow2 chain.raw 2>said.txt &
 pid=$!
-for _ in $(seq 200); do
-  [[ ! -e .chain.raw.vmferry-partial ]] || break
-  sleep 0.02
-done
+until_done 10 test -e .chain.raw.vmferry-partial
 printf X | dd of=src.raw bs=1 seek=1000000 conv=notrunc status=none
 ! wait "$pid" || fail "a backing file was written meanwhile"
 grep -q "src.raw: .*something wrote to it" said.txt || fail "said: $(cat said.txt)"
@@ -81,10 +75,7 @@ if ((EUID == 0)); then
   ferry convert -q "$loop" device.raw
   "$VMFERRY" convert -q --force --rate-limit 6M "$loop" device.raw 2>said.txt &
   pid=$!
-  for _ in $(seq 200); do
-    [[ ! -e .device.raw.vmferry-partial ]] || break
-    sleep 0.02
-  done
+  until_done 10 test -e .device.raw.vmferry-partial
   printf Y | dd of="$loop" bs=1 seek=1000000 conv=notrunc status=none
   ! wait "$pid" || fail "a device was written meanwhile"
   grep -q "$loop: .*something wrote to the device" said.txt || fail "said: $(cat said.txt)"
@@ -94,10 +85,7 @@ fi
 make_source
 "$VMFERRY" convert -q --source-in-use --rate-limit 6M src.raw out.raw &
 pid=$!
-for _ in $(seq 200); do
-  [[ ! -e .out.raw.vmferry-partial ]] || break
-  sleep 0.02
-done
+until_done 10 test -e .out.raw.vmferry-partial
 printf X | dd of=src.raw bs=1 seek=5999999 conv=notrunc status=none
 wait "$pid" || fail "--source-in-use"
 rm out.raw
@@ -109,10 +97,7 @@ cp --sparse=always src.raw other.raw
 strace -f -qq -o strace.txt -P other.raw -e trace=openat,pread64 -e inject=pread64:delay_exit=200000 \
   "$VMFERRY" compare -q -j 1 src.raw other.raw 2>said.txt &
 pid=$!
-for _ in $(seq 400); do
-  ! grep -q pread64 strace.txt || break
-  sleep 0.05
-done
+until_done 20 grep pread64 strace.txt
 printf X | dd of=other.raw bs=1 seek=11000000 conv=notrunc status=none
 status=0
 wait "$pid" || status=$?

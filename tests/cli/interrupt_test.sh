@@ -43,10 +43,7 @@ no_leftovers
 # Two runs to one target: the second is refused, the first goes on.
 "$VMFERRY" convert -q --rate-limit 2M disk.raw two.raw &
 first=$!
-for _ in $(seq 100); do
-  [[ ! -e .two.raw.vmferry-partial ]] || break
-  sleep 0.05
-done
+until_done 10 test -e .two.raw.vmferry-partial
 expect 1 "another vmferry is writing this target" ferry convert disk.raw two.raw
 wait "$first"
 same disk.raw two.raw
@@ -54,10 +51,7 @@ same disk.raw two.raw
 # Somebody takes the name while we copy.
 "$VMFERRY" convert -q --rate-limit 2M disk.raw taken.raw 2>said.txt &
 first=$!
-for _ in $(seq 100); do
-  [[ ! -e .taken.raw.vmferry-partial ]] || break
-  sleep 0.05
-done
+until_done 10 test -e .taken.raw.vmferry-partial
 echo mine >taken.raw
 ! wait "$first" || fail "replaced a file that was made meanwhile"
 grep -q "meanwhile" said.txt

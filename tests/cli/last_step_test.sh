@@ -41,10 +41,7 @@ expect 1 "there is no such device" ferry convert disk.raw /dev/vmferry-no-such-g
 long=$(printf 'ü%.0s' $(seq 115))
 "$VMFERRY" convert -q --rate-limit 4M disk.raw "${long}1" &
 one=$!
-for _ in $(seq 200); do
-  ! compgen -G ".*partial" >/dev/null || break
-  sleep 0.02
-done
+until_done 10 compgen -G ".*partial"
 find . -name '*partial' | iconv -f UTF-8 -t UTF-16 >/dev/null || fail "the temporary name is cut within a character"
 ferry convert -q disk.raw "${long}2"
 wait "$one"
@@ -78,12 +75,9 @@ grep -q "complete under its name" said.txt || fail "said: $(cat said.txt)"
 same disk.raw durable.raw
 
 # The temporary file is taken away: nothing of somebody else's is published or removed.
-"$VMFERRY" convert -q --rate-limit 8M disk.raw stolen.raw 2>said.txt &
+"$VMFERRY" convert -q --rate-limit 2M disk.raw stolen.raw 2>said.txt &
 pid=$!
-for _ in $(seq 200); do
-  [[ ! -e .stolen.raw.vmferry-partial ]] || break
-  sleep 0.02
-done
+until_done 10 test -e .stolen.raw.vmferry-partial
 sleep 0.2
 rm .stolen.raw.vmferry-partial
 echo mine >.stolen.raw.vmferry-partial
@@ -112,12 +106,9 @@ change_target() { # MESSAGE COMMAND...
   local message=$1 pid
   shift
   echo old >target.raw
-  "$VMFERRY" convert -q --force --rate-limit 8M disk.raw target.raw 2>said.txt &
+  "$VMFERRY" convert -q --force --rate-limit 2M disk.raw target.raw 2>said.txt &
   pid=$!
-  for _ in $(seq 200); do
-    [[ ! -e .target.raw.vmferry-partial ]] || break
-    sleep 0.02
-  done
+  until_done 10 test -e .target.raw.vmferry-partial
   sleep 0.1
   "$@"
   ! wait "$pid" || fail "replaced in spite of: $*"
@@ -200,13 +191,10 @@ if ((EUID == 0)); then
   expect 1 "$loop: lock: a running virtual machine has it open for writing" ferry convert --force disk.raw "$loop"
   exec 8>&-
   wait "$qemu"
-  "$VMFERRY" convert -q --force --rate-limit 8M disk.raw "$loop" &
+  "$VMFERRY" convert -q --force --rate-limit 2M disk.raw "$loop" &
   pid=$!
-  for _ in $(seq 200); do
-    qemu-io -f raw -r -c 'read 24M 4k' "$loop" >said.txt 2>&1 || true
-    ! grep -q 'Failed to get' said.txt || break
-    sleep 0.02
-  done
+  until_done 10 cmp -n 65536 disk.raw "$loop" # it has the locks by then
+  expect 1 "Failed to get" qemu-io -f raw -r -c 'read 24M 4k' "$loop"
   wait "$pid"
   head -c 20000001 "$loop" | cmp - disk.raw || fail "the device"
 fi

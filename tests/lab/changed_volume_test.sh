@@ -24,10 +24,7 @@ copy_during() { # "OPTIONS" SOURCE COMMAND...
   # shellcheck disable=SC2086 # words
   "$VMFERRY" convert -q -j 2 --rate-limit 6M $options "$source" out.raw 2>said.txt &
   pid=$!
-  for _ in $(seq 200); do
-    [[ ! -e .out.raw.vmferry-partial ]] || break
-    sleep 0.02
-  done
+  until_done 10 test -e .out.raw.vmferry-partial
   kill -STOP "$pid"
   "$@" >/dev/null
   kill -CONT "$pid"
@@ -92,10 +89,7 @@ remove_volume
 begin_to_write() {
   rbd bench --io-type write --io-size 4K --io-threads 1 --io-total 1G rbd/cv-1 &
   writer=$!
-  for _ in $(seq 200); do
-    ! rbd status rbd/cv-1 | grep -q watcher= || break
-    sleep 0.05
-  done
+  until_done 10 is_watched rbd/cv-1
 }
 change_during "" layering $volume "a client opened it for writing" begin_to_write
 kill "$writer"

@@ -3,7 +3,10 @@
 eval "$("$ROOT/tools/lab" env)"
 tidy() {
   [[ -z ${watcher:-} ]] || { kill -INT "$watcher" && wait "$watcher"; }
-  rbd rm --no-progress 'rbd/nh/with space'
+  for _ in {1..35}; do
+    ! rbd rm --no-progress 'rbd/nh/with space' || break
+    sleep 1
+  done
   rbd namespace rm rbd/nh
 }
 trap 'finish tidy' EXIT
@@ -20,8 +23,5 @@ expect 1 "'rbd snap ls 'rbd/nh/with space''" ferry info 'rbd:rbd/nh/with space@m
 
 coproc rbd watch 'rbd/nh/with space'
 watcher=$COPROC_PID
-for _ in {1..100}; do
-  ! rbd status 'rbd/nh/with space' | grep watcher= >/dev/null || break
-  sleep 0.1
-done
+until_done 10 is_watched 'rbd/nh/with space'
 expect 1 "'rbd status 'rbd/nh/with space''" ferry sparsify --in-place 'rbd:rbd/nh/with space'
