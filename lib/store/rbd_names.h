@@ -28,8 +28,8 @@ struct RbdName {
 
 RbdName look_up_name(rados_ioctx_t io, const RbdLocation& location, const std::string& name);
 
-/// Ids of what librbd was removing under this name when it was stopped. It goes by way of the trash:
-/// 'rbd ls' still shows it, 'rbd trash ls' does not, and rbd_remove of the name ends it.
+/// Ids of what librbd was removing under this name when it was stopped. It goes by way of the
+/// trash: 'rbd ls' still shows it, 'rbd trash ls' does not, and rbd_remove of the name ends it.
 std::vector<std::string> ids_being_removed(rados_ioctx_t io, const RbdLocation& location,
                                            const std::string& name);
 
