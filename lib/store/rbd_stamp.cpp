@@ -45,6 +45,17 @@ void ask_header(const RbdPool& pool, const RbdLocation& location, RbdStamp& stam
   stamp.header_version = rados_get_last_version(pool.io());
 }
 
+/// A writer locks the object map, too, and a reader leaves it alone (librbd::object_map).
+void ask_object_map(const RbdPool& pool, const RbdLocation& location, uint64_t features,
+                    RbdStamp& stamp) {
+  if ((features & RBD_FEATURE_OBJECT_MAP) == 0) return;
+  const std::string map = "rbd_object_map." + stamp.id;
+  uint64_t size = 0;
+  time_t time = 0;
+  check(rados_stat(pool.io(), map.c_str(), &size, &time), location);
+  stamp.map_version = rados_get_last_version(pool.io());
+}
+
 RbdStamp ask(const RbdPool& pool, rbd_image_t image, const RbdLocation& location) {
   RbdStamp stamp;
   std::array<char, 256> id = {};
@@ -58,23 +69,39 @@ RbdStamp ask(const RbdPool& pool, rbd_image_t image, const RbdLocation& location
     check(rbd_snap_get_id(image, location.snapshot.c_str(), &snapshot_id), location);
     stamp.snapshot_id = snapshot_id;
   }
+  uint64_t features = 0;
+  check(rbd_get_features(image, &features), location);
+  stamp.lockable = (features & RBD_FEATURE_EXCLUSIVE_LOCK) != 0;
   ask_header(pool, location, stamp);
+  ask_object_map(pool, location, features, stamp);
   return stamp;
 }
 
 /// A writer takes the lock of a volume that has one, which the version tells. Else there is only a
 /// time, in whole seconds: within the second of the last change a client may come and go unseen.
-bool is_too_young(rbd_image_t image, const RbdLocation& location, const RbdStamp& stamp) {
-  uint64_t features = 0;
-  check(rbd_get_features(image, &features), location);
-  return (features & RBD_FEATURE_EXCLUSIVE_LOCK) == 0 && std::time(nullptr) == stamp.header_time;
+bool is_too_young(const RbdStamp& stamp) {
+  return !stamp.lockable && std::time(nullptr) == stamp.header_time;
 }
+
+// What was seen to be added to the version of the header and of the object map (Ceph 16) by one who
+// reads: 4, 0; writes: 6 to 8, 2 or 3; resizes: 7, 3; resizes and then writes: 11, 5.
+constexpr uint64_t kHeaderOfReader = 5;
+constexpr uint64_t kHeaderOfResizing = 8;
+constexpr uint64_t kMapOfResizing = 3;
 
 /// A reader that is not us may have noted that it read, and nothing else: that is as old as the
 /// header then.
 bool was_only_read(const RbdStamp& before, const RbdStamp& now) {
-  return !same_time(before.accessed, now.accessed) &&
-         std::abs(now.header_time - now.accessed.tv_sec) <= 1;
+  if (same_time(before.accessed, now.accessed)) return false;
+  if (std::abs(now.header_time - now.accessed.tv_sec) > 1) return false;
+  if (before.map_version != 0) return now.map_version == before.map_version;
+  return before.lockable && now.header_version - before.header_version <= kHeaderOfReader;
+}
+
+bool only_grew(const RbdStamp& before, const RbdStamp& now) {
+  if (now.size <= before.size) return false;
+  if (before.map_version != 0) return now.map_version - before.map_version <= kMapOfResizing;
+  return !before.lockable || now.header_version - before.header_version <= kHeaderOfResizing;
 }
 
 void check_nobody_wrote(const RbdLocation& location, const RbdStamp& before, const RbdStamp& now,
@@ -85,7 +112,7 @@ void check_nobody_wrote(const RbdLocation& location, const RbdStamp& before, con
   }
   const bool same_header =
       now.header_time == before.header_time && now.header_version == before.header_version;
-  if (same_header || now.size > before.size || was_only_read(before, now)) return;
+  if (same_header || only_grew(before, now) || was_only_read(before, now)) return;
   throw changed(location, "a client had it open for writing meanwhile, or changed what it is");
 }
 
@@ -120,7 +147,7 @@ RbdStamp ask_again(RbdImage& image, const RbdPool& pool, const RbdLocation& loca
 RbdStamp take_rbd_stamp(const RbdPool& pool, rbd_image_t image, const RbdLocation& location) {
   RbdStamp stamp = ask(pool, image, location);
   if (stamp.snapshot_id) return stamp;
-  while (is_too_young(image, location, stamp)) std::this_thread::sleep_for(50ms);
+  while (is_too_young(stamp)) std::this_thread::sleep_for(50ms);
   return stamp;
 }
 

@@ -22,6 +22,8 @@ struct RbdStamp {
   timespec accessed = {};       ///< and a read in the same way, with a write to the header
   time_t header_time = 0;       ///< when the header was last written to, or watched or unwatched
   uint64_t header_version = 0;  ///< counts what is written to the header; a watch does not count
+  bool lockable = false;     ///< has the feature exclusive-lock: each writer writes to the header
+  uint64_t map_version = 0;  ///< the same of its object map; 0: it has none
 };
 
 /// Takes the stamp of an open volume. Where only the time of the header tells a later change from
@@ -33,9 +35,11 @@ RbdStamp take_rbd_stamp(const RbdPool& pool, rbd_image_t image, const RbdLocatio
 /// volume and snapshot, whole. Same thread rule.
 void check_rbd_still_there(const RbdPool& pool, const RbdLocation& location, const RbdStamp& stamp);
 
-/// The same, and unless it is a snapshot, nobody has had it open for writing since the stamp. A
-/// volume that only grew passes: whoever resizes it has to open it for writing, so a write that
-/// came with it is noticed by its timestamp only. Same thread rule.
+/// The same, and unless it is a snapshot, nobody has had it open for writing since the stamp. Two
+/// things pass: that others read it, where the volume has an exclusive lock; and that it grew,
+/// where no more was written to header and object map than one resizing does. A volume without an
+/// exclusive lock that grew may have been written as well: only its timestamp tells. Same thread
+/// rule.
 void check_rbd_unchanged(const RbdPool& pool, const RbdLocation& location, const RbdStamp& stamp);
 
 /// How many clients have the volume open for writing. Throws Error if the cluster does not tell.

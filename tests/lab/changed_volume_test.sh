@@ -100,6 +100,23 @@ copy_during "" $volume@s write_and_close
 [[ $status == 0 ]] || fail "the snapshot of a volume that is written: $(cat said.txt)"
 cmp src.raw out.raw
 
+# One who writes is noticed also if the volume grew, or was read by the same client.
+write_and_grow() {
+  write_and_close
+  rbd resize --no-progress --size 16M rbd/cv-1
+}
+read_and_write() {
+  qemu-io -f raw -c 'read 0 4k' -c 'write -P 7 0 64k' -c flush "rbd:rbd/cv-1:conf=$CEPH_CONF:rbd_atime_update_interval=1" >/dev/null
+}
+remove_volume
+for features in layering,exclusive-lock $everything; do
+  change_during "" "$features" $volume "meanwhile" write_and_grow
+  remove_volume
+  change_during "" "$features" $volume "meanwhile" read_and_write
+  remove_volume
+done
+make_volume "$everything"
+
 # Who reads changes nothing, although that may be noted in the volume; nor does one that only grows.
 rbd config image set rbd/cv-1 rbd_atime_update_interval 1
 ferry convert -q --force $volume@s out.raw
