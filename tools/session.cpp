@@ -105,7 +105,8 @@ void Session::on_signal(int signal) {
   if (is_second_request(signal) && cleanup_needed_) {
     leave_now(signal,
               "vmferry: interrupted twice; a '.vmferry-partial' file or volume may be left behind, "
-              "the next run to the same target removes it\n");
+              "or with --force the old volume as '.vmferry-old'; the next run to the same target "
+              "puts that right\n");
   }
   if (signal_ == 0) signal_ = signal;
   stop_.request_stop();

@@ -8,6 +8,7 @@
 #include "lib/store/file_io.h"
 #include "lib/store/file_sink.h"
 #include "lib/store/rbd.h"
+#include "lib/store/temporary_file.h"
 #include "vmferry/error.h"
 #include "vmferry/open.h"
 
@@ -75,6 +76,16 @@ void refuse_file_in_dev(const std::string& path) {
                .hint = "lsblk lists the devices"});
 }
 
+/// A run to the file that it belongs to would remove it as its own.
+void refuse_reserved_name(const std::string& path) {
+  if (!is_partial_path(path)) return;
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = path,
+               .action = "open as a target",
+               .cause = "such names are for unfinished copies",
+               .hint = "choose another name"});
+}
+
 std::unique_ptr<Sink> open_path_target(const std::string& name, const TargetOptions& options) {
   const std::string path = follow_links(name);
   struct stat status;
@@ -88,6 +99,7 @@ std::unique_ptr<Sink> open_path_target(const std::string& name, const TargetOpti
     throw errno_error(errno, path, "open as a target");
   }
   refuse_file_in_dev(path);
+  refuse_reserved_name(path);
   return open_file_sink(path, options);
 }
 

@@ -121,9 +121,14 @@ void CephClient::read(const ConfigurationFile& file) {
 void CephClient::configure(const CephOptions& options) {
   auto set = [&](const std::string& key, const std::string& value) {
     const int rc = rados_conf_set(cluster_, key.c_str(), value.c_str());
-    if (rc < 0) {
-      throw rbd_error(rc, location_, fmt::format("set the Ceph option {}={}", key, value));
+    if (rc == -ENOENT) {
+      throw Error({.kind = ErrorKind::kUsage,
+                   .object = location_.display(),
+                   .action = "set the Ceph option '" + key + "'",
+                   .cause = "Ceph has no such option",
+                   .hint = "after the volume come 'id=', 'conf=' and options of ceph.conf"});
     }
+    if (rc < 0) throw rbd_error(rc, location_, "set the Ceph option '" + key + "'");
   };
   if (const int rc = rados_conf_parse_env(cluster_, nullptr); rc < 0)
     throw rbd_error(rc, location_, "read the Ceph options in CEPH_ARGS");

@@ -12,6 +12,7 @@
 
 #include "lib/core/printable.h"
 #include "lib/core/threads.h"
+#include "lib/store/rados_text.h"
 
 namespace vmferry {
 namespace {
@@ -52,6 +53,15 @@ std::string line(std::string text, int number) {
   return text.substr(0, text.find('\n'));
 }
 
+/// What cls_lock's "assert_locked" wants (cls_lock_assert_op): the lock is held with that cookie.
+std::string lock_assertion(const std::string& cookie) {
+  constexpr char kExclusive = 1;  // ClsLockType
+  std::string body = encode_rados_text(kLock) + kExclusive + encode_rados_text(cookie);
+  body += encode_rados_text("");  // the tag
+  // Its version, the oldest that can read it, and its length, which is encoded as a text's is.
+  return std::string{1, 1} + encode_rados_text(body);
+}
+
 /// A change of the object that is made only as long as `owner` is its owner.
 class GuardedWrite {
  public:
@@ -68,6 +78,11 @@ class GuardedWrite {
   rados_write_op_t get() const { return op_; }
   void set(const char* attribute, const std::string& value) {
     rados_write_op_setxattr(op_, attribute, value.data(), value.size());
+  }
+  /// Only as long as we hold the lock, too: else -EBUSY.
+  void require_lock(const std::string& cookie) {
+    const std::string assertion = lock_assertion(cookie);
+    rados_write_op_exec(op_, "lock", "assert_locked", assertion.data(), assertion.size(), nullptr);
   }
   /// -ECANCELED or -ENOENT: it has another owner.
   int operate(rados_ioctx_t io, const std::string& object) {
@@ -124,9 +139,7 @@ void RbdClaim::take(const RbdClaimWait& wait) const {
     if (rc == -EBUSY) throw held_by_another();
     try {
       if (rc < 0) throw rbd_error(rc, location_, "claim the target");
-      const std::string previous = read(kOwner);
-      if (!previous.empty()) cut_off(previous);
-      if (try_own(previous)) return;
+      if (try_own(previous_owner())) return;
     } catch (...) {
       undo_take();
       throw;
@@ -161,11 +174,23 @@ int RbdClaim::lock(uint8_t flags) const {
                               who_we_are().c_str(), &duration, flags);
 }
 
+/// Whoever it was, it is cut off. We may have slept since we locked: then it is another's by now.
+std::string RbdClaim::previous_owner() const {
+  std::string previous = read(kOwner);
+  const int rc = lock(LIBRADOS_LOCK_FLAG_MUST_RENEW);
+  if (rc == -ENOENT || rc == -EBUSY) throw held_by_another();
+  if (rc < 0) throw rbd_error(rc, location_, "claim the target");
+  if (!previous.empty()) cut_off(previous);
+  return previous;
+}
+
 /// False: `previous` is not the owner any more.
 bool RbdClaim::try_own(const std::string& previous) const {
   GuardedWrite write(previous);
+  write.require_lock(cookie_);
   write.set(kOwner, owner_);
   const int rc = write.operate(io_.get(), object_);
+  if (rc == -EBUSY) throw held_by_another();
   if (is_another_owner(rc)) return false;
   if (rc < 0) throw rbd_error(rc, location_, "claim the target");
   return true;
@@ -184,8 +209,14 @@ void RbdClaim::cut_off(const std::string& previous_owner) const {
   std::string address = line(previous_owner, 1);
   if (address.empty() || address == own_address(pool_)) return;
   const int rc = rados_blocklist_add(pool_.client().get(), address.data(), kCutOffSeconds);
-  // A user who may not do that relies on the watch that a run at work has on its volume.
-  if (rc == -EACCES || rc == -EPERM) return;
+  if (rc == -EACCES || rc == -EPERM) {
+    throw Error({.kind = ErrorKind::kConflict,
+                 .object = location_.display(),
+                 .action = "create",
+                 .cause = "a run that was stopped (" + printable(line(previous_owner, 2)) +
+                          ") may only be asleep, and this user may not cut it off from the cluster",
+                 .hint = "run this once as a user with mon 'profile rbd'"});
+  }
   if (rc < 0) throw rbd_error(rc, location_, "cut off the run that claimed the target before");
   rados_wait_for_latest_osdmap(pool_.client().get());
 }
@@ -222,9 +253,10 @@ void RbdClaim::check() {
 
 void RbdClaim::note(const RbdReplacement& replacement) {
   GuardedWrite write(owner_);
+  write.require_lock(cookie_);
   write.set(kReplacing, replacement.old_id + "\n" + replacement.new_id);
   const int rc = write.operate(io_.get(), object_);
-  if (is_another_owner(rc)) throw lost_error();
+  if (is_another_owner(rc) || rc == -EBUSY) throw lost_error();
   if (rc < 0) throw rbd_error(rc, location_, "write down what is replaced");
   replacement_ = replacement;
 }
@@ -233,10 +265,18 @@ int RbdClaim::release() noexcept {
   released_ = true;
   renewer_.request_stop();
   if (renewer_.joinable()) renewer_.join();
+  if (lost_) return 0;
   GuardedWrite write(owner_);
   rados_write_op_remove(write.get());
   const int rc = write.operate(io_.get(), object_);
-  return is_another_owner(rc) ? 0 : rc;
+  return is_another_owner(rc) || rc == -ESHUTDOWN ? 0 : rc;  // another's by then
+}
+
+std::string RbdClaim::removal() const {
+  const auto word = [](const std::string& text) { return RbdLocation{.pool = text}.ceph_name(); };
+  std::string command = "rados -p " + word(location_.pool);
+  if (!location_.name_space.empty()) command += " -N " + word(location_.name_space);
+  return command + " rm " + word(object_);
 }
 
 /// One that ran out while nobody else took it did no harm: it is taken again.

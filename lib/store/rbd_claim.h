@@ -31,11 +31,12 @@ struct RbdClaimWait {
 /// "rbd_vmferry_claim.NAME" beside the volumes, and lasts from before the first byte until after
 /// the last rename; a thread renews it. A run that was killed loses it when the time is over. A run
 /// that only slept may wake up after that: so who takes over cuts it off from the cluster first
-/// (blocklists its address), where Ceph lets this user do so ('profile rbd' for mon does). What a
+/// (blocklists its address; 'profile rbd' for mon allows that). What a
 /// killed run wrote down stays in the object. Any thread may call it.
 class RbdClaim {
  public:
-  /// Throws Error: kConflict where another run holds it. `pool` must outlive it.
+  /// Throws Error: kConflict where another run holds it, or one that was killed may only be asleep
+  /// and this user may not cut it off. `pool` must outlive it.
   RbdClaim(const RbdPool& pool, const RbdLocation& location, const RbdClaimWait& wait = {});
   RbdClaim(const RbdClaim&) = delete;
   RbdClaim& operator=(const RbdClaim&) = delete;
@@ -51,8 +52,10 @@ class RbdClaim {
   const std::optional<RbdReplacement>& replacement() const { return replacement_; }
   void note(const RbdReplacement& replacement);
 
-  /// The object's name.
-  const std::string& object() const { return object_; }
+  /// Another run has it, as far as is known here.
+  bool lost() const { return lost_; }
+  /// The command that removes what is left of it.
+  std::string removal() const;
   /// Takes the claim back with one operation, which spares another run's. 0, or the negative code
   /// with which it failed: then it ends when its time is over. Once.
   int release() noexcept;
@@ -72,6 +75,7 @@ class RbdClaim {
   enum class Renewal { kHeld, kLost, kUnknown };
 
   int lock(uint8_t flags) const;
+  std::string previous_owner() const;
   bool try_own(const std::string& previous) const;
   int lock_in_time(const RbdClaimWait& wait) const;
   void take(const RbdClaimWait& wait) const;

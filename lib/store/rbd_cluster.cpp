@@ -38,7 +38,11 @@ Error rbd_error(int rc, const RbdLocation& location, std::string action,
     case EACCES:
     case EPERM:
       parts.hint =
-          "check --id and --keyring; the user needs mon 'profile rbd' and osd 'profile rbd'";
+          "check --id and --keyring; the user needs mon 'profile rbd' and osd 'profile rbd', for "
+          "this pool and namespace";
+      break;
+    case ENAMETOOLONG:
+      parts.hint = "choose a shorter name";
       break;
     case ESHUTDOWN:
       parts.cause = "this client was blocklisted: another one took over, or an operator cut it off";

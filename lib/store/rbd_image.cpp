@@ -123,6 +123,10 @@ RbdLocation partial_of(const RbdLocation& volume) {
   return volume.beside(volume.image + ".vmferry-partial");
 }
 
+RbdLocation old_of(const RbdLocation& volume) {
+  return volume.beside(volume.image + ".vmferry-old");
+}
+
 void create_rbd_image(rados_ioctx_t io, const std::string& name, uint64_t size,
                       const RbdLayout& layout, const RbdLocation& location) {
   ImageOptions options;

@@ -17,6 +17,8 @@ namespace vmferry {
 
 /// The name of a volume that is not complete yet.
 RbdLocation partial_of(const RbdLocation& volume);
+/// The name of a volume while another one takes its place.
+RbdLocation old_of(const RbdLocation& volume);
 
 /// Creates the volume `name` of exactly `size` bytes. Throws Error about `location`: kUsage where
 /// the layout makes no sense, kConflict where the name is taken.

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string_view>
 
+#include "lib/store/rados_text.h"
 #include "lib/store/rbd_cluster.h"
 
 namespace vmferry {
@@ -18,21 +19,6 @@ constexpr const char* kDirectory = "rbd_directory";
 constexpr const char* kTrash = "rbd_trash";
 
 std::string id_object(const std::string& name) { return "rbd_id." + name; }
-
-std::string encoded(const std::string& text) {
-  std::string bytes(4, '\0');
-  for (size_t i = 0; i < 4; ++i) bytes[i] = static_cast<char>(text.size() >> (8 * i) & 0xff);
-  return bytes + text;
-}
-
-/// A string as Ceph encodes it: its length in four bytes (little endian), then its bytes. Empty if
-/// it is none.
-std::string decoded(std::string_view bytes) {
-  if (bytes.size() < 4) return {};
-  size_t length = 0;
-  for (size_t i = 0; i < 4; ++i) length |= size_t{static_cast<unsigned char>(bytes[i])} << (8 * i);
-  return length > bytes.size() - 4 ? std::string() : std::string(bytes.substr(4, length));
-}
 
 class ReadOp {
  public:
@@ -63,7 +49,7 @@ std::string ask_directory(rados_ioctx_t io, const RbdLocation& location, const s
     size_t key_length = 0;
     size_t length = 0;
     rados_omap_get_next2(answer, &found_key, &found, &key_length, &length);
-    if (found != nullptr) value = decoded({found, length});
+    if (found != nullptr) value = decode_rados_text({found, length});
   }
   if (answer != nullptr) rados_omap_get_end(answer);
   // EOPNOTSUPP: a pool that keeps no such maps has no volumes either (erasure-coded).
@@ -138,7 +124,7 @@ bool is_being_removed(const std::string& entry, const std::string& name) {
   constexpr size_t kSource = 6;
   constexpr size_t kName = 7;
   return entry.size() > kName && entry[kSource] == RBD_TRASH_IMAGE_SOURCE_REMOVING &&
-         decoded(std::string_view(entry).substr(kName)) == name;
+         decode_rados_text(std::string_view(entry).substr(kName)) == name;
 }
 
 std::string ask_id_object(rados_ioctx_t io, const RbdLocation& location, const std::string& name) {
@@ -146,13 +132,13 @@ std::string ask_id_object(rados_ioctx_t io, const RbdLocation& location, const s
   const int rc = rados_read(io, id_object(name).c_str(), bytes.data(), bytes.size(), 0);
   if (rc == -ENOENT) return {};
   if (rc < 0) throw rbd_error(rc, location, "look for the volume " + name);
-  return decoded({bytes.data(), static_cast<size_t>(rc)});
+  return decode_rados_text({bytes.data(), static_cast<size_t>(rc)});
 }
 
 /// Only if it leads to `id` still.
 void remove_id_object(rados_ioctx_t io, const RbdLocation& location, const std::string& name,
                       const std::string& id) {
-  const std::string wanted = encoded(id);
+  const std::string wanted = encode_rados_text(id);
   rados_write_op_t op = rados_create_write_op();
   int compared = 0;
   rados_write_op_cmpext(op, wanted.data(), wanted.size(), 0, &compared);

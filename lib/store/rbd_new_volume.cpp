@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "lib/store/rbd_image.h"
@@ -13,7 +14,6 @@
 namespace vmferry {
 namespace {
 
-constexpr const char* kOldSuffix = ".vmferry-old";
 // Monitors hear of usage every few seconds: so long a full pool may refuse.
 constexpr std::chrono::seconds kRemovePatience{20};
 // A client that was cut off is forgotten by the OSDs as soon as they hear of it.
@@ -28,7 +28,7 @@ RbdNewVolume::RbdNewVolume(const RbdLocation& location, const TargetOptions& opt
       pool_(location, options.ceph),
       flight_(location, pulse_) {}
 
-std::string RbdNewVolume::old_name() const { return location_.image + kOldSuffix; }
+std::string RbdNewVolume::old_name() const { return old_of(location_).image; }
 
 RbdName RbdNewVolume::look_up(const std::string& name) const {
   return look_up_name(pool_.io(), location_, name);
@@ -49,7 +49,6 @@ void RbdNewVolume::begin() {
   pulse_.beat();
   finish_killed_run();
   refuse_half_replaced();
-  refuse_half_made();
   find_old();
   pulse_.beat();
   clear_left_over();
@@ -59,20 +58,41 @@ void RbdNewVolume::begin() {
 /// A run that was killed inside of a rename leaves one volume with two names; one that was killed
 /// while it replaced a volume has written down which.
 void RbdNewVolume::finish_killed_run() {
+  const std::string action =
+      "end what a killed run began: remove '" + old_of(location_).ceph_name() + "'";
   settle_names(pool_.io(), location_, {location_.image, partial_.image, old_name()});
   const RbdName old = look_up(old_name());
-  if (old.is_free() && !ids_being_removed(pool_.io(), location_, old_name()).empty()) remove_old();
+  if (old.is_free() && !ids_being_removed(pool_.io(), location_, old_name()).empty()) {
+    remove_old(action);
+  }
   if (!claim_->replacement()) return;
   const RbdReplacement& was = *claim_->replacement();
   const RbdName final_name = look_up(location_.image);
   if (!old.leads_to(was.old_id)) return;
-  if (final_name.leads_to(was.new_id)) remove_old();
+  if (final_name.leads_to(was.new_id)) remove_old(action);
   if (final_name.is_free()) rename(old_name(), location_.image, was.old_id);
 }
 
+/// False: there is nothing of that name. Throws as well for what somebody else's 'rbd create' or
+/// 'rbd rm' has left, killed half-way.
+bool RbdNewVolume::open_existing(RbdImage& image, const std::string& name) const {
+  const RbdName ids = look_up(name);
+  const int rc = image.open(pool_.io(), name, "", true);
+  if (rc == -ENOENT && ids.is_free()) return false;
+  if (rc < 0 && rc != -ENOENT) throw rbd_error(rc, location_, "look for the volume " + name);
+  if (rc >= 0 && (ids.is_whole() || ids.is_free())) return true;  // those of format 1 have no ids
+  const std::string spec = location_.beside(name).ceph_name();
+  throw conflict("create",
+                 "the name '" + spec +
+                     "' is taken by a volume that was never made, or removed, to "
+                     "its end",
+                 "'rbd rm " + spec + "' removes what is left of it, if nobody is at it just now");
+}
+
 void RbdNewVolume::refuse_half_replaced() const {
-  if (look_up(old_name()).is_free()) return;
-  const std::string old = location_.beside(old_name()).ceph_name();
+  RbdImage image;
+  if (!open_existing(image, old_name())) return;
+  const std::string old = old_of(location_).ceph_name();
   if (look_up(location_.image).is_free()) {
     throw conflict(
         "create",
@@ -87,27 +107,9 @@ void RbdNewVolume::refuse_half_replaced() const {
                  "when you are sure that it is not needed, remove it ('rbd rm " + old + "')");
 }
 
-/// What somebody else's 'rbd create' or 'rbd rm' has left, killed half-way.
-void RbdNewVolume::refuse_half_made() const {
-  const RbdName name = look_up(location_.image);
-  if (name.is_free()) return;
-  if (name.is_whole()) {
-    RbdImage image;
-    const int rc = image.open(pool_.io(), location_.image, "", true);
-    if (rc >= 0) return;
-    if (rc != -ENOENT) throw rbd_error(rc, location_, "look for an existing volume");
-  }
-  const std::string spec = location_.ceph_name();
-  throw conflict("create",
-                 "the name is taken by a volume that was never made, or removed, to its end",
-                 "'rbd rm " + spec + "' removes what is left of it, if nobody is at it just now");
-}
-
 void RbdNewVolume::find_old() {
   RbdImage existing;
-  const int rc = existing.open(pool_.io(), location_.image, "", true);
-  if (rc == -ENOENT) return;
-  if (rc < 0) throw rbd_error(rc, location_, "look for an existing volume");
+  if (!open_existing(existing, location_.image)) return;
   const Identity identity = pool_.identity_of(existing.get(), location_);
   const auto& sources = options_.sources;
   if (std::find(sources.begin(), sources.end(), identity) != sources.end()) {
@@ -141,7 +143,10 @@ void RbdNewVolume::create() {
   create_rbd_image(pool_.io(), partial_.image, options_.size, options_.layout, location_);
   const int rc = image_.open(pool_.io(), partial_.image, "", false);
   if (rc < 0) throw rbd_error(rc, location_, "open the new volume");
-  id_ = look_up(partial_.image).by_object;
+  std::array<char, 256> id = {};
+  const int id_rc = rbd_get_id(image_.get(), id.data(), id.size());
+  if (id_rc < 0) throw rbd_error(id_rc, location_, "ask for its id");
+  id_ = id.data();
 }
 
 void RbdNewVolume::publish() {
@@ -158,13 +163,17 @@ void RbdNewVolume::publish() {
     }
   }
   published_ = true;
-  if (old_) remove_old();
+  if (!old_) return;
+  remove_old("complete, but the volume it replaced could not be removed ('" +
+             old_of(location_).ceph_name() + "')");
+  replacing_ = false;
 }
 
 void RbdNewVolume::make_room() {
   old_->check_unchanged();
   claim_->note({old_->id(), id_});
   pulse_.beat();
+  replacing_ = true;
   rename(location_.image, old_name(), old_->id());
   old_->check_let_go(old_name());
 }
@@ -174,6 +183,7 @@ bool RbdNewVolume::has_final_name(const Error& failure) const {
   try {
     return look_up(location_.image).leads_to(id_);
   } catch (const Error&) {
+    if (claim_->lost()) throw failure;
     ErrorParts parts = failure.parts();
     parts.cause += "; whether the new volume has got its name could not be asked";
     parts.hint =
@@ -186,10 +196,12 @@ bool RbdNewVolume::has_final_name(const Error& failure) const {
 void RbdNewVolume::put_old_back() {
   if (!old_) return;
   try {
-    if (!look_up(old_name()).leads_to(old_->id())) return;
-    rename(old_name(), location_.image, old_->id());
+    if (look_up(old_name()).leads_to(old_->id())) {
+      rename(old_name(), location_.image, old_->id());
+    }
+    replacing_ = false;
   } catch (const Error& error) {
-    const std::string old = location_.beside(old_name()).ceph_name();
+    const std::string old = old_of(location_).ceph_name();
     throw conflict("replace",
                    "the old volume could not get its name back and is '" + old + "' (" +
                        error.parts().cause + ")",
@@ -216,25 +228,26 @@ void RbdNewVolume::rename(const std::string& from, const std::string& to, const 
   throw rbd_error(rc, location_, fmt::format("rename {} to {}", from, to));
 }
 
-/// REQUIRES: the new volume has its name.
-void RbdNewVolume::remove_old() {
-  const std::string old = location_.beside(old_name()).ceph_name();
-  const std::string action =
-      "complete, but the volume it replaced could not be removed ('" + old + "')";
+/// REQUIRES: the new volume has its name. `action`: what fails where this does.
+void RbdNewVolume::remove_old(const std::string& action) {
+  const std::string old = old_of(location_).ceph_name();
   ErrorParts parts;
   try {
     const int rc = remove_rbd_image(pool_.io(), location_, old_name(),
                                     {.patience = kCutOffPatience, .stop = {}, .pulse = pulse_});
     if (rc >= 0) return;
     parts = rbd_error(rc, location_, action).parts();
+    if (rc == -ENOTEMPTY) parts.cause = "it has snapshots";
   } catch (const Error& error) {
     parts = error.parts();
     parts.action = action;
   }
-  parts.hint = "when nobody uses it any more, remove it ('rbd rm " + old + "')";
+  parts.hint = "when nobody uses it any more, remove it ('rbd snap purge " + old + "', 'rbd rm " +
+               old + "')";
   throw Error(std::move(parts));
 }
 
+/// What another run took over is not ours to name.
 std::vector<std::string> RbdNewVolume::end() noexcept {
   std::vector<std::string> left;
   flight_.wait();
@@ -244,35 +257,46 @@ std::vector<std::string> RbdNewVolume::end() noexcept {
     try {
       discard();
     } catch (const Error& error) {
-      left.push_back("could not remove '" + partial_.ceph_name() + "': " + error.parts().cause +
-                     "; the next run to this target removes it");
+      if (!claim_->lost()) left.push_back(partial_left(error.parts().cause));
     }
   }
   pulse_.beat();
-  const int rc = claim_ ? claim_->release() : 0;
-  if (rc < 0) {
-    left.push_back(
-        fmt::format("could not remove '{}' from the pool '{}'; the next run to this "
-                    "target does",
-                    claim_->object(), location_.pool));
+  if (const int rc = claim_ ? claim_->release() : 0; rc < 0) {
+    left.push_back("could not remove the claim of the target; the next run to it does, or '" +
+                   claim_->removal() + "'");
   }
   return left;
 }
 
+std::string RbdNewVolume::partial_left(const std::string& cause) const {
+  return "could not remove '" + partial_.ceph_name() + "': " + cause +
+         "; the next run to this target removes it";
+}
+
 /// The image that we made may have its final name, though a rename failed.
 void RbdNewVolume::discard() {
-  settle_names(pool_.io(), location_, {location_.image, partial_.image, old_name()});
   claim_->check();
-  int rc = remove_rbd_image(pool_.io(), location_, partial_.image,
-                            {.patience = kRemovePatience, .stop = {}, .pulse = pulse_});
+  settle_names(pool_.io(), location_, {location_.image, partial_.image, old_name()});
+  const int rc = remove_rbd_image(pool_.io(), location_, partial_.image,
+                                  {.patience = kRemovePatience, .stop = {}, .pulse = pulse_});
   if (rc < 0) throw rbd_error(rc, partial_, "remove");
 }
 
 std::vector<std::string> RbdNewVolume::left_behind() const {
-  std::vector<std::string> left;
-  if (!made_ || published_) return left;
-  left.push_back("could not remove '" + partial_.ceph_name() +
-                 "': the cluster does not answer; the next run to this target removes it");
+  const std::string old = old_of(location_).ceph_name();
+  if (published_) {
+    if (!replacing_) return {};
+    return {
+        "the copy is complete and has its name; the volume it replaced may still be there, as '" +
+        old + "'; the next run to this target removes it"};
+  }
+  if (!made_) return {};
+  std::vector<std::string> left = {partial_left("the cluster does not answer")};
+  if (replacing_) {
+    left.push_back("the volume that was to be replaced may be called '" + old +
+                   "' now; the next run to this target renames it back, or 'rbd rename " + old +
+                   " " + location_.ceph_name() + "'");
+  }
   return left;
 }
 

@@ -44,8 +44,8 @@ class RbdNewVolume {
  private:
   std::string old_name() const;
   void finish_killed_run();
+  bool open_existing(RbdImage& image, const std::string& name) const;
   void refuse_half_replaced() const;
-  void refuse_half_made() const;
   void find_old();
   void clear_left_over();
   void create();
@@ -53,8 +53,9 @@ class RbdNewVolume {
   bool has_final_name(const Error& failure) const;
   void put_old_back();
   void rename(const std::string& from, const std::string& to, const std::string& id);
-  void remove_old();
+  void remove_old(const std::string& action);
   void discard();
+  std::string partial_left(const std::string& cause) const;
   RbdName look_up(const std::string& name) const;
   Error conflict(std::string action, std::string cause, std::string hint) const;
 
@@ -70,6 +71,7 @@ class RbdNewVolume {
   std::string id_;  // of the volume that we made
   std::atomic<bool> made_ = false;
   std::atomic<bool> published_ = false;
+  std::atomic<bool> replacing_ = false;  // the old volume may have its other name
 };
 
 }  // namespace vmferry

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "lib/store/rbd.h"
+#include "lib/store/rbd_image.h"
 #include "lib/store/rbd_new_volume.h"
 
 namespace vmferry {
@@ -31,6 +32,7 @@ class RbdSink : public Sink {
   RbdSink(const RbdLocation& location, const TargetOptions& options)
       : location_(location), name_(location.display()), options_(options) {
     refuse_snapshot_target();
+    refuse_reserved_name();
     target_ = std::make_shared<RbdNewVolume>(location, options);
     try {
       call([](RbdNewVolume& target) { target.begin(); });
@@ -85,6 +87,18 @@ class RbdSink : public Sink {
                  .action = "create",
                  .cause = "a snapshot cannot be written to",
                  .hint = "name a volume, without the @"});
+  }
+
+  /// A run to the volume NAME removes these as its own.
+  void refuse_reserved_name() const {
+    for (const std::string& name : {partial_of({}).image, old_of({}).image}) {
+      if (!location_.image.ends_with(name)) continue;
+      throw Error({.kind = ErrorKind::kUsage,
+                   .object = name_,
+                   .action = "create",
+                   .cause = "names that end with '" + name + "' are for unfinished copies",
+                   .hint = "choose another name"});
+    }
   }
 
   void learn_traits() {

@@ -114,6 +114,11 @@ std::string partial_path(const std::string& path) {
       .string();
 }
 
+bool is_partial_path(const std::string& path) {
+  const std::string name = fs::path(path).filename().string();
+  return name.starts_with('.') && name.ends_with(kSuffix);
+}
+
 TemporaryFile::TemporaryFile(std::string path, std::function<void(const std::string&)> notice)
     : path_(std::move(path)),
       temporary_(partial_path(path_)),

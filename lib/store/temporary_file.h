@@ -13,13 +13,15 @@ namespace vmferry {
 /// The name under which the file `path` grows until it is complete: ".NAME.vmferry-partial" beside
 /// it. A name of more than 200 bytes is cut at a character and told from its like by a hash.
 std::string partial_path(const std::string& path);
+/// Is it such a name?
+bool is_partial_path(const std::string& path);
 
 /// A file that grows under its temporary name and then gets its own. It is locked (flock) from
 /// before its first byte until it is closed, so nobody takes it for a left-over of a killed run,
 /// and all that is done by name is done only while the name still leads to it. One thread.
 class TemporaryFile {
  public:
-  /// Makes the file, empty, or takes over a left-over; one that is locked is another run's:
+  /// Makes the file, empty; a left-over is removed first. One that is locked is another run's:
   /// kConflict. Throws Error about `path`. `notice` (may be empty) is told what cannot be removed.
   TemporaryFile(std::string path, std::function<void(const std::string&)> notice);
   TemporaryFile(const TemporaryFile&) = delete;

@@ -74,6 +74,9 @@ strace -f -qq -o strace.txt -P "$work" -e trace=fsync -e inject=fsync:error=EIO 
 grep -q "complete under its name" said.txt || fail "said: $(cat said.txt)"
 same disk.raw durable.raw
 
+# Names of unfinished copies are nobody's targets.
+expect 2 "such names are for unfinished copies" ferry convert disk.raw .x.raw.vmferry-partial
+
 # The temporary file is taken away: nothing of somebody else's is published or removed.
 "$VMFERRY" convert -q --rate-limit 2M disk.raw stolen.raw 2>said.txt &
 pid=$!

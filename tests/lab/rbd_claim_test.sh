@@ -8,13 +8,19 @@ locker_of() {
 id_of() {
   rbd info "$1" | sed -n 's/^\tid: //p'
 }
+clear_pools() {
+  local pool
+  for pool in cl-ec cl-snaps; do ceph osd pool rm $pool $pool --yes-i-really-really-mean-it; done
+}
 tidy() {
   [[ -z ${busy:-} ]] || kill "$busy"
   rbd group rm rbd/cl-group
   rbd lock rm rbd/cl-2 mine "$(locker_of rbd/cl-2)"
   rbd migration abort --no-progress rbd/cl-move
+  for volume in $(rbd trash ls | awk '/ cl-/ { print $1 }'); do rbd trash rm --no-progress "$volume"; done
   clear_volumes cl-
-  for pool in cl-ec cl-snaps; do ceph osd pool rm $pool $pool --yes-i-really-really-mean-it; done
+  ceph auth rm client.cl-old
+  clear_pools
 }
 trap 'finish tidy' EXIT
 make_disk disk.raw
@@ -108,6 +114,7 @@ expect 2 "'ceph osd pool set cl-ec allow_ec_overwrites true'" timeout 30 "$VMFER
 ceph osd pool create cl-snaps 4 >/dev/null 2>&1
 ceph osd pool mksnap cl-snaps monday >/dev/null 2>&1
 expect 2 "snapshots of the pool 'cl-snaps' as a whole" ferry convert disk.raw rbd:cl-snaps/a
+clear_pools >/dev/null 2>&1 # who looks for clones looks into each pool
 
 # A volume of somebody else that was never made, or removed, to its end: the hint is a command that works.
 rbd create --size 5M rbd/cl-4
@@ -126,3 +133,51 @@ rados -p rbd setomapval rbd_trash "id_$id" <entry
 rbd ls | grep -q cl-4.vmferry-old || fail "this is not how Ceph marks what is being removed"
 ferry convert -q --force disk.raw rbd:rbd/cl-4
 [[ $(listed cl-4) == "cl-4 " ]] || fail "left: $(listed cl-4)"
+
+# Names of unfinished copies are nobody's targets: a run to cl-5 would remove them as its own.
+for name in cl-5.vmferry-partial cl-5.vmferry-old; do
+  expect 2 "names that end with '.vmferry-[a-z]*' are for unfinished copies" ferry convert disk.raw "rbd:rbd/$name"
+done
+
+# What --force replaces is asked whether somebody was there, also one who read, wrote, and is gone.
+rbd import --no-progress old.raw rbd/cl-6
+rbd config image set rbd/cl-6 rbd_atime_update_interval 1
+"$VMFERRY" convert -q --force --rate-limit 2M disk.raw rbd:rbd/cl-6 2>said &
+run=$!
+until_done 10 is_there cl-6.vmferry-partial
+sleep 1
+qemu-io -f raw -c 'read 0 4k' -c 'write -P 7 1M 64k' -c flush "rbd:rbd/cl-6:conf=$CEPH_CONF:rbd_atime_update_interval=1" >/dev/null
+! wait "$run" || fail "replaced what somebody wrote to"
+grep -q "meanwhile" said || fail "said: $(cat said)"
+qemu-io -f raw -r -c 'read -P 7 1M 64k' "rbd:rbd/cl-6:conf=$CEPH_CONF" | grep 'read 65536/65536' >/dev/null || fail "the write is lost"
+
+# Clones that stand in the way: the commands work.
+rbd snap create --no-progress rbd/cl-6@s
+rbd clone --rbd-default-clone-format 2 rbd/cl-6@s rbd/cl-clone
+expect 1 "as 'rbd/cl-clone'.*" ferry convert --force disk.raw rbd:rbd/cl-6
+expect 1 "'rbd flatten rbd/cl-clone'" ferry convert --force disk.raw rbd:rbd/cl-6
+rbd trash mv rbd/cl-clone
+said=$("$VMFERRY" convert --force disk.raw rbd:rbd/cl-6 2>&1) || true
+command=$(sed -n "s/.*'\(rbd trash rm [^']*\)'.*/\1/p" <<<"$said")
+[[ -n $command ]] || fail "said: $said"
+$command --no-progress
+rbd snap rm --no-progress rbd/cl-6@s
+ferry convert -q --force disk.raw rbd:rbd/cl-6
+
+# A killed run may be asleep. Who may not cut it off is told what helps.
+ceph auth get-or-create client.cl-old mon 'allow r' osd 'allow class-read object_prefix rbd_children, allow rwx pool=rbd' -o old.keyring
+"$VMFERRY" convert -q --rate-limit 1M disk.raw rbd:rbd/cl-7 &
+first=$!
+until_done 10 is_there cl-7.vmferry-partial
+kill -KILL "$first"
+wait "$first" || true
+until_done 45 is_unwatched rbd/cl-7.vmferry-partial
+expect 1 "may only be asleep, and this user may not cut it off" ferry convert --id cl-old --keyring old.keyring disk.raw rbd:rbd/cl-7
+ferry convert -q disk.raw rbd:rbd/cl-7
+ceph auth rm client.cl-old 2>/dev/null
+[[ $(listed cl-7) == "cl-7 " ]] || fail "left: $(listed cl-7)"
+
+# Half a volume under the name of the old one.
+rbd create --size 5M rbd/cl-8.vmferry-old
+rados -p rbd rm "rbd_header.$(id_of rbd/cl-8.vmferry-old)"
+expect 1 "'rbd rm rbd/cl-8.vmferry-old' removes what is left" ferry convert disk.raw rbd:rbd/cl-8
