@@ -109,9 +109,16 @@ agent_answers() {
     on_host "$1" qemu-agent-command "$2" '{"execute":"guest-ping"}' >/dev/null 2>&1
 }
 
+# Emulated kernels crash now and then after a migration; nothing comes from such a guest any more.
+refuse_crashed_kernel() {
+    ! grep -aE 'BUG: unable to handle|Kernel panic|exited with irqs disabled' "$(serial_log "$1")" >/dev/null ||
+        die "the kernel of $1 crashed; its log: $(serial_log "$1")"
+}
+
 wait_for_agent() {
     local deadline=$((SECONDS + BOOT_PATIENCE))
     until agent_answers "$1" "$2"; do
+        refuse_crashed_kernel "$2"
         ((SECONDS < deadline)) || die "the agent of $2 does not answer; the end of its log: $(tail -n 3 "$(serial_log "$2")")"
         sleep 0.5
     done
@@ -238,6 +245,7 @@ lab_guest_wait() {
     [[ -d $(guest_dir "$name") ]] || die "there is no guest '$name'"
     before=$(last_beat "$name") || true
     while [[ $(last_beat "$name" || true) == "$before" ]]; do
+        refuse_crashed_kernel "$name"
         ((SECONDS < deadline)) || die "$name gives no sign of life; the end of its log: $(tail -n 3 "$(serial_log "$name")")"
         sleep 0.1
     done
@@ -248,6 +256,7 @@ lab_guest_run() {
     check_guest_name "$name"
     (($# > 1)) || die "run what in $name?"
     host=$(host_of_guest "$name")
+    wait_for_agent "$host" "$name" # a migration interrupts it
     exec "$root/tools/lab.d/guest-run" "$(host_uri "$host")" "$@"
 }
 
