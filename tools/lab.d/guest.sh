@@ -60,7 +60,7 @@ guest_xml() {
   <cpu mode='custom' match='exact' check='none'><model fallback='forbid'>qemu64</model></cpu>
   <clock offset='utc'/>
   <devices>
-    <emulator>/usr/bin/qemu-system-x86_64</emulator>
+    <emulator>$root/tools/lab.d/qemu</emulator>
     <disk type='file' device='disk'>
       <driver name='qemu' type='$format'/>
       <source file='$disk'/>
@@ -109,7 +109,7 @@ agent_answers() {
     on_host "$1" qemu-agent-command "$2" '{"execute":"guest-ping"}' >/dev/null 2>&1
 }
 
-# Emulated kernels crash now and then after a migration; nothing comes from such a guest any more.
+# Nothing comes from such a guest any more.
 refuse_crashed_kernel() {
     ! grep -aE 'BUG: unable to handle|Kernel panic|exited with irqs disabled' "$(serial_log "$1")" >/dev/null ||
         die "the kernel of $1 crashed; its log: $(serial_log "$1")"
