@@ -8,11 +8,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <functional>
 #include <limits>
 
+#include "lib/core/printable.h"
 #include "lib/format/qcow2_empty.h"
+#include "lib/image/chain.h"
 #include "lib/store/file_io.h"
+#include "lib/store/image_lock.h"
 #include "lib/store/new_file.h"
 #include "lib/store/rbd_admin.h"
 #include "lib/store/temporary_file.h"
@@ -52,6 +56,10 @@ OpenImage open_host_image(const HostImage& image) {
       .format = image.format,
       .policy = {.allowed_prefixes = image.backing, .only_allowed = image.chain_known}};
   return open_image(PathLocation{image.path}, options);
+}
+
+std::string text_of(const Identity& identity) {
+  return (identity.store == Identity::Store::kDevice ? "device " : "file ") + identity.id;
 }
 
 struct stat stat_of(const std::string& path) {
@@ -137,6 +145,12 @@ void RealMigrationStorage::copy_in(const HostImage& image, const VolumeName& vol
                                    uint64_t bandwidth, std::stop_token stop) {
   const OpenImage source = open_host_image(image);
   refuse_being_written(source);
+  if (!image.identity.empty() && text_of(source.opened.front()) != image.identity)
+    throw Error({.kind = ErrorKind::kConflict,
+                 .object = image.path,
+                 .action = "copy",
+                 .cause = "it is not the file any more that was looked at before",
+                 .hint = "somebody replaced it: look which one the domain needs, and begin again"});
   copy_and_check(source, location_of(volume), bandwidth, stop);
 }
 
@@ -195,6 +209,53 @@ Usage RealMigrationStorage::image_usage(const HostImage& image) {
   uint64_t occupied = file_allocation(image.path);
   for (const std::string& path : image.backing) occupied += file_allocation(path);
   return {.virtual_bytes = size, .allocated_bytes = std::min(size, occupied)};
+}
+
+ImageParts RealMigrationStorage::image_parts(const HostImage& image) {
+  ImageParts parts;
+  bool complete = false;
+  const auto see = [&](const SeenImage& seen) {
+    parts.files.push_back(text_of(identity_of(stat_of(seen.store.name()))));
+    complete = !seen.qcow2 || (seen.qcow2->backing_name.empty() && !seen.qcow2->has_data_file());
+    if (parts.files.size() > 1 || !seen.qcow2) return;
+    for (const Qcow2Snapshot& snapshot : read_qcow2_snapshots(seen.store, *seen.qcow2))
+      parts.snapshots.push_back(printable(snapshot.name));
+    for (const Qcow2Bitmap& bitmap : read_qcow2_bitmaps(seen.store, *seen.qcow2))
+      parts.bitmaps.push_back(printable(bitmap.name));
+  };
+  try {
+    const OpenImage opened =
+        open_chain(PathLocation{image.path},
+                   {.format = image.format, .policy = {.allowed_prefixes = {"/"}}}, see);
+    parts.files.clear();
+    for (const Identity& identity : opened.opened) parts.files.push_back(text_of(identity));
+  } catch (const Error& error) {
+    if (parts.files.empty()) throw;
+    if (!complete) parts.unknown = error.what();
+  }
+  return parts;
+}
+
+std::optional<FileLook> RealMigrationStorage::look(const std::string& path) {
+  if (!file_exists(path)) return std::nullopt;
+  const struct stat status = stat_of(path);
+  return FileLook{.identity = text_of(identity_of(status)),
+                  .real = std::filesystem::canonical(path).string(),
+                  .link = std::filesystem::is_symlink(path),
+                  .device = S_ISBLK(status.st_mode)};
+}
+
+void RealMigrationStorage::remove_image(const HostImage& image) {
+  const UniqueFd fd(::open(image.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd.valid() && errno == ENOENT) return;
+  if (!fd.valid()) throw errno_error(errno, image.path, "open");
+  if (text_of(identity_of(stat_fd(fd.get(), image.path))) != image.identity)
+    throw Error({.kind = ErrorKind::kConflict,
+                 .object = image.path,
+                 .action = "remove",
+                 .cause = "it is not the file any more that was copied"});
+  lock_image_alone(fd.get(), image.path, false);
+  remove_file(image.path);
 }
 
 bool RealMigrationStorage::file_exists(const std::string& path) {

@@ -34,6 +34,10 @@ class RealMigrationStorage : public MigrationStorage {
                 std::stop_token stop) override;
   Usage image_usage(const HostImage& image) override;
 
+  ImageParts image_parts(const HostImage& image) override;
+  std::optional<FileLook> look(const std::string& path) override;
+  void remove_image(const HostImage& image) override;
+
   bool file_exists(const std::string& path) override;
   uint64_t file_allocation(const std::string& path) override;
   uint64_t free_space(const std::string& path) override;

@@ -100,6 +100,7 @@ class Hypervisor {
   virtual bool persistent(const std::string& domain) = 0;
   virtual std::string definition(const std::string& domain, DefinitionKind kind) = 0;
   virtual std::string uuid_of(const std::string& domain) = 0;     ///< "" if absent
+  virtual std::vector<std::string> domains() = 0;                 ///< all, also transient ones
   virtual std::vector<std::string> active_domains() = 0;          ///< those that run or are paused
   virtual std::string name_of_uuid(const std::string& uuid) = 0;  ///< "" if absent
   virtual DiskSizes disk_sizes(const std::string& domain, const std::string& dev) = 0;

@@ -54,6 +54,23 @@ struct HostImage {
   ImageFormat format = ImageFormat::kRaw;
   std::vector<std::string> backing;  ///< the paths below it: they may be opened
   bool chain_known = true;           ///< no other file may be; false: those beside the image, too
+  std::string identity;              ///< FileLook::identity when it was planned; empty: not looked
+};
+
+/// What a path of this host leads to.
+struct FileLook {
+  std::string identity;  ///< which file or device it is, under whatever name
+  std::string real;      ///< the path without links
+  bool link = false;     ///< the name itself is a symbolic link
+  bool device = false;   ///< a block device
+};
+
+/// What the headers of an image tell.
+struct ImageParts {
+  std::vector<std::string> files;      ///< the identity of each file it is made of, itself first
+  std::string unknown;                 ///< why there may be more of them; empty: there are not
+  std::vector<std::string> snapshots;  ///< names of those inside the image itself
+  std::vector<std::string> bitmaps;    ///< likewise
 };
 
 /// What is done while something long runs. Calls come from the thread that executes.
@@ -97,6 +114,14 @@ class MigrationStorage {
                         std::stop_token stop) = 0;
   /// Bytes of data in an image or volume: what a copy will write at most.
   virtual Usage image_usage(const HostImage& image) = 0;
+
+  /// Reads headers and lists only. Throws what cannot be opened at all.
+  virtual ImageParts image_parts(const HostImage& image) = 0;
+  /// Nothing: it does not exist.
+  virtual std::optional<FileLook> look(const std::string& path) = 0;
+  /// Removes the file that was planned with, nothing else. Throws kConflict if the name leads to
+  /// another one now or a QEMU process has it open. None there is no error.
+  virtual void remove_image(const HostImage& image) = 0;
 
   virtual bool file_exists(const std::string& path) = 0;
   virtual uint64_t file_allocation(const std::string& path) = 0;

@@ -25,6 +25,7 @@ class Checker {
     state();
     blockers();
     disks();
+    old_disks();
     if (way_.other_host) target();
     cluster();
     for (const SecretFacts& secret : facts_.secrets) check_secret(secret);
@@ -156,8 +157,8 @@ class Checker {
       fail("disks", facts_.choice.failure, hint);
     }
     for (const DiskFacts& disk : facts_.disks) {
-      if (!disk.problem.empty()) {
-        fail("disk " + disk.move.dev, disk.problem);
+      if (!disk.problem.ok()) {
+        fail("disk " + disk.move.dev, disk.problem.failure, disk.problem.hint);
         continue;
       }
       pass("disk " + disk.move.dev,
@@ -165,6 +166,38 @@ class Checker {
                        about_bytes(disk.move.size),
                        way_.to_files ? disk.move.image.path : disk.move.volume.display()));
     }
+  }
+
+  void old_disks() {
+    if (request_.delete_source && !way_.to_files && !facts_.source.local)
+      fail("old disks",
+           "--delete-source removes files of this machine, and the images are on " +
+               facts_.source.hostname,
+           "leave it out, or run the move there");
+    for (const DiskFacts& disk : facts_.disks) {
+      held_inside(disk);
+      if (!request_.delete_source || !disk.problem.ok()) continue;
+      const std::string name = "old disk of " + disk.move.dev;
+      if (disk.source_stays.empty())
+        pass(name, disk.move.original + " will be deleted: nothing else that " +
+                       facts_.source.hostname + "'s libvirt knows needs it");
+      else
+        warn(name, disk.move.original + " will stay: " + disk.source_stays);
+    }
+  }
+
+  /// What a raw volume cannot hold.
+  void held_inside(const DiskFacts& disk) {
+    for (const auto& [what, names] :
+         {std::pair{"snapshots", disk.parts.snapshots}, std::pair{"bitmaps", disk.parts.bitmaps}})
+      if (!names.empty())
+        warn(fmt::format("{} in {}", what, disk.move.dev),
+             fmt::format("the image holds {} {} (\"{}\"{}), which do not move{}", names.size(),
+                         what, names.front(), names.size() == 1 ? "" : ", ...",
+                         request_.delete_source && disk.source_stays.empty()
+                             ? " and are deleted with it"
+                             : ": they stay in it"),
+             fmt::format("'vmferry info {}' lists them", disk.move.image.path));
   }
 
   void target() {
@@ -281,7 +314,7 @@ class Checker {
 
   void staging() {
     for (const DiskFacts& disk : facts_.disks) {
-      if (!disk.problem.empty()) continue;
+      if (!disk.problem.ok()) continue;
       const std::string name = "overlay of " + disk.move.dev;
       if (disk.file_taken)
         fail(name, disk.move.overlay + " or its bridge exists already",
@@ -308,7 +341,7 @@ class Checker {
       return;
     }
     for (const DiskFacts& disk : facts_.disks) {
-      if (!disk.problem.empty()) continue;
+      if (!disk.problem.ok()) continue;
       if (disk.file_taken)
         fail("file " + disk.move.image.path, "exists already",
              "move it away, or name another directory");

@@ -3,8 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
+#include "lib/migrate/needs.h"
 #include "vmferry/error.h"
 
 namespace vmferry::migrate {
@@ -42,6 +44,7 @@ class Gatherer {
     way_ = choose_way(request_, facts_.state, facts_.source);
     choose_disks();
     for (DiskFacts& disk : facts_.disks) look_at(disk);
+    if (request_.delete_source) old_disks();
     if (facts_.other_host) target();
     cluster();
     definitions();
@@ -127,10 +130,6 @@ class Gatherer {
     facts_.disks.push_back(std::move(facts));
   }
 
-  std::string path_of(const DiskImage& image) {
-    return image.type == "volume" ? source_.volume_path(image.pool, image.volume) : image.path;
-  }
-
   void look_at(DiskFacts& disk) {
     try {
       disk.job_running = facts_.state != DomainState::kShutOff &&
@@ -142,7 +141,7 @@ class Gatherer {
         look_at_image(disk);
       }
     } catch (const Error& error) {
-      disk.problem = error.what();
+      disk.problem = {.failure = error.what(), .hint = error.hint()};
     }
   }
 
@@ -173,12 +172,19 @@ class Gatherer {
 
   void look_at_image(DiskFacts& disk) {
     HostImage& image = disk.move.image;
-    image.path = path_of(disk.disk.image);
-    image.format = disk.disk.image.format == "qcow2" ? ImageFormat::kQcow2 : ImageFormat::kRaw;
-    for (const DiskImage& backing : disk.disk.backing) image.backing.push_back(path_of(backing));
+    const bool mirrored = way_.live && !way_.staged;
+    image.path = path_of(source_, disk.disk.image);
+    for (const DiskImage& backing : disk.disk.backing)
+      image.backing.push_back(path_of(source_, backing));
     image.chain_known = disk.disk.chain_is_closed || !image.backing.empty();
+    const std::optional<ImageFormat> format = format_of(disk.disk.image);
+    if (!format && !mirrored) refuse_format(image.path, disk.disk.image.format);
+    image.format = format.value_or(ImageFormat::kRaw);
     if (!facts_.source.local) return;
-    if (way_.live && !way_.staged) {
+    disk.look = context_.storage->look(image.path);
+    if (disk.look) image.identity = disk.look->identity;
+    if (format == ImageFormat::kQcow2) disk.parts = context_.storage->image_parts(image);
+    if (mirrored) {
       // libvirt counts up to the highest write.
       if (context_.storage->file_exists(image.path))
         disk.move.data = context_.storage->file_allocation(image.path);
@@ -188,22 +194,67 @@ class Gatherer {
     const Usage usage = context_.storage->image_usage(image);
     disk.move.size = usage.virtual_bytes;
     disk.move.data = usage.allocated_bytes;
-    if (way_.live) look_at_overlay(disk);
+    if (!way_.live) return;
+    if (!disk.look)
+      throw Error({.kind = ErrorKind::kNotFound,
+                   .object = image.path,
+                   .action = "look at the disk",
+                   .cause = "it is gone"});
+    look_at_overlay(disk);
+  }
+
+  [[noreturn]] static void refuse_format(const std::string& path, const std::string& format) {
+    throw Error({.kind = ErrorKind::kUnsupported,
+                 .object = path,
+                 .action = {},
+                 .cause = "its format is " + format + ", which vmferry does not read",
+                 .hint = "convert it first (qemu-img convert); or move it while it runs with "
+                         "--method mirror: QEMU reads it then"});
   }
 
   void look_at_overlay(DiskFacts& disk) {
-    const fs::path path = disk.move.image.path;
-    // Beside the image; a block device's directory is no place for files.
+    // Beside the image itself; a block device's directory is no place for files.
     fs::path directory = request_.overlay_dir;
     if (directory.empty())
       directory =
-          path.string().starts_with("/dev/") ? "/var/lib/libvirt/images" : path.parent_path();
+          disk.look->device ? "/var/lib/libvirt/images" : fs::path(disk.look->real).parent_path();
     const std::string stem = fmt::format("{}-{}.vmferry", request_.domain, disk.move.dev);
     disk.move.overlay = (directory / (stem + "-overlay.qcow2")).string();
     disk.move.bridge = (directory / (stem + "-bridge.qcow2")).string();
     disk.file_taken = context_.storage->file_exists(disk.move.overlay) ||
                       context_.storage->file_exists(disk.move.bridge);
     disk.overlay_room = context_.storage->free_space(directory.string());
+  }
+
+  /// Now for the checks; before anything is deleted it is asked again.
+  void old_disks() {
+    for (DiskFacts& disk : facts_.disks) {
+      try {
+        disk.source_stays = why_old_disk_stays(disk);
+      } catch (const Error& error) {
+        disk.source_stays =
+            std::string("what else needs it could not be found out: ") + error.what();
+      }
+    }
+  }
+
+  std::string why_old_disk_stays(const DiskFacts& disk) {
+    if (!way_.to_files && !disk.look) return {};  // a failed check tells
+    if (!way_.to_files)
+      if (std::string reason = why_file_stays(disk.move.image, *disk.look); !reason.empty())
+        return reason;
+    const auto moves = [this](const Need& need) {
+      return need.domain == request_.domain &&
+             std::any_of(facts_.disks.begin(), facts_.disks.end(),
+                         [&](const DiskFacts& other) { return other.move.dev == need.dev; });
+    };
+    return who_needs(way_.to_files ? disk.move.volume.display() : disk.look->identity, needs(),
+                     moves);
+  }
+
+  const std::vector<Need>& needs() {
+    if (!needs_) needs_ = all_needs(source_, *context_.storage);
+    return *needs_;
   }
 
   void target() {
@@ -278,6 +329,7 @@ class Gatherer {
   Hypervisor& target_;
   Facts facts_;
   Way way_;
+  std::optional<std::vector<Need>> needs_;
 };
 
 }  // namespace

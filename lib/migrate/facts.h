@@ -23,10 +23,13 @@ struct Trial {
 struct DiskFacts {
   DomainDisk disk;
   MovingDisk move;
-  std::string problem;          ///< why it cannot even be looked at
-  std::optional<Usage> volume;  ///< of that name already there (to RBD)
-  bool file_taken = false;      ///< the target file, or the overlay, exists already
-  uint64_t overlay_room = 0;    ///< bytes free where the overlay grows, or where the file goes
+  Trial problem;                 ///< why it cannot even be looked at
+  std::optional<FileLook> look;  ///< of its image; nothing: on another host, or no file
+  ImageParts parts;              ///< likewise
+  std::string source_stays;      ///< asked with delete_source: why the old disk is not deleted
+  std::optional<Usage> volume;   ///< of that name already there (to RBD)
+  bool file_taken = false;       ///< the target file, or the overlay, exists already
+  uint64_t overlay_room = 0;     ///< bytes free where the overlay grows, or where the file goes
   bool job_running = false;
 };
 

@@ -245,15 +245,9 @@ class LibvirtHost : public Hypervisor {
     return uuid;
   }
 
+  std::vector<std::string> domains() override { return list_domains(0); }
   std::vector<std::string> active_domains() override {
-    virDomainPtr* list = nullptr;
-    const int number =
-        virConnectListAllDomains(connection_.get(), &list, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
-    if (number < 0) throw libvirt_error(uri_, "list the domains that run");
-    std::vector<std::string> names;
-    for (int i = 0; i < number; ++i) names.emplace_back(virDomainGetName(DomainPtr(list[i]).get()));
-    free(list);
-    return names;
+    return list_domains(VIR_CONNECT_LIST_DOMAINS_ACTIVE);
   }
 
   std::string name_of_uuid(const std::string& uuid) override {
@@ -478,6 +472,16 @@ class LibvirtHost : public Hypervisor {
   std::string define_secret(const SecretName& name, const std::string& key) override;
 
  private:
+  std::vector<std::string> list_domains(unsigned flags) {
+    virDomainPtr* list = nullptr;
+    const int number = virConnectListAllDomains(connection_.get(), &list, flags);
+    if (number < 0) throw libvirt_error(uri_, "list the domains");
+    std::vector<std::string> names;
+    for (int i = 0; i < number; ++i) names.emplace_back(virDomainGetName(DomainPtr(list[i]).get()));
+    free(list);
+    return names;
+  }
+
   std::string label(const std::string& domain) const { return "domain " + domain; }
 
   DomainPtr find(const std::string& domain) {

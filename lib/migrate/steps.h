@@ -85,7 +85,12 @@ class Steps {
   bool still_equal(const MovingDisk& disk) const;
   void start();
   void check_definitions();
+
+  // The old disks (steps_delete.cpp).
   void delete_source();
+  /// Empty: it may go.
+  std::string why_source_stays(const MovingDisk& disk);
+  void delete_source_of(const MovingDisk& disk);
 
   /// A guest that was stopped meanwhile is started with its processors stopped, so that its disks
   /// can be worked on, and taken away again: it ran no instruction.

@@ -4,7 +4,7 @@
 #include "lib/migrate/steps.h"
 #include "vmferry/error.h"
 
-// The offline way, and what ends every way: definitions read back, the old disks.
+// The offline way, and what ends every way: definitions read back.
 
 namespace vmferry::migrate {
 
@@ -146,27 +146,6 @@ void Steps::check_definitions() {
          "the next start would use the old disk: correct it with vmferry rewrite");
   if (machine.host().autostart(source_.name()) != plan_.autostart)
     machine.host().set_autostart(source_.name(), plan_.autostart);
-}
-
-void Steps::delete_source() {
-  if (plan_.was_running && !target_.active())
-    fail(ErrorKind::kConflict, source_.name(), "delete the old disks",
-         "the guest does not run on the new ones");
-  if (misplaced(target_, DefinitionKind::kPersistent) ||
-      (target_.active() && misplaced(target_, DefinitionKind::kLive)))
-    fail(ErrorKind::kConflict, source_.name(), "delete the old disks",
-         "a definition does not name the new ones");
-  journal_.note(kRetired);
-  for (const MovingDisk& disk : plan_.disks) {
-    if (plan_.to_files) {
-      context_.storage->remove_volume(disk.volume);
-    } else if (disk.image.path.starts_with("/dev/")) {
-      context_.observer->warning(disk.image.path + " is a device: not deleted");
-    } else {
-      // Only the topmost image: what it is backed by may serve others.
-      context_.storage->remove_file(disk.image.path);
-    }
-  }
 }
 
 }  // namespace vmferry::migrate

@@ -56,6 +56,14 @@ std::string FakeHypervisor::uuid_of(const std::string& domain) {
   });
 }
 
+std::vector<std::string> FakeHypervisor::domains() {
+  return call("domains", [&] {
+    std::vector<std::string> names;
+    for (const auto& [name, domain] : host().domains) names.push_back(name);
+    return names;
+  });
+}
+
 std::vector<std::string> FakeHypervisor::active_domains() {
   return call("active_domains", [&] {
     std::vector<std::string> names;

@@ -24,6 +24,7 @@ class FakeHypervisor : public Hypervisor {
   bool persistent(const std::string& domain) override;
   std::string definition(const std::string& domain, DefinitionKind kind) override;
   std::string uuid_of(const std::string& domain) override;
+  std::vector<std::string> domains() override;
   std::vector<std::string> active_domains() override;
   std::string name_of_uuid(const std::string& uuid) override;
   DiskSizes disk_sizes(const std::string& domain, const std::string& dev) override;

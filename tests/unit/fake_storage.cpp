@@ -11,6 +11,10 @@ std::string unfinished(const std::string& image) { return image + ".part"; }
 
 constexpr uint64_t kClusterBytes = 1 << 16;
 
+std::string identity_of(const std::string& path, const Image& image) {
+  return path + "#" + std::to_string(image.file);
+}
+
 }  // namespace
 
 PoolFacts FakeStorage::pool(const std::string& pool) {
@@ -115,6 +119,31 @@ bool FakeStorage::same(const HostImage& image, const VolumeName& volume, std::st
 
 Usage FakeStorage::image_usage(const HostImage& image) {
   return world_->call("image_usage", [&] { return usage(image.path); });
+}
+
+ImageParts FakeStorage::image_parts(const HostImage& image) {
+  return world_->call("image_parts", [&] {
+    ImageParts parts;
+    for (std::string name = image.path; !name.empty(); name = world_->require_image(name).backing)
+      parts.files.push_back(identity_of(name, world_->require_image(name)));
+    return parts;
+  });
+}
+
+std::optional<FileLook> FakeStorage::look(const std::string& path) {
+  return world_->call("look", [&]() -> std::optional<FileLook> {
+    if (!world_->images.contains(path)) return std::nullopt;
+    return FileLook{.identity = identity_of(path, world_->images[path]), .real = path};
+  });
+}
+
+void FakeStorage::remove_image(const HostImage& image) {
+  world_->call("remove_image", [&] {
+    if (!world_->images.contains(image.path)) return;
+    if (identity_of(image.path, world_->images[image.path]) != image.identity)
+      refuse(ErrorKind::kConflict, image.path, "it is not the file any more that was copied");
+    world_->remove_image(image.path);
+  });
 }
 
 bool FakeStorage::file_exists(const std::string& path) {

@@ -32,6 +32,7 @@ struct Image {
   uint64_t size = 0;
   std::string backing = {};  ///< what its header names
   Content own = {};
+  unsigned file = 0;  ///< another number: another file of the same name
 };
 
 struct FakeDomain {

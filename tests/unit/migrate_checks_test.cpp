@@ -145,7 +145,14 @@ const std::vector<BadCase>& bad_cases() {
        }},
       {"disks",
        [](auto&, auto& facts) { facts.choice.failure = "no disk of the domain can move"; }},
-      {"disk vda", [](auto&, auto& facts) { facts.disks[0].problem = "cannot be read"; }},
+      {"disk vda", [](auto&, auto& facts) { facts.disks[0].problem.failure = "cannot be read"; }},
+      {"old disks",
+       [](auto& request, auto& facts) {
+         to_beta(request, facts);
+         request.method = MigrateMethod::kMirror;
+         request.delete_source = true;
+         facts.source.local = false;
+       }},
       {"name at the target",
        [](auto& request, auto& facts) {
          to_beta(request, facts);
@@ -267,6 +274,25 @@ TEST_CASE("what cannot be known, or is only unwelcome, is a warning", "[migrate]
           to_beta(request, facts);
           facts.live.bridges = {"br0"};
         }) == "bridge br0");
+}
+
+TEST_CASE("what is in an image and does not move is named before", "[migrate]") {
+  const auto message = [](bool delete_source, const std::string& stays) {
+    MigrateRequest request = request_to_pool();
+    Facts facts = good_facts();
+    request.delete_source = delete_source;
+    facts.disks[0].parts.snapshots = {"before-upgrade", "older"};
+    facts.disks[0].source_stays = stays;
+    for (const Check& check : make_plan(request, facts).checks)
+      if (check.name == "snapshots in vda" && check.result == Check::Result::kWarning)
+        return check.message;
+    return std::string();
+  };
+  const std::string held =
+      "the image holds 2 snapshots (\"before-upgrade\", ...), which do not move";
+  CHECK(message(false, "") == held + ": they stay in it");
+  CHECK(message(true, "it is a link") == held + ": they stay in it");
+  CHECK(message(true, "") == held + " and are deleted with it");
 }
 
 TEST_CASE("the way follows from the request and few facts", "[migrate]") {

@@ -45,7 +45,10 @@ Plan full_plan(const std::string& domain = "web1") {
   MovingDisk disk;
   disk.dev = "vda";
   disk.original = "/img/a.qcow2";
-  disk.image = {.path = "/img/a.qcow2", .format = ImageFormat::kQcow2, .backing = {"/img/b"}};
+  disk.image = {.path = "/img/a.qcow2",
+                .format = ImageFormat::kQcow2,
+                .backing = {"/img/b"},
+                .identity = "file 8:1"};
   disk.volume = {"vms", "a"};
   disk.size = 4297064448;
   disk.overlay = "/img/overlay";

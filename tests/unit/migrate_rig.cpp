@@ -284,7 +284,8 @@ Outcome Rig::attempt(const std::function<MigrateReport(const MigrateContext&)>& 
   } catch (const Killed&) {
     outcome.killed = true;
   }
-  said_ += listener.said + outcome.message + "\n" + outcome.hint + "\n";
+  said_last_ = listener.said + outcome.message + "\n" + outcome.hint + "\n";
+  said_ += said_last_;
   return outcome;
 }
 
@@ -447,6 +448,10 @@ void Rig::check_moved_definitions() {
     require(disk.chain.size() == 1, "the chain of " + dev + " is not its goal alone");
 }
 
+bool Rig::said_to_stay(const std::string& image) const {
+  return said_last_.find("the old disk " + image + " stays: ") != std::string::npos;
+}
+
 std::vector<std::string> Rig::problems_if_moved() {
   require(!has_journal(), "the journal is left");
   check_state(request.to.empty() ? "alpha" : "beta");
@@ -462,7 +467,8 @@ std::vector<std::string> Rig::problems_if_moved() {
   for (const auto& [dev, image] : goals()) expected.insert(image);
   if (request.delete_source)
     for (const DefinedDisk& disk : read_definition(before_.stored).disks)
-      if (disk.device == "disk") expected.erase(disk.chain.front().image);
+      if (disk.device == "disk" && !said_to_stay(disk.chain.front().image))
+        expected.erase(disk.chain.front().image);
   check_images(expected);
   for (std::string& problem : problems_always()) problems_.push_back(std::move(problem));
   if (request.keep_source_definition) alpha().domains.erase(kGuestName);

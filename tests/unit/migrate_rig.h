@@ -72,6 +72,8 @@ class Rig {
   std::string state_text() const;
   const std::string& state_dir() const { return state_dir_; }
   const std::string& said() const { return said_; }
+  /// Was it said that this old image is not deleted?
+  bool said_to_stay(const std::string& image) const;
 
   /// The guest shuts down by itself, wherever it runs; or somebody starts it where it ran last, or
   /// else where it is defined.
@@ -113,6 +115,7 @@ class Rig {
   FakeStorage storage_;
   std::string state_dir_;
   std::string said_;
+  std::string said_last_;  ///< by the last run or recovery
   std::vector<std::string> problems_;
 
   FakeDomain before_;

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/migrate/needs.h"
+#include "lib/migrate/steps.h"
+#include "vmferry/error.h"
+
+// The old disks, once the guest is on the new ones. What is not surely ours alone stays, with a
+// word: a move is complete without this.
+
+namespace vmferry::migrate {
+
+void Steps::delete_source() {
+  if (plan_.was_running && !target_.active())
+    fail(ErrorKind::kConflict, source_.name(), "delete the old disks",
+         "the guest does not run on the new ones");
+  if (misplaced(target_, DefinitionKind::kPersistent) ||
+      (target_.active() && misplaced(target_, DefinitionKind::kLive)))
+    fail(ErrorKind::kConflict, source_.name(), "delete the old disks",
+         "a definition does not name the new ones");
+  journal_.note(kRetired);
+  for (const MovingDisk& disk : plan_.disks) {
+    const std::string reason = why_source_stays(disk);
+    if (!reason.empty())
+      context_.observer->warning("the old disk " + disk.original + " stays: " + reason);
+    else
+      delete_source_of(disk);
+  }
+}
+
+std::string Steps::why_source_stays(const MovingDisk& disk) {
+  try {
+    std::string thing = disk.volume.display();
+    if (!plan_.to_files) {
+      const std::optional<FileLook> look = context_.storage->look(disk.image.path);
+      if (!look) return {};
+      if (std::string reason = why_file_stays(disk.image, *look); !reason.empty()) return reason;
+      thing = look->identity;
+    }
+    return who_needs(thing, all_needs(source_.host(), *context_.storage),
+                     [](const Need&) { return false; });
+  } catch (const Error& error) {
+    return std::string("what else needs it could not be found out: ") + error.what();
+  }
+}
+
+void Steps::delete_source_of(const MovingDisk& disk) {
+  try {
+    if (plan_.to_files)
+      context_.storage->remove_volume(disk.volume);
+    else  // only the topmost image: what it is backed by may serve others
+      context_.storage->remove_image(disk.image);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kConflict) throw;
+    context_.observer->warning("the old disk " + disk.original + " stays: " + error.what());
+  }
+}
+
+}  // namespace vmferry::migrate
