@@ -56,20 +56,40 @@ class Execution {
     return report;
   }
 
-  /// Undoes what was begun; throws what cannot be undone.
+  /// Undoes what was begun, the guest first; throws what cannot be undone.
   void backward() {
     for (size_t i = plan_.steps.size(); i-- > 0;) {
       const StepStatus status = journal_.status(i);
       if (status == StepStatus::kPending || status == StepStatus::kUndone) continue;
       const Step& step = plan_.steps[i];
-      if (!step.undo.empty()) context_.observer->step("undo: " + step.undo);
+      if (!step.undo.empty() && !Steps::only_makes(step)) say_undo(step);
       steps_.undo(step);
       journal_.set_status(i, StepStatus::kUndone);
     }
+    for (size_t i = plan_.steps.size(); i-- > 0;) {
+      if (journal_.status(i) == StepStatus::kPending) continue;
+      if (Steps::only_makes(plan_.steps[i])) say_undo(plan_.steps[i]);
+      steps_.clean(plan_.steps[i]);
+    }
+    if (!steps_.left_over().empty()) fail_left_over();
     journal_.remove();
   }
 
  private:
+  void say_undo(const Step& step) { context_.observer->step("undo: " + step.undo); }
+
+  [[noreturn]] void fail_left_over() const {
+    std::string whys;
+    std::string commands;
+    for (const LeftOver& left : steps_.left_over()) {
+      whys += (whys.empty() ? "" : "; ") + left.why;
+      commands += (commands.empty() ? "" : "; ") + left.command;
+    }
+    fail(ErrorKind::kConflict, plan_.request.domain, "clear up",
+         "the guest has its old disks again, but not all that was made could be removed: " + whys,
+         "remove it once nothing is in the way: " + commands);
+  }
+
   [[noreturn]] void fail_recovery(const Error& error, Recovery recovery) const {
     const char* const option = recovery == Recovery::kUndo     ? "--undo "
                                : recovery == Recovery::kFinish ? "--finish "

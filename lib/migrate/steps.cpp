@@ -63,10 +63,6 @@ void Steps::run(const Step& step) {
 
 void Steps::undo(const Step& step) {
   switch (step.kind) {
-    case StepKind::kCreateVolumes:
-    case StepKind::kCopyFrozen:
-    case StepKind::kCopyOffline:
-      return remove_copies();
     case StepKind::kSnapshot:
       return undo_snapshot();
     case StepKind::kStageOverlays:
@@ -83,6 +79,25 @@ void Steps::undo(const Step& step) {
       return undo_define();
     default:
       return;  // it changed nothing that lasts, or nothing that must go
+  }
+}
+
+bool Steps::only_makes(const Step& step) {
+  return step.kind == StepKind::kCreateVolumes || step.kind == StepKind::kCopyFrozen ||
+         step.kind == StepKind::kCopyOffline;
+}
+
+void Steps::clean(const Step& step) {
+  if (only_makes(step)) return clean_copies();
+  if (step.kind == StepKind::kSnapshot) return clean_overlays();
+  if (step.kind == StepKind::kStageOverlays) return clean_bridges();
+}
+
+void Steps::try_to_remove(const std::string& command, const std::function<void()>& remove) {
+  try {
+    remove();
+  } catch (const Error& error) {
+    left_over_.push_back({.why = error.what(), .command = command});
   }
 }
 
@@ -218,18 +233,25 @@ void Steps::remove_copy(const MovingDisk& disk) {
   journal_.forget(made(disk));
 }
 
-void Steps::remove_copies() {
-  for (const MovingDisk& disk : plan_.disks) {
-    if (!journal_.noted(made(disk))) continue;
-    const std::string action = "remove the copy of " + disk.dev;
-    const Place place = source_.place(disk);
-    if (place == Place::kTarget || place == Place::kBridge)
-      fail(ErrorKind::kConflict, source_.name(), action, "the definition names it");
-    if (plan_.other_host && target_.state() != DomainState::kAbsent &&
-        target_.place(disk, DefinitionKind::kPersistent) == Place::kTarget)
-      fail_divided(action);
-    remove_copy(disk);
-  }
+void Steps::clean_copies() {
+  for (const MovingDisk& disk : plan_.disks)
+    if (journal_.noted(made(disk)))
+      try_to_remove(removing_command(disk), [&] { clean_copy(disk); });
+}
+
+void Steps::clean_copy(const MovingDisk& disk) {
+  const std::string action = "remove the copy of " + disk.dev;
+  const Place place = source_.place(disk);
+  if (place == Place::kTarget || place == Place::kBridge)
+    fail(ErrorKind::kConflict, source_.name(), action, "the definition names it");
+  if (plan_.other_host && target_.state() != DomainState::kAbsent &&
+      target_.place(disk, DefinitionKind::kPersistent) == Place::kTarget)
+    fail_divided(action);
+  remove_copy(disk);
+}
+
+std::string Steps::removing_command(const MovingDisk& disk) const {
+  return plan_.to_files ? "rm " + disk.image.path : "rbd rm " + disk.volume.ceph_name();
 }
 
 bool Steps::old_disk_exists(const MovingDisk& disk) const {

@@ -13,7 +13,14 @@
 
 namespace vmferry::migrate {
 
-/// What each step of a plan does, and how it is undone. Every one first looks at how things are and
+/// Something that an undo could not remove.
+struct LeftOver {
+  std::string why;
+  std::string command;  ///< that removes it, once nothing is in the way
+};
+
+/// What each step of a plan does, and how it is undone: first the guest goes back to what it had,
+/// then what was made for it is removed. Every one first looks at how things are and
 /// does only what is left to do: running a step twice, or after a kill in its middle, is right. So
 /// are the undoings; each throws if it cannot leave things as they were before its step. One
 /// thread.
@@ -23,7 +30,13 @@ class Steps {
   Steps(const Plan& plan, const MigrateContext& context, Journal& journal, bool recovering);
 
   void run(const Step& step);
+  /// Of the guest and its definitions. Throws if it cannot be as it was before the step.
   void undo(const Step& step);
+  /// Of what the step made, after all is undone. What cannot be removed goes into left_over().
+  void clean(const Step& step);
+  const std::vector<LeftOver>& left_over() const { return left_over_; }
+  /// Is undoing it nothing but removing what it made?
+  static bool only_makes(const Step& step);
   /// Until what a dead run asked of libvirt is done: before that, nothing seen is final.
   void wait_until_idle();
   /// Does the guest depend on its new disks, by what the definitions say? Then there is no way
@@ -42,9 +55,11 @@ class Steps {
   void copy_frozen();
   void stage_overlays();
   void undo_stage_overlays();
+  void clean_bridges();
   void pivot_overlays();
   void commit_overlays();
   void remove_overlays();
+  void clean_overlays();
   void remove_overlay(const MovingDisk& disk);
   void remove_bridge(const MovingDisk& disk);
   void watch_overlays();
@@ -102,7 +117,10 @@ class Steps {
   void copy_disk(const MovingDisk& disk, std::stop_token stop);
   DiskTarget new_place(const MovingDisk& disk) const { return disk_target(plan_.request, disk); }
   /// Removes what copy_disk or create_volumes made.
-  void remove_copies();
+  void clean_copies();
+  void clean_copy(const MovingDisk& disk);
+  void try_to_remove(const std::string& command, const std::function<void()>& remove);
+  std::string removing_command(const MovingDisk& disk) const;
   bool old_disk_exists(const MovingDisk& disk) const;
   /// Are the disks at their goal in that definition? Names the first that is not.
   std::optional<std::string> misplaced(const Machine& machine, DefinitionKind kind) const;
@@ -135,6 +153,7 @@ class Steps {
   Machine target_;
   const Clock::time_point began_;
   std::vector<std::string> kept_;
+  std::vector<LeftOver> left_over_;
   std::optional<uint64_t> downtime_ms_;
   int overlay_warnings_ = 0;
   bool warned_of_room_ = false;

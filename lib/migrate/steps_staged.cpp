@@ -78,10 +78,15 @@ void Steps::undo_snapshot() {
            disk.dev + " depends on its volume already",
            "finish the run: vmferry migrate --recover " + source_.name());
     }
-    if (journal_.noted(kFrozen)) remove_overlay(disk);
   }
   put_to_sleep();
-  journal_.forget(kFrozen);
+}
+
+void Steps::clean_overlays() {
+  if (!journal_.noted(kFrozen)) return;
+  for (const MovingDisk& disk : plan_.disks)
+    try_to_remove("rm " + disk.overlay, [&] { remove_overlay(disk); });
+  if (left_over_.empty()) journal_.forget(kFrozen);
 }
 
 void Steps::watch_overlays() {
@@ -181,8 +186,12 @@ void Steps::undo_stage_overlays() {
   for (const MovingDisk& disk : plan_.disks) {
     if (source_.place(disk) != Place::kOverlay) continue;
     source_.abort_job(disk);
-    remove_bridge(disk);
   }
+}
+
+void Steps::clean_bridges() {
+  for (const MovingDisk& disk : plan_.disks)
+    try_to_remove("rm " + disk.bridge, [&] { remove_bridge(disk); });
 }
 
 void Steps::pivot_overlays() {

@@ -13,7 +13,7 @@ expect 1 "disk.vmdk: its format is vmdk, which vmferry does not read" move --che
 expect 1 "its format is vmdk" move
 on_a start mb-vmdk >/dev/null
 expect 1 "its format is vmdk" move
-[[ -z $(rbd ls | grep '^mb') ]] || fail "a volume is left"
+! rbd ls | grep '^mb' >/dev/null || fail "a volume is left"
 move -q --method mirror
 qemu-img convert -f vmdk -O raw disk.vmdk want.raw
 rbd export --no-progress rbd/mb-vmdk-vda - | cmp - want.raw || fail "not the guest's disk"
