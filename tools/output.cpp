@@ -33,7 +33,9 @@ void Output::flush() {
 
 void print(std::string_view text) {
   if (const int error = write_fully(STDOUT_FILENO, text); error != 0) {
-    throw errno_error(error, "standard output", "write");
+    ErrorParts parts = errno_error(error, "standard output", "write").parts();
+    parts.hint.clear();  // those of files do not help
+    throw Error(std::move(parts));
   }
 }
 

@@ -95,6 +95,7 @@ std::unique_ptr<Sink> open_path_target(const std::string& name, const TargetOpti
       refuse_reflink(path, options);
       return open_device_sink(path, options);
     }
+    require_disk(status, path);
   } else if (errno != ENOENT) {
     throw errno_error(errno, path, "open as a target");
   }

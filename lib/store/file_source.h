@@ -37,6 +37,8 @@ class FileSource : public Source, public Layout {
   void check_in_place() const;
 
  private:
+  void scan_read(uint64_t offset, uint64_t length, uint32_t granularity,
+                 std::vector<Extent>& out) const;
   uint64_t known_data_at(uint64_t offset) const;
 
   const UniqueFd fd_;

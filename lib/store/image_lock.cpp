@@ -2,7 +2,9 @@
 #include "lib/store/image_lock.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/vfs.h>
 
 #include <algorithm>
@@ -155,6 +157,15 @@ UniqueFd open_device_alone(const std::string& path) {
                  .hint = "lsblk shows by what"});
   }
   if (!fd.valid()) throw errno_error(errno, path, "open for writing");
+  // Linux lets it be opened for writing all the same, and fails each write.
+  int read_only = 0;
+  if (::ioctl(fd.get(), BLKROGET, &read_only) == 0 && read_only != 0) {
+    throw Error({.kind = ErrorKind::kConflict,
+                 .object = path,
+                 .action = "open for writing",
+                 .cause = "the device is read-only",
+                 .hint = "'blockdev --setrw' makes it writable, if that is meant"});
+  }
   return fd;
 }
 

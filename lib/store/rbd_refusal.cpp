@@ -4,7 +4,10 @@
 #include <rbd/librbd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdlib>
+#include <memory>
+#include <string_view>
 
 #include "lib/core/format_bytes.h"
 #include "lib/store/ceph_monitors.h"
@@ -69,6 +72,29 @@ bool lacks(uint64_t features, uint64_t feature, uint64_t needed) {
   return (features & feature) != 0 && (features & needed) == 0;
 }
 
+/// Making a volume writes to its own pool only: what may not be done here would be found out by the
+/// first write of data, and what is there then could not be removed.
+void prove_data_pool(rados_t cluster, const std::string& name, const RbdLocation& location) {
+  constexpr std::string_view kObject = "vmferry_access";
+  const auto check = [&](int rc) {
+    if (rc >= 0) return;
+    ErrorParts parts = rbd_error(rc, location, "write to the data pool '" + name + "'").parts();
+    if (rc == -EPERM || rc == -EACCES)
+      parts.hint =
+          "the Ceph user needs osd 'profile rbd' for that pool, too, or another "
+          "--data-pool";
+    throw Error(std::move(parts));
+  };
+  rados_ioctx_t io = nullptr;
+  const int rc = rados_ioctx_create(cluster, name.c_str(), &io);
+  if (rc == -ENOENT) return;  // making the volume tells
+  check(rc);
+  const std::unique_ptr<void, decltype(&rados_ioctx_destroy)> destroyed(io, rados_ioctx_destroy);
+  rados_ioctx_set_namespace(io, location.name_space.c_str());
+  check(rados_write_full(io, kObject.data(), nullptr, 0));
+  rados_remove(io, kObject.data());
+}
+
 }  // namespace
 
 void refuse_unfit_pools(const RbdPool& pool, const RbdLocation& location, const RbdLayout& layout) {
@@ -80,6 +106,7 @@ void refuse_unfit_pools(const RbdPool& pool, const RbdLocation& location, const 
     if (data_pool.empty() || data_pool == location.pool) return;
     const auto data = ask_about_pool(pool.client(), data_pool, location);
     if (data) refuse_data_pool(*data, data_pool, location);
+    prove_data_pool(pool.client().get(), data_pool, location);
   } catch (const json::exception&) {
     return;  // a monitor of another version says it in other words: as good as not said
   }

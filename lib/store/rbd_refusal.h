@@ -11,7 +11,7 @@ namespace vmferry {
 
 /// Throws Error where a pool cannot keep volumes, or their data: erasure-coded pools, pools with
 /// snapshots of their own. Asks the monitors, so a pool that does not answer is no hindrance; what
-/// this user may not ask is not refused.
+/// this user may not ask is not refused. To a data pool an empty object is written, and removed.
 void refuse_unfit_pools(const RbdPool& pool, const RbdLocation& location, const RbdLayout& layout);
 
 /// The Error for a volume that Ceph refused to make with EINVAL.

@@ -47,3 +47,10 @@ mkfs.ext4 -q "$loop"
 mount "$loop" mnt
 expect 1 "the device is in use" ferry sparsify --in-place "$loop"
 umount mnt
+
+# Linux lets root open a read-only device for writing, and fails each write.
+blockdev --setro "$loop"
+expect 1 "the device is read-only" ferry convert --force disk.raw "$loop"
+expect 1 "the device is read-only" ferry sparsify --in-place "$loop"
+blockdev --setrw "$loop"
+expect 1 "is a character device" ferry convert --force disk.raw /dev/null

@@ -37,6 +37,13 @@ ceph osd pool create cv-data 8 >/dev/null 2>&1
 ferry convert -q --data-pool cv-data disk.raw rbd:rbd/cv-3
 holds cv-3 disk.raw
 rbd info rbd/cv-3 | grep -q "data_pool: cv-data" || fail "no data pool"
+# A user who may not write there is refused before the first byte, and nothing is left.
+ceph auth get-or-create client.cv-one mon 'profile rbd' osd 'profile rbd pool=rbd' -o one.keyring
+expect 1 "write to the data pool 'cv-data': Operation not permitted" \
+  ferry convert --id cv-one --keyring one.keyring --data-pool cv-data disk.raw rbd:rbd/cv-4
+ferry convert -q --id cv-one --keyring one.keyring disk.raw rbd:rbd/cv-4
+rbd rm --no-progress rbd/cv-4
+ceph auth rm client.cv-one 2>/dev/null
 expect 2 "there is no feature 'speed'" ferry convert --features speed disk.raw rbd:rbd/cv-4
 expect 2 "an object size of 3 MiB is not possible" ferry convert --object-size 3M disk.raw rbd:rbd/cv-4
 expect 2 "striping needs both" ferry convert --stripe-unit 64K disk.raw rbd:rbd/cv-4
