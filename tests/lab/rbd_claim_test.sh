@@ -146,7 +146,9 @@ rbd config image set rbd/cl-6 rbd_atime_update_interval 1
 run=$!
 until_done 10 is_there cl-6.vmferry-partial
 sleep 1
+kill -STOP "$run" # the copy does not end before this client has come and gone
 qemu-io -f raw -c 'read 0 4k' -c 'write -P 7 1M 64k' -c flush "rbd:rbd/cl-6:conf=$CEPH_CONF:rbd_atime_update_interval=1" >/dev/null
+kill -CONT "$run"
 ! wait "$run" || fail "replaced what somebody wrote to"
 grep -q "meanwhile" said || fail "said: $(cat said)"
 qemu-io -f raw -r -c 'read -P 7 1M 64k' "rbd:rbd/cl-6:conf=$CEPH_CONF" | grep 'read 65536/65536' >/dev/null || fail "the write is lost"
