@@ -37,6 +37,7 @@ struct Options {
   bool recover = false;
   bool undo = false;
   bool finish = false;
+  bool stay = false;
 };
 
 [[noreturn]] void usage_error(const std::string& what, const std::string& hint) {
@@ -73,12 +74,35 @@ void take_disk(MigrateRequest& request, const std::string& text) {
     usage_error("--disk names " + text.substr(0, equals) + " twice", wanted);
 }
 
+/// What is settled once a run has begun.
+void refuse_other_way(const Options& options) {
+  const MigrateRequest& given = options.request;
+  const std::pair<const char*, bool> settled[] = {
+      {"--pool", !given.pool.empty()},
+      {"--disk", !options.disks.empty()},
+      {"--to-file", !given.to_file.empty()},
+      {"--mode", given.mode != MigrateMode::kAuto},
+      {"--method", given.method != MigrateMethod::kAuto},
+      {"--overlay-dir", !given.overlay_dir.empty()},
+      {"--delete-source", given.delete_source},
+      {"--keep-source-definition", given.keep_source_definition},
+      {"--dry-run", options.dry_run},
+      {"--check", options.check},
+  };
+  for (const auto& [option, is_given] : settled)
+    if (is_given)
+      usage_error(std::string(option) + " cannot be given to --recover",
+                  "the run has begun otherwise; see --recover in vmferry-migrate(1)");
+}
+
 void complete(Options& options) {
   MigrateRequest& request = options.request;
   for (const std::string& disk : options.disks) take_disk(request, disk);
   for (const std::string& monitor : options.monitors)
     request.monitors.push_back(parse_monitor(monitor));
-  if (options.recover) return;
+  request.bandwidth = options.bandwidth.value_or(0);
+  request.timeout = std::chrono::seconds(options.timeout);
+  if (options.recover) return refuse_other_way(options);
   if (request.to_file.empty() && request.pool.empty() && request.disks.empty())
     usage_error("no volume is named", "--pool POOL, or --disk vda=rbd:POOL/IMAGE");
   if (!request.to_file.empty() && !request.pool.empty())
@@ -95,8 +119,6 @@ void complete(Options& options) {
   if (request.user.empty() &&
       (request.define_secret || !request.secret.usage.empty() || !request.secret.uuid.empty()))
     usage_error("a secret without a user", "--id USER names the Ceph user of the guest");
-  request.bandwidth = options.bandwidth.value_or(0);
-  request.timeout = std::chrono::seconds(options.timeout);
   request.shutdown_timeout = std::chrono::seconds(options.shutdown_timeout);
 }
 
@@ -125,8 +147,9 @@ void tell_moved(const Options& options, const Plan& plan, const MigrateReport& r
 int recover(const Options& options, const MigrateContext& context) {
   const Recovery recovery = options.undo     ? Recovery::kUndo
                             : options.finish ? Recovery::kFinish
+                            : options.stay   ? Recovery::kStay
                                              : Recovery::kAuto;
-  const MigrateReport report = recover_migration(options.request.domain, recovery, context);
+  const MigrateReport report = recover_migration(options.request, recovery, context);
   if (!report.disks.empty()) {
     Plan plan;
     plan.request = options.request;
@@ -138,15 +161,45 @@ int recover(const Options& options, const MigrateContext& context) {
   return 0;
 }
 
+/// The host to move to. To stay here it need not answer.
+std::shared_ptr<Hypervisor> target_of(const Options& options, const MigrateContext& context) {
+  try {
+    return connect_hypervisor(options.request.to);
+  } catch (const Error& error) {
+    if (!options.stay) throw;
+    context.observer->warning(std::string(error.what()) + "; the guest stays here all the same");
+    return context.source;
+  }
+}
+
+template <typename T>
+void change(T& recorded, const T& given) {
+  if (given != T()) recorded = given;
+}
+
+/// A recorded request, with what may be given anew to --recover.
+MigrateRequest changed(MigrateRequest recorded, const MigrateRequest& given) {
+  change(recorded.from, given.from);
+  change(recorded.to, given.to);
+  change(recorded.listen_address, given.listen_address);
+  change(recorded.migration_uri, given.migration_uri);
+  change(recorded.tls, given.tls);
+  change(recorded.auto_converge, given.auto_converge);
+  change(recorded.parallel, given.parallel);
+  change(recorded.max_downtime_ms, given.max_downtime_ms);
+  change(recorded.bandwidth, given.bandwidth);
+  change(recorded.timeout, given.timeout);
+  change(recorded.force_off, given.force_off);
+  change(recorded.overlay_max, given.overlay_max);
+  return recorded;
+}
+
 int migrate(Session& session, Options& options) {
   complete(options);
   if (options.state_dir.empty()) options.state_dir = default_state_dir();
   if (options.recover) {
-    const std::string from = options.request.from;
-    const std::string to = options.request.to;
-    options.request = recorded_request(options.request.domain, options.state_dir);
-    if (!from.empty()) options.request.from = from;
-    if (!to.empty()) options.request.to = to;
+    options.request =
+        changed(recorded_request(options.request.domain, options.state_dir), options.request);
     if (options.ceph.conf.empty()) options.ceph.conf = options.request.ceph_conf;
     if (options.ceph.id.empty()) options.ceph.id = options.request.user;
   }
@@ -160,7 +213,7 @@ int migrate(Session& session, Options& options) {
                          .observer = &observer,
                          .state_dir = options.state_dir,
                          .stop = session.stop()};
-  context.target = request.to.empty() ? context.source : connect_hypervisor(request.to);
+  context.target = request.to.empty() ? context.source : target_of(options, context);
   if (options.recover) {
     session.making_something();
     return recover(options, context);
@@ -298,6 +351,11 @@ void add_end_options(CLI::App& app, Options& options) {
   app.add_flag("--finish", options.finish, "With --recover: finish it")
       ->group(recovery)
       ->excludes(undo);
+  app.add_flag("--stay", options.stay,
+               "With --recover: the disks are moved, and the guest stays where it is")
+      ->group(recovery)
+      ->excludes(undo)
+      ->excludes("--finish");
   app.add_option("--state-dir", options.state_dir,
                  "Where journals are (default: /var/lib/vmferry for root)")
       ->type_name("DIR")

@@ -300,11 +300,18 @@ Plan plan_migration(const MigrateRequest& request, const MigrateContext& context
 /// is undone and the first error thrown, its hint naming whatever could not be undone.
 MigrateReport execute_migration(const Plan& plan, const MigrateContext& context);
 
-enum class Recovery { kAuto, kFinish, kUndo };
+enum class Recovery {
+  kAuto,
+  kFinish,
+  kUndo,
+  kStay,  ///< finish the move of the disks; the guest stays on the host where it is
+};
 /// The request of a run that was killed, from its journal. Throws kNotFound: there is none.
 MigrateRequest recorded_request(const std::string& domain, const std::string& state_dir);
-/// Finishes or undoes that run.
-MigrateReport recover_migration(const std::string& domain, Recovery recovery,
+/// Ends that run in this way. `request` is the recorded one, perhaps with other addresses, limits
+/// or ways to migrate. Throws kConflict where it cannot end so; the hint says how it can. With
+/// kStay context.target may be context.source: the other host cannot be asked.
+MigrateReport recover_migration(const MigrateRequest& request, Recovery recovery,
                                 const MigrateContext& context);
 
 }  // namespace vmferry

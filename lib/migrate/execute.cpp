@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "lib/migrate/journal.h"
 #include "lib/migrate/steps.h"
 #include "vmferry/error.h"
@@ -27,13 +29,14 @@ class Execution {
       fail_recovery(error, recovery);
     }
     if (recovery == Recovery::kFinish) return forward();
+    if (recovery == Recovery::kStay) return stay();
     try {
       const bool turned = steps_.turned();
       if (recovery == Recovery::kAuto && (turned || steps_.better_finished())) return forward();
       if (turned)
         fail(ErrorKind::kConflict, plan_.request.domain, "undo the move",
              "the guest depends on its new disks already",
-             "finish it: vmferry migrate --recover " + plan_.request.domain +
+             "finish it: vmferry migrate --recover " + plan_.request.domain + or_stay() +
                  "; then move back with --to-file or --to");
       backward();
     } catch (const std::exception& exception) {
@@ -42,8 +45,25 @@ class Execution {
     return {};
   }
 
-  MigrateReport forward() {
-    for (size_t i = 0; i < plan_.steps.size(); ++i) {
+  MigrateReport forward() { return forward(plan_.steps.size()); }
+
+  /// Up to the step in which the guest would leave.
+  MigrateReport stay() {
+    const size_t leave = leaving_step();
+    try {
+      if (leave == plan_.steps.size())
+        fail(ErrorKind::kConflict, plan_.request.domain, "stay on this host",
+             "only a staged move to another host can end so",
+             "finish or undo it: vmferry migrate --recover " + plan_.request.domain);
+      steps_.stay_here();
+    } catch (const std::exception& exception) {
+      fail_recovery(as_error(exception), Recovery::kStay);
+    }
+    return forward(leave);
+  }
+
+  MigrateReport forward(size_t end) {
+    for (size_t i = 0; i < end; ++i) {
       try {
         if (journal_.status(i) == StepStatus::kDone && steps_.settled(plan_.steps[i])) continue;
         run(i);
@@ -76,6 +96,18 @@ class Execution {
   }
 
  private:
+  size_t leaving_step() const {
+    const auto leaves = [](const Step& step) { return step.kind == StepKind::kMigrateShared; };
+    return static_cast<size_t>(std::find_if(plan_.steps.begin(), plan_.steps.end(), leaves) -
+                               plan_.steps.begin());
+  }
+
+  std::string or_stay() const {
+    if (leaving_step() == plan_.steps.size()) return {};
+    return ", or leave the guest on this host: vmferry migrate --recover --stay " +
+           plan_.request.domain;
+  }
+
   void say_undo(const Step& step) { context_.observer->step("undo: " + step.undo); }
 
   [[noreturn]] void fail_left_over() const {
@@ -93,6 +125,7 @@ class Execution {
   [[noreturn]] void fail_recovery(const Error& error, Recovery recovery) const {
     const char* const option = recovery == Recovery::kUndo     ? "--undo "
                                : recovery == Recovery::kFinish ? "--finish "
+                               : recovery == Recovery::kStay   ? "--stay "
                                                                : "";
     ErrorParts parts = error.parts();
     if (parts.hint.find("--recover") == std::string::npos)
@@ -134,7 +167,7 @@ class Execution {
       parts.hint =
           "the guest has its new disks already, but the move is not complete; finish it with: "
           "vmferry migrate --recover " +
-          plan_.request.domain + (parts.hint.empty() ? "" : "; and " + parts.hint);
+          plan_.request.domain + or_stay() + (parts.hint.empty() ? "" : "; and " + parts.hint);
       throw Error(parts);
     }
     // What was stopped is still put back as it was; only a second stop ends that, and us.
@@ -171,10 +204,11 @@ MigrateRequest recorded_request(const std::string& domain, const std::string& st
   return migrate::Journal::request(domain, state_dir);
 }
 
-MigrateReport recover_migration(const std::string& domain, Recovery recovery,
+MigrateReport recover_migration(const MigrateRequest& request, Recovery recovery,
                                 const MigrateContext& context) {
-  return migrate::Execution(migrate::Journal::open(domain, context.state_dir), context, true)
-      .recover(recovery);
+  migrate::Journal journal = migrate::Journal::open(request.domain, context.state_dir);
+  journal.change_request(request);
+  return migrate::Execution(std::move(journal), context, true).recover(recovery);
 }
 
 }  // namespace vmferry

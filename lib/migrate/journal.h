@@ -29,6 +29,8 @@ class Journal {
   Journal(const Journal&) = delete;
 
   const Plan& plan() const { return plan_; }
+  /// For this recovery; the journal keeps what was asked first.
+  void change_request(const MigrateRequest& request) { plan_.request = request; }
   StepStatus status(size_t step) const { return status_[step]; }
   void set_status(size_t step, StepStatus status);
   /// Facts worth keeping, such as "made:vda".

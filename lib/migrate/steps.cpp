@@ -103,7 +103,7 @@ void Steps::try_to_remove(const std::string& command, const std::function<void()
 
 void Steps::wait_until_idle() {
   source_.wait_until_idle();
-  if (!plan_.other_host) return;
+  if (!plan_.other_host || !target_is_known()) return;
   target_.wait_until_idle();
   wait_for_half_made();
 }

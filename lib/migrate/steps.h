@@ -44,6 +44,10 @@ class Steps {
   bool turned() const;
   /// It may be undone, but to finish it is less work.
   bool better_finished() const;
+  /// Has the guest left for the other host?
+  bool arrived() const;
+  /// Before a guest that was about to leave is left where it is: nothing of it is at the target.
+  void stay_here();
   /// A done step that a recovery need not look at again.
   bool settled(const Step& step) const;
   MigrateReport report() const;
@@ -78,7 +82,6 @@ class Steps {
   void wait_for_half_made();
   void clear_half_made();
   void migrate_guest(const LiveMigration& migration);
-  bool arrived() const;
   void undo_migration();
   LiveMigration migration_options() const;
   void undefine_source();
@@ -112,6 +115,7 @@ class Steps {
   void wake();
   void put_to_sleep();
 
+  bool target_is_known() const { return context_.target != context_.source; }
   void define_secret();
   /// Copies one disk unless that was done, as far as can be told.
   void copy_disk(const MovingDisk& disk, std::stop_token stop);

@@ -122,6 +122,21 @@ void Steps::clear_half_made() {
            source_.name());
 }
 
+void Steps::stay_here() {
+  if (!target_is_known()) {
+    // A guest that runs here has not left.
+    if (source_.active()) return;
+    fail(ErrorKind::kConflict, source_.name(), "stay on this host",
+         "it does not run here, and the other host cannot be asked whether it runs there",
+         "start it here if you are sure that it does not run there, and try again");
+  }
+  if (arrived())
+    fail(ErrorKind::kConflict, source_.name(), "stay on this host",
+         "it is on the other host already",
+         "finish the move: vmferry migrate --recover --finish " + source_.name());
+  clear_half_made();
+}
+
 void Steps::migrate_guest(const LiveMigration& migration) {
   // libvirt does not compare these, and a wrong one breaks the target's table of domains.
   for (const std::string* text : {&migration.destination, &migration.persistent}) {

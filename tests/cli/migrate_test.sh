@@ -14,3 +14,8 @@ expect 2 "" ferry migrate web1 --pool p --mode sideways
 expect 1 "connect" ferry migrate web1 --pool p --connect "qemu:///system?socket=$PWD/none"
 expect 1 "there is no journal of a migration" ferry migrate web1 --recover --state-dir "$PWD/state"
 [[ ! -e state ]]
+
+# What is settled once a run has begun is not ignored, but refused.
+expect 2 "--pool cannot be given to --recover" ferry migrate --recover web1 --pool vms
+expect 2 "--disk cannot be given to --recover" ferry migrate --recover web1 --disk vda=rbd:vms/a
+expect 2 "" ferry migrate --recover --undo --stay web1

@@ -296,9 +296,7 @@ Outcome Rig::run(const Plan& plan, std::stop_token stop) {
 
 Outcome Rig::recover(Recovery recovery, std::stop_token stop) {
   return attempt(
-      [&](const MigrateContext& context) {
-        return recover_migration(kGuestName, recovery, context);
-      },
+      [&](const MigrateContext& context) { return recover_migration(request, recovery, context); },
       std::move(stop));
 }
 
