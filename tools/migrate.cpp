@@ -205,7 +205,8 @@ int migrate(Session& session, Options& options) {
   }
   options.ceph.timeout = kClusterPatience;
   MigrateRequest& request = options.request;
-  RealMigrationStorage storage(session, options.run, options.ceph, options.layout);
+  RealMigrationStorage storage(session, options.run, options.ceph, options.layout,
+                               request.monitors);
   ConsoleObserver observer(session, options.run.progress_style(), options.run.quiet);
   MigrateContext context{.source = connect_hypervisor(request.from),
                          .target = nullptr,

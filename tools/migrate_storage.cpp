@@ -15,6 +15,7 @@
 #include "lib/core/printable.h"
 #include "lib/format/qcow2_empty.h"
 #include "lib/image/chain.h"
+#include "lib/migrate/xml_text.h"
 #include "lib/store/file_io.h"
 #include "lib/store/image_lock.h"
 #include "lib/store/new_file.h"
@@ -78,8 +79,13 @@ uint64_t data_of(const Source& source, std::stop_token stop) {
 }  // namespace
 
 RealMigrationStorage::RealMigrationStorage(Session& session, RunOptions run, CephOptions ceph,
-                                           RbdLayout layout)
-    : session_(session), run_(run), ceph_(std::move(ceph)), layout_(std::move(layout)) {}
+                                           RbdLayout layout,
+                                           const std::vector<CephMonitor>& monitors)
+    : session_(session),
+      run_(run),
+      ceph_(std::move(ceph)),
+      layout_(std::move(layout)),
+      mon_host_(migrate::mon_host_of(monitors)) {}
 
 PoolFacts RealMigrationStorage::pool(const std::string& pool) {
   constexpr uint64_t kUnknownRoom = std::numeric_limits<uint64_t>::max();
@@ -103,8 +109,8 @@ PoolFacts RealMigrationStorage::pool(const std::string& pool) {
 }
 
 void RealMigrationStorage::prove_access(const std::string& pool) {
-  prove_rbd_access(pool, ceph_);
-  if (!layout_.data_pool.empty()) prove_rbd_access(layout_.data_pool, ceph_);
+  prove_rbd_access(pool, ceph_, mon_host_);
+  if (!layout_.data_pool.empty()) prove_rbd_access(layout_.data_pool, ceph_, mon_host_);
 }
 
 std::optional<Usage> RealMigrationStorage::volume(const VolumeName& volume) {

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tools/options.h"
 #include "tools/session.h"
@@ -13,8 +14,10 @@ namespace vmferry::cli {
 /// The files of this host and the volumes of one cluster. Copies with progress on stderr.
 class RealMigrationStorage : public MigrationStorage {
  public:
-  /// `session` must outlive this. `layout` is that of every new volume.
-  RealMigrationStorage(Session& session, RunOptions run, CephOptions ceph, RbdLayout layout);
+  /// `session` must outlive this. `layout` is that of every new volume; `monitors` are those that
+  /// guests will ask (none: those of `ceph`).
+  RealMigrationStorage(Session& session, RunOptions run, CephOptions ceph, RbdLayout layout,
+                       const std::vector<CephMonitor>& monitors);
 
   /// With a data pool in the layout, room and trouble are those of both pools. What this user may
   /// not ask counts as good: writing will tell.
@@ -53,6 +56,7 @@ class RealMigrationStorage : public MigrationStorage {
   const RunOptions run_;
   const CephOptions ceph_;
   const RbdLayout layout_;
+  const std::string mon_host_;
 };
 
 }  // namespace vmferry::cli

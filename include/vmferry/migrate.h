@@ -91,7 +91,8 @@ class MigrationStorage {
   virtual ~MigrationStorage() = default;
 
   virtual PoolFacts pool(const std::string& pool) = 0;
-  /// Reads and writes a small object in `pool`, within seconds. Throws what is wrong.
+  /// Reads and writes a small object in `pool` as the guest will: with its user, through its
+  /// monitors. Takes seconds. Throws what is wrong.
   virtual void prove_access(const std::string& pool) = 0;
   /// Nothing: it does not exist.
   virtual std::optional<Usage> volume(const VolumeName& volume) = 0;

@@ -233,42 +233,54 @@ class Checker {
 
   void cluster() {
     if (!facts_.access.ok()) {
-      fail("cluster", facts_.access.failure, facts_.access.hint);
+      fail("cluster", facts_.access.failure,
+           request_.monitors.empty()
+               ? facts_.access.hint
+               : "it was asked through the monitors that the guest will use (--monitor): do they "
+                 "answer from here? " +
+                     facts_.access.hint);
       return;
     }
-    if (facts_.disks.empty()) return;
-    const std::string& pool = facts_.disks.front().move.volume.pool;
-    if (!facts_.pool.exists) {
-      fail("pool", fmt::format("there is no pool '{}'", pool), "'ceph osd pool ls' names them");
-      return;
+    std::string proven;
+    for (const auto& [name, pool] : facts_.pools) {
+      check_pool(name, pool);
+      if (pool.exists && !pool.full) proven += (proven.empty() ? "'" : ", '") + name + "'";
     }
-    pass("cluster", "reached with the guest's user; a test object was written and removed");
-    if (way_.to_files) return;
-    if (!facts_.pool.for_rbd)
-      fail("pool", fmt::format("pool '{}' is not made for RBD", pool),
-           "rbd pool init " + RbdLocation{.pool = pool}.ceph_name());
-    if (facts_.pool.full)
-      fail("room", fmt::format("pool '{}' is full", pool), "'ceph df' tells what fills it");
-    else if (facts_.pool.nearly_full)
-      warn("room", fmt::format("pool '{}' is nearly full", pool));
-    if (!facts_.pool.health.empty()) warn("cluster health", facts_.pool.health);
-    room();
+    if (proven.empty()) return;
+    pass("cluster",
+         fmt::format("reached with the guest's user{}; a test object was written and removed in {}",
+                     request_.monitors.empty() ? "" : " through its monitors", proven));
   }
 
-  void room() {
+  void check_pool(const std::string& name, const PoolFacts& pool) {
+    if (!pool.exists)
+      return fail("pool", fmt::format("there is no pool '{}'", name),
+                  "'ceph osd pool ls' names them");
+    if (way_.to_files) return;
+    if (!pool.for_rbd)
+      fail("pool", fmt::format("pool '{}' is not made for RBD", name),
+           "rbd pool init " + RbdLocation{.pool = name}.ceph_name());
+    if (!pool.health.empty())
+      warn("cluster health", fmt::format("pool '{}': {}", name, pool.health));
+    room(name, pool);
+  }
+
+  void room(const std::string& name, const PoolFacts& pool) {
     uint64_t data = 0;
-    for (const DiskFacts& disk : facts_.disks) data += std::min(disk.move.data, disk.move.size);
-    if (facts_.pool.available == std::numeric_limits<uint64_t>::max()) {
-      warn("room", "the cluster does not tell how much is free");
-    } else if (data > facts_.pool.available) {
-      fail("room",
-           fmt::format("{} of data, but pool has only {}", about_bytes(data),
-                       about_bytes(facts_.pool.available)),
-           "make room, or name another pool");
-    } else {
-      pass("room", fmt::format("{} of data, {} free", about_bytes(data),
-                               about_bytes(facts_.pool.available)));
-    }
+    for (const DiskFacts& disk : facts_.disks)
+      if (disk.move.volume.pool == name) data += std::min(disk.move.data, disk.move.size);
+    if (pool.full)
+      return fail("room", fmt::format("pool '{}' is full", name), "'ceph df' tells what fills it");
+    if (pool.available == std::numeric_limits<uint64_t>::max())
+      return warn("room", fmt::format("the cluster does not tell how much is free in '{}'", name));
+    const std::string message = fmt::format("{} of data for pool '{}', which has {} free",
+                                            about_bytes(data), name, about_bytes(pool.available));
+    if (data > pool.available)
+      fail("room", message, "make room, or name another pool");
+    else if (pool.nearly_full)
+      warn("room", message + ": it is nearly full");
+    else
+      pass("room", message);
   }
 
   void check_secret(const SecretFacts& secret) {

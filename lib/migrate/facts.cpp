@@ -272,14 +272,22 @@ class Gatherer {
     for (DiskFacts& disk : facts_.disks) {
       if (!facts_.access.ok()) return;
       facts_.access = attempt([&] {
-        facts_.pool = context_.storage->pool(disk.move.volume.pool);
-        if (!facts_.pool.exists) return;
-        if (&disk == &facts_.disks.front()) context_.storage->prove_access(disk.move.volume.pool);
+        if (!look_at_pool(disk.move.volume.pool)) return;
         disk.volume = context_.storage->volume(disk.move.volume);
         if (way_.to_files && disk.volume) disk.move.data = disk.volume->allocated_bytes;
       });
     }
-    if (facts_.access.ok() && facts_.pool.exists && !way_.to_files) secrets();
+    if (facts_.access.ok() && !way_.to_files) secrets();
+  }
+
+  /// Answers whether it exists.
+  bool look_at_pool(const std::string& name) {
+    const auto known = facts_.pools.find(name);
+    if (known != facts_.pools.end()) return known->second.exists;
+    const PoolFacts pool = context_.storage->pool(name);
+    facts_.pools[name] = pool;
+    if (pool.exists && !pool.full) context_.storage->prove_access(name);
+    return pool.exists;
   }
 
   void secrets() {

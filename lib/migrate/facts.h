@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -68,9 +69,9 @@ struct Facts {
   std::vector<std::string> stays;  ///< "sda: it is a cdrom"
   Trial choice;                    ///< of the disks
 
-  PoolFacts pool;
-  Trial access;                      ///< to the cluster, with the guest's user
-  std::vector<SecretFacts> secrets;  ///< on each host that needs it
+  std::map<std::string, PoolFacts> pools;  ///< of all volumes, as far as access is ok
+  Trial access;                            ///< to the cluster, with the guest's user, in every pool
+  std::vector<SecretFacts> secrets;        ///< on each host that needs it
   Trial rewriting;
   std::string rewritten_live;
   std::string rewritten_stored;

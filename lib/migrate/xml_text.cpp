@@ -99,18 +99,18 @@ std::string qemu_volume_name(const MigrateRequest& request, const VolumeName& vo
   std::string name = "rbd:" + escaped(volume.pool) + "/" + escaped(volume.image);
   if (!request.user.empty()) name += ":id=" + escaped(request.user);
   if (!request.ceph_conf.empty()) name += ":conf=" + escaped(request.ceph_conf);
-  if (!request.monitors.empty()) {
-    // QEMU hands mon_host to librados as it is; a semicolon parts monitors there.
-    std::string hosts;
-    for (const CephMonitor& monitor : request.monitors) {
-      const bool ipv6 = monitor.host.find(':') != std::string::npos;
-      if (!hosts.empty()) hosts += ';';
-      hosts +=
-          (ipv6 ? "[" + monitor.host + "]" : monitor.host) + ":" + std::to_string(monitor.port);
-    }
-    name += ":mon_host=" + escaped(hosts);
-  }
+  if (!request.monitors.empty()) name += ":mon_host=" + escaped(mon_host_of(request.monitors));
   return name;
+}
+
+std::string mon_host_of(const std::vector<CephMonitor>& monitors) {
+  std::string hosts;
+  for (const CephMonitor& monitor : monitors) {
+    const bool ipv6 = monitor.host.find(':') != std::string::npos;
+    if (!hosts.empty()) hosts += ';';
+    hosts += (ipv6 ? "[" + monitor.host + "]" : monitor.host) + ":" + std::to_string(monitor.port);
+  }
+  return hosts;
 }
 
 }  // namespace vmferry::migrate

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "vmferry/migrate.h"
 
@@ -21,5 +22,8 @@ std::string bridge_disk(const MigrateRequest& request, const MovingDisk& disk);
 /// QEMU's own name of a volume ("rbd:pool/image:id=user:conf=file"), for an overlay's header. Holds
 /// no key: whoever opens the overlay by it alone uses the host's keyring.
 std::string qemu_volume_name(const MigrateRequest& request, const VolumeName& volume);
+
+/// As QEMU hands it to librados for these monitors; a semicolon parts them there.
+std::string mon_host_of(const std::vector<CephMonitor>& monitors);
 
 }  // namespace vmferry::migrate

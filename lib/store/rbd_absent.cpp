@@ -20,7 +20,8 @@ Error no_rbd(const RbdLocation& location) {
 
 bool has_rbd() { return false; }
 
-OpenVolume open_rbd_source(const RbdLocation& location, const CephOptions& /*options*/) {
+OpenVolume open_rbd_source(const RbdLocation& location, const CephOptions& /*options*/,
+                           const std::string& /*mon_host*/) {
   throw no_rbd(location);
 }
 
@@ -32,7 +33,8 @@ RbdPoolState rbd_pool_state(const std::string& pool, const CephOptions& /*option
   throw no_rbd({.pool = pool});
 }
 
-void prove_rbd_access(const std::string& pool, const CephOptions& /*options*/) {
+void prove_rbd_access(const std::string& pool, const CephOptions& /*options*/,
+                      const std::string& /*mon_host*/) {
   throw no_rbd({.pool = pool});
 }
 

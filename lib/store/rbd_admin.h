@@ -31,7 +31,10 @@ RbdPoolState rbd_pool_state(const std::string& pool, const CephOptions& options)
 
 /// Writes, reads and removes a small object of its own. Throws what is wrong within some 10 s, less
 /// if options.timeout is shorter.
-void prove_rbd_access(const std::string& pool, const CephOptions& options);
+/// `mon_host`: through these monitors only, as the option of that name has them; empty: as the
+/// options say.
+void prove_rbd_access(const std::string& pool, const CephOptions& options,
+                      const std::string& mon_host = {});
 
 /// Sizes of a volume in bytes.
 struct RbdVolumeState {

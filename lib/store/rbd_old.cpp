@@ -233,7 +233,8 @@ RbdOldVolume::RbdOldVolume(const RbdPool& pool, const RbdLocation& location, con
 void RbdOldVolume::check_unchanged() const {
   RbdImage image;
   const int rc = image.open(pool_.io(), location_.image, "", true);
-  if (rc == -ENOENT) throw used_meanwhile(location_, "somebody removed or renamed it while the copy ran");
+  if (rc == -ENOENT)
+    throw used_meanwhile(location_, "somebody removed or renamed it while the copy ran");
   if (rc < 0) throw rbd_error(rc, location_, "look at the volume again");
   Objections(pool_, location_, image, location_.image).raise();
   try {

@@ -165,8 +165,10 @@ RbdPoolState rbd_pool_state(const std::string& pool, const CephOptions& options)
   return state;
 }
 
-void prove_rbd_access(const std::string& pool, const CephOptions& options) {
-  const RbdLocation location = quick_location(pool, options);
+void prove_rbd_access(const std::string& pool, const CephOptions& options,
+                      const std::string& mon_host) {
+  RbdLocation location = quick_location(pool, options);
+  if (!mon_host.empty()) location.options["mon_host"] = mon_host;
   const RbdPool open_pool(location, quick(options));
   const std::string object = object_name();
   try {

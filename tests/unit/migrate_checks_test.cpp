@@ -49,8 +49,8 @@ Facts good_facts() {
   disk.move.overlay = "/img/overlay";
   disk.overlay_room = uint64_t{100} << 30;
   facts.disks = {disk};
-  facts.pool.exists = facts.pool.for_rbd = true;
-  facts.pool.available = uint64_t{1} << 40;
+  facts.pools["vms"].exists = facts.pools["vms"].for_rbd = true;
+  facts.pools["vms"].available = uint64_t{1} << 40;
   facts.secrets = {{.host = "alpha", .state = SecretState::kMatches}};
   facts.rewritten_live = facts.rewritten_stored = kMachine;
   return facts;
@@ -181,10 +181,23 @@ const std::vector<BadCase>& bad_cases() {
        }},
       {"cluster",
        [](auto&, auto& facts) { facts.access = {.failure = "timed out", .hint = "is it up?"}; }},
-      {"pool", [](auto&, auto& facts) { facts.pool.exists = false; }},
-      {"pool", [](auto&, auto& facts) { facts.pool.for_rbd = false; }},
-      {"room", [](auto&, auto& facts) { facts.pool.full = true; }},
-      {"room", [](auto&, auto& facts) { facts.pool.available = 1000; }},
+      {"pool", [](auto&, auto& facts) { facts.pools["vms"].exists = false; }},
+      {"pool", [](auto&, auto& facts) { facts.pools["vms"].for_rbd = false; }},
+      {"pool",
+       [](auto&, auto& facts) {
+         facts.disks.push_back(facts.disks[0]);
+         facts.disks[1].move.volume = {"more", "web1-vdb"};
+         facts.pools["more"].exists = false;
+       }},
+      {"room",
+       [](auto&, auto& facts) {
+         facts.disks.push_back(facts.disks[0]);
+         facts.disks[1].move.volume = {"more", "web1-vdb"};
+         facts.pools["more"] = facts.pools["vms"];
+         facts.pools["more"].available = 1000;
+       }},
+      {"room", [](auto&, auto& facts) { facts.pools["vms"].full = true; }},
+      {"room", [](auto&, auto& facts) { facts.pools["vms"].available = 1000; }},
       {"secret on alpha",
        [](auto&, auto& facts) { facts.secrets[0].state = SecretState::kMissing; }},
       {"secret on alpha",
@@ -260,11 +273,11 @@ TEST_CASE("what cannot be known, or is only unwelcome, is a warning", "[migrate]
   CHECK(warnings([](auto&, Facts& facts) { facts.source.rbd_driver.reset(); }) ==
         "QEMU's rbd driver at the source");
   CHECK(warnings([](auto&, Facts& facts) { facts.checkpoints = 1; }) == "checkpoints");
-  CHECK(warnings([](auto&, Facts& facts) { facts.pool.nearly_full = true; }) == "room");
-  CHECK(warnings([](auto&, Facts& facts) { facts.pool.health = "osds are down"; }) ==
+  CHECK(warnings([](auto&, Facts& facts) { facts.pools["vms"].nearly_full = true; }) == "room");
+  CHECK(warnings([](auto&, Facts& facts) { facts.pools["vms"].health = "osds are down"; }) ==
         "cluster health");
   CHECK(warnings([](auto&, Facts& facts) {
-          facts.pool.available = std::numeric_limits<uint64_t>::max();
+          facts.pools["vms"].available = std::numeric_limits<uint64_t>::max();
         }) == "room");
   CHECK(warnings([](auto&, Facts& facts) { facts.secrets[0].state = SecretState::kUnreadable; }) ==
         "secret on alpha");
