@@ -25,7 +25,7 @@ clear_bare() {
   local uri domain volume
   for uri in "$VMFERRY_LAB_HOSTA" "$VMFERRY_LAB_HOSTB"; do
     for domain in $(virsh -q -c "$uri" list --all --name | grep '^mb'); do
-      virsh -q -c "$uri" destroy "$domain"
+      virsh -q -c "$uri" destroy "$domain" || true # it may be off
       virsh -q -c "$uri" undefine --managed-save --snapshots-metadata --checkpoints-metadata "$domain"
     done
   done

@@ -62,6 +62,7 @@ expect 1 "there is no pool 'mg-none'" "${two[@]}" --disk vda=rbd:rbd/mb-a --disk
 expect 0 "was written and removed in 'rbd'" "${two[@]}" --pool rbd
 expect 1 "asked through the monitors that the guest will use" timeout 60 "${two[@]}" --pool rbd --monitor 127.0.0.1:1
 clear_bare >/dev/null 2>&1
+guest=mg-check
 
 # The volume's name is taken.
 rbd create --size 4G rbd/mg-check-vda

@@ -2,7 +2,12 @@
 # Images are judged by what they are, not by their names; and what is deleted is the very file that was copied, if nobody else needs it.
 source "$ROOT/tests/lab/guest_helpers.sh"
 source "$ROOT/tests/lab/bare_helpers.sh"
-trap 'finish clear_bare' EXIT
+loop=
+undo() {
+  [[ -z $loop ]] || losetup --detach "$loop"
+  clear_bare
+}
+trap 'finish undo' EXIT
 again_bare
 
 # A format that is not read is refused where vmferry would read it. QEMU reads it for a mirror.
@@ -41,7 +46,6 @@ done
 
 # A block device under a name outside of /dev.
 loop=$(losetup --find --show store/image)
-trap 'losetup --detach "$loop"; finish clear_bare' EXIT
 ln -s "$loop" links/device
 bare mb-device "$(disk_xml "$work/links/device" vda)"
 expect 0 "will stay: it is a block device" move --delete-source --check
