@@ -17,39 +17,10 @@ Error usage(std::string object, std::string cause, std::string hint = {}) {
                 .hint = std::move(hint)});
 }
 
-/// `{domain}`, `{uuid}` and `{dev}` replaced.
-std::string fill_in(const std::string& name_template, const Domain& domain,
-                    const std::string& dev) {
-  std::string name;
-  std::string_view rest = name_template;
-  const std::string object = fmt::format("--name-template '{}'", name_template);
-  while (!rest.empty()) {
-    const size_t open = std::min(rest.find('{'), rest.size());
-    name += rest.substr(0, open);
-    rest.remove_prefix(open);
-    if (rest.empty()) break;
-    const size_t close = rest.find('}');
-    if (close == std::string_view::npos) throw usage(object, "has a '{' without '}'");
-    const std::string_view key = rest.substr(1, close - 1);
-    if (key == "dev") {
-      name += dev;
-    } else if (key == "domain" || key == "uuid") {
-      const std::string& value = key == "domain" ? domain.name : domain.uuid;
-      if (value.empty()) throw usage(object, fmt::format("the definition has no {}", key));
-      name += value;
-    } else {
-      throw usage(object, fmt::format("'{{{}}}' means nothing", key),
-                  "it may hold {domain}, {uuid} and {dev}");
-    }
-    rest.remove_prefix(close + 1);
-  }
-  return name;
-}
-
 RbdTarget in_pool(const Domain& domain, const MoveOptions& options, const std::string& dev) {
   RbdTarget target = options.cluster;
   target.pool = options.pool;
-  target.image = fill_in(options.name_template, domain, dev);
+  target.image = fill_name_template(options.name_template, domain, dev);
   return target;
 }
 

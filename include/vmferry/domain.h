@@ -107,6 +107,11 @@ struct CephMonitor {
 /// Throws Error kUsage.
 CephMonitor parse_monitor(std::string_view text);
 
+/// The name that `name_template` makes for a disk of `domain`: {domain}, {uuid} and {dev} are
+/// replaced. Throws Error kUsage: it holds something else in braces, or what the definition lacks.
+std::string fill_name_template(const std::string& name_template, const Domain& domain,
+                               const std::string& dev);
+
 /// A volume that a disk shall be on. libvirt and QEMU open no RADOS namespace, so there is none.
 struct RbdTarget {
   std::string pool = {};
@@ -127,6 +132,10 @@ struct FileTarget {
 };
 
 using DiskTarget = std::variant<RbdTarget, FileTarget>;
+
+/// Throws Error kUsage for a name, path, user, secret or monitor that libvirt or Ceph would take
+/// for something else, such as an image with an '@' in its name.
+void check_target(const DiskTarget& target);
 
 /// "rbd:POOL/IMAGE", or the path.
 std::string display_name(const DiskTarget& target);

@@ -38,7 +38,8 @@ void check_rbd_name(const char* what, const std::string& name) {
              "a disk is on rbd:POOL/IMAGE; libvirt and QEMU open no namespace of a pool");
   }
   if (name.find('@') != std::string::npos) {
-    nonsense(object, "has an '@' in it", "a disk cannot be on a snapshot, which is read-only");
+    nonsense(object, "has an '@' in it, behind which Ceph expects a snapshot",
+             "name another with --disk, or with --name-template '{uuid}-{dev}'");
   }
 }
 

@@ -5,8 +5,7 @@
 
 namespace vmferry {
 
-/// Throws Error kUsage if the target, or the options, make no sense whatever the disk.
-void check_target(const DiskTarget& target);
+/// Throws Error kUsage if the options make no sense whatever the disk.
 void check_driver(const DriverOptions& driver);
 
 /// Is the disk there already?

@@ -24,15 +24,6 @@ Trial attempt(Attempt&& attempt) {
   }
 }
 
-std::string fill_template(std::string text, const std::string& domain, const std::string& dev) {
-  for (const auto& [key, value] : {std::pair{std::string("{domain}"), domain}, {"{dev}", dev}}) {
-    for (size_t at = text.find(key); at != std::string::npos;
-         at = text.find(key, at + value.size()))
-      text.replace(at, key.size(), value);
-  }
-  return text;
-}
-
 class Gatherer {
  public:
   Gatherer(const MigrateRequest& request, const MigrateContext& context)
@@ -114,19 +105,17 @@ class Gatherer {
     facts.disk = disk;
     facts.move.dev = disk.target;
     facts.move.original = disk.image.display();
+    const std::string name = named && !way_.to_files ? named->image
+                                                     : fill_name_template(request_.name_template,
+                                                                          facts_.live, disk.target);
     if (way_.to_files) {
       const size_t slash = disk.image.name.find('/');
       facts.move.volume = {disk.image.name.substr(0, slash), disk.image.name.substr(slash + 1)};
-      facts.move.image.path =
-          (fs::path(request_.to_file) /
-           (fill_template(request_.name_template, request_.domain, disk.target) + ".raw"))
-              .string();
+      facts.move.image.path = (fs::path(request_.to_file) / (name + ".raw")).string();
     } else {
-      facts.move.volume =
-          named ? *named
-                : VolumeName{request_.pool,
-                             fill_template(request_.name_template, request_.domain, disk.target)};
+      facts.move.volume = {named ? named->pool : request_.pool, name};
     }
+    check_target(disk_target(request_, facts.move));  // before anybody is asked about such a name
     facts_.disks.push_back(std::move(facts));
   }
 
