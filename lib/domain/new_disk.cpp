@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "lib/domain/disk_text.h"
 #include "lib/domain/targets.h"
 #include "lib/domain/xml_tree.h"
@@ -13,12 +15,37 @@ namespace {
 
 using tinyxml2::XMLElement;
 
-void set(XMLElement& element, const char* name, const std::optional<std::string>& value) {
+/// The order in which libvirt prints what it knows of a <driver> (virDomainDiskDefFormatDriver).
+constexpr std::string_view kDriverOrder[] = {
+    "name",      "type",       "cache",        "error_policy", "rerror_policy", "io",
+    "ioeventfd", "event_idx",  "copy_on_read", "discard",      "iothread",      "detect_zeroes",
+    "queues",    "queue_size", "iommu",        "ats",          "packed",        "page_per_vq"};
+
+size_t rank_of(std::string_view name) {
+  return static_cast<size_t>(std::find(std::begin(kDriverOrder), std::end(kDriverOrder), name) -
+                             std::begin(kDriverOrder));
+}
+
+/// Where libvirt would print it, so that what it makes of the definition reads the same.
+void set_in_order(XMLElement& driver, const char* name, const std::string& value) {
+  const bool there = driver.Attribute(name);
+  driver.SetAttribute(name, value.c_str());
+  if (there) return;
+  std::vector<std::pair<std::string, std::string>> behind;
+  for (const auto* a = driver.FirstAttribute(); a; a = a->Next())
+    if (rank_of(a->Name()) > rank_of(name)) behind.emplace_back(a->Name(), a->Value());
+  for (const auto& [other, kept] : behind) {
+    driver.DeleteAttribute(other.c_str());
+    driver.SetAttribute(other.c_str(), kept.c_str());
+  }
+}
+
+void set(XMLElement& driver, const char* name, const std::optional<std::string>& value) {
   if (!value) return;
   if (value->empty()) {
-    element.DeleteAttribute(name);
+    driver.DeleteAttribute(name);
   } else {
-    element.SetAttribute(name, value->c_str());
+    set_in_order(driver, name, *value);
   }
 }
 
@@ -35,8 +62,8 @@ void require_possible_io(const Domain& domain, const XMLElement& driver, const D
 
 void edit_driver(const Domain& domain, XMLElement& driver, const DiskMove& move) {
   const auto* file = std::get_if<FileTarget>(&move.to);
-  driver.SetAttribute("name", "qemu");
-  driver.SetAttribute("type", file ? file->format.c_str() : "raw");
+  set_in_order(driver, "name", "qemu");
+  set_in_order(driver, "type", file ? file->format : "raw");
   // They are about images with layers, and formats that keep metadata.
   driver.DeleteAttribute("copy_on_read");
   driver.DeleteAttribute("discard_no_unref");
@@ -44,7 +71,7 @@ void edit_driver(const Domain& domain, XMLElement& driver, const DiskMove& move)
   // QEMU's rbd driver has no such choice (libvirt's qemu_block.c passes it to files only), and
   // "native" beside the wrong cache would make libvirt refuse the definition.
   if (!file) driver.DeleteAttribute("io");
-  if (!driver.Attribute("discard")) driver.SetAttribute("discard", "unmap");
+  if (!driver.Attribute("discard")) set_in_order(driver, "discard", "unmap");
   set(driver, "cache", move.driver.cache);
   set(driver, "io", move.driver.io);
   set(driver, "discard", move.driver.discard);

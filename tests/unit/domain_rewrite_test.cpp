@@ -76,6 +76,29 @@ TEST_CASE("what was true of the old image only goes") {
   CHECK(moved(scsi) == kMoved);
 }
 
+TEST_CASE("a disk that libvirt itself has moved becomes what rewriting makes of it") {
+  const auto settled = [](const std::string& disk) {
+    const Domain domain = domain_of(disk);
+    const DiskMove move = to_rbd();
+    const std::string once = rewrite_moved_disks(domain, {&move, 1});
+    CHECK(rewrite_moved_disks(parse_domain(once, "t"), {&move, 1}) == once);
+    return once;
+  };
+  // What a pivot leaves: another image, and all that was said of the old one's driver.
+  const std::string pivoted =
+      "<disk type='network' device='disk'><driver name='qemu' type='raw' cache='none' io='native' "
+      "copy_on_read='on'><metadata_cache><max_size unit='bytes'>1</max_size></metadata_cache>"
+      "</driver><source protocol='rbd' name='p/i' index='3' startupPolicy='optional'/>"
+      "<backingStore/><target dev='vda' bus='virtio'/></disk>";
+  const std::string wanted =
+      "<disk type='network' device='disk'><driver name='qemu' type='raw' cache='none' "
+      "discard='unmap'/><source protocol='rbd' name='p/i'/><backingStore/><target dev='vda' "
+      "bus='virtio'/></disk>";
+  CHECK(settled(pivoted) == with_disks(wanted));
+  CHECK(settled(kMoved) == with_disks(kMoved));
+  CHECK(settled(kDisk) == with_disks(kMoved));
+}
+
 TEST_CASE("what still makes sense stays, byte for byte") {
   for (const char* kept :
        {"<serial>A&#66; C</serial>", "<wwn>5000c50015ea71ac</wwn>", "<vendor  >V</vendor>",
@@ -100,15 +123,18 @@ TEST_CASE("the driver keeps what is not about formats and files") {
     const size_t begin = out.find("<driver ") + 8;
     return out.substr(begin, out.find("/>", begin) - begin);
   };
-  CHECK(driver("type='vmdk'") == "type='raw' name='qemu' discard='unmap'");
+  CHECK(driver("type='vmdk'") == "name='qemu' type='raw' discard='unmap'");
   CHECK(driver("name='file' type='raw'") == "name='qemu' type='raw' discard='unmap'");
   CHECK(driver("name='qemu' type='qcow2' io='native' cache='none' copy_on_read='on' "
                "discard_no_unref='on' discard='ignore'") ==
         "name='qemu' type='raw' cache='none' discard='ignore'");
   CHECK(driver("type='raw' queues='2' iothread='1' packed='on' rerror_policy='stop' "
                "detect_zeroes='on'") ==
-        "type='raw' queues='2' iothread='1' packed='on' rerror_policy='stop' detect_zeroes='on' "
-        "name='qemu' discard='unmap'");
+        "name='qemu' type='raw' rerror_policy='stop' discard='unmap' queues='2' iothread='1' "
+        "packed='on' detect_zeroes='on'");
+  // New ones stand where libvirt prints them.
+  CHECK(driver("name='qemu' type='raw' queues='2'", {.detect_zeroes = "on"}) ==
+        "name='qemu' type='raw' discard='unmap' detect_zeroes='on' queues='2'");
   CHECK(driver("name='qemu' type='raw' cache='none'",
                {.cache = "writeback", .discard = "ignore", .detect_zeroes = "on"}) ==
         "name='qemu' type='raw' cache='writeback' discard='ignore' detect_zeroes='on'");
@@ -119,7 +145,7 @@ TEST_CASE("the driver keeps what is not about formats and files") {
   CHECK(driver("name='qemu' type='raw' discard='ignore'", for_live_copy({.detect_zeroes = "on"})) ==
         "name='qemu' type='raw' discard='unmap' detect_zeroes='on'");
   CHECK(driver("name='qemu' type='raw' cache='none'", {.io = "native"}) ==
-        "name='qemu' type='raw' cache='none' discard='unmap' io='native'");
+        "name='qemu' type='raw' cache='none' io='native' discard='unmap'");
 }
 
 TEST_CASE("driver options that libvirt refuses are refused") {
@@ -172,7 +198,7 @@ TEST_CASE("a nested driver keeps its children, but not those of formats") {
               "      </metadata_cache>\n      <iothreads>\n        <iothread id='2'>\n"
               "          <queue id='1'/>\n        </iothread>\n      </iothreads>\n    </driver>\n"
               "    <source file='/i'/>\n    <target dev='vda'/>\n  </disk>") ==
-        "<disk type='network'>\n    <driver name='qemu' type='raw' iothread='2' discard='unmap'>\n"
+        "<disk type='network'>\n    <driver name='qemu' type='raw' discard='unmap' iothread='2'>\n"
         "      <iothreads>\n        <iothread id='2'>\n          <queue id='1'/>\n"
         "        </iothread>\n      </iothreads>\n    </driver>\n"
         "    <source protocol='rbd' name='p/i'/>\n    <target dev='vda'/>\n  </disk>");
