@@ -172,6 +172,10 @@ struct DiskMove {
 /// target).
 std::string rewrite_disks(const Domain& domain, std::span<const DiskMove> moves);
 
+/// The same where libvirt itself has put disks on their targets (the pivot of a block job changes
+/// the image and its format only): these, too, become what they were if rewritten.
+std::string rewrite_moved_disks(const Domain& domain, std::span<const DiskMove> moves);
+
 /// Only the new <disk> element of one move, as virDomainBlockCopy takes it. Throws as
 /// rewrite_disks.
 std::string rewrite_disk(const Domain& domain, const DiskMove& move);

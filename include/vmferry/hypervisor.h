@@ -132,6 +132,10 @@ class Hypervisor {
   virtual std::optional<BlockJob> block_job(const std::string& domain, const std::string& dev) = 0;
   virtual void pivot(const std::string& domain, const std::string& dev) = 0;
   virtual void abort_block_job(const std::string& domain, const std::string& dev) = 0;
+  /// Discards of the guest give back room in the raw image that the disk is on now, unless its
+  /// definition says otherwise. libvirt opened that image for a block job, with what was said of
+  /// the old one, and cannot change it.
+  virtual void let_discard(const std::string& domain, const std::string& dev) = 0;
 
   // Migration of a running domain to `target`; blocks until it ended.
   virtual void migrate(const std::string& domain, Hypervisor& target,

@@ -81,27 +81,32 @@ void refuse_shared_targets(const Domain& domain, std::span<const DiskMove> moves
   }
 }
 
-/// The text of the disk when it has moved; of the disk as it is, if it is there already.
-std::string moved_text(const Domain& domain, const DomainSpans& spans, const DiskMove& move) {
+/// A disk that is on its target already.
+enum class There { kStays, kMadeAnew };
+
+/// The text of the disk when it has moved; of the disk as it is, if it is there and stays.
+std::string moved_text(const Domain& domain, const DomainSpans& spans, const DiskMove& move,
+                       There there) {
   check_target(move.to);
   check_driver(move.driver);
   const DomainDisk& disk = require_disk(domain, move.disk);
   const DiskSpan& span = spans.disks[static_cast<size_t>(&disk - domain.disks.data())];
-  if (is_on(disk, move.to)) return std::string(span.whole.of(domain.text));
-  require_movable(domain, disk, move);
+  if (!is_on(disk, move.to)) {
+    require_movable(domain, disk, move);
+  } else if (there == There::kStays) {
+    return std::string(span.whole.of(domain.text));
+  }
   return new_disk(domain, spans, span, move);
 }
 
-}  // namespace
-
-std::string rewrite_disks(const Domain& domain, std::span<const DiskMove> moves) {
+std::string rewrite(const Domain& domain, std::span<const DiskMove> moves, There there) {
   require_qemu(domain);
   const DomainSpans spans = find_spans(XmlPlaces(domain.text, domain.object));
   std::string out;
   size_t at = 0;
   std::vector<std::pair<Span, std::string>> changes;
   for (const DiskMove& move : moves) {
-    std::string text = moved_text(domain, spans, move);
+    std::string text = moved_text(domain, spans, move, there);
     const auto index = domain.find_disk(move.disk) - domain.disks.data();
     changes.emplace_back(spans.disks[static_cast<size_t>(index)].whole, std::move(text));
   }
@@ -117,10 +122,20 @@ std::string rewrite_disks(const Domain& domain, std::span<const DiskMove> moves)
   return out;
 }
 
+}  // namespace
+
+std::string rewrite_disks(const Domain& domain, std::span<const DiskMove> moves) {
+  return rewrite(domain, moves, There::kStays);
+}
+
+std::string rewrite_moved_disks(const Domain& domain, std::span<const DiskMove> moves) {
+  return rewrite(domain, moves, There::kMadeAnew);
+}
+
 std::string rewrite_disk(const Domain& domain, const DiskMove& move) {
   require_qemu(domain);
   refuse_shared_targets(domain, {&move, 1});
-  return moved_text(domain, find_spans(XmlPlaces(domain.text, domain.object)), move);
+  return moved_text(domain, find_spans(XmlPlaces(domain.text, domain.object)), move, There::kStays);
 }
 
 DriverOptions for_live_copy(DriverOptions driver) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <fmt/format.h>
+#include <libvirt/libvirt-qemu.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <openssl/evp.h>
@@ -10,6 +11,7 @@
 
 #include "lib/core/threads.h"
 #include "lib/migrate/facts.h"
+#include "lib/migrate/monitor.h"
 #include "vmferry/error.h"
 #include "vmferry/hypervisor.h"
 
@@ -400,6 +402,13 @@ class LibvirtHost : public Hypervisor {
     check(virDomainBlockJobAbort(find(domain).get(), dev.c_str(), VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC),
           domain, "abort the block job of " + dev);
   }
+  void let_discard(const std::string& domain, const std::string& dev) override {
+    const migrate::LiveImage image =
+        migrate::live_image(definition(domain, DefinitionKind::kLive), dev);
+    if (!image.discard.empty()) return;  // libvirt passed it on to this image, too
+    const std::string nodes = ask_monitor(domain, migrate::query_nodes());
+    migrate::check_answer(ask_monitor(domain, migrate::reopen_with_discard(nodes, image.index)));
+  }
 
   void migrate(const std::string& domain, Hypervisor& target,
                const LiveMigration& migration) override;
@@ -500,6 +509,13 @@ class LibvirtHost : public Hypervisor {
     if (!secret && last_code() != VIR_ERR_NO_SECRET)
       throw libvirt_error(uri_, "look up the Ceph secret");
     return secret;
+  }
+
+  std::string ask_monitor(const std::string& domain, const std::string& command) {
+    char* answer = nullptr;
+    check(virDomainQemuMonitorCommand(find(domain).get(), command.c_str(), &answer, 0), domain,
+          "ask QEMU's monitor");
+    return Text(answer).get();
   }
 
   void check(int rc, const std::string& domain, const std::string& action) {

@@ -224,6 +224,13 @@ void Steps::copy_disk(const MovingDisk& disk, std::stop_token stop) {
   journal_.note(copied(disk));
 }
 
+std::string Steps::with_new_disks(const Domain& domain) const {
+  std::vector<DiskMove> moves;
+  for (const MovingDisk& disk : plan_.disks)
+    moves.push_back({.disk = disk.dev, .to = new_place(disk)});
+  return rewrite_moved_disks(domain, moves);
+}
+
 void Steps::remove_copy(const MovingDisk& disk) {
   journal_.forget(copied(disk));
   if (plan_.to_files)

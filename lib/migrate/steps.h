@@ -103,6 +103,7 @@ class Steps {
   bool still_equal(const MovingDisk& disk) const;
   void start();
   void check_definitions();
+  void let_discard(const Machine& machine) const;
 
   // The old disks (steps_delete.cpp).
   void delete_source();
@@ -120,6 +121,8 @@ class Steps {
   /// Copies one disk unless that was done, as far as can be told.
   void copy_disk(const MovingDisk& disk, std::stop_token stop);
   DiskTarget new_place(const MovingDisk& disk) const { return disk_target(plan_.request, disk); }
+  /// The definition with each moving disk as the rewriting of the old one makes it.
+  std::string with_new_disks(const Domain& domain) const;
   /// Removes what copy_disk or create_volumes made.
   void clean_copies();
   void clean_copy(const MovingDisk& disk);

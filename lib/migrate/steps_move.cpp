@@ -77,9 +77,9 @@ bool Steps::arrived() const {
 void Steps::migrate_shared() {
   if (arrived()) return;
   LiveMigration migration = migration_options();
-  migration.destination = source_.host().definition(source_.name(), DefinitionKind::kMigratable);
-  migration.persistent =
-      source_.host().definition(source_.name(), DefinitionKind::kMigratablePersistent);
+  // A new QEMU opens the volumes: here the live definition, too, can say all of the new disks.
+  migration.destination = with_new_disks(source_.definition(DefinitionKind::kMigratable));
+  migration.persistent = with_new_disks(source_.definition(DefinitionKind::kMigratablePersistent));
   migrate_guest(migration);
 }
 

@@ -133,19 +133,29 @@ void Steps::check_definitions() {
     if (const auto dev = misplaced(machine, DefinitionKind::kLive))
       fail(ErrorKind::kIo, source_.name(), "read the live definition back",
            "disk " + *dev + " is not on " + goal);
-  if (misplaced(machine, DefinitionKind::kPersistent)) {
-    // libvirt leaves the persistent one alone where it differed from the live one before.
-    std::vector<DiskMove> moves;
-    for (const MovingDisk& disk : plan_.disks)
-      moves.push_back({.disk = disk.dev, .to = new_place(disk)});
-    machine.host().define(rewrite_disks(machine.definition(DefinitionKind::kPersistent), moves));
-  }
+  // libvirt leaves the persistent one alone where it differed from the live one before, and never
+  // changes what it says of the driver.
+  const Domain stored = machine.definition(DefinitionKind::kPersistent);
+  const std::string wanted = with_new_disks(stored);
+  if (wanted != stored.text) machine.host().define(wanted);
   if (const auto dev = misplaced(machine, DefinitionKind::kPersistent))
     fail(ErrorKind::kIo, source_.name(), "read the persistent definition back",
          "disk " + *dev + " is not on " + goal,
          "the next start would use the old disk: correct it with vmferry rewrite");
+  if (machine.active()) let_discard(machine);
   if (machine.host().autostart(source_.name()) != plan_.autostart)
     machine.host().set_autostart(source_.name(), plan_.autostart);
+}
+
+void Steps::let_discard(const Machine& machine) const {
+  for (const MovingDisk& disk : plan_.disks) {
+    try {
+      machine.host().let_discard(source_.name(), disk.dev);
+    } catch (const Error& error) {
+      context_.observer->warning("what the guest discards on " + disk.dev +
+                                 " gives back no room until its next start: " + error.what());
+    }
+  }
 }
 
 }  // namespace vmferry::migrate

@@ -14,6 +14,23 @@ on_b() {
   virsh -q -c "$VMFERRY_LAB_HOSTB" "$@"
 }
 
+# machines_down: takes those without a system away, wherever they are, with their volumes.
+machines_down() {
+  local host name volume try
+  for host in "$VMFERRY_LAB_HOSTA" "$VMFERRY_LAB_HOSTB"; do
+    for name in $(virsh -q -c "$host" list --all --name | grep '^mg'); do
+      virsh -q -c "$host" destroy "$name" 2>/dev/null || true
+      virsh -q -c "$host" undefine --checkpoints-metadata "$name"
+    done
+  done
+  for volume in $(rbd ls | grep '^mg'); do
+    for ((try = 0; try < 12; try++)); do # a client that is gone is seen for a while
+      ! rbd rm --no-progress "rbd/$volume" 2>/dev/null || break
+      sleep 3
+    done
+  done
+}
+
 clear_guests() {
   local guest volume secret
   # One that a failed test has stopped.
@@ -22,6 +39,7 @@ clear_guests() {
   for guest in "$guests"/mg*; do
     [[ ! -d $guest ]] || "$lab" guest down "${guest##*/}"
   done
+  machines_down
   for volume in $(rbd ls | grep '^mg'); do
     rbd snap purge --no-progress "rbd/$volume"
     rbd rm --no-progress "rbd/$volume"
@@ -33,6 +51,30 @@ start() {
   guest=$1
   "$lab" guest up "$@" >/dev/null
   log="$guests/$guest/serial.log"
+}
+
+# machine NAME DISKS-XML: defines one without a system on hosta, which sits in its BIOS; `on_a start` starts it. Sets $guest.
+machine() {
+  guest=$1
+  cat >"$work/machine.xml" <<END
+<domain type='qemu'><name>$1</name><memory unit='MiB'>64</memory>
+<os><type arch='x86_64' machine='pc'>hvm</type></os>
+<cpu mode='custom' match='exact' check='none'><model fallback='forbid'>qemu64</model></cpu>
+<devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
+$2
+</devices></domain>
+END
+  on_a define "$work/machine.xml"
+}
+
+# file_disk PATH DEV [DRIVER-ATTRIBUTES]
+file_disk() {
+  echo "<disk type='file' device='disk'><driver name='qemu' ${3-type='raw'}/><source file='$1'/><target dev='$2' bus='virtio'/></disk>"
+}
+
+# guest_io HOST N COMMAND: what the system would do to the N-th virtio disk of $guest, as qemu-io(1) says it.
+guest_io() {
+  virsh -q -c "$1" qemu-monitor-command "$guest" --hmp "qemu-io -d /machine/peripheral/virtio-disk$2/virtio-backend \"$3\""
 }
 
 # move [OPTION...]: vmferry migrate of $guest, from hosta to the pool rbd, with what QEMU needs to know.

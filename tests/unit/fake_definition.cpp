@@ -64,6 +64,8 @@ std::string text_of(const XMLElement* parent, const char* name) {
   return element && element->GetText() ? element->GetText() : "";
 }
 
+std::string text_of(const XMLElement* element) { return element ? print(*element) : ""; }
+
 Layer read_layer(const XMLElement& holder, const std::string& format) {
   const XMLElement* source = holder.FirstChildElement("source");
   Layer layer{.type = attribute(&holder, "type"), .format = format};
@@ -147,6 +149,7 @@ const DefinedDomain& read_definition(const std::string& text) {
       domain.disks.push_back({.dev = attribute(disk->FirstChildElement("target"), "dev"),
                               .device = attribute(disk, "device"),
                               .readonly = disk->FirstChildElement("readonly") != nullptr,
+                              .driver = text_of(disk->FirstChildElement("driver")),
                               .chain = read_chain(*disk)});
     return domain;
   });
@@ -169,6 +172,12 @@ std::map<std::string, Layer> read_snapshot(const std::string& text) {
       overlays[attribute(disk, "name")] =
           read_layer(*disk, attribute(disk->FirstChildElement("driver"), "type"));
   return overlays;
+}
+
+bool lets_discard(const std::string& text, const std::string& dev) {
+  for (const DefinedDisk& disk : read_definition(text).disks)
+    if (disk.dev == dev) return disk.driver.find("discard=\"unmap\"") != std::string::npos;
+  return false;
 }
 
 std::string laid_out(const std::string& text) {

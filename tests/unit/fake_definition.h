@@ -36,6 +36,7 @@ inline constexpr unsigned kJobTicks = 4;
 struct LiveDisk {
   std::vector<Layer> chain;  ///< topmost first
   std::optional<Job> job = {};
+  bool discards = false;  ///< what the guest discards is given back
 };
 
 /// A <disk> of a definition.
@@ -43,6 +44,7 @@ struct DefinedDisk {
   std::string dev;
   std::string device;
   bool readonly = false;
+  std::string driver = {};        ///< the whole <driver> element
   std::vector<Layer> chain = {};  ///< what is declared; empty for an empty drive
 };
 
@@ -59,6 +61,9 @@ const DefinedDomain& read_definition(const std::string& text);
 std::vector<Layer> read_disk_chain(const std::string& disk);
 /// The overlays that a <domainsnapshot> asks for, by target.
 std::map<std::string, Layer> read_snapshot(const std::string& text);
+
+/// Does its definition let QEMU give back what the guest discards on that disk?
+bool lets_discard(const std::string& text, const std::string& dev);
 
 /// The same text, always laid out in the same way: equal definitions are equal strings.
 std::string laid_out(const std::string& text);

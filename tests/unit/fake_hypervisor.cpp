@@ -282,6 +282,10 @@ void FakeHypervisor::abort_block_job(const std::string& domain, const std::strin
   });
 }
 
+void FakeHypervisor::let_discard(const std::string& domain, const std::string& dev) {
+  call("let_discard", [&] { find_disk(find_active(domain), dev).discards = true; });
+}
+
 void FakeHypervisor::check_disk(const DefinedDisk& disk, const LiveDisk& source,
                                 const FakeHost& target, bool copied) {
   const Layer& goal = disk.chain.front();
@@ -364,7 +368,9 @@ void FakeHypervisor::arrive(FakeDomain& domain, FakeHost& target, const LiveMigr
   there.agent = domain.agent;
   for (const DefinedDisk& disk : read_definition(migration.destination).disks)
     if (domain.disks.contains(disk.dev))
-      there.disks[disk.dev] = {.chain = world_->chain_of(disk.chain.front()), .job = {}};
+      there.disks[disk.dev] = {.chain = world_->chain_of(disk.chain.front()),
+                               .job = {},
+                               .discards = lets_discard(there.running, disk.dev)};
   const DomainState state = domain.state;
   world_->runs_on(domain, target);
   world_->stop(domain);

@@ -53,6 +53,7 @@ class FakeHypervisor : public Hypervisor {
   std::optional<BlockJob> block_job(const std::string& domain, const std::string& dev) override;
   void pivot(const std::string& domain, const std::string& dev) override;
   void abort_block_job(const std::string& domain, const std::string& dev) override;
+  void let_discard(const std::string& domain, const std::string& dev) override;
 
   void migrate(const std::string& domain, Hypervisor& target,
                const LiveMigration& migration) override;

@@ -141,7 +141,9 @@ void World::launch(FakeHost& host, FakeDomain& domain, bool paused) {
   std::map<std::string, LiveDisk> disks;
   for (const DefinedDisk& disk : read_definition(domain.stored).disks) {
     if (disk.chain.empty()) continue;
-    LiveDisk live{.chain = chain_of(disk.chain.front()), .job = {}};
+    LiveDisk live{.chain = chain_of(disk.chain.front()),
+                  .job = {},
+                  .discards = lets_discard(domain.stored, disk.dev)};
     for (const Layer& layer : live.chain) {
       require_secret(host, layer);
       if (require_image(layer.image).format != layer.format)
@@ -243,6 +245,7 @@ void World::finish_job(FakeDomain& domain, const std::string& dev) {
   disk.chain = disk.job->goal;
   disk.job.reset();
   domain.running = with_image(domain.running, dev, disk.chain.front());
+  disk.discards = lets_discard(domain.running, dev);
   if (domain.stored.empty()) return;
   // libvirt follows in the persistent definition only where it named the same image.
   for (const DefinedDisk& stored : read_definition(domain.stored).disks)

@@ -22,12 +22,12 @@ constexpr uint64_t kDiskBytes = (uint64_t{4} << 30) + 2097152 + 512;
 
 constexpr const char* kOnFiles = R"(
     <disk type='file' device='disk'>
-      <driver name='qemu' type='raw' cache='none' discard='unmap'/>
+      <driver name='qemu' type='raw' cache='none' io='native'/>
       <source file='/img/web1.img'/>
       <target dev='vda' bus='virtio'/>
     </disk>
     <disk type='file' device='disk'>
-      <driver name='qemu' type='qcow2' discard='unmap'/>
+      <driver name='qemu' type='qcow2'/>
       <source file='/img/web1-data.qcow2'/>
       <target dev='vdb' bus='virtio'/>
       <serial>D4TA</serial>
@@ -44,7 +44,7 @@ constexpr const char* kOnVolumes = R"(
       <target dev='vda' bus='virtio'/>
     </disk>
     <disk type='network' device='disk'>
-      <driver name='qemu' type='raw' discard='unmap'/>
+      <driver name='qemu' type='raw'/>
       <source protocol='rbd' name='vms/old-b'>
         <auth username='libvirt'>
           <secret type='ceph' uuid='0d6f4c1e-3f1b-4a56-9d0e-7a5c1b2d3e4f'/>
@@ -121,6 +121,14 @@ void to_files(World& world, MigrateRequest& request) {
 }
 
 void shut_off(World& world) { world.stop(world.hosts["alpha"].domains[kGuestName]); }
+
+/// What a definition says of the disks' drivers, laid out in one way.
+std::string drivers_of(const std::string& definition) {
+  std::string text;
+  for (const DefinedDisk& disk : read_definition(definition).disks)
+    text += disk.dev + ": " + disk.driver + "\n";
+  return text;
+}
 
 constexpr const char* kBeta = "qemu+unix:///system?socket=/run/beta";
 
@@ -429,6 +437,17 @@ std::map<std::string, std::string> Rig::goals() const {
   return {{"vda", "rbd:vms/web1-vda"}, {"vdb", "rbd:vms/web1-vdb"}};
 }
 
+std::string Rig::rewritten(const std::string& definition) const {
+  std::vector<DiskMove> moves;
+  for (const auto& [dev, goal] : goals()) {
+    if (!request.to_file.empty())
+      moves.push_back({.disk = dev, .to = FileTarget{.path = goal}});
+    else
+      moves.push_back({.disk = dev, .to = RbdTarget{.pool = "vms", .image = "web1-" + dev}});
+  }
+  return rewrite_disks(parse_domain(definition, "the old definition"), moves);
+}
+
 void Rig::check_moved_definitions() {
   const std::string host = request.to.empty() ? "alpha" : "beta";
   const FakeDomain& domain = world_->hosts.at(host).domains[kGuestName];
@@ -440,8 +459,13 @@ void Rig::check_moved_definitions() {
                 "the " + which + " definition does not name the goal of " + disk.dev);
   };
   check(domain.stored, "persistent");
+  require(drivers_of(domain.stored) == drivers_of(rewritten(before_.stored)),
+          "the drivers of the persistent definition are not as rewritten");
   if (!domain.active()) return;
   check(domain.running, "live");
+  const bool told = said_.find("gives back no room") != std::string::npos;
+  for (const auto& [dev, goal] : goals())
+    require(domain.disks.at(dev).discards || told, "nobody says that discards of " + dev + " fail");
   for (const auto& [dev, disk] : domain.disks)
     require(disk.chain.size() == 1, "the chain of " + dev + " is not its goal alone");
 }

@@ -104,6 +104,7 @@ class Rig {
   void check_state(const std::string& host);
   void check_images(std::set<std::string> expected);
   void check_moved_definitions();
+  std::string rewritten(const std::string& definition) const;
   FakeDomain* running();
   std::map<std::string, std::string> goals() const;
   std::vector<std::string> report_problems();

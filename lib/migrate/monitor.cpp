@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/migrate/monitor.h"
+
+#include <tinyxml2.h>
+
+#include <nlohmann/json.hpp>
+
+#include "vmferry/error.h"
+
+namespace vmferry::migrate {
+namespace {
+
+using nlohmann::json;
+
+[[noreturn]] void refuse(const std::string& cause) {
+  throw Error(
+      {.kind = ErrorKind::kUnsupported, .object = "QEMU's monitor", .action = {}, .cause = cause});
+}
+
+std::string attribute(const tinyxml2::XMLElement* element, const char* name) {
+  const char* value = element ? element->Attribute(name) : nullptr;
+  return value ? value : "";
+}
+
+/// What is not said falls back to QEMU's default, so all that libvirt sets is said again.
+json reopened(const json& node, const std::string& index) {
+  const json& cache = node.at("cache");
+  return {{"driver", "raw"},
+          {"node-name", node.at("node-name")},
+          {"file", "libvirt-" + index + "-storage"},
+          {"read-only", node.at("ro")},
+          {"cache", {{"direct", cache.at("direct")}, {"no-flush", cache.at("no-flush")}}},
+          {"detect-zeroes", node.at("detect_zeroes")},
+          {"discard", "unmap"}};
+}
+
+}  // namespace
+
+LiveImage live_image(const std::string& live_definition, const std::string& dev) {
+  tinyxml2::XMLDocument document;
+  document.Parse(live_definition.c_str(), live_definition.size());
+  const auto* devices = tinyxml2::XMLConstHandle(document)
+                            .FirstChildElement("domain")
+                            .FirstChildElement("devices")
+                            .ToElement();
+  const auto* disk = devices ? devices->FirstChildElement("disk") : nullptr;
+  for (; disk; disk = disk->NextSiblingElement("disk")) {
+    if (attribute(disk->FirstChildElement("target"), "dev") != dev) continue;
+    const LiveImage image{.index = attribute(disk->FirstChildElement("source"), "index"),
+                          .discard = attribute(disk->FirstChildElement("driver"), "discard")};
+    if (image.index.empty()) refuse("libvirt does not tell the node of " + dev);
+    return image;
+  }
+  refuse("the live definition has no disk " + dev);
+}
+
+std::string query_nodes() {
+  return json{{"execute", "query-named-block-nodes"}, {"arguments", {{"flat", true}}}}.dump();
+}
+
+std::string reopen_with_discard(const std::string& nodes, const std::string& index) {
+  const std::string format = "libvirt-" + index + "-format";
+  try {
+    const json answer = json::parse(nodes);
+    for (const json& node : answer.at("return")) {
+      if (node.at("node-name") != format || node.at("drv") != "raw") continue;
+      return json{{"execute", "blockdev-reopen"},
+                  {"arguments", {{"options", json::array({reopened(node, index)})}}}}
+          .dump();
+    }
+  } catch (const json::exception& error) {
+    refuse(std::string("its answer is not understood: ") + error.what());
+  }
+  refuse("there is no node " + format + " of a raw image");
+}
+
+void check_answer(const std::string& answer) {
+  const json parsed = json::parse(answer, nullptr, false);
+  if (parsed.is_object() && parsed.contains("return")) return;
+  const bool told = parsed.is_object() && parsed.contains("error");
+  refuse(told ? parsed["error"].value("desc", "it failed") : "the answer is not understood");
+}
+
+}  // namespace vmferry::migrate

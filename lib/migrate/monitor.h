@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <string>
+
+// Commands of QEMU's monitor (QMP), for the little that libvirt has no call for.
+
+namespace vmferry::migrate {
+
+/// How libvirt opened the image of a running guest's disk, as its live definition tells.
+struct LiveImage {
+  std::string index;    ///< of the node in QEMU: <source index='4'/> is "libvirt-4-..."
+  std::string discard;  ///< <driver discard='...'/>; empty: libvirt did not say
+};
+
+/// Throws Error: the definition has no such disk, or does not tell.
+LiveImage live_image(const std::string& live_definition, const std::string& dev);
+
+/// Asks for all nodes.
+std::string query_nodes();
+
+/// Lets discards of the guest through to the raw image behind node `index`, and changes nothing
+/// else. `nodes` is what QEMU answered to query_nodes. Throws Error: there is no such node, or it
+/// is of another kind (libvirt opens raw images since 10.0 without a node of their format).
+std::string reopen_with_discard(const std::string& nodes, const std::string& index);
+
+/// Throws Error if QEMU's answer is that it failed.
+void check_answer(const std::string& answer);
+
+}  // namespace vmferry::migrate

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "lib/migrate/monitor.h"
+#include "vmferry/error.h"
+
+// What is said to QEMU's monitor, and what is made of its answers.
+
+namespace vmferry::test {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kLive = R"(<domain id='3'><devices>
+<disk type='file' device='cdrom'><driver name='qemu'/><target dev='sda'/></disk>
+<disk type='network'><driver name='qemu' type='raw'/><source protocol='rbd' name='p/i' index='4'/>
+<target dev='vda'/></disk>
+<disk type='file'><driver name='qemu' discard='ignore'/><source file='/i' index='1'/>
+<target dev='vdb'/></disk></devices></domain>)";
+
+std::string nodes(const std::string& drv) {
+  const json cache = {{"writeback", true}, {"direct", true}, {"no-flush", false}};
+  const json format = {{"node-name", "libvirt-4-format"},
+                       {"drv", drv},
+                       {"ro", false},
+                       {"cache", cache},
+                       {"detect_zeroes", "on"}};
+  const json storage = {{"node-name", "libvirt-4-storage"}, {"drv", "rbd"}};
+  return json{{"return", {storage, format}}}.dump();
+}
+
+}  // namespace
+
+TEST_CASE("the node of a disk is read from the live definition") {
+  CHECK(migrate::live_image(kLive, "vda").index == "4");
+  CHECK(migrate::live_image(kLive, "vda").discard.empty());
+  CHECK(migrate::live_image(kLive, "vdb").discard == "ignore");
+  CHECK_THROWS_AS(migrate::live_image(kLive, "sda"), Error);  // no node is told
+  CHECK_THROWS_AS(migrate::live_image(kLive, "vdc"), Error);
+  CHECK_THROWS_AS(migrate::live_image("no definition", "vda"), Error);
+}
+
+TEST_CASE("a node is opened anew with all that it had, and discards") {
+  const json command = json::parse(migrate::reopen_with_discard(nodes("raw"), "4"));
+  CHECK(command["execute"] == "blockdev-reopen");
+  CHECK(command["arguments"]["options"] == json::parse(R"([{"driver": "raw",
+      "node-name": "libvirt-4-format", "file": "libvirt-4-storage", "read-only": false,
+      "cache": {"direct": true, "no-flush": false}, "detect-zeroes": "on", "discard": "unmap"}])"));
+  CHECK_THROWS_AS(migrate::reopen_with_discard(nodes("qcow2"), "4"), Error);
+  CHECK_THROWS_AS(migrate::reopen_with_discard(nodes("raw"), "5"), Error);
+  CHECK_THROWS_AS(migrate::reopen_with_discard("nonsense", "4"), Error);
+}
+
+TEST_CASE("an error of the monitor is one of ours, with its reason") {
+  CHECK_NOTHROW(migrate::check_answer(R"({"return":{}})"));
+  CHECK_THROWS_WITH(
+      migrate::check_answer(R"({"error":{"class":"GenericError","desc":"no such node"}})"),
+      Catch::Contains("no such node"));
+  CHECK_THROWS_AS(migrate::check_answer("nonsense"), Error);
+}
+
+}  // namespace vmferry::test
