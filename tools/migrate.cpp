@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "lib/core/printable.h"
 #include "tools/command.h"
@@ -51,6 +52,19 @@ std::string default_state_dir() {
   if (state && *state) return std::string(state) + "/vmferry";
   const char* home = std::getenv("HOME");
   return std::string(home ? home : ".") + "/.local/state/vmferry";
+}
+
+/// Names of files hold wherever the run, or a later recovery of it, is started.
+void make_absolute(std::string& path) {
+  if (!path.empty()) path = std::filesystem::absolute(path).lexically_normal().string();
+}
+
+void make_paths_absolute(Options& options) {
+  MigrateRequest& request = options.request;
+  for (std::string* path : {&request.to_file, &request.overlay_dir, &options.state_dir,
+                            &options.ceph.conf, &options.ceph.keyring})
+    make_absolute(*path);
+  for (std::string& prefix : request.allow_files) make_absolute(prefix);
 }
 
 /// "vda=rbd:pool/image".
@@ -195,8 +209,9 @@ MigrateRequest changed(MigrateRequest recorded, const MigrateRequest& given) {
 }
 
 int migrate(Session& session, Options& options) {
-  complete(options);
   if (options.state_dir.empty()) options.state_dir = default_state_dir();
+  make_paths_absolute(options);
+  complete(options);
   if (options.recover) {
     options.request =
         changed(recorded_request(options.request.domain, options.state_dir), options.request);
@@ -250,6 +265,7 @@ void add_way_options(CLI::App& app, Options& options) {
       ->type_name("TEMPLATE");
   app.add_option("--to-file", request.to_file, "The way back: from RBD to raw files in DIR")
       ->type_name("DIR");
+  add_allow_option(app, request.allow_files);
   app.add_option_function<std::string>(
          "--mode", [&request](const std::string& name) { request.mode = kModes.at(name); },
          "auto, live or offline (default: live if it runs)")

@@ -15,6 +15,7 @@
 #include "lib/core/printable.h"
 #include "lib/format/qcow2_empty.h"
 #include "lib/image/chain.h"
+#include "lib/image/whole_sectors.h"
 #include "lib/migrate/xml_text.h"
 #include "lib/store/file_io.h"
 #include "lib/store/image_lock.h"
@@ -52,11 +53,20 @@ class EitherStop {
   std::stop_callback<Stop> b_;
 };
 
+/// With the size that the guest sees, as QEMU shows it.
+OpenImage open_as_guest(const Location& location, const SourceOptions& options) {
+  OpenImage image = open_image(location, options);
+  image.guest = in_whole_sectors(std::move(image.guest), image.format);
+  return image;
+}
+
 OpenImage open_host_image(const HostImage& image) {
+  std::vector<std::string> allowed = image.backing;
+  allowed.insert(allowed.end(), image.allowed.begin(), image.allowed.end());
   const SourceOptions options = {
       .format = image.format,
-      .policy = {.allowed_prefixes = image.backing, .only_allowed = image.chain_known}};
-  return open_image(PathLocation{image.path}, options);
+      .policy = {.allowed_prefixes = allowed, .only_allowed = image.chain_known}};
+  return open_as_guest(PathLocation{image.path}, options);
 }
 
 std::string text_of(const Identity& identity) {
@@ -164,7 +174,7 @@ bool RealMigrationStorage::same(const HostImage& image, const VolumeName& volume
                                 std::stop_token stop) {
   const OpenImage source = open_host_image(image);
   const OpenImage copy =
-      open_image(location_of(volume), {.format = ImageFormat::kRaw, .ceph = ceph_});
+      open_as_guest(location_of(volume), {.format = ImageFormat::kRaw, .ceph = ceph_});
   const EitherStop either(session_.stop(), stop);
   ProgressDisplay display(session_, run_.progress_style(), "verify",
                           {source.guest.get(), copy.guest.get()});
@@ -176,7 +186,7 @@ bool RealMigrationStorage::same(const HostImage& image, const VolumeName& volume
 void RealMigrationStorage::copy_out(const VolumeName& volume, const std::string& path,
                                     uint64_t bandwidth, std::stop_token stop) {
   const SourceOptions options = {.format = ImageFormat::kRaw, .ceph = ceph_};
-  const OpenImage source = open_image(location_of(volume), options);
+  const OpenImage source = open_as_guest(location_of(volume), options);
   refuse_being_written(source);
   copy_and_check(source, PathLocation{path}, bandwidth, stop);
 }

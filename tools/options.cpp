@@ -70,14 +70,18 @@ void add_image_options(CLI::App& app, const std::string& which, SourceOptions& i
       ->type_name("FILE");
 }
 
-void add_trust_options(CLI::App& app, SourceOptions& image) {
-  app.add_option("--allow-file", image.policy.allowed_prefixes,
+void add_allow_option(CLI::App& app, std::vector<std::string>& prefixes) {
+  app.add_option("--allow-file", prefixes,
                  "Let an image open other files below PREFIX; may be repeated")
       ->type_name("PREFIX")
       ->allow_extra_args(false)
       ->check([](const std::string& prefix) {
         return prefix.empty() ? std::string("a prefix may not be empty") : std::string();
       });
+}
+
+void add_trust_options(CLI::App& app, SourceOptions& image) {
+  add_allow_option(app, image.policy.allowed_prefixes);
   app.add_flag("--force-corrupt", image.force_corrupt,
                "Read an image that is marked as corrupt as far as it can be read");
 }

@@ -22,6 +22,8 @@ void add_layout_options(CLI::App& app, RbdLayout& layout);
 /// calls it twice: `suffix` "-b" makes --format-b (and the short -F), --snapshot-b and so on.
 void add_image_options(CLI::App& app, const std::string& which, SourceOptions& image,
                        const std::string& suffix = {});
+/// --allow-file, which names places where other files of an image may be.
+void add_allow_option(CLI::App& app, std::vector<std::string>& prefixes);
 /// What holds for all images of a command: --allow-file, --force-corrupt.
 void add_trust_options(CLI::App& app, SourceOptions& image);
 /// --source-in-use, of commands that say something about all the bytes of an image.

@@ -55,6 +55,7 @@ struct HostImage {
   std::vector<std::string> backing;  ///< the paths below it: they may be opened
   bool chain_known = true;           ///< no other file may be; false: those beside the image, too
   std::string identity;              ///< FileLook::identity when it was planned; empty: not looked
+  std::vector<std::string> allowed = {};  ///< places that the user allows besides
 };
 
 /// What a path of this host leads to.
@@ -147,6 +148,7 @@ struct MigrateRequest {
   std::string name_template = "{domain}-{dev}";
   std::map<std::string, VolumeName> disks;  ///< by target dev; empty: every disk that can move
   std::string to_file;                      ///< directory; not empty: from RBD to files there
+  std::vector<std::string> allow_files;     ///< see OpenPolicy::allowed_prefixes
   MigrateMode mode = MigrateMode::kAuto;
   MigrateMethod method = MigrateMethod::kAuto;
 

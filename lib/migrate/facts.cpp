@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "lib/image/whole_sectors.h"
 #include "lib/migrate/needs.h"
 #include "vmferry/error.h"
 
@@ -129,6 +130,7 @@ class Gatherer {
       } else {
         look_at_image(disk);
       }
+      disk.move.size = guest_bytes(disk.move.image.format, disk.move.size);
     } catch (const Error& error) {
       disk.problem = {.failure = error.what(), .hint = error.hint()};
     }
@@ -148,6 +150,8 @@ class Gatherer {
       move.data = usage->allocated_bytes;
       return;
     }
+    if (facts_.source.local && !way_.to_files && (way_.staged || !way_.live))
+      return;  // the image itself is looked at, and libvirt knows no sizes of a shut-off domain
     const DiskSizes sizes = source_.disk_sizes(request_.domain, move.dev);
     move.size = sizes.capacity;
     move.data = sizes.allocation;
@@ -169,6 +173,7 @@ class Gatherer {
     const std::optional<ImageFormat> format = format_of(disk.disk.image);
     if (!format && !mirrored) refuse_format(image.path, disk.disk.image.format);
     image.format = format.value_or(ImageFormat::kRaw);
+    image.allowed = request_.allow_files;
     if (!facts_.source.local) return;
     disk.look = context_.storage->look(image.path);
     if (disk.look) image.identity = disk.look->identity;

@@ -32,15 +32,16 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(VolumeName, pool, image)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SecretName, uuid, usage)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(CephMonitor, host, port)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostImage, path, format, backing, chain_known,
-                                                identity)
+                                                identity, allowed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(MovingDisk, dev, original, image, volume, size,
                                                 data, overlay, bridge)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Step, kind, text, undo, turning)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
-    MigrateRequest, domain, from, to, pool, name_template, disks, to_file, mode, method, monitors,
-    ceph_conf, user, secret, define_secret, overlay_dir, overlay_max, quiesce, bandwidth, timeout,
-    shutdown_timeout, max_downtime_ms, parallel, auto_converge, synchronous_writes, migration_uri,
-    listen_address, tls, force_off, delete_source, keep_source_definition)
+    MigrateRequest, domain, from, to, pool, name_template, disks, to_file, allow_files, mode,
+    method, monitors, ceph_conf, user, secret, define_secret, overlay_dir, overlay_max, quiesce,
+    bandwidth, timeout, shutdown_timeout, max_downtime_ms, parallel, auto_converge,
+    synchronous_writes, migration_uri, listen_address, tls, force_off, delete_source,
+    keep_source_definition)
 // Not the checks: they were of that moment.
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Plan, request, uuid, live, staged, to_files,
                                                 other_host, was_running, autostart,

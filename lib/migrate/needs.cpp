@@ -102,8 +102,15 @@ std::optional<ImageFormat> format_of(const DiskImage& image) {
 }
 
 std::string path_of(Hypervisor& host, const DiskImage& image) {
-  if (image.type == "volume") return host.volume_path(image.pool, image.volume);
-  return image.type == "file" || image.type == "block" ? image.path : std::string();
+  if (image.type != "volume")
+    return image.type == "file" || image.type == "block" ? image.path : std::string();
+  const std::string path = host.volume_path(image.pool, image.volume);
+  if (path.starts_with('/')) return path;
+  throw Error({.kind = ErrorKind::kUnsupported,
+               .object = image.display(),
+               .action = {},
+               .cause = "is not a file or block device; its storage pool calls it " + path,
+               .hint = "a disk of an RBD pool is on RBD already; leave it out with --disk"});
 }
 
 }  // namespace vmferry::migrate

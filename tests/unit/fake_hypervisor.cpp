@@ -86,6 +86,8 @@ DiskSizes FakeHypervisor::disk_sizes(const std::string& domain, const std::strin
   return call("disk_sizes", [&]() -> DiskSizes {
     for (const DefinedDisk& disk : read_definition(find(domain).stored).disks) {
       if (disk.dev != dev) continue;
+      if (!find(domain).active() && disk.chain.front().type != "file")
+        refuse(ErrorKind::kIo, domain, "cannot get the size of a disk of that type");
       const Image& image = world_->require_image(disk.chain.front().image);
       return {.capacity = image.size, .allocation = image.own.size() << 16};
     }

@@ -49,6 +49,7 @@ Plan full_plan(const std::string& domain = "web1") {
                 .format = ImageFormat::kQcow2,
                 .backing = {"/img/b"},
                 .identity = "file 8:1"};
+  disk.image.allowed = {"/bases"};
   disk.volume = {"vms", "a"};
   disk.size = 4297064448;
   disk.overlay = "/img/overlay";
