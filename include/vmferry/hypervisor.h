@@ -53,6 +53,14 @@ struct SecretName {
   std::string usage;
 };
 
+/// What a libvirt host has under such a name.
+struct FoundSecret {
+  /// What else it is for, as libvirt calls it ("volume /srv/luks.img"); empty: for Ceph.
+  std::string other_use = {};
+  bool is_private = false;              ///< libvirt tells nobody its value, nor whether it has one
+  std::optional<std::string> key = {};  ///< nothing: it has no value, or a private one
+};
+
 struct HostFacts {
   std::string uri;
   std::string hostname;
@@ -151,9 +159,10 @@ class Hypervisor {
   virtual void validate(const std::string& definition) = 0;
   virtual bool network_active(const std::string& network) = 0;
   virtual std::string volume_path(const std::string& pool, const std::string& volume) = 0;
-  /// The key of a Ceph secret; nothing: no such secret, or one without a value.
-  virtual std::optional<std::string> secret_key(const SecretName& secret) = 0;
-  /// Makes or updates the Ceph secret and answers its UUID.
+  /// Nothing: there is no such secret. Throws kUnsupported: that libvirt has no driver for secrets.
+  virtual std::optional<FoundSecret> find_secret(const SecretName& secret) = 0;
+  /// Makes or updates the Ceph secret and answers its UUID. Throws kConflict, and changes nothing:
+  /// it is for something else.
   virtual std::string define_secret(const SecretName& secret, const std::string& key) = 0;
 };
 

@@ -285,6 +285,9 @@ class Checker {
 
   void check_secret(const SecretFacts& secret) {
     const std::string name = "secret on " + secret.host;
+    const SecretName& asked = request_.secret;
+    const std::string which = asked.uuid.empty() ? "with the usage name '" + asked.usage + "'"
+                                                 : "with the UUID " + asked.uuid;
     switch (secret.state) {
       case SecretState::kNotNeeded:
         break;
@@ -295,8 +298,12 @@ class Checker {
         pass(name, "will be defined");
         break;
       case SecretState::kMissing:
-        fail(name, "libvirt has no such Ceph secret, or one without a value",
+        fail(name, "libvirt has no Ceph secret " + which,
              "--define-secret makes it from the keyring");
+        break;
+      case SecretState::kNoValue:
+        fail(name, "the Ceph secret " + which + " has no value",
+             "--define-secret sets it from the keyring");
         break;
       case SecretState::kDiffers:
         fail(name,
@@ -305,8 +312,30 @@ class Checker {
                          request_.user),
              "--define-secret updates it from the keyring");
         break;
-      case SecretState::kUnreadable:
-        warn(name, "its value could not be compared with the keyring");
+      case SecretState::kPrivate:
+        warn(name,
+             "it is private: libvirt tells nobody its value, so that it was not compared with the "
+             "keyring",
+             "--define-secret sets it from the keyring");
+        break;
+      case SecretState::kUncompared:
+        warn(name, "its value could not be compared with the keyring: " + secret.detail);
+        break;
+      case SecretState::kOtherUse:
+        fail(name, fmt::format("the secret {} is not Ceph's but for {}", which, secret.detail),
+             "it is left alone; name another with --secret-uuid or --secret-usage");
+        break;
+      case SecretState::kNoDriver:
+        fail(name, "that libvirt has no driver for secrets: " + secret.detail,
+             "install it (libvirt-daemon-driver-secret, where that is a package of its own)");
+        break;
+      case SecretState::kUnasked:
+        fail(name, "libvirt could not be asked for it: " + secret.detail,
+             "'virsh secret-list' on that host tells whether it answers");
+        break;
+      case SecretState::kNoKey:
+        fail(name, "there is no key to define it with: " + secret.detail,
+             "--keyring names the file with the key of client." + request_.user);
         break;
     }
   }

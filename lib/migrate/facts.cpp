@@ -291,17 +291,39 @@ class Gatherer {
   }
 
   void secret_on(Hypervisor& host, const HostFacts& about) {
-    SecretFacts secret{.host = about.hostname, .state = SecretState::kMissing};
-    try {
-      const std::string wanted = context_.storage->user_key();
-      const std::optional<std::string> key = host.secret_key(request_.secret);
-      if (key) secret.state = *key == wanted ? SecretState::kMatches : SecretState::kDiffers;
-    } catch (const Error&) {
-      secret.state = SecretState::kUnreadable;
+    std::optional<std::string> wanted;
+    const Trial key = attempt([&] { wanted = context_.storage->user_key(); });
+    SecretFacts secret = look_at_secret(host, wanted, key);
+    secret.host = about.hostname;
+    const bool can_change =
+        secret.state == SecretState::kMissing || secret.state == SecretState::kNoValue ||
+        secret.state == SecretState::kDiffers || secret.state == SecretState::kPrivate ||
+        secret.state == SecretState::kUncompared;
+    if (request_.define_secret && can_change) {
+      secret.state = wanted ? SecretState::kWillBeDefined : SecretState::kNoKey;
+      secret.detail = key.failure;
     }
-    if (request_.define_secret && secret.state != SecretState::kMatches)
-      secret.state = SecretState::kWillBeDefined;
     facts_.secrets.push_back(secret);
+  }
+
+  SecretFacts look_at_secret(Hypervisor& host, const std::optional<std::string>& wanted,
+                             const Trial& key) {
+    const auto is = [](SecretState state, std::string detail = {}) {
+      return SecretFacts{.host = {}, .state = state, .detail = std::move(detail)};
+    };
+    try {
+      const std::optional<FoundSecret> found = host.find_secret(request_.secret);
+      if (!found) return is(SecretState::kMissing);
+      if (!found->other_use.empty()) return is(SecretState::kOtherUse, found->other_use);
+      if (found->is_private) return is(SecretState::kPrivate);
+      if (!found->key) return is(SecretState::kNoValue);
+      if (!wanted) return is(SecretState::kUncompared, key.failure);
+      return is(*found->key == *wanted ? SecretState::kMatches : SecretState::kDiffers);
+    } catch (const Error& error) {
+      return is(
+          error.kind() == ErrorKind::kUnsupported ? SecretState::kNoDriver : SecretState::kUnasked,
+          error.what());
+    }
   }
 
   void definitions() {

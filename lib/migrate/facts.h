@@ -34,11 +34,25 @@ struct DiskFacts {
   bool job_running = false;
 };
 
-enum class SecretState { kNotNeeded, kMatches, kWillBeDefined, kMissing, kDiffers, kUnreadable };
+enum class SecretState {
+  kNotNeeded,
+  kMatches,
+  kWillBeDefined,
+  kMissing,
+  kNoValue,
+  kDiffers,
+  kPrivate,     ///< nobody can compare its value
+  kUncompared,  ///< there is no key to compare it with
+  kOtherUse,    ///< it is not for Ceph: nobody's to change
+  kNoDriver,    ///< that libvirt has no secrets at all
+  kUnasked,     ///< it could not be asked
+  kNoKey,       ///< it shall be defined, and there is no key to put into it
+};
 
 struct SecretFacts {
   std::string host;
   SecretState state = SecretState::kNotNeeded;
+  std::string detail = {};  ///< what it is for, or why it could not be told
 };
 
 struct Facts {

@@ -463,19 +463,22 @@ class LibvirtHost : public Hypervisor {
     return path.get();
   }
 
-  std::optional<std::string> secret_key(const SecretName& name) override {
-    const SecretPtr secret = find_secret(name);
+  std::optional<FoundSecret> find_secret(const SecretName& name) override {
+    const SecretPtr secret = look_up(name);
     if (!secret) return std::nullopt;
+    FoundSecret found{.other_use = other_use(secret.get())};
+    if (!found.other_use.empty()) return found;
     size_t size = 0;
     unsigned char* value = virSecretGetValue(secret.get(), &size, 0);
     if (!value) {
-      if (last_code() == VIR_ERR_NO_SECRET) return std::nullopt;
+      found.is_private = last_code() == VIR_ERR_INVALID_SECRET;
+      if (found.is_private || last_code() == VIR_ERR_NO_SECRET) return found;
       throw libvirt_error(uri_, "read the Ceph secret");
     }
-    std::string key = to_base64(value, size);
+    found.key = to_base64(value, size);
     explicit_bzero(value, size);
     free(value);
-    return key;
+    return found;
   }
 
   std::string define_secret(const SecretName& name, const std::string& key) override;
@@ -501,7 +504,7 @@ class LibvirtHost : public Hypervisor {
     return found;
   }
 
-  SecretPtr find_secret(const SecretName& name) {
+  SecretPtr look_up(const SecretName& name) {
     SecretPtr secret(name.uuid.empty()
                          ? virSecretLookupByUsage(connection_.get(), VIR_SECRET_USAGE_TYPE_CEPH,
                                                   name.usage.c_str())
@@ -509,6 +512,19 @@ class LibvirtHost : public Hypervisor {
     if (!secret && last_code() != VIR_ERR_NO_SECRET)
       throw libvirt_error(uri_, "look up the Ceph secret");
     return secret;
+  }
+
+  /// What the secret is for, if that is not Ceph.
+  std::string other_use(virSecretPtr secret) {
+    const int type = virSecretGetUsageType(secret);
+    if (type < 0) throw libvirt_error(uri_, "ask what the secret is for");
+    static const char* const kTypes[] = {"nothing named", "volume", "Ceph",
+                                         "iSCSI target",  "TLS",    "vTPM"};
+    if (type == VIR_SECRET_USAGE_TYPE_CEPH) return {};
+    const char* usage = virSecretGetUsageID(secret);
+    const bool known = static_cast<size_t>(type) < std::size(kTypes);
+    return std::string(known ? kTypes[type] : "another type of thing") +
+           (usage && *usage ? std::string(" ") + usage : "");
   }
 
   std::string ask_monitor(const std::string& domain, const std::string& command) {
@@ -615,7 +631,13 @@ std::string LibvirtHost::define_secret(const SecretName& name, const std::string
                  .object = uri_,
                  .action = "define the Ceph secret",
                  .cause = "the key in the keyring is no base64 text"});
-  SecretPtr secret = find_secret(name);
+  SecretPtr secret = look_up(name);
+  if (const std::string use = secret ? other_use(secret.get()) : ""; !use.empty())
+    throw Error({.kind = ErrorKind::kConflict,
+                 .object = uri_,
+                 .action = "define the Ceph secret",
+                 .cause = "the secret of that UUID is for " + use,
+                 .hint = "name another with --secret-uuid or --secret-usage"});
   if (!secret) {
     tinyxml2::XMLPrinter xml;
     xml.OpenElement("secret");

@@ -172,7 +172,8 @@ void Steps::define_secret() {
   const bool here = plan_.staged || !plan_.other_host;
   for (const Machine* machine : {&source_, &target_}) {
     if (machine == &source_ && !here) continue;
-    if (machine->host().secret_key(plan_.request.secret) == key) continue;
+    const std::optional<FoundSecret> found = machine->host().find_secret(plan_.request.secret);
+    if (found && found->key == key) continue;
     machine->host().define_secret(plan_.request.secret, key);
   }
 }

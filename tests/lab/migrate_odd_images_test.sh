@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Images that libvirt and QEMU name, size or layer in other ways than a file of whole sectors beside its definition.
 source "$ROOT/tests/lab/guest_helpers.sh"
-trap 'drop_pool; finish clear_guests' EXIT
+trap 'finish clear_all' EXIT
 
-drop_pool() {
-  local status=$?
-  on_a pool-destroy mg-images >/dev/null 2>&1 || true
-  on_a pool-undefine mg-images >/dev/null 2>&1 || true
-  return "$status"
+clear_all() {
+  on_a pool-destroy mg-images
+  on_a pool-undefine mg-images
+  clear_guests
 }
 
 # bytes_of_guest: what the guest's first disk has, as QEMU shows it.

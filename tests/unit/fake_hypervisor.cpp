@@ -433,17 +433,27 @@ std::string FakeHypervisor::volume_path(const std::string& pool, const std::stri
   return call("volume_path", [&] { return "/pools/" + pool + "/" + volume; });
 }
 
-std::optional<std::string> FakeHypervisor::secret_key(const SecretName& secret) {
-  return call("secret_key", [&]() -> std::optional<std::string> {
-    const auto found = host().secrets.find(secret.uuid + secret.usage);
+std::optional<FoundSecret> FakeHypervisor::find_secret(const SecretName& secret) {
+  return call("find_secret", [&]() -> std::optional<FoundSecret> {
+    if (!host().secret_driver)
+      refuse(ErrorKind::kUnsupported, name_, "not supported by the connection driver");
+    const std::string name = secret.uuid + secret.usage;
+    if (const auto odd = host().odd_secrets.find(name); odd != host().odd_secrets.end())
+      return odd->second;
+    const auto found = host().secrets.find(name);
     if (found == host().secrets.end()) return std::nullopt;
-    return found->second;
+    return FoundSecret{.key = found->second};
   });
 }
 
 std::string FakeHypervisor::define_secret(const SecretName& secret, const std::string& key) {
   return call("define_secret", [&] {
-    host().secrets[secret.uuid + secret.usage] = key;
+    const std::string name = secret.uuid + secret.usage;
+    const auto odd = host().odd_secrets.find(name);
+    if (odd != host().odd_secrets.end() && !odd->second.other_use.empty())
+      world_->wrong("a secret of " + odd->second.other_use + " is written over");
+    host().odd_secrets.erase(name);
+    host().secrets[name] = key;
     return std::string("5d9a3c1e-0000-4000-8000-000000000001");
   });
 }

@@ -64,7 +64,7 @@ class FakeHypervisor : public Hypervisor {
   void validate(const std::string& definition) override;
   bool network_active(const std::string& network) override;
   std::string volume_path(const std::string& pool, const std::string& volume) override;
-  std::optional<std::string> secret_key(const SecretName& secret) override;
+  std::optional<FoundSecret> find_secret(const SecretName& secret) override;
   std::string define_secret(const SecretName& secret, const std::string& key) override;
 
  private:

@@ -60,6 +60,9 @@ struct FakeHost {
   HostFacts facts;
   std::map<std::string, FakeDomain> domains;
   std::map<std::string, std::string> secrets;  ///< keys by UUID or usage
+  /// Likewise: those that are private, without a value, or for something else.
+  std::map<std::string, FoundSecret> odd_secrets;
+  bool secret_driver = true;
   std::set<std::string> networks = {"default"};
   std::string refuses;  ///< what validate() throws; empty: it takes everything
 };

@@ -202,6 +202,15 @@ const std::vector<BadCase>& bad_cases() {
        [](auto&, auto& facts) { facts.secrets[0].state = SecretState::kMissing; }},
       {"secret on alpha",
        [](auto&, auto& facts) { facts.secrets[0].state = SecretState::kDiffers; }},
+      {"secret on alpha",
+       [](auto&, auto& facts) { facts.secrets[0].state = SecretState::kNoValue; }},
+      {"secret on alpha",
+       [](auto&, auto& facts) { facts.secrets[0].state = SecretState::kOtherUse; }},
+      {"secret on alpha",
+       [](auto&, auto& facts) { facts.secrets[0].state = SecretState::kNoDriver; }},
+      {"secret on alpha",
+       [](auto&, auto& facts) { facts.secrets[0].state = SecretState::kUnasked; }},
+      {"secret on alpha", [](auto&, auto& facts) { facts.secrets[0].state = SecretState::kNoKey; }},
       {"volume rbd:vms/web1-vda", [](auto&, auto& facts) { facts.disks[0].volume = Usage{}; }},
       {"volume rbd:vms/web1-vda",
        [](auto&, auto& facts) { facts.disks.push_back(facts.disks[0]); }},
@@ -279,7 +288,9 @@ TEST_CASE("what cannot be known, or is only unwelcome, is a warning", "[migrate]
   CHECK(warnings([](auto&, Facts& facts) {
           facts.pools["vms"].available = std::numeric_limits<uint64_t>::max();
         }) == "room");
-  CHECK(warnings([](auto&, Facts& facts) { facts.secrets[0].state = SecretState::kUnreadable; }) ==
+  CHECK(warnings([](auto&, Facts& facts) { facts.secrets[0].state = SecretState::kUncompared; }) ==
+        "secret on alpha");
+  CHECK(warnings([](auto&, Facts& facts) { facts.secrets[0].state = SecretState::kPrivate; }) ==
         "secret on alpha");
   CHECK(warnings([](auto&, Facts& facts) { facts.disks[0].overlay_room = 1000; }) ==
         "overlay of vda");
