@@ -2,8 +2,6 @@
 #include "vmferry/migrate.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
-
 #include <cstdlib>
 #include <filesystem>
 
@@ -44,14 +42,6 @@ struct Options {
 [[noreturn]] void usage_error(const std::string& what, const std::string& hint) {
   throw Error(
       {.kind = ErrorKind::kUsage, .object = "migrate", .action = {}, .cause = what, .hint = hint});
-}
-
-std::string default_state_dir() {
-  if (::geteuid() == 0) return "/var/lib/vmferry";
-  const char* state = std::getenv("XDG_STATE_HOME");
-  if (state && *state) return std::string(state) + "/vmferry";
-  const char* home = std::getenv("HOME");
-  return std::string(home ? home : ".") + "/.local/state/vmferry";
 }
 
 /// Names of files hold wherever the run, or a later recovery of it, is started.
@@ -126,6 +116,9 @@ void complete(Options& options) {
   if (const char* conf = std::getenv("CEPH_CONF"); options.ceph.conf.empty() && conf)
     options.ceph.conf = conf;
   request.ceph_conf = options.ceph.conf;
+  request.keyring = options.ceph.keyring;
+  request.cluster = options.ceph.cluster;
+  request.layout = options.layout;
   request.user = options.ceph.id;
   // The name that Ceph's own manual gives it.
   if (!request.user.empty() && request.secret.uuid.empty() && request.secret.usage.empty())
@@ -208,6 +201,11 @@ MigrateRequest changed(MigrateRequest recorded, const MigrateRequest& given) {
   return recorded;
 }
 
+/// What a recovery was not told is as it was for the run.
+void take_recorded(std::string& option, const std::string& recorded) {
+  if (option.empty()) option = recorded;
+}
+
 int migrate(Session& session, Options& options) {
   if (options.state_dir.empty()) options.state_dir = default_state_dir();
   make_paths_absolute(options);
@@ -215,8 +213,11 @@ int migrate(Session& session, Options& options) {
   if (options.recover) {
     options.request =
         changed(recorded_request(options.request.domain, options.state_dir), options.request);
-    if (options.ceph.conf.empty()) options.ceph.conf = options.request.ceph_conf;
-    if (options.ceph.id.empty()) options.ceph.id = options.request.user;
+    take_recorded(options.ceph.conf, options.request.ceph_conf);
+    take_recorded(options.ceph.id, options.request.user);
+    take_recorded(options.ceph.keyring, options.request.keyring);
+    take_recorded(options.ceph.cluster, options.request.cluster);
+    options.layout = options.request.layout;
   }
   options.ceph.timeout = kClusterPatience;
   MigrateRequest& request = options.request;

@@ -157,6 +157,9 @@ struct MigrateRequest {
   std::string user;  ///< without "client."; empty: no authentication in the definition
   SecretName secret;
   bool define_secret = false;
+  std::string keyring;  ///< with these three a recovery makes volumes as the run would have
+  std::string cluster;
+  RbdLayout layout;
 
   std::string overlay_dir;  ///< empty: beside the image
   std::optional<uint64_t>
@@ -298,6 +301,9 @@ struct MigrateContext {
 /// Gathers the facts and makes the plan. Changes nothing (a test object in the pool comes and
 /// goes). Throws only where not even a plan can be made: no such domain, no connection.
 Plan plan_migration(const MigrateRequest& request, const MigrateContext& context);
+
+/// Where journals are unless said otherwise: of root in /var/lib/vmferry.
+std::string default_state_dir();
 
 /// Executes a plan that is possible(). On failure or stop before the point of no return everything
 /// is undone and the first error thrown, its hint naming whatever could not be undone.

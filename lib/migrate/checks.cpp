@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/shell_word.h"
 #include "lib/migrate/facts.h"
 
 // What must hold before the first byte moves. No I/O here: everything was gathered.
@@ -74,7 +75,7 @@ class Checker {
            "a staged or offline move reads the images themselves, and they are on " +
                facts_.source.hostname,
            fmt::format("run it there: ssh {} vmferry migrate {} ...; or use --method mirror --to",
-                       facts_.source.hostname, request_.domain));
+                       facts_.source.hostname, shell_word(request_.domain)));
     rbd_driver("QEMU's rbd driver at the source", facts_.source.rbd_driver,
                way_.staged || !way_.other_host);
     if (way_.other_host)
@@ -112,8 +113,8 @@ class Checker {
       if (disk.job_running)
         fail("jobs", fmt::format("a block job runs for {}", disk.move.dev),
              fmt::format("wait for it, or end it: virsh blockjob {} {} --abort; after a run of "
-                         "vmferry that was killed: vmferry migrate --recover {}",
-                         request_.domain, disk.move.dev, request_.domain));
+                         "vmferry that was killed: {}",
+                         shell_word(request_.domain), disk.move.dev, facts_.recovery));
     if (request_.quiesce && way_.live && !facts_.agent)
       fail("quiesce", "the guest's agent does not answer",
            "start qemu-guest-agent in the guest, or leave --quiesce out");
@@ -133,9 +134,9 @@ class Checker {
                       "one",
                       facts_.checkpoints));
     if (facts_.managed_save && !way_.live)
-      fail(
-          "managed save", "the domain has a saved state that belongs to its present disks",
-          fmt::format("start it, or drop the state: virsh managedsave-remove {}", request_.domain));
+      fail("managed save", "the domain has a saved state that belongs to its present disks",
+           fmt::format("start it, or drop the state: virsh managedsave-remove {}",
+                       shell_word(request_.domain)));
     if (!way_.other_host) return;
     const Domain& domain = facts_.live;
     if (domain.has_nvram && !way_.live)
@@ -220,7 +221,8 @@ class Checker {
       pass("name at the target", "free, and so is the UUID");
     for (const std::string& network : facts_.missing_networks)
       fail("network " + network, "not active at the target",
-           fmt::format("virsh -c {} net-start {}", facts_.target.uri, network));
+           fmt::format("virsh -c {} net-start {}", shell_word(facts_.target.uri),
+                       shell_word(network)));
     for (const std::string& path : facts_.missing_media)
       fail("media", path + " does not exist at the target", "eject it: virsh change-media --eject");
     for (const std::string& bridge : facts_.live.bridges)
@@ -359,7 +361,7 @@ class Checker {
       const std::string name = "overlay of " + disk.move.dev;
       if (disk.file_taken)
         fail(name, disk.move.overlay + " or its bridge exists already",
-             fmt::format("if a run was killed: vmferry migrate --recover {}", request_.domain));
+             "if a run was killed: " + facts_.recovery);
       else if (request_.overlay_max.value_or(0) > disk.overlay_room)
         fail(name,
              fmt::format("--overlay-max is {}, but only {} are free",

@@ -36,8 +36,7 @@ class Execution {
       if (turned)
         fail(ErrorKind::kConflict, plan_.request.domain, "undo the move",
              "the guest depends on its new disks already",
-             "finish it: vmferry migrate --recover " + plan_.request.domain + or_stay() +
-                 "; then move back with --to-file or --to");
+             "finish it: " + command() + or_stay() + "; then move back with --to-file or --to");
       backward();
     } catch (const std::exception& exception) {
       fail_recovery(as_error(exception), recovery);
@@ -96,6 +95,10 @@ class Execution {
   }
 
  private:
+  std::string command(const std::string& option = {}) const {
+    return recover_command(plan_.request.domain, context_.state_dir, option);
+  }
+
   size_t leaving_step() const {
     const auto leaves = [](const Step& step) { return step.kind == StepKind::kMigrateShared; };
     return static_cast<size_t>(std::find_if(plan_.steps.begin(), plan_.steps.end(), leaves) -
@@ -104,8 +107,7 @@ class Execution {
 
   std::string or_stay() const {
     if (leaving_step() == plan_.steps.size()) return {};
-    return ", or leave the guest on this host: vmferry migrate --recover --stay " +
-           plan_.request.domain;
+    return ", or leave the guest on this host: " + command("--stay");
   }
 
   void say_undo(const Step& step) { context_.observer->step("undo: " + step.undo); }
@@ -123,14 +125,14 @@ class Execution {
   }
 
   [[noreturn]] void fail_recovery(const Error& error, Recovery recovery) const {
-    const char* const option = recovery == Recovery::kUndo     ? "--undo "
-                               : recovery == Recovery::kFinish ? "--finish "
-                               : recovery == Recovery::kStay   ? "--stay "
+    const char* const option = recovery == Recovery::kUndo     ? "--undo"
+                               : recovery == Recovery::kFinish ? "--finish"
+                               : recovery == Recovery::kStay   ? "--stay"
                                                                : "";
     ErrorParts parts = error.parts();
     if (parts.hint.find("--recover") == std::string::npos)
-      parts.hint += fmt::format("{}try again with: vmferry migrate --recover {}{}",
-                                parts.hint.empty() ? "" : "; then ", option, plan_.request.domain);
+      parts.hint +=
+          fmt::format("{}try again with: {}", parts.hint.empty() ? "" : "; then ", command(option));
     throw Error(parts);
   }
 
@@ -165,9 +167,8 @@ class Execution {
     if (depends_on_new_disks(failed)) {
       ErrorParts parts = error.parts();
       parts.hint =
-          "the guest has its new disks already, but the move is not complete; finish it with: "
-          "vmferry migrate --recover " +
-          plan_.request.domain + or_stay() + (parts.hint.empty() ? "" : "; and " + parts.hint);
+          "the guest has its new disks already, but the move is not complete; finish it with: " +
+          command() + or_stay() + (parts.hint.empty() ? "" : "; and " + parts.hint);
       throw Error(parts);
     }
     // What was stopped is still put back as it was; only a second stop ends that, and us.
@@ -177,9 +178,9 @@ class Execution {
     } catch (const std::exception& exception) {
       const Error left = as_error(exception);
       ErrorParts parts = error.parts();
-      parts.hint = fmt::format(
-          "not everything could be undone: {}{}; try again with: vmferry migrate --recover {}",
-          left.what(), left.hint().empty() ? "" : " (" + left.hint() + ")", plan_.request.domain);
+      parts.hint =
+          fmt::format("not everything could be undone: {}{}; try again with: {}", left.what(),
+                      left.hint().empty() ? "" : " (" + left.hint() + ")", command());
       throw Error(parts);
     }
     context_.observer->step("everything is as it was before");

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "lib/core/shell_word.h"
 #include "lib/image/whole_sectors.h"
+#include "lib/migrate/journal.h"
 #include "lib/migrate/needs.h"
 #include "vmferry/error.h"
 
@@ -31,6 +33,7 @@ class Gatherer {
       : request_(request), context_(context), source_(*context.source), target_(*context.target) {}
 
   Facts gather() {
+    facts_.recovery = recover_command(request_.domain, context_.state_dir);
     hosts();
     domain();
     way_ = choose_way(request_, facts_.state, facts_.source);
@@ -58,7 +61,7 @@ class Gatherer {
                    .object = "domain " + name,
                    .action = {},
                    .cause = "there is none of that name at " + facts_.source.uri,
-                   .hint = "'virsh -c " + facts_.source.uri + " list --all' names them"});
+                   .hint = "list them: virsh -c " + shell_word(facts_.source.uri) + " list --all"});
     facts_.persistent = source_.persistent(name);
     facts_.autostart = facts_.persistent && source_.autostart(name);
     facts_.snapshots = source_.snapshots(name);

@@ -73,6 +73,8 @@ struct Facts {
   std::string migratable_live;
   std::string migratable_stored;
 
+  std::string recovery;  ///< the command that ends a run that was killed
+
   DomainState state_at_target = DomainState::kAbsent;
   std::string uuid_at_target;  ///< of the domain with our name there; "" if none
   std::string name_at_target;  ///< of the domain with our UUID there; "" if none

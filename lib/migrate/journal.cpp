@@ -4,19 +4,23 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "lib/core/shell_word.h"
 #include "lib/migrate/journal_json.h"
 #include "lib/store/file_io.h"
 #include "vmferry/error.h"
 
-namespace vmferry::migrate {
+namespace vmferry {
+namespace migrate {
 namespace fs = std::filesystem;
 namespace {
 
@@ -129,6 +133,15 @@ std::string journal_path(const std::string& domain, const std::string& dir) {
 
 }  // namespace
 
+std::string recover_command(const std::string& domain, const std::string& state_dir,
+                            const std::string& option) {
+  std::string command = "vmferry migrate --recover ";
+  if (!option.empty()) command += option + " ";
+  command += shell_word(domain);
+  if (state_dir != default_state_dir()) command += " --state-dir " + shell_word(state_dir);
+  return command;
+}
+
 Journal Journal::begin(const Plan& plan, const std::string& state_dir) {
   make_directory(state_dir);
   Journal journal;
@@ -143,7 +156,7 @@ Journal Journal::begin(const Plan& plan, const std::string& state_dir) {
                  .object = "domain " + plan.request.domain,
                  .action = "migrate",
                  .cause = "an earlier run did not end; its journal is " + journal.path_,
-                 .hint = "vmferry migrate --recover " + plan.request.domain});
+                 .hint = recover_command(plan.request.domain, state_dir)});
   journal.save();
   return journal;
 }
@@ -213,4 +226,14 @@ void Journal::save() const {
                                   text_of(rest, path_).substr(1)));
 }
 
-}  // namespace vmferry::migrate
+}  // namespace migrate
+
+std::string default_state_dir() {
+  if (::geteuid() == 0) return "/var/lib/vmferry";
+  const char* state = std::getenv("XDG_STATE_HOME");
+  if (state && *state) return std::string(state) + "/vmferry";
+  const char* home = std::getenv("HOME");
+  return std::string(home ? home : ".") + "/.local/state/vmferry";
+}
+
+}  // namespace vmferry

@@ -12,6 +12,12 @@ namespace vmferry::migrate {
 
 enum class StepStatus { kPending, kBegun, kDone, kUndone };
 
+/// The command that ends the run which left a journal in `state_dir`, for a person to copy.
+/// `option`:
+/// "--undo", "--finish", "--stay" or nothing.
+std::string recover_command(const std::string& domain, const std::string& state_dir,
+                            const std::string& option = {});
+
 /// What a run has done so far, on disk: one file per domain in the state directory, replaced whole
 /// and made durable at every change, so that a killed run can be finished or undone. It keeps the
 /// definitions, in which there may be passwords: only its owner may read it. It also holds the lock

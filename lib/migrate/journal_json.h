@@ -31,6 +31,8 @@ namespace vmferry {
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(VolumeName, pool, image)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(SecretName, uuid, usage)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(CephMonitor, host, port)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(RbdLayout, object_size, stripe_unit, stripe_count,
+                                                data_pool, features)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostImage, path, format, backing, chain_known,
                                                 identity, allowed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(MovingDisk, dev, original, image, volume, size,
@@ -38,9 +40,9 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(MovingDisk, dev, original, image
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Step, kind, text, undo, turning)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
     MigrateRequest, domain, from, to, pool, name_template, disks, to_file, allow_files, mode,
-    method, monitors, ceph_conf, user, secret, define_secret, overlay_dir, overlay_max, quiesce,
-    bandwidth, timeout, shutdown_timeout, max_downtime_ms, parallel, auto_converge,
-    synchronous_writes, migration_uri, listen_address, tls, force_off, delete_source,
+    method, monitors, ceph_conf, user, secret, define_secret, keyring, cluster, layout, overlay_dir,
+    overlay_max, quiesce, bandwidth, timeout, shutdown_timeout, max_downtime_ms, parallel,
+    auto_converge, synchronous_writes, migration_uri, listen_address, tls, force_off, delete_source,
     keep_source_definition)
 // Not the checks: they were of that moment.
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Plan, request, uuid, live, staged, to_files,

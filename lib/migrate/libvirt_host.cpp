@@ -9,6 +9,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "lib/core/shell_word.h"
 #include "lib/core/threads.h"
 #include "lib/migrate/facts.h"
 #include "lib/migrate/monitor.h"
@@ -500,7 +501,7 @@ class LibvirtHost : public Hypervisor {
     DomainPtr found(virDomainLookupByName(connection_.get(), domain.c_str()));
     if (!found)
       throw libvirt_error(label(domain), "look up",
-                          "'virsh -c " + uri_ + " list --all' names them");
+                          "list them: virsh -c " + shell_word(uri_) + " list --all");
     return found;
   }
 

@@ -22,6 +22,8 @@ class Planner {
 
   Plan make() {
     plan_.request = request_;
+    // "virsh's own" may mean another one to whoever recovers.
+    if (request_.from.empty()) plan_.request.from = facts_.source.uri;
     plan_.uuid = facts_.live.uuid;
     plan_.live = way_.live;
     plan_.staged = way_.staged;

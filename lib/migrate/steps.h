@@ -152,6 +152,12 @@ class Steps {
   void make_new_place(const MovingDisk& disk, const std::function<void()>& make);
   void remove_copy(const MovingDisk& disk);
 
+  /// The commands that a hint tells a person to type.
+  std::string recovery(const std::string& option = {}) const {
+    return recover_command(source_.name(), context_.state_dir, option);
+  }
+  std::string undefining(const std::string& uri) const;
+
   const Plan& plan_;
   const MigrateContext& context_;
   Journal& journal_;

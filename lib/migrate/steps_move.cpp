@@ -90,8 +90,7 @@ void Steps::migrate_mirrored() {
   if (waits_at_target())
     fail(ErrorKind::kConflict, source_.name(), "migrate",
          "the target has a definition of it that names the new volumes already",
-         "if it has not run there, undefine it there: virsh undefine --keep-nvram " +
-             source_.name());
+         "if it has not run there, undefine it there: " + undefining(plan_.request.to));
   LiveMigration migration = migration_options();
   migration.destination = plan_.rewritten_live;
   migration.persistent = plan_.rewritten_persistent;
@@ -117,9 +116,7 @@ void Steps::clear_half_made() {
   if (source_.state() == DomainState::kRunning && target_.state() == DomainState::kPaused)
     return target_.host().destroy(source_.name());
   fail(ErrorKind::kConflict, source_.name(), "migrate", "it is active on both hosts",
-       "find out where it runs, destroy the paused one ('virsh destroy'), then: "
-       "vmferry migrate --recover " +
-           source_.name());
+       "find out where it runs, destroy the paused one ('virsh destroy'), then: " + recovery());
 }
 
 void Steps::stay_here() {

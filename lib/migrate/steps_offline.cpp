@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <filesystem>
 
+#include "lib/core/shell_word.h"
 #include "lib/migrate/steps.h"
 #include "vmferry/error.h"
 
@@ -34,12 +35,16 @@ void Steps::undo_shut_down() {
   journal_.forget(kAskedOff);
 }
 
+std::string Steps::undefining(const std::string& uri) const {
+  return "virsh " + (uri.empty() ? "" : "-c " + shell_word(uri) + " ") + "undefine --keep-nvram " +
+         shell_word(source_.name());
+}
+
 void Steps::fail_divided(const std::string& action) const {
   fail(ErrorKind::kConflict, source_.name(), action,
        "it is defined on both hosts, and its disks there and here differ: it ran since",
-       "find out where, undefine the other one ('virsh undefine --keep-nvram'), then: "
-       "vmferry migrate --recover " +
-           source_.name());
+       "find out where, undefine the other one (" + undefining(plan_.request.from) + ", or " +
+           undefining(plan_.request.to) + "), then: " + recovery());
 }
 
 bool Steps::waits_at_target() const {
@@ -94,7 +99,7 @@ void Steps::undo_define() {
       if (!still_equal(disk))
         fail(ErrorKind::kConflict, source_.name(), action,
              "the guest ran with it and wrote to " + goal(disk),
-             "finish the move: vmferry migrate --recover --finish " + source_.name());
+             "finish the move: " + recovery("--finish"));
   if (plan_.other_host)
     target_.host().undefine(source_.name());
   else

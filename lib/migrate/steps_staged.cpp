@@ -75,8 +75,7 @@ void Steps::undo_snapshot() {
       source_.commit(disk, Place::kOriginal, [&] { warn_of_room(disk.overlay); });
     } else if (place != Place::kOriginal) {
       fail(ErrorKind::kConflict, source_.name(), "go back to the old image",
-           disk.dev + " depends on its volume already",
-           "finish the run: vmferry migrate --recover " + source_.name());
+           disk.dev + " depends on its volume already", "finish the run: " + recovery());
     }
   }
   put_to_sleep();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "lib/core/shell_word.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
@@ -93,26 +94,6 @@ std::string joined(const RbdLocation& location) {
   if (!location.image.empty()) name += "/" + location.image;
   if (!location.snapshot.empty()) name += "@" + location.snapshot;
   return name;
-}
-
-bool is_plain(std::string_view word) {
-  return !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("/@._-+=:,%").find(c) != std::string_view::npos;
-  });
-}
-
-std::string shell_word(const std::string& word) {
-  if (is_plain(word)) return word;
-  std::string quoted = "'";
-  for (const char c : word) {
-    if (c == '\'') {
-      quoted += "'\\''";
-    } else {
-      quoted += c;
-    }
-  }
-  return quoted + "'";
 }
 
 }  // namespace

@@ -16,9 +16,10 @@ on_b() {
 
 # machines_down: takes those without a system away, wherever they are, with their volumes.
 machines_down() {
-  local host name volume try
+  local host name names volume try
   for host in "$VMFERRY_LAB_HOSTA" "$VMFERRY_LAB_HOSTB"; do
-    for name in $(virsh -q -c "$host" list --all --name | grep '^mg'); do
+    mapfile -t names < <(virsh -q -c "$host" list --all --name | grep '^mg')
+    for name in "${names[@]}"; do
       virsh -q -c "$host" destroy "$name" 2>/dev/null || true
       virsh -q -c "$host" undefine --checkpoints-metadata "$name"
     done

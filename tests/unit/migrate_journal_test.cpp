@@ -16,6 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using migrate::Journal;
+using migrate::recover_command;
 using migrate::StepStatus;
 
 /// With something in every member that a recovery needs.
@@ -33,6 +34,14 @@ Plan full_plan(const std::string& domain = "web1") {
   request.ceph_conf = "/etc/ceph/ceph.conf";
   request.user = "libvirt";
   request.secret.usage = "client.libvirt secret";
+  request.keyring = "/etc/ceph/libvirt.keyring";
+  request.cluster = "remote";
+  request.layout = {.object_size = 1 << 20,
+                    .stripe_unit = {},
+                    .stripe_count = 4,
+                    .data_pool = "ec",
+                    .features = {"layering"}};
+  request.allow_files = {"/bases"};
   request.overlay_max = 12345;
   request.bandwidth = uint64_t{1} << 40;
   request.timeout = std::chrono::seconds(77);
@@ -102,6 +111,8 @@ TEST_CASE("a journal brings back what was written", "[migrate]") {
   CHECK(again.noted("made:vda"));
   CHECK_FALSE(again.noted("other"));
   CHECK(Journal::request("web1", state).to == plan.request.to);
+  CHECK(Journal::request("web1", state).keyring == plan.request.keyring);
+  CHECK(Journal::request("web1", state).layout == plan.request.layout);
   again.remove();
   CHECK(failure_to_open(state) == ErrorKind::kNotFound);
   CHECK(fs::is_empty(state));
@@ -145,9 +156,17 @@ TEST_CASE("two runs do not work on one domain", "[migrate]") {
     FAIL("a journal was written over");
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::kConflict);
-    CHECK(error.hint() == "vmferry migrate --recover web1");
+    CHECK(error.hint() == "vmferry migrate --recover web1 --state-dir " + state);
   }
   CHECK(failure_to_open(state) == std::nullopt);
+}
+
+TEST_CASE("the command that recovers can be copied into a shell", "[migrate]") {
+  CHECK(recover_command("web1", default_state_dir()) == "vmferry migrate --recover web1");
+  CHECK(recover_command("web1", default_state_dir(), "--undo") ==
+        "vmferry migrate --recover --undo web1");
+  CHECK(recover_command("it's 1", "/a b") ==
+        "vmferry migrate --recover 'it'\\''s 1' --state-dir '/a b'");
 }
 
 TEST_CASE("no domain name leaves the state directory", "[migrate]") {
