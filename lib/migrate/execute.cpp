@@ -52,8 +52,7 @@ class Execution {
     try {
       if (leave == plan_.steps.size())
         fail(ErrorKind::kConflict, plan_.request.domain, "stay on this host",
-             "only a staged move to another host can end so",
-             "finish or undo it: vmferry migrate --recover " + plan_.request.domain);
+             "only a staged move to another host can end so", "finish or undo it: " + command());
       steps_.stay_here();
     } catch (const std::exception& exception) {
       fail_recovery(as_error(exception), Recovery::kStay);

@@ -46,6 +46,10 @@ class NeedFinder {
 
   void add_image(const DiskImage& image, Need& need) {
     if (image.is_rbd()) return need.things.push_back("rbd:" + image.name);
+    if (image.type == "volume") {
+      const std::string path = host_.volume_path(image.pool, image.volume);
+      if (!path.starts_with('/')) return need.things.push_back("rbd:" + path);
+    }
     const std::string path = path_of(host_, image);
     if (path.empty()) return;
     const std::optional<FileLook> look = storage_.look(path);

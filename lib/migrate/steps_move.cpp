@@ -129,8 +129,7 @@ void Steps::stay_here() {
   }
   if (arrived())
     fail(ErrorKind::kConflict, source_.name(), "stay on this host",
-         "it is on the other host already",
-         "finish the move: vmferry migrate --recover --finish " + source_.name());
+         "it is on the other host already", "finish the move: " + recovery("--finish"));
   clear_half_made();
 }
 
