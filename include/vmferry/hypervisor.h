@@ -113,7 +113,7 @@ class Hypervisor {
   virtual std::string name_of_uuid(const std::string& uuid) = 0;  ///< "" if absent
   virtual DiskSizes disk_sizes(const std::string& domain, const std::string& dev) = 0;
   virtual unsigned snapshots(const std::string& domain) = 0;
-  virtual unsigned checkpoints(const std::string& domain) = 0;
+  virtual std::vector<std::string> checkpoints(const std::string& domain) = 0;  ///< their names
   virtual bool has_managed_save(const std::string& domain) = 0;
   virtual bool has_job(const std::string& domain) = 0;
   /// Is libvirt at something that was asked of this domain, maybe by a client that is gone since
@@ -124,7 +124,8 @@ class Hypervisor {
   virtual bool agent_answers(const std::string& domain) = 0;
 
   virtual void define(const std::string& definition) = 0;
-  virtual void undefine(const std::string& domain) = 0;  ///< keeps NVRAM and managed save files
+  virtual void undefine(const std::string& domain) = 0;  ///< keeps NVRAM and managed save files;
+                                                         ///< its checkpoints' names go
   virtual void start(const std::string& domain, bool paused) = 0;
   virtual void shut_down(const std::string& domain) = 0;  ///< asks; does not wait
   virtual void destroy(const std::string& domain) = 0;    ///< pulls the plug; stays defined

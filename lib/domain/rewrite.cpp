@@ -81,6 +81,22 @@ void refuse_shared_targets(const Domain& domain, std::span<const DiskMove> moves
   }
 }
 
+/// What is written through one of two disks on one image is seen through the other: as long as
+/// neither of them moves.
+void refuse_shared_sources(const Domain& domain, std::span<const DiskMove> moves) {
+  for (const DiskMove& move : moves) {
+    const DomainDisk& disk = require_disk(domain, move.disk);
+    if (is_on(disk, move.to)) continue;
+    for (const DomainDisk& other : domain.disks) {
+      if (&other == &disk || other.image.display() != disk.image.display()) continue;
+      throw disk_error(ErrorKind::kConflict, domain, move.disk,
+                       fmt::format("is on {}, and so is {}: they would be two disks afterwards",
+                                   disk.image.display(), other.target),
+                       "take one of them out of the definition first");
+    }
+  }
+}
+
 /// A disk that is on its target already.
 enum class There { kStays, kMadeAnew };
 
@@ -111,6 +127,7 @@ std::string rewrite(const Domain& domain, std::span<const DiskMove> moves, There
     changes.emplace_back(spans.disks[static_cast<size_t>(index)].whole, std::move(text));
   }
   refuse_shared_targets(domain, moves);
+  refuse_shared_sources(domain, moves);
   std::sort(changes.begin(), changes.end(),
             [](const auto& a, const auto& b) { return a.first.begin < b.first.begin; });
   for (const auto& [span, text] : changes) {

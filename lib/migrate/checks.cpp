@@ -127,12 +127,7 @@ class Checker {
            "delete them: virsh snapshot-delete (or only what libvirt knows of them: --metadata)");
     else
       pass("snapshots", "none");
-    if (facts_.checkpoints != 0)
-      warn(
-          "checkpoints",
-          fmt::format("{} checkpoints: a raw volume keeps no bitmaps, so the next backup is a full "
-                      "one",
-                      facts_.checkpoints));
+    if (!facts_.checkpoints.empty()) checkpoints();
     if (facts_.managed_save && !way_.live)
       fail("managed save", "the domain has a saved state that belongs to its present disks",
            fmt::format("start it, or drop the state: virsh managedsave-remove {}",
@@ -149,6 +144,21 @@ class Checker {
       fail("host devices",
            fmt::format("{} devices of this host are given to the guest", domain.hostdev_count()),
            "detach them, or move the disks only (without --to)");
+  }
+
+  void checkpoints() {
+    std::string commands;
+    for (const std::string& name : facts_.checkpoints)
+      commands +=
+          fmt::format("{}virsh checkpoint-delete {} {} --metadata", commands.empty() ? "" : "; ",
+                      shell_word(request_.domain), shell_word(name));
+    const bool go = way_.other_host && !request_.keep_source_definition;
+    warn("checkpoints",
+         fmt::format("{} checkpoints: a raw volume keeps no bitmaps, so the next backup is a full "
+                     "one; their names {}",
+                     facts_.checkpoints.size(),
+                     go ? "go with the definition at the source" : "are left without them"),
+         go ? "" : "remove them after the move: " + commands);
   }
 
   void disks() {

@@ -40,6 +40,7 @@ class Gatherer {
     choose_disks();
     for (DiskFacts& disk : facts_.disks) look_at(disk);
     if (request_.delete_source) old_disks();
+    if (facts_.source.local) look_for_same_files();
     if (facts_.other_host) target();
     cluster();
     definitions();
@@ -136,6 +137,24 @@ class Gatherer {
       disk.move.size = guest_bytes(disk.move.image.format, disk.move.size);
     } catch (const Error& error) {
       disk.problem = {.failure = error.what(), .hint = error.hint()};
+    }
+  }
+
+  /// Two disks on one file become two volumes. Their names may differ: links, or a path and a
+  /// storage pool's volume.
+  void look_for_same_files() {
+    for (DiskFacts& disk : facts_.disks) {
+      if (way_.to_files || !disk.problem.ok()) continue;
+      for (const DomainDisk& other : facts_.live.disks) {
+        std::error_code unknown;  // there may be no such file: then it is not the same
+        if (other.target == disk.move.dev || other.image.path.empty() ||
+            !fs::equivalent(disk.move.image.path, other.image.path, unknown))
+          continue;
+        disk.problem = {.failure = fmt::format("{} and {} are on one image, {}: they would be two "
+                                               "disks afterwards",
+                                               disk.move.dev, other.target, disk.move.image.path),
+                        .hint = "take one of them out of the definition first"};
+      }
     }
   }
 

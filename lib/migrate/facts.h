@@ -64,7 +64,7 @@ struct Facts {
   bool persistent = true;
   bool autostart = false;
   unsigned snapshots = 0;
-  unsigned checkpoints = 0;
+  std::vector<std::string> checkpoints;
   bool managed_save = false;
   bool migrating = false;
   bool agent = false;  ///< asked only where quiescing was asked for

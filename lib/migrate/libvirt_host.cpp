@@ -53,6 +53,7 @@ using NetworkPtr = std::unique_ptr<virNetwork, Freer<virNetworkFree>>;
 using SecretPtr = std::unique_ptr<virSecret, Freer<virSecretFree>>;
 using PoolPtr = std::unique_ptr<virStoragePool, Freer<virStoragePoolFree>>;
 using VolumePtr = std::unique_ptr<virStorageVol, Freer<virStorageVolFree>>;
+using CheckpointPtr = std::unique_ptr<virDomainCheckpoint, Freer<virDomainCheckpointFree>>;
 using SnapshotPtr = std::unique_ptr<virDomainSnapshot, Freer<virDomainSnapshotFree>>;
 using Text = std::unique_ptr<char, Freer<free>>;
 
@@ -270,10 +271,16 @@ class LibvirtHost : public Hypervisor {
   unsigned snapshots(const std::string& domain) override {
     return count(virDomainSnapshotNum(find(domain).get(), 0), domain, "count its snapshots");
   }
-  unsigned checkpoints(const std::string& domain) override {
-    const int number = virDomainListAllCheckpoints(find(domain).get(), nullptr, 0);
-    if (number < 0 && last_code() == VIR_ERR_NO_SUPPORT) return 0;
-    return count(number, domain, "count its checkpoints");
+  std::vector<std::string> checkpoints(const std::string& domain) override {
+    virDomainCheckpointPtr* list = nullptr;
+    const int number = virDomainListAllCheckpoints(find(domain).get(), &list, 0);
+    if (number < 0 && last_code() == VIR_ERR_NO_SUPPORT) return {};
+    check(number, domain, "list its checkpoints");
+    std::vector<std::string> names;
+    for (int i = 0; i < number; ++i)
+      names.emplace_back(virDomainCheckpointGetName(CheckpointPtr(list[i]).get()));
+    free(list);
+    return names;
   }
   bool has_managed_save(const std::string& domain) override {
     return answer(virDomainHasManagedSaveImage(find(domain).get(), 0), domain,
@@ -323,14 +330,16 @@ class LibvirtHost : public Hypervisor {
   }
   void undefine(const std::string& domain) override {
     const DomainPtr found = find(domain);
-    unsigned flags = VIR_DOMAIN_UNDEFINE_KEEP_NVRAM;
+    constexpr unsigned kAlways =
+        VIR_DOMAIN_UNDEFINE_KEEP_NVRAM | VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
+    unsigned flags = kAlways;
 #ifdef LIBVIR_CHECK_VERSION
 #if LIBVIR_CHECK_VERSION(8, 9, 0)
     flags |= VIR_DOMAIN_UNDEFINE_KEEP_TPM;
 #endif
 #endif
     if (virDomainUndefineFlags(found.get(), flags) == 0) return;
-    check(virDomainUndefineFlags(found.get(), VIR_DOMAIN_UNDEFINE_KEEP_NVRAM), domain, "undefine");
+    check(virDomainUndefineFlags(found.get(), kAlways), domain, "undefine");
   }
   void start(const std::string& domain, bool paused) override {
     check(virDomainCreateWithFlags(find(domain).get(), paused ? VIR_DOMAIN_START_PAUSED : 0),

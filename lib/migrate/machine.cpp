@@ -24,6 +24,17 @@ void fail(ErrorKind kind, const std::string& domain, const std::string& action,
       {.kind = kind, .object = "domain " + domain, .action = action, .cause = cause, .hint = hint});
 }
 
+Error about_new_file(const Error& error, const std::string& file) {
+  ErrorParts parts = error.parts();
+  if (file.empty() || parts.cause.find("Permission denied") == std::string::npos) return error;
+  parts.cause += "; " + file + " was made by root, and QEMU runs as another user";
+  parts.hint =
+      "libvirt hands files over to QEMU's user only with dynamic_ownership = 1 (its default, in "
+      "qemu.conf); move with --mode offline, which makes none, or set it and restart libvirt's "
+      "daemon";
+  return Error(parts);
+}
+
 bool Machine::active() const {
   const DomainState state = this->state();
   return state == DomainState::kRunning || state == DomainState::kPaused ||

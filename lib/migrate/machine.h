@@ -74,6 +74,10 @@ class Machine {
   std::shared_ptr<Hypervisor> host_;
 };
 
+/// `error` with what to do about it, if QEMU was not allowed to open `file`, which was just made
+/// for it. Empty: none was.
+Error about_new_file(const Error& error, const std::string& file);
+
 /// Throws an Error about the domain.
 [[noreturn]] void fail(ErrorKind kind, const std::string& domain, const std::string& action,
                        const std::string& cause, const std::string& hint = {});

@@ -71,6 +71,10 @@ class Steps {
 
   // Mirrored (steps_mirror.cpp).
   void create_volumes();
+  /// Begins QEMU's copy of a disk onto the <disk> `definition`; `file` is what was made for it, if
+  /// it is one.
+  void copy_onto(const MovingDisk& disk, const std::string& file, const std::string& definition,
+                 bool shallow);
   void mirror();
   void undo_mirror();
   void pivot_mirrors();

@@ -18,6 +18,18 @@ void Steps::create_volumes() {
   }
 }
 
+void Steps::copy_onto(const MovingDisk& disk, const std::string& file,
+                      const std::string& definition, bool shallow) {
+  try {
+    source_.host().block_copy(source_.name(), disk.dev, definition,
+                              {.shallow = shallow,
+                               .bandwidth = plan_.request.bandwidth,
+                               .synchronous_writes = plan_.request.synchronous_writes});
+  } catch (const Error& error) {
+    throw about_new_file(error, file);
+  }
+}
+
 void Steps::mirror() {
   const Domain domain = source_.definition(DefinitionKind::kLive);
   std::vector<const MovingDisk*> mirrored;
@@ -25,10 +37,8 @@ void Steps::mirror() {
     if (source_.place(disk) != Place::kOriginal) continue;
     wake();
     if (!source_.host().block_job(source_.name(), disk.dev))
-      source_.host().block_copy(source_.name(), disk.dev,
-                                rewrite_disk(domain, {.disk = disk.dev, .to = new_place(disk)}),
-                                {.bandwidth = plan_.request.bandwidth,
-                                 .synchronous_writes = plan_.request.synchronous_writes});
+      copy_onto(disk, plan_.to_files ? disk.image.path : "",
+                rewrite_disk(domain, {.disk = disk.dev, .to = new_place(disk)}), false);
     mirrored.push_back(&disk);
   }
   if (!mirrored.empty()) source_.wait_ready(mirrored, "mirror", deadline(), {});

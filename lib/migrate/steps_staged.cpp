@@ -48,10 +48,10 @@ void Steps::snapshot() {
   journal_.note(kFrozen);
   try {
     source_.host().snapshot(source_.name(), definition, plan_.request.quiesce);
-  } catch (const Error&) {
+  } catch (const Error& error) {
     // libvirt takes away what it made of a snapshot that failed; what else is there is somebody's.
     if (source_.place(plan_.disks.front()) == Place::kOriginal) journal_.forget(kFrozen);
-    throw;
+    throw about_new_file(error, plan_.disks.front().overlay);
   }
   for (const MovingDisk& disk : plan_.disks)
     if (source_.place(disk) != Place::kOverlay)
@@ -163,10 +163,7 @@ void Steps::stage_overlays() {
         context_.storage->create_overlay(disk.bridge, disk.size,
                                          qemu_volume_name(plan_.request, disk.volume));
       });
-      source_.host().block_copy(source_.name(), disk.dev, bridge_disk(plan_.request, disk),
-                                {.shallow = true,
-                                 .bandwidth = plan_.request.bandwidth,
-                                 .synchronous_writes = plan_.request.synchronous_writes});
+      copy_onto(disk, disk.bridge, bridge_disk(plan_.request, disk), true);
     }
     staged.push_back(&disk);
   }

@@ -56,3 +56,13 @@ expect 1 "hint: .*--allow-file $PWD/bases" move --check
 qemu-img convert -O raw clones/c.qcow2 flat.raw
 rbd export --no-progress rbd/mg-clone-vda - | cmp - flat.raw || fail "the volume is not what the clone is"
 machines_down
+
+# With a checkpoint: it is named with the command that removes it, and does not hold the old definition.
+qemu-img create -q -f qcow2 -o size=8M bitmaps.qcow2
+machine mg-checkpoint "$(file_disk "$PWD/bitmaps.qcow2" vda "type='qcow2'")"
+on_a start mg-checkpoint
+on_a checkpoint-create-as mg-checkpoint monday >/dev/null
+expect 0 "virsh checkpoint-delete mg-checkpoint monday --metadata" move --check
+move -q --to "$VMFERRY_LAB_HOSTB"
+expect 1 "failed to get domain" on_a domstate mg-checkpoint
+machines_down

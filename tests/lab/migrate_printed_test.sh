@@ -21,7 +21,10 @@ until grep -q "copy the frozen images" said; do
 done
 kill -9 "$mover"
 wait "$mover" || true
-printed=$( (cd conf && "${run[@]}" 2>&1 || true) | grep -o "vmferry migrate --recover .*" | head -n 1)
+cd conf
+"${run[@]}" >../refused 2>&1 && fail "it moved"
+cd ..
+printed=$(grep -o "vmferry migrate --recover .*" refused | head -n 1)
 [[ -n $printed ]] || fail "no command is printed"
 (cd / && env -u CEPH_CONF PATH="$work/bin:$PATH" bash -c "$printed -q")
 no_journal

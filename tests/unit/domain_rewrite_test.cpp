@@ -76,6 +76,16 @@ TEST_CASE("what was true of the old image only goes") {
   CHECK(moved(scsi) == kMoved);
 }
 
+TEST_CASE("two disks on one image do not become two volumes") {
+  std::string second = kDisk;
+  second.replace(second.find("vda"), 3, "vdb");
+  const Domain domain = domain_of(kDisk + second);
+  const std::vector<DiskMove> both = {to_rbd("vda", "a"), to_rbd("vdb", "b")};
+  CHECK_THROWS_WITH(rewrite_disks(domain, both), Catch::Contains("is on /i, and so is vdb"));
+  // Nor one of them a volume, while the other one stays.
+  CHECK_THROWS_WITH(rewrite_disks(domain, std::span(both).first(1)), Catch::Contains("and so is"));
+}
+
 TEST_CASE("a disk that libvirt itself has moved becomes what rewriting makes of it") {
   const auto settled = [](const std::string& disk) {
     const Domain domain = domain_of(disk);

@@ -98,7 +98,7 @@ DiskSizes FakeHypervisor::disk_sizes(const std::string& domain, const std::strin
 unsigned FakeHypervisor::snapshots(const std::string& domain) {
   return call("snapshots", [&] { return find(domain).snapshots; });
 }
-unsigned FakeHypervisor::checkpoints(const std::string& domain) {
+std::vector<std::string> FakeHypervisor::checkpoints(const std::string& domain) {
   return call("checkpoints", [&] { return find(domain).checkpoints; });
 }
 bool FakeHypervisor::has_managed_save(const std::string& domain) {

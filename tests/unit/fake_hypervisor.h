@@ -29,7 +29,7 @@ class FakeHypervisor : public Hypervisor {
   std::string name_of_uuid(const std::string& uuid) override;
   DiskSizes disk_sizes(const std::string& domain, const std::string& dev) override;
   unsigned snapshots(const std::string& domain) override;
-  unsigned checkpoints(const std::string& domain) override;
+  std::vector<std::string> checkpoints(const std::string& domain) override;
   bool has_managed_save(const std::string& domain) override;
   bool has_job(const std::string& domain) override;
   bool busy(const std::string& domain) override;

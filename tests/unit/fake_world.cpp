@@ -13,8 +13,6 @@ void refuse(ErrorKind kind, const std::string& object, const std::string& cause)
 
 namespace {
 
-[[noreturn]] void injected() { refuse(ErrorKind::kIo, "the world", "an injected failure"); }
-
 bool on_cluster(const Job& job) {
   return std::any_of(job.goal.begin(), job.goal.end(),
                      [](const Layer& layer) { return layer.image.starts_with("rbd:"); });
@@ -65,20 +63,20 @@ Fault World::enter(std::unique_lock<std::mutex>& lock, const std::string& what) 
   if (!striking_) return Fault::kNone;
   struck_ = true;
   where_ = what;
-  if (fault_ == Fault::kFailBefore) injected();
+  if (fault_ == Fault::kFailBefore) refuse(ErrorKind::kIo, "the world", failure);
   if (fault_ == Fault::kKillBefore) throw Killed{};
   return fault_;
 }
 
 void World::leave(Fault fault) const {
-  if (fault == Fault::kFailAfter) injected();
+  if (fault == Fault::kFailAfter) refuse(ErrorKind::kIo, "the world", failure);
   if (fault == Fault::kKillAfter) throw Killed{};
 }
 
 void World::middle() {
   tick();
   if (!striking_) return;
-  if (fault_ == Fault::kFailMiddle) injected();
+  if (fault_ == Fault::kFailMiddle) refuse(ErrorKind::kIo, "the world", failure);
   if (fault_ == Fault::kKillMiddle) throw Killed{};
 }
 

@@ -51,7 +51,7 @@ struct FakeDomain {
   bool ignores_button = false;
   unsigned stopping = 0;  ///< asked to shut down: so many ticks to go
   unsigned snapshots = 0;
-  unsigned checkpoints = 0;
+  std::vector<std::string> checkpoints = {};
 
   bool active() const { return state == DomainState::kRunning || state == DomainState::kPaused; }
 };
@@ -95,12 +95,13 @@ class World {
   std::map<std::string, FakeHost> hosts;
   std::map<std::string, Guest> guests;  ///< by UUID
   std::map<std::string, PoolFacts> pools;
-  std::string key;                     ///< of the Ceph user
-  uint64_t room = uint64_t{64} << 30;  ///< free bytes of every file system
-  std::set<std::string> foreign;       ///< images that nobody may remove
-  bool stuck = false;                  ///< the cluster stands still: no job on it gets anywhere
-  bool deaf = false;                   ///< a hanging migration ignores its abort
-  std::vector<std::string> wrongs;     ///< what must never happen
+  std::string key;                              ///< of the Ceph user
+  uint64_t room = uint64_t{64} << 30;           ///< free bytes of every file system
+  std::set<std::string> foreign;                ///< images that nobody may remove
+  std::string failure = "an injected failure";  ///< what a call says that fails
+  bool stuck = false;               ///< the cluster stands still: no job on it gets anywhere
+  bool deaf = false;                ///< a hanging migration ignores its abort
+  std::vector<std::string> wrongs;  ///< what must never happen
 
   /// The n-th call from now on (or the n-th that is called `only`) fails in that way; 0: none does.
   void arm(unsigned at, Fault fault, const std::string& only = {});

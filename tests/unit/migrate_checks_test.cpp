@@ -281,7 +281,7 @@ TEST_CASE("what cannot be known, or is only unwelcome, is a warning", "[migrate]
   };
   CHECK(warnings([](auto&, Facts& facts) { facts.source.rbd_driver.reset(); }) ==
         "QEMU's rbd driver at the source");
-  CHECK(warnings([](auto&, Facts& facts) { facts.checkpoints = 1; }) == "checkpoints");
+  CHECK(warnings([](auto&, Facts& facts) { facts.checkpoints = {"c"}; }) == "checkpoints");
   CHECK(warnings([](auto&, Facts& facts) { facts.pools["vms"].nearly_full = true; }) == "room");
   CHECK(warnings([](auto&, Facts& facts) { facts.pools["vms"].health = "osds are down"; }) ==
         "cluster health");

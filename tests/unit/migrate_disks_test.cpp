@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
 
 #include "tests/unit/migrate_rig.h"
+#include "tests/unit/temp_dir.h"
 
 // What the new disks of a migration are called, and what its plan says of the old ones.
 
@@ -24,6 +27,13 @@ ErrorKind refusal(Rig& rig) {
   return ErrorKind::kIo;
 }
 
+/// What a check says; empty: there is none of that name.
+std::string message_of(const Plan& plan, const std::string& name) {
+  for (const Check& check : plan.checks)
+    if (check.name == name) return check.message;
+  return {};
+}
+
 }  // namespace
 
 TEST_CASE("names of new disks are made as those of rewrite", "[migrate]") {
@@ -42,6 +52,50 @@ TEST_CASE("names of new disks are made as those of rewrite", "[migrate]") {
     rig.request.disks.clear();
     rig.request.name_template = bad;
     CHECK(refusal(rig) == ErrorKind::kUsage);
+  }
+}
+
+TEST_CASE("two disks on one file, under whatever names, are refused before", "[migrate]") {
+  TempDir dir;
+  const std::string image = (dir / "web1.img").string();
+  const std::string link = (dir / "link.img").string();
+  std::ofstream(image) << "data";
+  std::filesystem::create_symlink(image, link);
+  Rig rig(way_named("staged here"));
+  for (const auto& [old, fresh] :
+       {std::pair("/img/web1.img", image), {"/img/web1-data.qcow2", link}}) {
+    rig.world().images[fresh] = rig.world().images.at(old);
+    for (std::string* text : {&rig.guest().stored, &rig.guest().running})
+      text->replace(text->find(old), std::string(old).size(), fresh);
+  }
+  const Plan plan = rig.plan();
+  CHECK(!plan.possible());
+  CHECK(message_of(plan, "disk vda").find("vda and vdb are on one image") != std::string::npos);
+}
+
+TEST_CASE("checkpoints are named with what removes them", "[migrate]") {
+  Rig rig(way_named("staged here"));
+  rig.guest().checkpoints = {"monday", "it's tuesday"};
+  for (const Check& check : rig.plan().checks)
+    if (check.name == "checkpoints")
+      CHECK(check.hint ==
+            "remove them after the move: virsh checkpoint-delete web1 monday --metadata; virsh "
+            "checkpoint-delete web1 'it'\\''s tuesday' --metadata");
+  CHECK(!message_of(rig.plan(), "checkpoints").empty());
+}
+
+TEST_CASE("a file that QEMU may not open is explained", "[migrate]") {
+  for (const auto& [way, call] : {std::pair("staged here", "alpha: snapshot"),
+                                  {"staged here", "alpha: block_copy"},
+                                  {"back to files, live", "alpha: block_copy"}}) {
+    Rig rig(way_named(way));
+    const Plan plan = rig.plan();
+    rig.world().failure = "Could not open '/img/o': Permission denied";
+    rig.world().arm(1, Fault::kFailBefore, call);
+    const Outcome outcome = rig.run(plan);
+    CHECK(outcome.message.find("QEMU runs as another user") != std::string::npos);
+    CHECK(outcome.hint.find("dynamic_ownership") != std::string::npos);
+    CHECK(rig.problems_if_untouched() == std::vector<std::string>());
   }
 }
 
