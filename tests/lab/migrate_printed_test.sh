@@ -21,9 +21,9 @@ until grep -q "copy the frozen images" said; do
 done
 kill -9 "$mover"
 wait "$mover" || true
-cd conf
-"${run[@]}" >../refused 2>&1 && fail "it moved"
-cd ..
+
+! (cd conf && exec "${run[@]}") >refused 2>&1 || fail "it moved"
+
 printed=$(grep -o "vmferry migrate --recover .*" refused | head -n 1)
 [[ -n $printed ]] || fail "no command is printed"
 (cd / && env -u CEPH_CONF PATH="$work/bin:$PATH" bash -c "$printed -q")
