@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_map>
+#include <vector>
 
 #include "lib/domain/disk_spans.h"
 #include "lib/domain/new_disk.h"
@@ -84,14 +86,16 @@ void refuse_shared_targets(const Domain& domain, std::span<const DiskMove> moves
 /// What is written through one of two disks on one image is seen through the other: as long as
 /// neither of them moves.
 void refuse_shared_sources(const Domain& domain, std::span<const DiskMove> moves) {
+  std::unordered_map<std::string, std::vector<const DomainDisk*>> disks_on;
+  for (const DomainDisk& disk : domain.disks) disks_on[disk.image.display()].push_back(&disk);
   for (const DiskMove& move : moves) {
     const DomainDisk& disk = require_disk(domain, move.disk);
     if (is_on(disk, move.to)) continue;
-    for (const DomainDisk& other : domain.disks) {
-      if (&other == &disk || other.image.display() != disk.image.display()) continue;
+    for (const DomainDisk* other : disks_on.at(disk.image.display())) {
+      if (other == &disk) continue;
       throw disk_error(ErrorKind::kConflict, domain, move.disk,
                        fmt::format("is on {}, and so is {}: they would be two disks afterwards",
-                                   disk.image.display(), other.target),
+                                   disk.image.display(), other->target),
                        "take one of them out of the definition first");
     }
   }

@@ -51,7 +51,7 @@ refused "/dev/zero: is longer than 4 MiB" /dev/zero
 { echo "<domain><!--" && head -c 104857600 /dev/zero | tr '\0' x; } >comment
 refused "comment: is longer than 4 MiB" comment
 many_disks() {
-  for ((i = 0; i < $1; ++i)); do echo "<?p?><disk><source file='/i'/><target dev='v$i'/></disk>"; done
+  for ((i = 0; i < $1; ++i)); do echo "<?p?><disk><source file='/i$i'/><target dev='v$i'/></disk>"; done
 }
 many_disks 20000 | devices >many
 refused "many: line .*: more than 4096 disks" many
