@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 
 #include "lib/core/printable.h"
 #include "tools/command.h"
@@ -78,24 +79,38 @@ void take_disk(MigrateRequest& request, const std::string& text) {
     usage_error("--disk names " + text.substr(0, equals) + " twice", wanted);
 }
 
-/// What is settled once a run has begun.
-void refuse_other_way(const Options& options) {
-  const MigrateRequest& given = options.request;
-  const std::pair<const char*, bool> settled[] = {
-      {"--pool", !given.pool.empty()},
-      {"--disk", !options.disks.empty()},
-      {"--to-file", !given.to_file.empty()},
-      {"--mode", given.mode != MigrateMode::kAuto},
-      {"--method", given.method != MigrateMethod::kAuto},
-      {"--overlay-dir", !given.overlay_dir.empty()},
-      {"--delete-source", given.delete_source},
-      {"--keep-source-definition", given.keep_source_definition},
-      {"--dry-run", options.dry_run},
-      {"--check", options.check},
-  };
-  for (const auto& [option, is_given] : settled)
-    if (is_given)
-      usage_error(std::string(option) + " cannot be given to --recover",
+/// A run that has begun goes on as it was asked for, but for what is named here.
+void refuse_settled(const CLI::App& app) {
+  static const std::set<std::string> kMayBeGiven = {"DOMAIN",
+                                                    "--recover",
+                                                    "--undo",
+                                                    "--finish",
+                                                    "--stay",
+                                                    "--state-dir",
+                                                    "--connect",
+                                                    "--to",
+                                                    "--ceph-conf",
+                                                    "--id",
+                                                    "--keyring",
+                                                    "--cluster",
+                                                    "--bandwidth",
+                                                    "--timeout",
+                                                    "--overlay-max",
+                                                    "--max-downtime",
+                                                    "--parallel",
+                                                    "--auto-converge",
+                                                    "--tls",
+                                                    "--listen-address",
+                                                    "--migration-uri",
+                                                    "--force-off",
+                                                    "--shutdown-timeout",
+                                                    "--jobs",
+                                                    "--quiet",
+                                                    "--json",
+                                                    "--progress"};
+  for (const CLI::Option* option : app.get_options())
+    if (option->count() > 0 && !kMayBeGiven.contains(option->get_name()))
+      usage_error(option->get_name() + " cannot be given to --recover",
                   "the run has begun otherwise; see --recover in vmferry-migrate(1)");
 }
 
@@ -106,7 +121,8 @@ void complete(Options& options) {
     request.monitors.push_back(parse_monitor(monitor));
   request.bandwidth = options.bandwidth.value_or(0);
   request.timeout = std::chrono::seconds(options.timeout);
-  if (options.recover) return refuse_other_way(options);
+  request.shutdown_timeout = std::chrono::seconds(options.shutdown_timeout);
+  if (options.recover) return;
   if (request.to_file.empty() && request.pool.empty() && request.disks.empty())
     usage_error("no volume is named", "--pool POOL, or --disk vda=rbd:POOL/IMAGE");
   if (!request.to_file.empty() && !request.pool.empty())
@@ -126,7 +142,6 @@ void complete(Options& options) {
   if (request.user.empty() &&
       (request.define_secret || !request.secret.usage.empty() || !request.secret.uuid.empty()))
     usage_error("a secret without a user", "--id USER names the Ceph user of the guest");
-  request.shutdown_timeout = std::chrono::seconds(options.shutdown_timeout);
 }
 
 int print_plan(const Options& options, const Plan& plan) {
@@ -196,6 +211,8 @@ MigrateRequest changed(MigrateRequest recorded, const MigrateRequest& given) {
   change(recorded.max_downtime_ms, given.max_downtime_ms);
   change(recorded.bandwidth, given.bandwidth);
   change(recorded.timeout, given.timeout);
+  if (given.shutdown_timeout != MigrateRequest().shutdown_timeout)
+    recorded.shutdown_timeout = given.shutdown_timeout;
   change(recorded.force_off, given.force_off);
   change(recorded.overlay_max, given.overlay_max);
   return recorded;
@@ -399,7 +416,10 @@ std::function<int(Session&)> add_migrate(CLI::App& app) {
       "  vmferry migrate web1 --pool vms --id libvirt --to qemu+ssh://host2/system\n"
       "  vmferry migrate --recover web1\n"
       "\nSee vmferry-migrate(1).");
-  return [options](Session& session) { return migrate(session, *options); };
+  return [options, &app](Session& session) {
+    if (options->recover) refuse_settled(app);
+    return migrate(session, *options);
+  };
 }
 
 }  // namespace vmferry::cli

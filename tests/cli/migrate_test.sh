@@ -18,4 +18,5 @@ expect 1 "there is no journal of a migration" ferry migrate web1 --recover --sta
 # What is settled once a run has begun is not ignored, but refused.
 expect 2 "--pool cannot be given to --recover" ferry migrate --recover web1 --pool vms
 expect 2 "--disk cannot be given to --recover" ferry migrate --recover web1 --disk vda=rbd:vms/a
+expect 2 "--secret-usage cannot be given to --recover" ferry migrate --recover web1 --secret-usage a
 expect 2 "" ferry migrate --recover --undo --stay web1
