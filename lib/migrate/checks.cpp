@@ -208,7 +208,7 @@ class Checker {
                          request_.delete_source && disk.source_stays.empty()
                              ? " and are deleted with it"
                              : ": they stay in it"),
-             fmt::format("'vmferry info {}' lists them", disk.move.image.path));
+             "they are listed by: vmferry info " + shell_word(disk.move.image.path));
   }
 
   void target() {

@@ -13,6 +13,7 @@
 #include "lib/core/threads.h"
 #include "lib/migrate/facts.h"
 #include "lib/migrate/monitor.h"
+#include "lib/migrate/xml_text.h"
 #include "vmferry/error.h"
 #include "vmferry/hypervisor.h"
 
@@ -572,18 +573,9 @@ class LibvirtHost : public Hypervisor {
     tinyxml2::XMLDocument document;
     if (document.Parse(definition(domain, DefinitionKind::kLive).c_str()) != tinyxml2::XML_SUCCESS)
       return false;
-    const auto* devices = tinyxml2::XMLConstHandle(document)
-                              .FirstChildElement("domain")
-                              .FirstChildElement("devices")
-                              .ToElement();
-    const auto* disk = devices ? devices->FirstChildElement("disk") : nullptr;
-    for (; disk; disk = disk->NextSiblingElement("disk")) {
-      const auto* target = disk->FirstChildElement("target");
-      if (!target || !target->Attribute("dev", dev.c_str())) continue;
-      const auto* mirror = disk->FirstChildElement("mirror");
-      return mirror && mirror->Attribute("ready", "yes");
-    }
-    return false;
+    const tinyxml2::XMLElement* disk = migrate::find_disk_element(document, dev);
+    const auto* mirror = disk ? disk->FirstChildElement("mirror") : nullptr;
+    return mirror && mirror->Attribute("ready", "yes");
   }
 
   std::string uri_;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/migrate/monitor.h"
 
-#include <tinyxml2.h>
-
 #include <nlohmann/json.hpp>
 
+#include "lib/migrate/xml_text.h"
 #include "vmferry/error.h"
 
 namespace vmferry::migrate {
@@ -39,19 +38,12 @@ json reopened(const json& node, const std::string& index) {
 LiveImage live_image(const std::string& live_definition, const std::string& dev) {
   tinyxml2::XMLDocument document;
   document.Parse(live_definition.c_str(), live_definition.size());
-  const auto* devices = tinyxml2::XMLConstHandle(document)
-                            .FirstChildElement("domain")
-                            .FirstChildElement("devices")
-                            .ToElement();
-  const auto* disk = devices ? devices->FirstChildElement("disk") : nullptr;
-  for (; disk; disk = disk->NextSiblingElement("disk")) {
-    if (attribute(disk->FirstChildElement("target"), "dev") != dev) continue;
-    const LiveImage image{.index = attribute(disk->FirstChildElement("source"), "index"),
-                          .discard = attribute(disk->FirstChildElement("driver"), "discard")};
-    if (image.index.empty()) refuse("libvirt does not tell the node of " + dev);
-    return image;
-  }
-  refuse("the live definition has no disk " + dev);
+  const tinyxml2::XMLElement* disk = find_disk_element(document, dev);
+  if (!disk) refuse("the live definition has no disk " + dev);
+  const LiveImage image{.index = attribute(disk->FirstChildElement("source"), "index"),
+                        .discard = attribute(disk->FirstChildElement("driver"), "discard")};
+  if (image.index.empty()) refuse("libvirt does not tell the node of " + dev);
+  return image;
 }
 
 std::string query_nodes() {

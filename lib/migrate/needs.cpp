@@ -46,12 +46,10 @@ class NeedFinder {
 
   void add_image(const DiskImage& image, Need& need) {
     if (image.is_rbd()) return need.things.push_back("rbd:" + image.name);
-    if (image.type == "volume") {
-      const std::string path = host_.volume_path(image.pool, image.volume);
-      if (!path.starts_with('/')) return need.things.push_back("rbd:" + path);
-    }
-    const std::string path = path_of(host_, image);
+    const std::string path = image.type == "volume" ? host_.volume_path(image.pool, image.volume)
+                                                    : path_of(host_, image);
     if (path.empty()) return;
+    if (!path.starts_with('/')) return need.things.push_back("rbd:" + path);  // of an RBD pool
     const std::optional<FileLook> look = storage_.look(path);
     if (!look) return;
     need.things.push_back(look->identity);
@@ -93,7 +91,7 @@ std::string who_needs(const std::string& thing, const std::vector<Need>& needs,
 
 std::string why_file_stays(const HostImage& image, const FileLook& look) {
   if (look.device) return "it is a block device";
-  if (look.link) return "it is a link, and so does the image, " + look.real;
+  if (look.link) return "it is a link; the image, " + look.real + ", stays, too";
   if (image.identity.empty()) return "it was not looked at when the move was planned";
   if (look.identity != image.identity) return "it is not the file that was copied any more";
   return {};

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "lib/core/shell_word.h"
 #include "vmferry/error.h"
 
 namespace vmferry::migrate {
@@ -259,7 +260,7 @@ void Steps::clean_copy(const MovingDisk& disk) {
 }
 
 std::string Steps::removing_command(const MovingDisk& disk) const {
-  return plan_.to_files ? "rm " + disk.image.path : "rbd rm " + disk.volume.ceph_name();
+  return plan_.to_files ? "rm " + shell_word(disk.image.path) : "rbd rm " + disk.volume.ceph_name();
 }
 
 bool Steps::old_disk_exists(const MovingDisk& disk) const {

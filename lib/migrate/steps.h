@@ -9,6 +9,7 @@
 #include "lib/migrate/facts.h"
 #include "lib/migrate/journal.h"
 #include "lib/migrate/machine.h"
+#include "lib/migrate/needs.h"
 #include "vmferry/migrate.h"
 
 namespace vmferry::migrate {
@@ -112,7 +113,7 @@ class Steps {
   // The old disks (steps_delete.cpp).
   void delete_source();
   /// Empty: it may go.
-  std::string why_source_stays(const MovingDisk& disk);
+  std::string why_source_stays(const MovingDisk& disk, const std::vector<Need>& needs);
   void delete_source_of(const MovingDisk& disk);
 
   /// A guest that was stopped meanwhile is started with its processors stopped, so that its disks

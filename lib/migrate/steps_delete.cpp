@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "lib/migrate/needs.h"
 #include "lib/migrate/steps.h"
 #include "vmferry/error.h"
 
@@ -17,8 +16,15 @@ void Steps::delete_source() {
     fail(ErrorKind::kConflict, source_.name(), "delete the old disks",
          "a definition does not name the new ones");
   journal_.note(kRetired);
+  std::vector<Need> needs;
+  std::string unknown;
+  try {
+    needs = all_needs(source_.host(), *context_.storage);
+  } catch (const Error& error) {
+    unknown = std::string("what else needs it could not be found out: ") + error.what();
+  }
   for (const MovingDisk& disk : plan_.disks) {
-    const std::string reason = why_source_stays(disk);
+    const std::string reason = unknown.empty() ? why_source_stays(disk, needs) : unknown;
     if (!reason.empty())
       context_.observer->warning("the old disk " + disk.original + " stays: " + reason);
     else
@@ -26,20 +32,15 @@ void Steps::delete_source() {
   }
 }
 
-std::string Steps::why_source_stays(const MovingDisk& disk) {
-  try {
-    std::string thing = disk.volume.display();
-    if (!plan_.to_files) {
-      const std::optional<FileLook> look = context_.storage->look(disk.image.path);
-      if (!look) return {};
-      if (std::string reason = why_file_stays(disk.image, *look); !reason.empty()) return reason;
-      thing = look->identity;
-    }
-    return who_needs(thing, all_needs(source_.host(), *context_.storage),
-                     [](const Need&) { return false; });
-  } catch (const Error& error) {
-    return std::string("what else needs it could not be found out: ") + error.what();
+std::string Steps::why_source_stays(const MovingDisk& disk, const std::vector<Need>& needs) {
+  std::string thing = disk.volume.display();
+  if (!plan_.to_files) {
+    const std::optional<FileLook> look = context_.storage->look(disk.image.path);
+    if (!look) return {};
+    if (std::string reason = why_file_stays(disk.image, *look); !reason.empty()) return reason;
+    thing = look->identity;
   }
+  return who_needs(thing, needs, [](const Need&) { return false; });
 }
 
 void Steps::delete_source_of(const MovingDisk& disk) {

@@ -5,6 +5,7 @@
 
 #include "lib/core/blocking_call.h"
 #include "lib/core/format_bytes.h"
+#include "lib/core/shell_word.h"
 #include "lib/migrate/steps.h"
 #include "lib/migrate/xml_text.h"
 #include "vmferry/error.h"
@@ -84,7 +85,7 @@ void Steps::undo_snapshot() {
 void Steps::clean_overlays() {
   if (!journal_.noted(kFrozen)) return;
   for (const MovingDisk& disk : plan_.disks)
-    try_to_remove("rm " + disk.overlay, [&] { remove_overlay(disk); });
+    try_to_remove("rm " + shell_word(disk.overlay), [&] { remove_overlay(disk); });
   if (left_over_.empty()) journal_.forget(kFrozen);
 }
 
@@ -187,7 +188,7 @@ void Steps::undo_stage_overlays() {
 
 void Steps::clean_bridges() {
   for (const MovingDisk& disk : plan_.disks)
-    try_to_remove("rm " + disk.bridge, [&] { remove_bridge(disk); });
+    try_to_remove("rm " + shell_word(disk.bridge), [&] { remove_bridge(disk); });
 }
 
 void Steps::pivot_overlays() {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/migrate/xml_text.h"
 
-#include <tinyxml2.h>
-
 #include <algorithm>
 
 namespace vmferry::migrate {
@@ -101,6 +99,20 @@ std::string qemu_volume_name(const MigrateRequest& request, const VolumeName& vo
   if (!request.ceph_conf.empty()) name += ":conf=" + escaped(request.ceph_conf);
   if (!request.monitors.empty()) name += ":mon_host=" + escaped(mon_host_of(request.monitors));
   return name;
+}
+
+const tinyxml2::XMLElement* find_disk_element(const tinyxml2::XMLDocument& definition,
+                                              const std::string& dev) {
+  const auto* devices = tinyxml2::XMLConstHandle(definition)
+                            .FirstChildElement("domain")
+                            .FirstChildElement("devices")
+                            .ToElement();
+  const auto* disk = devices ? devices->FirstChildElement("disk") : nullptr;
+  for (; disk; disk = disk->NextSiblingElement("disk")) {
+    const auto* target = disk->FirstChildElement("target");
+    if (target && target->Attribute("dev", dev.c_str())) return disk;
+  }
+  return nullptr;
 }
 
 std::string mon_host_of(const std::vector<CephMonitor>& monitors) {

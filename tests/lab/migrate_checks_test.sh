@@ -1,12 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What is found before the first byte moves; each time nothing has changed afterwards.
 source "$ROOT/tests/lab/guest_helpers.sh"
-source "$ROOT/tests/lab/bare_helpers.sh"
-all_gone() {
-  clear_bare
-  clear_guests
-}
-trap 'finish all_gone' EXIT
 
 start mg-check
 before=$(picture)
@@ -55,13 +49,13 @@ refused "pool" --pool mg-plain
 ceph osd pool rm mg-plain mg-plain --yes-i-really-really-mean-it >/dev/null 2>&1
 
 # Every pool is looked at, not the first disk's only; and the cluster is asked through the monitors that the guest will use.
-bare mb-two "$(disk_xml "$work/a.raw" vda)$(disk_xml "$work/b.raw" vdb)"
+machine mg-two "$(file_disk "$work/a.raw" vda)$(file_disk "$work/b.raw" vdb)"
 truncate -s 16M a.raw b.raw
-two=("$VMFERRY" migrate mb-two --connect "$VMFERRY_LAB_HOSTA" --state-dir "$state" --id libvirt --secret-uuid "$secret" --check)
-expect 1 "there is no pool 'mg-none'" "${two[@]}" --disk vda=rbd:rbd/mb-a --disk vdb=rbd:mg-none/mb-b
+two=("$VMFERRY" migrate mg-two --connect "$VMFERRY_LAB_HOSTA" --state-dir "$state" --id libvirt --secret-uuid "$secret" --check)
+expect 1 "there is no pool 'mg-none'" "${two[@]}" --disk vda=rbd:rbd/mg-a --disk vdb=rbd:mg-none/mg-b
 expect 0 "was written and removed in 'rbd'" "${two[@]}" --pool rbd
 expect 1 "asked through the monitors that the guest will use" timeout 60 "${two[@]}" --pool rbd --monitor 127.0.0.1:1
-clear_bare >/dev/null 2>&1
+on_a undefine mg-two
 guest=mg-check
 
 # The volume's name is taken.

@@ -1,28 +1,33 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Images are judged by what they are, not by their names; and what is deleted is the very file that was copied, if nobody else needs it.
 source "$ROOT/tests/lab/guest_helpers.sh"
-source "$ROOT/tests/lab/bare_helpers.sh"
 loop=
 undo() {
   [[ -z $loop ]] || losetup --detach "$loop"
-  clear_bare
+  clear_guests
 }
 trap 'finish undo' EXIT
-again_bare
+
+# The machine is gone, and so are its volumes.
+again() {
+  machines_down >/dev/null
+  rm -rf -- "$state"
+}
+again
 
 # A format that is not read is refused where vmferry would read it. QEMU reads it for a mirror.
 qemu-img create -q -f vmdk disk.vmdk 64M
 qemu-io -f vmdk -c 'write -q -P 0x5a 1M 64k' disk.vmdk >/dev/null
-bare mb-vmdk "$(disk_xml "$work/disk.vmdk" vda "type='vmdk'")"
+machine mg-vmdk "$(file_disk "$work/disk.vmdk" vda "type='vmdk'")"
 expect 1 "disk.vmdk: its format is vmdk, which vmferry does not read" move --check
 expect 1 "its format is vmdk" move
-on_a start mb-vmdk >/dev/null
+on_a start mg-vmdk >/dev/null
 expect 1 "its format is vmdk" move
-! rbd ls | grep '^mb' >/dev/null || fail "a volume is left"
+! rbd ls | grep '^mg' >/dev/null || fail "a volume is left"
 move -q --method mirror
 qemu-img convert -f vmdk -O raw disk.vmdk want.raw
-rbd export --no-progress rbd/mb-vmdk-vda - | cmp - want.raw || fail "not the guest's disk"
-again_bare
+rbd export --no-progress rbd/mg-vmdk-vda - | cmp - want.raw || fail "not the guest's disk"
+again
 
 # A link: both stay, with a word, whichever way; and the overlay was beside the image, not beside the link.
 mkdir store links
@@ -30,46 +35,46 @@ truncate -s 64M store/image
 printf 'guest data' | dd of=store/image conv=notrunc status=none
 ln -s ../store/image links/disk.0
 for way in offline live; do
-  bare mb-link "$(disk_xml "$work/links/disk.0" vda)"
-  [[ $way == offline ]] || on_a start mb-link >/dev/null
+  machine mg-link "$(file_disk "$work/links/disk.0" vda)"
+  [[ $way == offline ]] || on_a start mg-link >/dev/null
   expect 0 "old disk of vda: .*/disk.0 will stay: it is a link.*/store/image" move --mode "$way" --delete-source --check
-  [[ $way == offline ]] || mkdir store/mb-link-vda.vmferry-overlay.qcow2 # an overlay here would be in its way
+  [[ $way == offline ]] || mkdir store/mg-link-vda.vmferry-overlay.qcow2 # an overlay here would be in its way
   if [[ $way == live ]]; then
-    expect 1 "store/mb-link-vda.vmferry-overlay.qcow2 or its bridge exists already" move --mode live
-    rmdir store/mb-link-vda.vmferry-overlay.qcow2
+    expect 1 "store/mg-link-vda.vmferry-overlay.qcow2 or its bridge exists already" move --mode live
+    rmdir store/mg-link-vda.vmferry-overlay.qcow2
   fi
   move --mode "$way" --delete-source >said 2>&1 || fail "not moved: $(cat said)"
-  grep -q "disk.0 stays: it is a link, and so does the image, .*/store/image" said || fail "not said: $(cat said)"
+  grep -q "disk.0 stays: it is a link; the image, .*/store/image, stays, too" said || fail "not said: $(cat said)"
   [[ -L links/disk.0 && -f store/image ]] || fail "the link or the image is gone"
-  again_bare
+  again
 done
 
 # A block device under a name outside of /dev.
 loop=$(losetup --find --show store/image)
 ln -s "$loop" links/device
-bare mb-device "$(disk_xml "$work/links/device" vda)"
+machine mg-device "$(file_disk "$work/links/device" vda)"
 expect 0 "will stay: it is a block device" move --delete-source --check
 move -q --delete-source
 [[ -L links/device ]] || fail "the link to a device was removed"
-again_bare
+again
 
 # An image that others need: a clone that is shut off, a clone that runs, a second definition.
 qemu-img create -q -f qcow2 golden.qcow2 64M
 qemu-img create -q -f qcow2 -F qcow2 -b "$work/golden.qcow2" clone.qcow2
 for how in "shut off" running; do
-  bare mb-clone "$(disk_xml "$work/clone.qcow2" vda "type='qcow2'")"
-  [[ $how == "shut off" ]] || on_a start mb-clone >/dev/null
-  bare mb-golden "$(disk_xml "$work/golden.qcow2" vda "type='qcow2'")"
-  expect 0 "golden.qcow2 stays: domain mb-clone needs it for vda" move --delete-source
+  machine mg-clone "$(file_disk "$work/clone.qcow2" vda "type='qcow2'")"
+  [[ $how == "shut off" ]] || on_a start mg-clone >/dev/null
+  machine mg-golden "$(file_disk "$work/golden.qcow2" vda "type='qcow2'")"
+  expect 0 "golden.qcow2 stays: domain mg-clone needs it for vda" move --delete-source
   [[ -f golden.qcow2 ]] || fail "the base of a clone that is $how is gone"
-  again_bare
+  again
 done
-bare mb-spare "$(disk_xml "$work/store/image" vda)"
-bare mb-one "$(disk_xml "$work/store/image" vda)"
-expect 0 "domain mb-spare needs it" move --delete-source --check
-expect 0 "stays: domain mb-spare needs it" move --delete-source
+machine mg-spare "$(file_disk "$work/store/image" vda)"
+machine mg-one "$(file_disk "$work/store/image" vda)"
+expect 0 "domain mg-spare needs it" move --delete-source --check
+expect 0 "stays: domain mg-spare needs it" move --delete-source
 [[ -f store/image ]] || fail "the image of two definitions is gone"
-again_bare
+again
 
 # is_locked FILE: a QEMU has it open.
 is_locked() {
@@ -77,21 +82,21 @@ is_locked() {
 }
 
 # Somebody else's QEMU has it open.
-bare mb-open "$(disk_xml "$work/golden.qcow2" vda "type='qcow2'")"
+machine mg-open "$(file_disk "$work/golden.qcow2" vda "type='qcow2'")"
 qemu-io -f qcow2 -r golden.qcow2 -c 'sleep 600000' &
 reader=$!
 until_done 10 is_locked golden.qcow2
 expect 0 "stays: .*golden.qcow2" move --delete-source
 kill "$reader"
 [[ -f golden.qcow2 ]] || fail "an image that a QEMU has open is gone"
-again_bare
+again
 
 # What a raw volume cannot hold is said before; and nobody needs it, so it goes.
 qemu-img snapshot -c before-upgrade golden.qcow2
 qemu-img bitmap --add golden.qcow2 nightly
-bare mb-inside "$(disk_xml "$work/golden.qcow2" vda "type='qcow2'")"
+machine mg-inside "$(file_disk "$work/golden.qcow2" vda "type='qcow2'")"
 for method in "--mode offline" "--method staged" "--method mirror"; do
-  [[ $method == *offline || $(on_a domstate mb-inside) == running ]] || on_a start mb-inside >/dev/null
+  [[ $method == *offline || $(on_a domstate mg-inside) == running ]] || on_a start mg-inside >/dev/null
   # shellcheck disable=SC2086 # two words
   move $method --check >said 2>&1 || fail "refused: $(cat said)"
   grep -q 'snapshots in vda.*before-upgrade' said || fail "$method: nothing of the snapshot: $(cat said)"

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# A guest that cannot leave its host: its disks are moved, and the run ends, there or with another address.
+source "$ROOT/tests/lab/guest_helpers.sh"
+
+# stuck: a staged move whose guest is sent to where nobody listens.
+stuck() {
+  truncate -s 16M disk.raw
+  machine mg-stay "$(file_disk "$work/disk.raw" vda)"
+  on_a start mg-stay >/dev/null
+  expect 1 "--recover --stay mg-stay" move -q --to "$VMFERRY_LAB_HOSTB" --listen-address 127.0.0.1 --migration-uri tcp://127.0.0.3:49999
+  on_rbd "$VMFERRY_LAB_HOSTA" vda
+}
+recover() {
+  "$VMFERRY" migrate --recover mg-stay --state-dir "$state" "$@"
+}
+
+stuck
+expect 1 "--recover --stay mg-stay" recover --undo
+recover --stay -q
+[[ $(on_a domstate mg-stay) == running ]] || fail "it does not run"
+on_rbd "$VMFERRY_LAB_HOSTA" vda
+no_journal
+machines_down >/dev/null
+
+# The other host is gone: the guest runs here, so it has not left.
+stuck
+expect 1 "" recover --to "qemu:///system?socket=$work/nobody"
+expect 0 "the guest stays here all the same" recover --stay --to "qemu:///system?socket=$work/nobody"
+no_journal
+machines_down >/dev/null
+
+# Another address finishes it.
+stuck
+recover -q --listen-address 127.0.0.1 --migration-uri tcp://127.0.0.1
+on_rbd "$VMFERRY_LAB_HOSTB" vda
+no_journal
