@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "lib/core/format_bytes.h"
 #include "lib/core/shell_word.h"
+#include "lib/migrate/check_list.h"
 #include "lib/migrate/facts.h"
 
 // What must hold before the first byte moves. No I/O here: everything was gathered.
@@ -16,7 +16,7 @@ namespace {
 /// What the guest may write into the overlays while its disks are copied, at the least.
 constexpr uint64_t kOverlayComfort = uint64_t{1} << 30;
 
-class Checker {
+class Checker : private CheckList {
  public:
   Checker(const MigrateRequest& request, const Facts& facts, const Way& way)
       : request_(request), facts_(facts), way_(way) {}
@@ -27,29 +27,16 @@ class Checker {
     blockers();
     disks();
     old_disks();
-    if (way_.other_host) target();
-    cluster();
-    for (const SecretFacts& secret : facts_.secrets) check_secret(secret);
+    if (way_.other_host) check_leaving(request_, facts_, way_, *this);
+    check_cluster(request_, facts_, way_, *this);
     names();
     if (way_.staged) staging();
     if (way_.to_files) files();
     definitions();
-    return std::move(checks_);
+    return take();
   }
 
  private:
-  void pass(std::string name, std::string message) {
-    checks_.push_back({std::move(name), Check::Result::kPassed, std::move(message), {}});
-  }
-  void warn(std::string name, std::string message, std::string hint = {}) {
-    checks_.push_back(
-        {std::move(name), Check::Result::kWarning, std::move(message), std::move(hint)});
-  }
-  void fail(std::string name, std::string message, std::string hint = {}) {
-    checks_.push_back(
-        {std::move(name), Check::Result::kFailed, std::move(message), std::move(hint)});
-  }
-
   static std::string version(unsigned long number) {
     return fmt::format("{}.{}.{}", number / 1000000, number / 1000 % 1000, number % 1000);
   }
@@ -132,18 +119,6 @@ class Checker {
       fail("managed save", "the domain has a saved state that belongs to its present disks",
            fmt::format("start it, or drop the state: virsh managedsave-remove {}",
                        shell_word(request_.domain)));
-    if (!way_.other_host) return;
-    const Domain& domain = facts_.live;
-    if (domain.has_nvram && !way_.live)
-      fail("NVRAM", "UEFI variables are a file that an offline move does not carry",
-           "move it live, or copy the file yourself and move without --to");
-    if (domain.has_tpm && !way_.live)
-      fail("TPM", "the TPM's state is on this host and an offline move does not carry it",
-           "move it live, or move the disks only (without --to)");
-    if (way_.live && domain.hostdev_count() != 0)
-      fail("host devices",
-           fmt::format("{} devices of this host are given to the guest", domain.hostdev_count()),
-           "detach them, or move the disks only (without --to)");
   }
 
   void checkpoints() {
@@ -209,147 +184,6 @@ class Checker {
                              ? " and are deleted with it"
                              : ": they stay in it"),
              "they are listed by: vmferry info " + shell_word(disk.move.image.path));
-  }
-
-  void target() {
-    const std::string& name = request_.domain;
-    if (facts_.state_at_target == DomainState::kRunning ||
-        facts_.state_at_target == DomainState::kPaused)
-      fail("name at the target", fmt::format("a domain {} runs there already", name),
-           "if it is another machine, rename one of them");
-    else if (!facts_.uuid_at_target.empty() && facts_.uuid_at_target != facts_.live.uuid)
-      fail("name at the target", fmt::format("another domain there is called {}", name),
-           "rename or undefine it");
-    else if (!facts_.uuid_at_target.empty())
-      warn("name at the target",
-           "the same machine is defined there, shut off: it will be replaced");
-    else if (!facts_.name_at_target.empty())
-      fail("UUID at the target",
-           fmt::format("domain {} there has the same UUID", facts_.name_at_target),
-           "if it is a copy of this machine, undefine it there");
-    else
-      pass("name at the target", "free, and so is the UUID");
-    for (const std::string& network : facts_.missing_networks)
-      fail("network " + network, "not active at the target",
-           fmt::format("virsh -c {} net-start {}", shell_word(facts_.target.uri),
-                       shell_word(network)));
-    for (const std::string& path : facts_.missing_media)
-      fail("media", path + " does not exist at the target", "eject it: virsh change-media --eject");
-    for (const std::string& bridge : facts_.live.bridges)
-      warn("bridge " + bridge, "libvirt cannot be asked whether the target has it");
-    if (!facts_.target.local && !facts_.live.media_paths().empty())
-      warn("media", "the drives' images must exist at the target under the same paths");
-    for (const HostFile& file : facts_.live.host_files)
-      if (!facts_.target.local) warn(file.what, file.path + " must exist at the target, too");
-  }
-
-  void cluster() {
-    if (!facts_.access.ok()) {
-      fail("cluster", facts_.access.failure,
-           request_.monitors.empty()
-               ? facts_.access.hint
-               : "it was asked through the monitors that the guest will use (--monitor): do they "
-                 "answer from here? " +
-                     facts_.access.hint);
-      return;
-    }
-    std::string proven;
-    for (const auto& [name, pool] : facts_.pools) {
-      check_pool(name, pool);
-      if (pool.exists && !pool.full) proven += (proven.empty() ? "'" : ", '") + name + "'";
-    }
-    if (proven.empty()) return;
-    pass("cluster",
-         fmt::format("reached with the guest's user{}; a test object was written and removed in {}",
-                     request_.monitors.empty() ? "" : " through its monitors", proven));
-  }
-
-  void check_pool(const std::string& name, const PoolFacts& pool) {
-    if (!pool.exists)
-      return fail("pool", fmt::format("there is no pool '{}'", name),
-                  "'ceph osd pool ls' names them");
-    if (way_.to_files) return;
-    if (!pool.for_rbd)
-      fail("pool", fmt::format("pool '{}' is not made for RBD", name),
-           "rbd pool init " + RbdLocation{.pool = name}.ceph_name());
-    if (!pool.health.empty())
-      warn("cluster health", fmt::format("pool '{}': {}", name, pool.health));
-    room(name, pool);
-  }
-
-  void room(const std::string& name, const PoolFacts& pool) {
-    uint64_t data = 0;
-    for (const DiskFacts& disk : facts_.disks)
-      if (disk.move.volume.pool == name) data += std::min(disk.move.data, disk.move.size);
-    if (pool.full)
-      return fail("room", fmt::format("pool '{}' is full", name), "'ceph df' tells what fills it");
-    if (pool.available == std::numeric_limits<uint64_t>::max())
-      return warn("room", fmt::format("the cluster does not tell how much is free in '{}'", name));
-    const std::string message = fmt::format("{} of data for pool '{}', which has {} free",
-                                            about_bytes(data), name, about_bytes(pool.available));
-    if (data > pool.available)
-      fail("room", message, "make room, or name another pool");
-    else if (pool.nearly_full)
-      warn("room", message + ": it is nearly full");
-    else
-      pass("room", message);
-  }
-
-  void check_secret(const SecretFacts& secret) {
-    const std::string name = "secret on " + secret.host;
-    const SecretName& asked = request_.secret;
-    const std::string which = asked.uuid.empty() ? "with the usage name '" + asked.usage + "'"
-                                                 : "with the UUID " + asked.uuid;
-    switch (secret.state) {
-      case SecretState::kNotNeeded:
-        break;
-      case SecretState::kMatches:
-        pass(name, "there, with the key of " + request_.user);
-        break;
-      case SecretState::kWillBeDefined:
-        pass(name, "will be defined");
-        break;
-      case SecretState::kMissing:
-        fail(name, "libvirt has no Ceph secret " + which,
-             "--define-secret makes it from the keyring");
-        break;
-      case SecretState::kNoValue:
-        fail(name, "the Ceph secret " + which + " has no value",
-             "--define-secret sets it from the keyring");
-        break;
-      case SecretState::kDiffers:
-        fail(name,
-             fmt::format("its value is not the key of client.{}: QEMU would wait minutes for "
-                         "the cluster",
-                         request_.user),
-             "--define-secret updates it from the keyring");
-        break;
-      case SecretState::kPrivate:
-        warn(name,
-             "it is private: libvirt tells nobody its value, so that it was not compared with the "
-             "keyring",
-             "--define-secret sets it from the keyring");
-        break;
-      case SecretState::kUncompared:
-        warn(name, "its value could not be compared with the keyring: " + secret.detail);
-        break;
-      case SecretState::kOtherUse:
-        fail(name, fmt::format("the secret {} is not Ceph's but for {}", which, secret.detail),
-             "it is left alone; name another with --secret-uuid or --secret-usage");
-        break;
-      case SecretState::kNoDriver:
-        fail(name, "that libvirt has no driver for secrets: " + secret.detail,
-             "install it (libvirt-daemon-driver-secret, where that is a package of its own)");
-        break;
-      case SecretState::kUnasked:
-        fail(name, "libvirt could not be asked for it: " + secret.detail,
-             "'virsh secret-list' on that host tells whether it answers");
-        break;
-      case SecretState::kNoKey:
-        fail(name, "there is no key to define it with: " + secret.detail,
-             "--keyring names the file with the key of client." + request_.user);
-        break;
-    }
   }
 
   void names() {
@@ -426,7 +260,6 @@ class Checker {
   const MigrateRequest& request_;
   const Facts& facts_;
   const Way& way_;
-  std::vector<Check> checks_;
 };
 
 }  // namespace

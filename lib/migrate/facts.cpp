@@ -16,17 +16,6 @@ namespace vmferry::migrate {
 namespace fs = std::filesystem;
 namespace {
 
-/// Runs `attempt` and turns its Error into an answer.
-template <typename Attempt>
-Trial attempt(Attempt&& attempt) {
-  try {
-    attempt();
-    return {};
-  } catch (const Error& error) {
-    return {.failure = error.what(), .hint = error.hint()};
-  }
-}
-
 class Gatherer {
  public:
   Gatherer(const MigrateRequest& request, const MigrateContext& context)
@@ -313,39 +302,7 @@ class Gatherer {
   }
 
   void secret_on(Hypervisor& host, const HostFacts& about) {
-    std::optional<std::string> wanted;
-    const Trial key = attempt([&] { wanted = context_.storage->user_key(); });
-    SecretFacts secret = look_at_secret(host, wanted, key);
-    secret.host = about.hostname;
-    const bool can_change =
-        secret.state == SecretState::kMissing || secret.state == SecretState::kNoValue ||
-        secret.state == SecretState::kDiffers || secret.state == SecretState::kPrivate ||
-        secret.state == SecretState::kUncompared;
-    if (request_.define_secret && can_change) {
-      secret.state = wanted ? SecretState::kWillBeDefined : SecretState::kNoKey;
-      secret.detail = key.failure;
-    }
-    facts_.secrets.push_back(secret);
-  }
-
-  SecretFacts look_at_secret(Hypervisor& host, const std::optional<std::string>& wanted,
-                             const Trial& key) {
-    const auto is = [](SecretState state, std::string detail = {}) {
-      return SecretFacts{.host = {}, .state = state, .detail = std::move(detail)};
-    };
-    try {
-      const std::optional<FoundSecret> found = host.find_secret(request_.secret);
-      if (!found) return is(SecretState::kMissing);
-      if (!found->other_use.empty()) return is(SecretState::kOtherUse, found->other_use);
-      if (found->is_private) return is(SecretState::kPrivate);
-      if (!found->key) return is(SecretState::kNoValue);
-      if (!wanted) return is(SecretState::kUncompared, key.failure);
-      return is(*found->key == *wanted ? SecretState::kMatches : SecretState::kDiffers);
-    } catch (const Error& error) {
-      return is(
-          error.kind() == ErrorKind::kUnsupported ? SecretState::kNoDriver : SecretState::kUnasked,
-          error.what());
-    }
+    facts_.secrets.push_back(look_at_secret(host, about, request_, *context_.storage));
   }
 
   void definitions() {

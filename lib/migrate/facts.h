@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "vmferry/domain.h"
+#include "vmferry/error.h"
 #include "vmferry/migrate.h"
 
 // What is known before anything is changed. Gathering does I/O and judges nothing; the plan judges
@@ -20,6 +21,17 @@ struct Trial {
   std::string hint = {};
   bool ok() const { return failure.empty(); }
 };
+
+/// Runs `attempt` and turns its Error into an answer.
+template <typename Attempt>
+Trial attempt(Attempt&& attempt) {
+  try {
+    attempt();
+    return {};
+  } catch (const Error& error) {
+    return {.failure = error.what(), .hint = error.hint()};
+  }
+}
 
 struct DiskFacts {
   DomainDisk disk;
@@ -104,6 +116,10 @@ struct Way {
   bool mirrored_away() const { return live && !staged && other_host && !to_files; }
 };
 Way choose_way(const MigrateRequest& request, DomainState state, const HostFacts& source);
+
+/// The secret of the request on that host, compared with the key in the keyring.
+SecretFacts look_at_secret(Hypervisor& host, const HostFacts& about, const MigrateRequest& request,
+                           MigrationStorage& storage);
 
 Facts gather_facts(const MigrateRequest& request, const MigrateContext& context);
 

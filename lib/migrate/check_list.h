@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lib/migrate/facts.h"
+#include "vmferry/migrate.h"
+
+namespace vmferry::migrate {
+
+/// The answers to checks, as they are made.
+class CheckList {
+ public:
+  void pass(std::string name, std::string message) {
+    checks_.push_back({std::move(name), Check::Result::kPassed, std::move(message), {}});
+  }
+  void warn(std::string name, std::string message, std::string hint = {}) {
+    checks_.push_back(
+        {std::move(name), Check::Result::kWarning, std::move(message), std::move(hint)});
+  }
+  void fail(std::string name, std::string message, std::string hint = {}) {
+    checks_.push_back(
+        {std::move(name), Check::Result::kFailed, std::move(message), std::move(hint)});
+  }
+  std::vector<Check> take() { return std::move(checks_); }
+
+ private:
+  std::vector<Check> checks_;
+};
+
+/// Of the cluster, its pools and the secrets (checks_cluster.cpp).
+void check_cluster(const MigrateRequest& request, const Facts& facts, const Way& way,
+                   CheckList& checks);
+/// Of what a machine needs of the host it goes to, and what keeps it from leaving its own
+/// (checks_leaving.cpp).
+void check_leaving(const MigrateRequest& request, const Facts& facts, const Way& way,
+                   CheckList& checks);
+
+}  // namespace vmferry::migrate

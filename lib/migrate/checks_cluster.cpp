@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "lib/core/format_bytes.h"
+#include "lib/migrate/check_list.h"
+
+// Checks of the cluster: it answers the guest's user, its pools have room, the hosts have the key.
+
+namespace vmferry::migrate {
+namespace {
+
+class ClusterChecker {
+ public:
+  ClusterChecker(const MigrateRequest& request, const Facts& facts, const Way& way,
+                 CheckList& checks)
+      : request_(request), facts_(facts), way_(way), checks_(checks) {}
+
+  void reach() {
+    if (!facts_.access.ok()) {
+      checks_.fail(
+          "cluster", facts_.access.failure,
+          request_.monitors.empty()
+              ? facts_.access.hint
+              : "it was asked through the monitors that the guest will use (--monitor): do they "
+                "answer from here? " +
+                    facts_.access.hint);
+      return;
+    }
+    std::string proven;
+    for (const auto& [name, pool] : facts_.pools) {
+      check_pool(name, pool);
+      if (pool.exists && !pool.full) proven += (proven.empty() ? "'" : ", '") + name + "'";
+    }
+    if (proven.empty()) return;
+    checks_.pass(
+        "cluster",
+        fmt::format("reached with the guest's user{}; a test object was written and removed in {}",
+                    request_.monitors.empty() ? "" : " through its monitors", proven));
+  }
+
+  void check_secret(const SecretFacts& secret) {
+    const std::string name = "secret on " + secret.host;
+    const SecretName& asked = request_.secret;
+    const std::string which = asked.uuid.empty() ? "with the usage name '" + asked.usage + "'"
+                                                 : "with the UUID " + asked.uuid;
+    switch (secret.state) {
+      case SecretState::kNotNeeded:
+        break;
+      case SecretState::kMatches:
+        checks_.pass(name, "there, with the key of " + request_.user);
+        break;
+      case SecretState::kWillBeDefined:
+        checks_.pass(name, "will be defined");
+        break;
+      case SecretState::kMissing:
+        checks_.fail(name, "libvirt has no Ceph secret " + which,
+                     "--define-secret makes it from the keyring");
+        break;
+      case SecretState::kNoValue:
+        checks_.fail(name, "the Ceph secret " + which + " has no value",
+                     "--define-secret sets it from the keyring");
+        break;
+      case SecretState::kDiffers:
+        checks_.fail(
+            name,
+            fmt::format("its value is not the key of client.{}: QEMU would wait minutes for "
+                        "the cluster",
+                        request_.user),
+            "--define-secret updates it from the keyring");
+        break;
+      case SecretState::kPrivate:
+        checks_.warn(
+            name,
+            "it is private: libvirt tells nobody its value, so that it was not compared with the "
+            "keyring",
+            "--define-secret sets it from the keyring");
+        break;
+      case SecretState::kUncompared:
+        checks_.warn(name, "its value could not be compared with the keyring: " + secret.detail);
+        break;
+      case SecretState::kOtherUse:
+        checks_.fail(name,
+                     fmt::format("the secret {} is not Ceph's but for {}", which, secret.detail),
+                     "it is left alone; name another with --secret-uuid or --secret-usage");
+        break;
+      case SecretState::kNoDriver:
+        checks_.fail(
+            name, "that libvirt has no driver for secrets: " + secret.detail,
+            "install it (libvirt-daemon-driver-secret, where that is a package of its own)");
+        break;
+      case SecretState::kUnasked:
+        checks_.fail(name, "libvirt could not be asked for it: " + secret.detail,
+                     "'virsh secret-list' on that host tells whether it answers");
+        break;
+      case SecretState::kNoKey:
+        checks_.fail(name, "there is no key to define it with: " + secret.detail,
+                     "--keyring names the file with the key of client." + request_.user);
+        break;
+    }
+  }
+
+ private:
+  void check_pool(const std::string& name, const PoolFacts& pool) {
+    if (!pool.exists)
+      return checks_.fail("pool", fmt::format("there is no pool '{}'", name),
+                          "'ceph osd pool ls' names them");
+    if (way_.to_files) return;
+    if (!pool.for_rbd)
+      checks_.fail("pool", fmt::format("pool '{}' is not made for RBD", name),
+                   "rbd pool init " + RbdLocation{.pool = name}.ceph_name());
+    if (!pool.health.empty())
+      checks_.warn("cluster health", fmt::format("pool '{}': {}", name, pool.health));
+    room(name, pool);
+  }
+
+  void room(const std::string& name, const PoolFacts& pool) {
+    uint64_t data = 0;
+    for (const DiskFacts& disk : facts_.disks)
+      if (disk.move.volume.pool == name) data += std::min(disk.move.data, disk.move.size);
+    if (pool.full)
+      return checks_.fail("room", fmt::format("pool '{}' is full", name),
+                          "'ceph df' tells what fills it");
+    if (pool.available == std::numeric_limits<uint64_t>::max())
+      return checks_.warn("room",
+                          fmt::format("the cluster does not tell how much is free in '{}'", name));
+    const std::string message = fmt::format("{} of data for pool '{}', which has {} free",
+                                            about_bytes(data), name, about_bytes(pool.available));
+    if (data > pool.available)
+      checks_.fail("room", message, "make room, or name another pool");
+    else if (pool.nearly_full)
+      checks_.warn("room", message + ": it is nearly full");
+    else
+      checks_.pass("room", message);
+  }
+
+  const MigrateRequest& request_;
+  const Facts& facts_;
+  const Way& way_;
+  CheckList& checks_;
+};
+
+}  // namespace
+
+void check_cluster(const MigrateRequest& request, const Facts& facts, const Way& way,
+                   CheckList& checks) {
+  ClusterChecker checker(request, facts, way, checks);
+  checker.reach();
+  for (const SecretFacts& secret : facts.secrets) checker.check_secret(secret);
+}
+
+}  // namespace vmferry::migrate
