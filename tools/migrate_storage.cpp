@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <functional>
@@ -84,6 +86,26 @@ uint64_t data_of(const Source& source, std::stop_token stop) {
   measure(source, stop, sum);
   if (!sum.total_known) throw cancelled_error();
   return sum.data_total;
+}
+
+/// Of file systems that several hosts can mount (statfs(2), and the kernel's magic.h).
+bool on_shared_file_system(const std::string& path) {
+  constexpr std::array<uint32_t, 10> kShared = {
+      0x6969,      // NFS
+      0x00c36400,  // CephFS
+      0x65735546,  // FUSE: GlusterFS, ceph-fuse, sshfs
+      0xff534d42,  // CIFS
+      0xfe534d42,  // SMB2
+      0x01161970,  // GFS2
+      0x7461636f,  // OCFS2
+      0x47504653,  // GPFS
+      0x0bd00bd0,  // Lustre
+      0x5346414f,  // AFS
+  };
+  struct statfs fs;
+  if (::statfs(path.c_str(), &fs) != 0) throw errno_error(errno, path, "statfs");
+  return std::find(kShared.begin(), kShared.end(), static_cast<uint32_t>(fs.f_type)) !=
+         kShared.end();
 }
 
 }  // namespace
@@ -258,7 +280,8 @@ std::optional<FileLook> RealMigrationStorage::look(const std::string& path) {
   return FileLook{.identity = text_of(identity_of(status)),
                   .real = std::filesystem::canonical(path).string(),
                   .link = std::filesystem::is_symlink(path),
-                  .device = S_ISBLK(status.st_mode)};
+                  .device = S_ISBLK(status.st_mode),
+                  .shared = on_shared_file_system(path)};
 }
 
 void RealMigrationStorage::remove_image(const HostImage& image) {

@@ -49,10 +49,11 @@ struct DomainDisk {
   bool readonly = false;
   bool shareable = false;
   bool transient = false;
-  bool encrypted = false;  ///< it, or an image of its declared chain
-  bool mirrored = false;   ///< a block job copies it just now
-  size_t line = 0;         ///< of its first tag, counted from 1
-  std::string stays;       ///< why it cannot move to RBD ("it is a cdrom"); empty: it can
+  bool encrypted = false;     ///< it, or an image of its declared chain
+  bool mirrored = false;      ///< a block job copies it just now
+  bool copy_on_read = false;  ///< QEMU writes what it reads from the image below into the image
+  size_t line = 0;            ///< of its first tag, counted from 1
+  std::string stays;          ///< why it cannot move to RBD ("it is a cdrom"); empty: it can
 
   bool can_move() const { return stays.empty(); }
 };
@@ -82,6 +83,9 @@ struct Domain {
   std::vector<std::string> networks;  ///< libvirt networks that its interfaces use
   std::vector<std::string> bridges;   ///< bridges that its interfaces use
   std::vector<HostFile> host_files;   ///< all but the disks' images and nvram_path
+  /// Devices with which libvirt lets no running machine go to another host (libvirt's
+  /// qemuMigrationSrcIsAllowed): "shared memory NAME", "virtiofs file system TARGET".
+  std::vector<std::string> tied_devices;
 
   size_t hostdev_count() const { return hostdevs.size(); }
   /// The files and devices in its cdrom and floppy drives.

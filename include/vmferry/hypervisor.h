@@ -146,6 +146,8 @@ class Hypervisor {
   /// the old one, and cannot change it.
   virtual void let_discard(const std::string& domain, const std::string& dev) = 0;
 
+  /// Why QEMU would not let the running domain go to another host now (query-migrate).
+  virtual std::vector<std::string> migration_blockers(const std::string& domain) = 0;
   // Migration of a running domain to `target`; blocks until it ended.
   virtual void migrate(const std::string& domain, Hypervisor& target,
                        const LiveMigration& migration) = 0;

@@ -64,6 +64,7 @@ struct FileLook {
   std::string real;      ///< the path without links
   bool link = false;     ///< the name itself is a symbolic link
   bool device = false;   ///< a block device
+  bool shared = false;   ///< on a file system that other hosts mount, too (statfs: NFS, CephFS ...)
 };
 
 /// What the headers of an image tell.

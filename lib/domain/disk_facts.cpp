@@ -101,6 +101,7 @@ DomainDisk read_disk(const XMLElement& element) {
   disk.shareable = child(&element, "shareable");
   disk.transient = child(&element, "transient");
   disk.mirrored = child(&element, "mirror");
+  disk.copy_on_read = attribute(child(&element, "driver"), "copy_on_read") == "on";
   read_chain(element, disk);
   disk.stays = reason_to_stay(disk);
   return disk;

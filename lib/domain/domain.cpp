@@ -58,6 +58,24 @@ void read_interface(const XMLElement* interface, Domain& domain) {
   if (type == "network") domain.networks.push_back(attribute(source, "network"));
   if (type == "bridge") domain.bridges.push_back(attribute(source, "bridge"));
   if (type == "hostdev") domain.hostdevs.push_back("pci");
+  if (type == "vhostuser") add_file(domain, "vhost-user interface", attribute(source, "path"));
+}
+
+void read_filesystem(const XMLElement* filesystem, Domain& domain) {
+  add_file(domain, "filesystem", attribute(child(filesystem, "source"), "dir"));
+  if (attribute(child(filesystem, "driver"), "type") == "virtiofs")
+    domain.tied_devices.push_back("virtiofs file system " +
+                                  attribute(child(filesystem, "target"), "dir"));
+}
+
+/// What is passed to QEMU past libvirt, which knows nothing of it.
+void read_command_line(const XMLElement* root, Domain& domain) {
+  each(root, "qemu:commandline", [&](const XMLElement* line) {
+    each(line, "qemu:arg", [&](const XMLElement* e) {
+      const std::string value = attribute(e, "value");
+      if (value.find('/') != std::string::npos) add_file(domain, "qemu:commandline", value);
+    });
+  });
 }
 
 void read_devices(const XMLElement* devices, Domain& domain) {
@@ -66,8 +84,10 @@ void read_devices(const XMLElement* devices, Domain& domain) {
   each(devices, "hostdev",
        [&](const XMLElement* e) { domain.hostdevs.push_back(attribute(e, "type")); });
   each(devices, "tpm", [&](const XMLElement*) { domain.has_tpm = true; });
-  each(devices, "filesystem", [&](const XMLElement* e) {
-    add_file(domain, "filesystem", attribute(child(e, "source"), "dir"));
+  each(devices, "filesystem", [&](const XMLElement* e) { read_filesystem(e, domain); });
+  each(devices, "shmem", [&](const XMLElement* e) {
+    if (attribute(e, "role") != "master")
+      domain.tied_devices.push_back("shared memory " + attribute(e, "name"));
   });
   for (const char* character : {"serial", "console", "parallel", "channel"}) {
     each(devices, character, [&](const XMLElement* e) {
@@ -90,6 +110,7 @@ void read_domain(const XMLElement* root, Domain& domain) {
   domain.live = root->Attribute("id");
   read_firmware(os, domain);
   each(root, "devices", [&](const XMLElement* e) { read_devices(e, domain); });
+  read_command_line(root, domain);
 }
 
 void require_single(const XmlPlaces& places, const DiskSpan& span, const XMLElement& element) {

@@ -147,6 +147,10 @@ class Checker : private CheckList {
         fail("disk " + disk.move.dev, disk.problem.failure, disk.problem.hint);
         continue;
       }
+      if (way_.staged && disk.disk.copy_on_read)
+        fail("disk " + disk.move.dev,
+             "it has copy_on_read='on', with which libvirt commits no overlay",
+             "move it with --method mirror or --mode offline");
       pass("disk " + disk.move.dev,
            fmt::format("{} ({} of {}) -> {}", disk.move.original, about_bytes(disk.move.data),
                        about_bytes(disk.move.size),

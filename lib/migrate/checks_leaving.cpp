@@ -9,6 +9,14 @@
 namespace vmferry::migrate {
 namespace {
 
+/// The first that loses no write of an emulated processor ("physmem: Fix migration dirty bitmap
+/// coherency with TCG memory access").
+constexpr unsigned long kSafeEmulation = 9'000'000;
+
+constexpr const char* kLeftHint =
+    "move it, too (--disk), put it where both hosts see it, detach it, or move the disks only "
+    "(without --to)";
+
 class LeavingChecker {
  public:
   LeavingChecker(const MigrateRequest& request, const Facts& facts, const Way& way,
@@ -28,6 +36,74 @@ class LeavingChecker {
           "host devices",
           fmt::format("{} devices of this host are given to the guest", domain.hostdev_count()),
           "detach them, or move the disks only (without --to)");
+    if (way_.live) running();
+  }
+
+  void running() {
+    for (const std::string& device : facts_.live.tied_devices)
+      checks_.fail("devices", device + ": libvirt migrates no running guest with it",
+                   "detach it, or move with --mode offline");
+    for (const std::string& reason : facts_.leaving.blockers)
+      checks_.fail("QEMU", "it would not let the guest go: " + reason,
+                   "end that in the guest or in its definition, or move with --mode offline");
+    if (!facts_.leaving.asked.ok())
+      checks_.warn("QEMU", "it could not be asked whether the guest can leave: " +
+                               facts_.leaving.asked.failure);
+    else if (facts_.leaving.blockers.empty())
+      checks_.pass("QEMU", "it knows no reason why the guest could not leave");
+    if (facts_.live.type == "qemu" && facts_.source.hypervisor < kSafeEmulation)
+      checks_.warn("emulated guest",
+                   "QEMU before 9.0 may lose what an emulated processor (type 'qemu', without KVM) "
+                   "writes to memory meanwhile: the guest may crash",
+                   "move it with --mode offline");
+  }
+
+  void route() {
+    const LeavingFacts& leaving = facts_.leaving;
+    if (!leaving.certificates.ok())
+      checks_.fail("certificates", leaving.certificates.failure, leaving.certificates.hint);
+    else if (request_.tls)
+      checks_.warn("certificates", facts_.source.local
+                                       ? "there are some here; whether the target takes them, its "
+                                         "QEMU tells only when the guest comes"
+                                       : "they cannot be looked at from here");
+    const std::string name = "way to the target";
+    if (!leaving.route.ok())
+      checks_.fail(name, leaving.route.failure, leaving.route.hint);
+    else if (leaving.tried)
+      checks_.pass(name, leaving.endpoint + " answers");
+    else
+      checks_.warn(name, leaving.endpoint.empty()
+                             ? "libvirt chooses it: it was not tried"
+                             : leaving.endpoint + " could not be tried from here");
+  }
+
+  void left(const LeftDisk& disk) {
+    const std::string name = "disk " + disk.dev;
+    const std::string what = disk.image + " stays on " + facts_.source.hostname +
+                             (disk.stored_only ? " (only the stored definition names it)" : "") +
+                             (disk.why.empty() ? "" : ": " + disk.why);
+    if (!disk.look.ok())
+      return checks_.fail(name, what + "; it cannot be looked at: " + disk.look.failure, kLeftHint);
+    if (way_.live && disk.transient)
+      return checks_.fail(name, what + "; libvirt migrates no running guest with it", kLeftHint);
+    switch (disk.reach) {
+      case LeftDisk::Reach::kBound:
+        return checks_.fail(name, what + ", which has the device", kLeftHint);
+      case LeftDisk::Reach::kLocalFile:
+        return checks_.fail(name, what + ", on a file system of its own", kLeftHint);
+      case LeftDisk::Reach::kNotSeen:
+        return checks_.fail(name, what + ", and no such file is seen here", kLeftHint);
+      case LeftDisk::Reach::kNotLooked:
+        return checks_.warn(name, what +
+                                      ", whose files cannot be looked at from here: the target "
+                                      "must see it under the same path");
+      case LeftDisk::Reach::kDevice:
+        return checks_.warn(name, what + ": under this path the target must have the same device");
+      case LeftDisk::Reach::kSameMachine:
+      case LeftDisk::Reach::kSharedFile:
+        return checks_.warn(name, what + ": the target must see the same file under this path");
+    }
   }
 
   void target() {
@@ -78,6 +154,8 @@ void check_leaving(const MigrateRequest& request, const Facts& facts, const Way&
   LeavingChecker checker(request, facts, way, checks);
   checker.features();
   checker.target();
+  for (const LeftDisk& disk : facts.leaving.left) checker.left(disk);
+  if (way.live) checker.route();
 }
 
 }  // namespace vmferry::migrate

@@ -31,6 +31,7 @@ class Gatherer {
     if (request_.delete_source) old_disks();
     if (facts_.source.local) look_for_same_files();
     if (facts_.other_host) target();
+    if (facts_.other_host) gather_leaving(request_, context_, way_, facts_);
     cluster();
     definitions();
     return std::move(facts_);

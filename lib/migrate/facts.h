@@ -67,6 +67,38 @@ struct SecretFacts {
   std::string detail = {};  ///< what it is for, or why it could not be told
 };
 
+/// A disk that a machine that goes to another host does not take along.
+struct LeftDisk {
+  enum class Reach {
+    kNotLooked,    ///< the host's files cannot be looked at from here
+    kNotSeen,      ///< no such file on this machine
+    kLocalFile,    ///< on a file system that no other host mounts
+    kSameMachine,  ///< likewise, and the target is this machine
+    kSharedFile,
+    kDevice,  ///< a block device
+    kBound,   ///< hardware, or a process of the host
+  };
+  std::string dev;
+  std::string image;
+  std::string why;           ///< it cannot move; empty: it was not asked to
+  bool stored_only = false;  ///< the running machine has it not
+  bool transient = false;
+  std::string path;
+  Reach reach = Reach::kNotLooked;
+  Trial look;
+};
+
+/// What is asked before a machine goes to another host.
+struct LeavingFacts {
+  std::vector<LeftDisk> left;
+  std::vector<std::string> blockers;  ///< QEMU's
+  Trial asked;                        ///< QEMU, for them
+  Trial certificates;
+  std::string endpoint;  ///< where the guest is sent; empty: libvirt chooses
+  bool tried = false;    ///< whether that answers, was tried
+  Trial route;
+};
+
 struct Facts {
   HostFacts source;
   HostFacts target;  ///< = source on one host
@@ -92,6 +124,8 @@ struct Facts {
   std::string name_at_target;  ///< of the domain with our UUID there; "" if none
   std::vector<std::string> missing_networks;
   std::vector<std::string> missing_media;  ///< looked at only where the target is this machine
+
+  LeavingFacts leaving;
 
   std::vector<DiskFacts> disks;    ///< those that shall move
   std::vector<std::string> stays;  ///< "sda: it is a cdrom"
@@ -120,6 +154,10 @@ Way choose_way(const MigrateRequest& request, DomainState state, const HostFacts
 /// The secret of the request on that host, compared with the key in the keyring.
 SecretFacts look_at_secret(Hypervisor& host, const HostFacts& about, const MigrateRequest& request,
                            MigrationStorage& storage);
+
+/// Fills facts.leaving. The rest of the facts about the domain and the disks is there already.
+void gather_leaving(const MigrateRequest& request, const MigrateContext& context, const Way& way,
+                    Facts& facts);
 
 Facts gather_facts(const MigrateRequest& request, const MigrateContext& context);
 

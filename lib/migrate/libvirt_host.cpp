@@ -421,6 +421,9 @@ class LibvirtHost : public Hypervisor {
     migrate::check_answer(ask_monitor(domain, migrate::reopen_with_discard(nodes, image.index)));
   }
 
+  std::vector<std::string> migration_blockers(const std::string& domain) override {
+    return migrate::migration_blockers(ask_monitor(domain, migrate::query_migration()));
+  }
   void migrate(const std::string& domain, Hypervisor& target,
                const LiveMigration& migration) override;
 

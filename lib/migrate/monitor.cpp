@@ -66,6 +66,19 @@ std::string reopen_with_discard(const std::string& nodes, const std::string& ind
   refuse("there is no node " + format + " of a raw image");
 }
 
+std::string query_migration() { return json{{"execute", "query-migrate"}}.dump(); }
+
+std::vector<std::string> migration_blockers(const std::string& answer) {
+  check_answer(answer);
+  try {
+    const json told = json::parse(answer).at("return");
+    if (!told.contains("blocked-reasons")) return {};
+    return told.at("blocked-reasons").get<std::vector<std::string>>();
+  } catch (const json::exception& error) {
+    refuse(std::string("its answer is not understood: ") + error.what());
+  }
+}
+
 void check_answer(const std::string& answer) {
   const json parsed = json::parse(answer, nullptr, false);
   if (parsed.is_object() && parsed.contains("return")) return;

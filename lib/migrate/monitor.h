@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 // Commands of QEMU's monitor (QMP), for the little that libvirt has no call for.
 
@@ -23,6 +24,12 @@ std::string query_nodes();
 /// else. `nodes` is what QEMU answered to query_nodes. Throws Error: there is no such node, or it
 /// is of another kind (libvirt opens raw images since 10.0 without a node of their format).
 std::string reopen_with_discard(const std::string& nodes, const std::string& index);
+
+/// Asks whether the guest could migrate now.
+std::string query_migration();
+
+/// Why it could not, from the answer to query_migration: "blocked-reasons" (QEMU 6.0 and later).
+std::vector<std::string> migration_blockers(const std::string& answer);
 
 /// Throws Error if QEMU's answer is that it failed.
 void check_answer(const std::string& answer);

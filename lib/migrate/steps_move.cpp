@@ -1,49 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <arpa/inet.h>
-#include <fmt/format.h>
-#include <netdb.h>
-
 #include <thread>
 
 #include "lib/core/blocking_call.h"
+#include "lib/migrate/route.h"
 #include "lib/migrate/steps.h"
 #include "vmferry/error.h"
 
 // Live migration to another host: over the shared volume, or with storage copy through NBD.
 
 namespace vmferry::migrate {
-namespace {
-
-/// "host" of "qemu+ssh://user@host:22/system"; empty where there is none.
-std::string host_of(const std::string& uri) {
-  const size_t begin = uri.find("://");
-  if (begin == std::string::npos) return {};
-  std::string host = uri.substr(begin + 3, uri.find('/', begin + 3) - begin - 3);
-  if (const size_t at = host.find('@'); at != std::string::npos) host.erase(0, at + 1);
-  if (host.starts_with('[')) return host.substr(1, host.find(']') - 1);
-  return host.substr(0, host.find(':'));
-}
-
-/// A numeric address of `host`; itself if it is one.
-std::string address_of(const std::string& host) {
-  addrinfo* found = nullptr;
-  if (::getaddrinfo(host.c_str(), nullptr, nullptr, &found) != 0 || !found)
-    throw Error({.kind = ErrorKind::kNotFound,
-                 .object = host,
-                 .action = "look up the address",
-                 .cause = "there is none",
-                 .hint = "--listen-address names the target's address for the migration"});
-  char text[NI_MAXHOST] = {};
-  ::getnameinfo(found->ai_addr, found->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST);
-  ::freeaddrinfo(found);
-  return text;
-}
-
-std::string migration_uri(const std::string& address) {
-  return address.find(':') == std::string::npos ? "tcp://" + address : "tcp://[" + address + "]";
-}
-
-}  // namespace
 
 LiveMigration Steps::migration_options() const {
   const MigrateRequest& request = plan_.request;
@@ -54,14 +19,9 @@ LiveMigration Steps::migration_options() const {
   migration.synchronous_writes = request.synchronous_writes;
   migration.max_downtime_ms = request.max_downtime_ms;
   migration.tls = request.tls;
-  migration.migration_uri = request.migration_uri;
-  migration.listen_address = request.listen_address;
-  if (!migration.listen_address.empty() || request.tls) return migration;
-  // libvirt would let the target's NBD server listen on every interface, for anyone to write.
-  const std::string host = host_of(target_.host().facts().uri);
-  migration.listen_address = host.empty() ? "127.0.0.1" : address_of(host);
-  if (migration.migration_uri.empty())
-    migration.migration_uri = vmferry::migrate::migration_uri(migration.listen_address);
+  const Route route = route_of(request, target_.host().facts().uri);
+  migration.listen_address = route.listen;
+  migration.migration_uri = route.uri;
   return migration;
 }
 

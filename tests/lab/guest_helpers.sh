@@ -54,14 +54,14 @@ start() {
   log="$guests/$guest/serial.log"
 }
 
-# machine NAME DISKS-XML: defines one without a system on hosta, which sits in its BIOS; `on_a start` starts it. Sets $guest.
+# machine NAME DEVICES-XML [DOMAIN-XML]: defines one without a system on hosta, which sits in its BIOS; `on_a start` starts it. Sets $guest.
 machine() {
   guest=$1
   cat >"$work/machine.xml" <<END
 <domain type='qemu'><name>$1</name><memory unit='MiB'>64</memory>
 <os><type arch='x86_64' machine='pc'>hvm</type></os>
 <cpu mode='custom' match='exact' check='none'><model fallback='forbid'>qemu64</model></cpu>
-<devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
+${3-}<devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
 $2
 </devices></domain>
 END

@@ -2,12 +2,21 @@
 # A guest that cannot leave its host: its disks are moved, and the run ends, there or with another address.
 source "$ROOT/tests/lab/guest_helpers.sh"
 
-# stuck: a staged move whose guest is sent to where nobody listens.
+# A port that somebody has: it answers, and the target's QEMU cannot listen there.
+python3 -c 'import socket, time
+taken = socket.create_server(("127.0.0.1", 0))
+print(taken.getsockname()[1], flush=True)
+time.sleep(900)' >port &
+holder=$!
+trap 'kill $holder; finish clear_guests' EXIT
+until [[ -s port ]]; do sleep 0.1; done
+
+# stuck: a staged move whose guest cannot leave, which shows only when it is about to.
 stuck() {
   truncate -s 16M disk.raw
   machine mg-stay "$(file_disk "$work/disk.raw" vda)"
   on_a start mg-stay >/dev/null
-  expect 1 "--recover --stay mg-stay" move -q --to "$VMFERRY_LAB_HOSTB" --listen-address 127.0.0.1 --migration-uri tcp://127.0.0.3:49999
+  expect 1 "--recover --stay mg-stay" move -q --to "$VMFERRY_LAB_HOSTB" --listen-address 127.0.0.1 --migration-uri "tcp://127.0.0.1:$(cat port)"
   on_rbd "$VMFERRY_LAB_HOSTA" vda
 }
 recover() {

@@ -101,6 +101,9 @@ unsigned FakeHypervisor::snapshots(const std::string& domain) {
 std::vector<std::string> FakeHypervisor::checkpoints(const std::string& domain) {
   return call("checkpoints", [&] { return find(domain).checkpoints; });
 }
+std::vector<std::string> FakeHypervisor::migration_blockers(const std::string& domain) {
+  return call("migration_blockers", [&] { return find_active(domain).migration_blockers; });
+}
 bool FakeHypervisor::has_managed_save(const std::string& domain) {
   return call("has_managed_save", [&] { return find(domain).managed_save; });
 }

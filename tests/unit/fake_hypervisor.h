@@ -55,6 +55,7 @@ class FakeHypervisor : public Hypervisor {
   void abort_block_job(const std::string& domain, const std::string& dev) override;
   void let_discard(const std::string& domain, const std::string& dev) override;
 
+  std::vector<std::string> migration_blockers(const std::string& domain) override;
   void migrate(const std::string& domain, Hypervisor& target,
                const LiveMigration& migration) override;
   std::optional<MigrationStats> migration_stats(const std::string& domain) override;

@@ -52,6 +52,7 @@ struct FakeDomain {
   unsigned stopping = 0;  ///< asked to shut down: so many ticks to go
   unsigned snapshots = 0;
   std::vector<std::string> checkpoints = {};
+  std::vector<std::string> migration_blockers = {};
 
   bool active() const { return state == DomainState::kRunning || state == DomainState::kPaused; }
 };

@@ -13,6 +13,7 @@ namespace {
 
 using migrate::DiskFacts;
 using migrate::Facts;
+using migrate::LeftDisk;
 using migrate::SecretState;
 using migrate::Way;
 
@@ -69,6 +70,16 @@ void to_beta(MigrateRequest& request, Facts& facts) {
   request.to = "qemu:///beta";
   facts.other_host = true;
   facts.target = host("beta");
+  facts.leaving.endpoint = "tcp://192.0.2.1";
+  facts.leaving.tried = true;
+}
+
+void left_at(Facts& facts, LeftDisk::Reach reach) {
+  LeftDisk left;
+  left.dev = "vdb";
+  left.image = "/img/b.img";
+  left.reach = reach;
+  facts.leaving.left = {left};
 }
 
 std::string failures(const Plan& plan, Check::Result result = Check::Result::kFailed) {
@@ -143,6 +154,54 @@ const std::vector<BadCase>& bad_cases() {
          to_beta(request, facts);
          facts.live.hostdevs = {"pci"};
        }},
+      {"devices",
+       [](auto& request, auto& facts) {
+         to_beta(request, facts);
+         facts.live.tied_devices = {"shared memory s"};
+       }},
+      {"QEMU",
+       [](auto& request, auto& facts) {
+         to_beta(request, facts);
+         facts.leaving.blockers = {"a 9p file system is mounted"};
+       }},
+      {"certificates",
+       [](auto& request, auto& facts) {
+         to_beta(request, facts);
+         facts.leaving.certificates = {.failure = "none", .hint = "make some"};
+       }},
+      {"way to the target",
+       [](auto& request, auto& facts) {
+         to_beta(request, facts);
+         facts.leaving.route = {.failure = "no answer", .hint = "is it up?"};
+       }},
+      {"disk vdb",
+       [](auto& request, auto& facts) {
+         to_beta(request, facts);
+         left_at(facts, LeftDisk::Reach::kLocalFile);
+       }},
+      {"disk vdb",
+       [](auto& request, auto& facts) {
+         to_beta(request, facts);
+         left_at(facts, LeftDisk::Reach::kNotSeen);
+       }},
+      {"disk vdb",
+       [](auto& request, auto& facts) {
+         to_beta(request, facts);
+         left_at(facts, LeftDisk::Reach::kSharedFile);
+         facts.leaving.left[0].transient = true;
+       }},
+      {"disk vdb",
+       [](auto& request, auto& facts) {
+         to_beta(request, facts);
+         left_at(facts, LeftDisk::Reach::kBound);
+       }},
+      {"disk vdb",
+       [](auto& request, auto& facts) {
+         to_beta(request, facts);
+         left_at(facts, LeftDisk::Reach::kSharedFile);
+         facts.leaving.left[0].look.failure = "permission denied";
+       }},
+      {"disk vda", [](auto&, auto& facts) { facts.disks[0].disk.copy_on_read = true; }},
       {"disks",
        [](auto&, auto& facts) { facts.choice.failure = "no disk of the domain can move"; }},
       {"disk vda", [](auto&, auto& facts) { facts.disks[0].problem.failure = "cannot be read"; }},
@@ -298,6 +357,24 @@ TEST_CASE("what cannot be known, or is only unwelcome, is a warning", "[migrate]
           to_beta(request, facts);
           facts.live.bridges = {"br0"};
         }) == "bridge br0");
+  for (const LeftDisk::Reach reach : {LeftDisk::Reach::kNotLooked, LeftDisk::Reach::kDevice,
+                                      LeftDisk::Reach::kSameMachine, LeftDisk::Reach::kSharedFile})
+    CHECK(warnings([&](MigrateRequest& request, Facts& facts) {
+            to_beta(request, facts);
+            left_at(facts, reach);
+          }) == "disk vdb");
+  CHECK(warnings([](MigrateRequest& request, Facts& facts) {
+          to_beta(request, facts);
+          facts.live.type = "qemu";
+        }) == "emulated guest");
+  CHECK(warnings([](MigrateRequest& request, Facts& facts) {
+          to_beta(request, facts);
+          facts.leaving.asked.failure = "denied";
+        }) == "QEMU");
+  CHECK(warnings([](MigrateRequest& request, Facts& facts) {
+          to_beta(request, facts);
+          facts.leaving.tried = false;
+        }) == "way to the target");
 }
 
 TEST_CASE("what is in an image and does not move is named before", "[migrate]") {

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <string>
+
+#include "vmferry/migrate.h"
+
+namespace vmferry::migrate {
+
+/// Where the target's QEMU listens for the guest, and where the source's QEMU sends it, as
+/// virDomainMigrate3 takes them. Empty: libvirt chooses.
+struct Route {
+  std::string listen;
+  std::string uri;
+};
+
+/// The route of a live move to the host of `target_uri` (a libvirt URI). Looks names up; throws
+/// Error kNotFound.
+Route route_of(const MigrateRequest& request, const std::string& target_uri);
+
+/// Does the guest get to where the target listens? Looks names up. Throws Error kConflict.
+void require_one_address(const Route& route);
+
+/// Does the target's address answer from this machine? Takes a few seconds at most. Throws Error.
+void require_answer(const Route& route);
+
+}  // namespace vmferry::migrate
