@@ -180,6 +180,11 @@ std::string rewrite_disks(const Domain& domain, std::span<const DiskMove> moves)
 /// the image and its format only): these, too, become what they were if rewritten.
 std::string rewrite_moved_disks(const Domain& domain, std::span<const DiskMove> moves);
 
+/// The definition with the named disks as `original` has them, to the byte; a disk that one of the
+/// two has not stays as it is.
+std::string restore_disks(const Domain& domain, const Domain& original,
+                          std::span<const std::string> targets);
+
 /// Only the new <disk> element of one move, as virDomainBlockCopy takes it. Throws as
 /// rewrite_disks.
 std::string rewrite_disk(const Domain& domain, const DiskMove& move);

@@ -248,9 +248,7 @@ struct Plan {
   bool other_host = false;
   bool was_running = false;
   bool autostart = false;
-  std::string original_persistent;  ///< migratable, as the next two
-  std::string rewritten_live;       ///< what a mirrored migration starts with; empty otherwise
-  std::string rewritten_persistent;
+  std::string original_persistent;  ///< migratable
   std::vector<MovingDisk> disks;
   std::vector<std::string> stays;  ///< "sda: a cdrom", for people
   std::vector<Check> checks;

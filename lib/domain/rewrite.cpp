@@ -119,28 +119,40 @@ std::string moved_text(const Domain& domain, const DomainSpans& spans, const Dis
   return new_disk(domain, spans, span, move);
 }
 
-std::string rewrite(const Domain& domain, std::span<const DiskMove> moves, There there) {
-  require_qemu(domain);
-  const DomainSpans spans = find_spans(XmlPlaces(domain.text, domain.object));
+DomainSpans spans_of(const Domain& domain) {
+  return find_spans(XmlPlaces(domain.text, domain.object));
+}
+
+using Changes = std::vector<std::pair<Span, std::string>>;
+
+Span place_of(const Domain& domain, const DomainSpans& spans, const DomainDisk& disk) {
+  return spans.disks[static_cast<size_t>(&disk - domain.disks.data())].whole;
+}
+
+std::string changed(const std::string& text, Changes changes) {
+  std::sort(changes.begin(), changes.end(),
+            [](const auto& a, const auto& b) { return a.first.begin < b.first.begin; });
   std::string out;
   size_t at = 0;
-  std::vector<std::pair<Span, std::string>> changes;
+  for (const auto& [span, replacement] : changes) {
+    out += std::string_view(text).substr(at, span.begin - at);
+    out += replacement;
+    at = span.end;
+  }
+  return out + text.substr(at);
+}
+
+std::string rewrite(const Domain& domain, std::span<const DiskMove> moves, There there) {
+  require_qemu(domain);
+  const DomainSpans spans = spans_of(domain);
+  Changes changes;
   for (const DiskMove& move : moves) {
     std::string text = moved_text(domain, spans, move, there);
-    const auto index = domain.find_disk(move.disk) - domain.disks.data();
-    changes.emplace_back(spans.disks[static_cast<size_t>(index)].whole, std::move(text));
+    changes.emplace_back(place_of(domain, spans, *domain.find_disk(move.disk)), std::move(text));
   }
   refuse_shared_targets(domain, moves);
   refuse_shared_sources(domain, moves);
-  std::sort(changes.begin(), changes.end(),
-            [](const auto& a, const auto& b) { return a.first.begin < b.first.begin; });
-  for (const auto& [span, text] : changes) {
-    out += std::string_view(domain.text).substr(at, span.begin - at);
-    out += text;
-    at = span.end;
-  }
-  out += std::string_view(domain.text).substr(at);
-  return out;
+  return changed(domain.text, std::move(changes));
 }
 
 }  // namespace
@@ -156,7 +168,22 @@ std::string rewrite_moved_disks(const Domain& domain, std::span<const DiskMove> 
 std::string rewrite_disk(const Domain& domain, const DiskMove& move) {
   require_qemu(domain);
   refuse_shared_targets(domain, {&move, 1});
-  return moved_text(domain, find_spans(XmlPlaces(domain.text, domain.object)), move, There::kStays);
+  return moved_text(domain, spans_of(domain), move, There::kStays);
+}
+
+std::string restore_disks(const Domain& domain, const Domain& original,
+                          std::span<const std::string> targets) {
+  const DomainSpans spans = spans_of(domain);
+  const DomainSpans original_spans = spans_of(original);
+  Changes changes;
+  for (const std::string& target : targets) {
+    const DomainDisk* now = domain.find_disk(target);
+    const DomainDisk* before = original.find_disk(target);
+    if (!now || !before) continue;
+    changes.emplace_back(place_of(domain, spans, *now),
+                         place_of(original, original_spans, *before).of(original.text));
+  }
+  return changed(domain.text, std::move(changes));
 }
 
 DriverOptions for_live_copy(DriverOptions driver) {

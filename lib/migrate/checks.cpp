@@ -147,6 +147,7 @@ class Checker : private CheckList {
         fail("disk " + disk.move.dev, disk.problem.failure, disk.problem.hint);
         continue;
       }
+      if (way_.live) stored_disk(disk);
       if (way_.staged && disk.disk.copy_on_read)
         fail("disk " + disk.move.dev,
              "it has copy_on_read='on', with which libvirt commits no overlay",
@@ -156,6 +157,20 @@ class Checker : private CheckList {
                        about_bytes(disk.move.size),
                        way_.to_files ? disk.move.image.path : disk.move.volume.display()));
     }
+  }
+
+  /// What the next start uses is what the guest has now, or else the move would change it.
+  void stored_disk(const DiskFacts& disk) {
+    const DomainDisk* stored = facts_.stored.find_disk(disk.move.dev);
+    const std::string name = "stored definition";
+    if (!stored)
+      fail(name, disk.move.dev + " is not in it: only the running guest has that disk",
+           "attach it there, too (virsh attach-disk --config), or name the disks to move (--disk)");
+    else if (stored->image.display() != disk.move.original)
+      fail(name,
+           fmt::format("it names {} for {}, and the running guest has {}", stored->image.display(),
+                       disk.move.dev, disk.move.original),
+           "make them the same first: virsh edit " + shell_word(request_.domain));
   }
 
   void old_disks() {

@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kFormat = 1;
-constexpr size_t kLongest = 64 << 20;  // definitions of 4 MiB at most, three of them, escaped
+constexpr size_t kLongest = 64 << 20;  // definitions of 4 MiB at most, two of them, escaped
 
 /// A file name that no domain name can turn into another directory's.
 std::string file_name(const std::string& domain) {
@@ -173,6 +173,8 @@ Journal Journal::open(const std::string& domain, const std::string& state_dir) {
   journal.plan_text_ = text_of(json["plan"], journal.path_, 1);
   journal.status_ = get<std::vector<StepStatus>>(json, "status", journal.path_);
   journal.notes_ = get<std::set<std::string>>(json, "notes", journal.path_);
+  if (json.contains("texts"))  // journals of older versions have none
+    journal.texts_ = get<std::map<std::string, std::string>>(json, "texts", journal.path_);
   check_names(journal.plan_, journal.status_, journal.path_);
   journal.status_.resize(journal.plan_.steps.size(), StepStatus::kPending);
   return journal;
@@ -213,6 +215,16 @@ void Journal::remove() {
   ::unlink((path_ + ".lock").c_str());
 }
 
+void Journal::record(const std::string& name, const std::string& text) {
+  texts_[name] = text;
+  save();
+}
+
+std::optional<std::string> Journal::recorded(const std::string& name) const {
+  const auto found = texts_.find(name);
+  return found == texts_.end() ? std::nullopt : std::optional(found->second);
+}
+
 std::string Journal::keep(const std::string& name, const std::string& text) {
   const std::string path =
       (fs::path(dir_) / fmt::format("{}-{}.xml", file_name(plan_.request.domain), name)).string();
@@ -221,7 +233,7 @@ std::string Journal::keep(const std::string& name, const std::string& text) {
 }
 
 void Journal::save() const {
-  const nlohmann::json rest = {{"status", status_}, {"notes", notes_}};
+  const nlohmann::json rest = {{"status", status_}, {"notes", notes_}, {"texts", texts_}};
   replace_file(path_, fmt::format("{{\"format\": {},\n\"plan\": {},\n{}", kFormat, plan_text_,
                                   text_of(rest, path_).substr(1)));
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -13,8 +15,7 @@ namespace vmferry::migrate {
 enum class StepStatus { kPending, kBegun, kDone, kUndone };
 
 /// The command that ends the run which left a journal in `state_dir`, for a person to copy.
-/// `option`:
-/// "--undo", "--finish", "--stay" or nothing.
+/// `option` is "--undo", "--finish", "--stay" or nothing.
 std::string recover_command(const std::string& domain, const std::string& state_dir,
                             const std::string& option = {});
 
@@ -43,6 +44,10 @@ class Journal {
   void note(const std::string& fact);
   void forget(const std::string& fact);
   bool noted(const std::string& fact) const { return notes_.contains(fact); }
+  /// A longer text of that kind, under a name.
+  void record(const std::string& name, const std::string& text);
+  /// Nothing: none was recorded.
+  std::optional<std::string> recorded(const std::string& name) const;
   /// The run ended and left nothing to do.
   void remove();
 
@@ -58,6 +63,7 @@ class Journal {
   std::string plan_text_;  ///< as JSON; it never changes
   std::vector<StepStatus> status_;
   std::set<std::string> notes_;
+  std::map<std::string, std::string> texts_;
   std::string dir_;
   std::string path_;
   UniqueFd lock_;

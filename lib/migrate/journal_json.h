@@ -47,7 +47,6 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
 // Not the checks: they were of that moment.
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Plan, request, uuid, live, staged, to_files,
                                                 other_host, was_running, autostart,
-                                                original_persistent, rewritten_live,
-                                                rewritten_persistent, disks, stays, steps)
+                                                original_persistent, disks, stays, steps)
 
 }  // namespace vmferry

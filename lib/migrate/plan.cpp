@@ -33,8 +33,6 @@ class Planner {
         facts_.state == DomainState::kRunning || facts_.state == DomainState::kPaused;
     plan_.autostart = facts_.autostart;
     plan_.original_persistent = facts_.migratable_stored;
-    plan_.rewritten_persistent = facts_.rewritten_stored;
-    if (way_.mirrored_away()) plan_.rewritten_live = facts_.rewritten_live;
     for (const DiskFacts& disk : facts_.disks) plan_.disks.push_back(disk.move);
     plan_.stays = facts_.stays;
     plan_.checks = make_checks(request_, facts_, way_);

@@ -226,11 +226,18 @@ void Steps::copy_disk(const MovingDisk& disk, std::stop_token stop) {
   journal_.note(copied(disk));
 }
 
-std::string Steps::with_new_disks(const Domain& domain) const {
+std::string Steps::with_new_disks(const Domain& domain, const DriverOptions& driver) const {
   std::vector<DiskMove> moves;
   for (const MovingDisk& disk : plan_.disks)
-    moves.push_back({.disk = disk.dev, .to = new_place(disk)});
+    moves.push_back({.disk = disk.dev, .to = new_place(disk), .driver = driver});
   return rewrite_moved_disks(domain, moves);
+}
+
+std::string Steps::with_old_disks(const Domain& domain) const {
+  std::vector<std::string> targets;
+  for (const MovingDisk& disk : plan_.disks) targets.push_back(disk.dev);
+  return restore_disks(domain, parse_domain(plan_.original_persistent, "the old definition"),
+                       targets);
 }
 
 void Steps::remove_copy(const MovingDisk& disk) {

@@ -127,7 +127,15 @@ class Steps {
   void copy_disk(const MovingDisk& disk, std::stop_token stop);
   DiskTarget new_place(const MovingDisk& disk) const { return disk_target(plan_.request, disk); }
   /// The definition with each moving disk as the rewriting of the old one makes it.
-  std::string with_new_disks(const Domain& domain) const;
+  std::string with_new_disks(const Domain& domain, const DriverOptions& driver = {}) const;
+  /// The definition with the disks that it had before the move.
+  std::string with_old_disks(const Domain& domain) const;
+  /// The stored definition of now for the target, new disks and all. What it was made of is
+  /// recorded.
+  std::string definition_to_send();
+  /// What was edited at the source since then, goes to the target, too. `now` is what is stored
+  /// there.
+  void carry_edits(const Domain& now);
   /// Removes what copy_disk or create_volumes made.
   void clean_copies();
   void clean_copy(const MovingDisk& disk);
@@ -146,6 +154,7 @@ class Steps {
   static constexpr const char* kLeft = "left";
   static constexpr const char* kStarted = "started";
   static constexpr const char* kAskedOff = "asked-off";  ///< a shutdown may be on its way
+  static constexpr const char* kSent = "sent";           ///< a text: see definition_to_send
   static constexpr const char* kFrozen = "frozen";       ///< the overlays are ours
   static std::string bridged(const MovingDisk& disk) { return "bridged:" + disk.dev; }
   static std::string made(const MovingDisk& disk) { return "made:" + disk.dev; }

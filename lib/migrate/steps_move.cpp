@@ -39,7 +39,7 @@ void Steps::migrate_shared() {
   LiveMigration migration = migration_options();
   // A new QEMU opens the volumes: here the live definition, too, can say all of the new disks.
   migration.destination = with_new_disks(source_.definition(DefinitionKind::kMigratable));
-  migration.persistent = with_new_disks(source_.definition(DefinitionKind::kMigratablePersistent));
+  migration.persistent = definition_to_send();
   migrate_guest(migration);
 }
 
@@ -52,8 +52,9 @@ void Steps::migrate_mirrored() {
          "the target has a definition of it that names the new volumes already",
          "if it has not run there, undefine it there: " + undefining(plan_.request.to));
   LiveMigration migration = migration_options();
-  migration.destination = plan_.rewritten_live;
-  migration.persistent = plan_.rewritten_persistent;
+  migration.destination =
+      with_new_disks(source_.definition(DefinitionKind::kMigratable), for_live_copy({}));
+  migration.persistent = definition_to_send();
   for (const MovingDisk& disk : plan_.disks) migration.copy_disks.push_back(disk.dev);
   migrate_guest(migration);
 }
@@ -146,6 +147,26 @@ void Steps::migrate_guest(const LiveMigration& migration) {
   downtime_ms_ = target_.host().last_downtime(source_.name());
 }
 
+std::string Steps::definition_to_send() {
+  const Domain stored = source_.definition(DefinitionKind::kMigratablePersistent);
+  journal_.record(kSent, stored.text);
+  return with_new_disks(stored);
+}
+
+void Steps::carry_edits(const Domain& now) {
+  const std::optional<std::string> sent = journal_.recorded(kSent);
+  if (!sent || now.text == *sent) return;
+  target_.host().define(with_new_disks(now));
+  std::string files;
+  const Domain before = parse_domain(*sent, "the definition that was sent");
+  for (const DomainDisk& disk : now.disks)
+    if (!before.find_disk(disk.target))
+      files += "; " + disk.target + " is new: does the target see " + disk.image.display() + "?";
+  context_.observer->warning(
+      "the definition was edited at the source meanwhile: the target has it as it is now" + files);
+  journal_.record(kSent, now.text);
+}
+
 void Steps::undefine_source() {
   const DomainState state = source_.state();
   if (state == DomainState::kAbsent) return;
@@ -153,7 +174,9 @@ void Steps::undefine_source() {
     fail(ErrorKind::kConflict, source_.name(), "undefine at the source", "it runs there");
   journal_.note(kLeft);
   source_.host().set_autostart(source_.name(), false);
-  const std::string kept = journal_.keep("source", plan_.original_persistent);
+  const Domain last = source_.definition(DefinitionKind::kMigratablePersistent);
+  carry_edits(last);
+  const std::string kept = journal_.keep("source", with_old_disks(last));
   if (!plan_.request.keep_source_definition) source_.host().undefine(source_.name());
   kept_.push_back(kept);
 }

@@ -83,7 +83,7 @@ void Steps::copy_offline() {
 
 void Steps::define() {
   if (target_.state() == DomainState::kAbsent || misplaced(target_, DefinitionKind::kPersistent))
-    target_.host().define(plan_.rewritten_persistent);
+    target_.host().define(definition_to_send());
 }
 
 void Steps::undo_define() {
@@ -103,7 +103,8 @@ void Steps::undo_define() {
   if (plan_.other_host)
     target_.host().undefine(source_.name());
   else
-    source_.host().define(plan_.original_persistent);
+    source_.host().define(
+        with_old_disks(source_.definition(DefinitionKind::kMigratablePersistent)));
   journal_.forget(kStarted);
 }
 

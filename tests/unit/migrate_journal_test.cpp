@@ -49,8 +49,6 @@ Plan full_plan(const std::string& domain = "web1") {
   plan.uuid = "6b1c2a3e-55d1-4f5c-9f0e-0a1b2c3d4e5f";
   plan.live = plan.other_host = plan.was_running = plan.autostart = true;
   plan.original_persistent = "<domain>\n  <name>a &amp; b</name>\n</domain>\n";
-  plan.rewritten_live = "<live/>";
-  plan.rewritten_persistent = "<persistent/>";
   MovingDisk disk;
   disk.dev = "vda";
   disk.original = "/img/a.qcow2";
