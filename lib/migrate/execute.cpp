@@ -31,6 +31,7 @@ class Execution {
     if (recovery == Recovery::kFinish) return forward();
     if (recovery == Recovery::kStay) return stay();
     try {
+      steps_.drop_gone_disks();
       const bool turned = steps_.turned();
       if (recovery == Recovery::kAuto && (turned || steps_.better_finished())) return forward();
       if (turned)
@@ -76,6 +77,8 @@ class Execution {
 
   /// Undoes what was begun, the guest first; throws what cannot be undone.
   void backward() {
+    steps_.drop_gone_disks();
+    steps_.require_known_places();
     for (size_t i = plan_.steps.size(); i-- > 0;) {
       const StepStatus status = journal_.status(i);
       if (status == StepStatus::kPending || status == StepStatus::kUndone) continue;
@@ -140,8 +143,29 @@ class Execution {
     if (!beyond_turning(i) && context_.stop.stop_requested()) throw cancelled_error();
     context_.observer->step(plan_.steps[i].text);
     journal_.set_status(i, StepStatus::kBegun);
-    steps_.run(plan_.steps[i]);
+    run_with_what_is_there(plan_.steps[i]);
     journal_.set_status(i, StepStatus::kDone);
+  }
+
+  /// A disk that is taken away in the middle of a step may fail it: the others go on.
+  void run_with_what_is_there(const Step& step) {
+    steps_.drop_gone_disks();
+    while (true) {
+      steps_.require_known_places();
+      try {
+        return steps_.run(step);
+      } catch (const Error&) {
+        if (!one_is_gone()) throw;
+      }
+    }
+  }
+
+  bool one_is_gone() {
+    try {
+      return steps_.drop_gone_disks();
+    } catch (const Error&) {
+      return false;  // what made somebody ask counts more
+    }
   }
 
   bool beyond_turning(size_t failed) const {

@@ -177,6 +177,7 @@ Journal Journal::open(const std::string& domain, const std::string& state_dir) {
     journal.texts_ = get<std::map<std::string, std::string>>(json, "texts", journal.path_);
   check_names(journal.plan_, journal.status_, journal.path_);
   journal.status_.resize(journal.plan_.steps.size(), StepStatus::kPending);
+  journal.leave_out_gone();
   return journal;
 }
 
@@ -213,6 +214,15 @@ void Journal::forget(const std::string& fact) {
 void Journal::remove() {
   ::unlink(path_.c_str());
   ::unlink((path_ + ".lock").c_str());
+}
+
+void Journal::drop(const std::string& dev) {
+  note(kGone + dev);
+  leave_out_gone();
+}
+
+void Journal::leave_out_gone() {
+  std::erase_if(plan_.disks, [this](const MovingDisk& disk) { return noted(kGone + disk.dev); });
 }
 
 void Journal::record(const std::string& name, const std::string& text) {

@@ -38,6 +38,8 @@ class Journal {
   const Plan& plan() const { return plan_; }
   /// For this recovery; the journal keeps what was asked first.
   void change_request(const MigrateRequest& request) { plan_.request = request; }
+  /// The disk is not part of the move any more. Whoever goes through plan().disks begins anew.
+  void drop(const std::string& dev);
   StepStatus status(size_t step) const { return status_[step]; }
   void set_status(size_t step, StepStatus status);
   /// Facts worth keeping, such as "made:vda".
@@ -57,7 +59,10 @@ class Journal {
  private:
   Journal() = default;
   void lock();
+  void leave_out_gone();
   void save() const;
+
+  static inline const std::string kGone = "gone:";  ///< a note of a disk that was dropped
 
   Plan plan_;
   std::string plan_text_;  ///< as JSON; it never changes

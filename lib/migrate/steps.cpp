@@ -229,7 +229,8 @@ void Steps::copy_disk(const MovingDisk& disk, std::stop_token stop) {
 std::string Steps::with_new_disks(const Domain& domain, const DriverOptions& driver) const {
   std::vector<DiskMove> moves;
   for (const MovingDisk& disk : plan_.disks)
-    moves.push_back({.disk = disk.dev, .to = new_place(disk), .driver = driver});
+    if (domain.find_disk(disk.dev))  // else somebody took it out of this definition
+      moves.push_back({.disk = disk.dev, .to = new_place(disk), .driver = driver});
   return rewrite_moved_disks(domain, moves);
 }
 

@@ -38,6 +38,10 @@ class Steps {
   const std::vector<LeftOver>& left_over() const { return left_over_; }
   /// Is undoing it nothing but removing what it made?
   static bool only_makes(const Step& step);
+  /// Disks that somebody took from the machine leave the move: answers whether there were any.
+  bool drop_gone_disks();
+  /// Throws kConflict if a disk is on an image that is none of this move's.
+  void require_known_places() const;
   /// Until what a dead run asked of libvirt is done: before that, nothing seen is final.
   void wait_until_idle();
   /// Does the guest depend on its new disks, by what the definitions say? Then there is no way
@@ -69,6 +73,12 @@ class Steps {
   void remove_bridge(const MovingDisk& disk);
   void watch_overlays();
   void warn_of_room(const std::string& overlay);
+
+  // Disks that go (steps_gone.cpp).
+  const Machine& present_machine() const;
+  void drop(const MovingDisk& disk);
+  std::string where_data_is(const MovingDisk& disk);
+  bool pending(StepKind kind) const;
 
   // Mirrored (steps_mirror.cpp).
   void create_volumes();
@@ -158,6 +168,8 @@ class Steps {
   static constexpr const char* kFrozen = "frozen";       ///< the overlays are ours
   static std::string bridged(const MovingDisk& disk) { return "bridged:" + disk.dev; }
   static std::string made(const MovingDisk& disk) { return "made:" + disk.dev; }
+  static std::string switched(const MovingDisk& disk) { return "switched:" + disk.dev; }
+  static std::string committed(const MovingDisk& disk) { return "committed:" + disk.dev; }
   static std::string copied(const MovingDisk& disk) { return "copied:" + disk.dev; }
   bool new_place_exists(const MovingDisk& disk) const;
   /// Runs `make`, which makes something new or throws kConflict: it is there, and somebody's.

@@ -55,7 +55,10 @@ void Steps::pivot_mirrors() {
     for (const MovingDisk& disk : plan_.disks) context_.storage->prove_access(disk.volume.pool);
   mirror();  // those whose job a stop of the guest has ended
   for (const MovingDisk& disk : plan_.disks)
-    if (source_.place(disk) == Place::kOriginal) source_.pivot(disk, Place::kTarget);
+    if (source_.place(disk) == Place::kOriginal) {
+      source_.pivot(disk, Place::kTarget);
+      journal_.note(switched(disk));
+    }
   put_to_sleep();
 }
 

@@ -144,10 +144,12 @@ void Steps::check_definitions() {
   const Domain stored = machine.definition(DefinitionKind::kPersistent);
   const std::string wanted = with_new_disks(stored);
   if (wanted != stored.text) machine.host().define(wanted);
-  if (const auto dev = misplaced(machine, DefinitionKind::kPersistent))
-    fail(ErrorKind::kIo, source_.name(), "read the persistent definition back",
-         "disk " + *dev + " is not on " + goal,
-         "the next start would use the old disk: correct it with vmferry rewrite");
+  for (const MovingDisk& disk : plan_.disks)
+    if (stored.find_disk(disk.dev) &&
+        machine.place(disk, DefinitionKind::kPersistent) != Place::kTarget)
+      fail(ErrorKind::kIo, source_.name(), "read the persistent definition back",
+           "disk " + disk.dev + " is not on " + goal,
+           "the next start would use the old disk: correct it with vmferry rewrite");
   if (machine.active()) let_discard(machine);
   if (machine.host().autostart(source_.name()) != plan_.autostart)
     machine.host().set_autostart(source_.name(), plan_.autostart);

@@ -196,7 +196,10 @@ void Steps::pivot_overlays() {
   for (const MovingDisk& disk : plan_.disks) context_.storage->prove_access(disk.volume.pool);
   stage_overlays();  // those whose job a stop of the guest has ended
   for (const MovingDisk& disk : plan_.disks)
-    if (source_.place(disk) == Place::kOverlay) source_.pivot(disk, Place::kBridge);
+    if (source_.place(disk) == Place::kOverlay) {
+      source_.pivot(disk, Place::kBridge);
+      journal_.note(switched(disk));
+    }
 }
 
 void Steps::commit_overlays() {
@@ -204,6 +207,7 @@ void Steps::commit_overlays() {
     if (source_.place(disk) == Place::kTarget) continue;
     wake();
     source_.commit(disk, Place::kTarget, [&] { warn_of_room(disk.bridge); });
+    journal_.note(committed(disk));
   }
   put_to_sleep();
 }

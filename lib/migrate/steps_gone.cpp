@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
+
+#include "lib/core/shell_word.h"
+#include "lib/migrate/steps.h"
+#include "vmferry/error.h"
+
+// Disks that somebody takes from the machine, or puts on other images, while they move.
+
+namespace vmferry::migrate {
+
+const Machine& Steps::present_machine() const {
+  const bool there = plan_.other_host && target_is_known() &&
+                     (target_.active() || source_.state() == DomainState::kAbsent) &&
+                     !source_.active();
+  return there ? target_ : source_;
+}
+
+bool Steps::pending(StepKind kind) const {
+  for (size_t i = 0; i < plan_.steps.size(); ++i)
+    if (plan_.steps[i].kind == kind && journal_.status(i) != StepStatus::kPending) return false;
+  return true;
+}
+
+bool Steps::drop_gone_disks() {
+  const Machine& machine = present_machine();
+  if (machine.state() == DomainState::kAbsent) return false;
+  const Domain now =
+      machine.definition(machine.active() ? DefinitionKind::kLive : DefinitionKind::kPersistent);
+  std::vector<MovingDisk> gone;
+  for (const MovingDisk& disk : plan_.disks)
+    if (!now.find_disk(disk.dev)) gone.push_back(disk);
+  for (const MovingDisk& disk : gone) drop(disk);
+  return !gone.empty();
+}
+
+void Steps::drop(const MovingDisk& disk) {
+  const std::string data = where_data_is(disk);
+  journal_.drop(disk.dev);
+  std::string left;
+  const bool unused = plan_.live && !journal_.noted(switched(disk)) &&
+                      pending(StepKind::kPivotOverlays) && pending(StepKind::kPivotMirrors) &&
+                      pending(StepKind::kMigrateMirrored);
+  if (journal_.noted(made(disk)) && (unused || (!plan_.live && pending(StepKind::kDefine)))) {
+    try {
+      remove_copy(disk);
+      remove_bridge(disk);
+    } catch (const Error& error) {
+      left = std::string("; its copy could not be removed: ") + error.what() +
+             "; later: " + removing_command(disk);
+    }
+  }
+  context_.observer->warning("disk " + disk.dev + " was taken from the machine meanwhile and is " +
+                             "not moved any further. Its data is in " + data + left);
+}
+
+std::string Steps::where_data_is(const MovingDisk& disk) {
+  if (journal_.noted(committed(disk))) return goal(disk);
+  if (plan_.staged && !journal_.noted(kFrozen)) return disk.original;
+  const auto commit = [](const std::string& overlay, const std::string& below) {
+    return overlay + ", over " + below + "; this puts it in there: qemu-img commit " +
+           shell_word(overlay);
+  };
+  if (plan_.staged && journal_.noted(switched(disk))) return commit(disk.bridge, goal(disk));
+  if (plan_.staged && pending(StepKind::kPivotOverlays)) return commit(disk.overlay, disk.original);
+  if (plan_.staged)
+    return commit(disk.overlay, disk.original) + ". If it was switched already, it is in " +
+           commit(disk.bridge, goal(disk));
+  const bool moved = plan_.live ? journal_.noted(switched(disk)) || (plan_.other_host && arrived())
+                                : !pending(StepKind::kDefine);
+  return moved ? goal(disk) : disk.original;
+}
+
+void Steps::require_known_places() const {
+  const Machine& machine = present_machine();
+  if (!machine.active()) return;
+  for (const MovingDisk& disk : plan_.disks) {
+    if (machine.place(disk, DefinitionKind::kLive) != Place::kElsewhere) continue;
+    const Domain now = machine.definition(DefinitionKind::kLive);
+    const DomainDisk* found = now.find_disk(disk.dev);
+    if (!found) continue;
+    fail(ErrorKind::kConflict, machine.name(), "go on with " + disk.dev,
+         "it is on " + found->image.display() +
+             " now, which is none of this move's: somebody took "
+             "a snapshot of it, or changed it",
+         "end that first (a backup's overlay: virsh blockcommit " + shell_word(machine.name()) +
+             " " + disk.dev + " --shallow --active --pivot), then: " + recovery());
+  }
+}
+
+}  // namespace vmferry::migrate

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <catch2/catch.hpp>
+
+#include "tests/unit/migrate_rig.h"
+
+// Disks that somebody takes from the machine, or puts on something else, while they move.
+
+namespace vmferry::test {
+namespace {
+
+constexpr const char* kDev = "vdb";
+
+/// Where the machine is.
+FakeDomain* present(Rig& rig) {
+  const auto here = rig.alpha().domains.find(kGuestName);
+  const auto there = rig.beta().domains.find(kGuestName);
+  const bool is_there = there != rig.beta().domains.end() && there->second.active();
+  if (here != rig.alpha().domains.end() && !is_there) return &here->second;
+  return there != rig.beta().domains.end() ? &there->second : nullptr;
+}
+
+void cut_disk(std::string& text) {
+  const size_t target = text.find(std::string("dev=\"") + kDev);
+  if (target == std::string::npos) return;
+  const size_t begin = text.rfind("<disk ", target);
+  const std::string end = "</disk>";
+  text.erase(begin, text.find(end, target) + end.size() - begin);
+}
+
+struct Taken {
+  std::string image;  ///< that the disk was on
+  Content content;
+};
+
+/// virsh detach-disk --live --config, which libvirt refuses while a job has the disk.
+std::optional<Taken> detach(Rig& rig) {
+  FakeDomain* domain = present(rig);
+  if (!domain || domain->stored.empty() || domain->has_job) return std::nullopt;
+  Taken taken;
+  if (domain->active()) {
+    const auto disk = domain->disks.find(kDev);
+    if (disk == domain->disks.end() || disk->second.job) return std::nullopt;
+    taken.image = disk->second.chain.front().image;
+    taken.content = rig.world().view(disk->second.chain);
+    domain->disks.erase(disk);
+    cut_disk(domain->running);
+  } else {
+    for (const DefinedDisk& disk : read_definition(domain->stored).disks)
+      if (disk.dev == kDev) taken.image = disk.chain.front().image;
+    if (taken.image.empty()) return std::nullopt;
+    taken.content = rig.world().view(taken.image);
+  }
+  cut_disk(domain->stored);
+  rig.world().guests.at(kGuestUuid).wrote.erase(kDev);
+  return taken;
+}
+
+/// Answers whether the run had an n-th call.
+bool run_with_detach(const WayUnderTest& way, unsigned n) {
+  Rig rig(way);
+  const Plan plan = rig.plan_of_way();
+  rig.world().arm(0, Fault::kNone);
+  std::optional<Taken> taken;
+  bool came = false;
+  rig.world().hook = [&](unsigned call, const std::string& what) {
+    if (call != n) return;
+    came = true;
+    // Between a look at a definition and its change nobody can come but here.
+    if (!what.ends_with("define")) taken = detach(rig);
+  };
+  Outcome outcome = rig.run(plan);
+  rig.world().hook = nullptr;
+  INFO(way.name << ", before call " << n << ": " << outcome.message << "; " << rig.said());
+  if (rig.has_journal()) outcome = rig.recover(Recovery::kAuto);
+  INFO("in the end: " << outcome.message << " " << outcome.hint);
+  CHECK_FALSE(rig.has_journal());
+  CHECK(rig.problems_always().empty());
+  if (!taken) return came;
+  CHECK(rig.world().view(taken->image) == taken->content);
+  const FakeDomain* domain = present(rig);
+  REQUIRE(domain);
+  CHECK(domain->stored.find("dev=\"vda\"") != std::string::npos);
+  CHECK(domain->stored.find("dev=\"vdb\"") == std::string::npos);
+  return came;
+}
+
+}  // namespace
+
+TEST_CASE("a disk that is taken away at any moment leaves the move, and its data is kept",
+          "[faults][sweep]") {
+  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+      for (const unsigned n : moments_of(way)) CHECK(run_with_detach(way, n));
+    }
+}
+
+}  // namespace vmferry::test
