@@ -189,7 +189,7 @@ void RealMigrationStorage::copy_in(const HostImage& image, const VolumeName& vol
                  .action = "copy",
                  .cause = "it is not the file any more that was looked at before",
                  .hint = "somebody replaced it: look which one the domain needs, and begin again"});
-  copy_and_check(source, location_of(volume), bandwidth, stop);
+  copy_and_check(source, location_of(volume), false, bandwidth, stop);
 }
 
 bool RealMigrationStorage::same(const HostImage& image, const VolumeName& volume,
@@ -205,15 +205,15 @@ bool RealMigrationStorage::same(const HostImage& image, const VolumeName& volume
       .same;
 }
 
-void RealMigrationStorage::copy_out(const VolumeName& volume, const std::string& path,
+void RealMigrationStorage::copy_out(const VolumeName& volume, bool frozen, const std::string& path,
                                     uint64_t bandwidth, std::stop_token stop) {
   const SourceOptions options = {.format = ImageFormat::kRaw, .ceph = ceph_};
   const OpenImage source = open_as_guest(location_of(volume), options);
-  refuse_being_written(source);
-  copy_and_check(source, PathLocation{path}, bandwidth, stop);
+  if (!frozen) refuse_being_written(source);
+  copy_and_check(source, PathLocation{path}, frozen, bandwidth, stop);
 }
 
-void RealMigrationStorage::copy_and_check(const OpenImage& image, const Location& to,
+void RealMigrationStorage::copy_and_check(const OpenImage& image, const Location& to, bool is_open,
                                           uint64_t bandwidth, std::stop_token stop) {
   const EitherStop either(stop, session_.stop());
   TargetOptions options;
@@ -230,7 +230,7 @@ void RealMigrationStorage::copy_and_check(const OpenImage& image, const Location
     remove_rbd_left_over(*volume, ceph_, either.token());
   }
   const std::unique_ptr<Sink> sink = open_target(to, options);
-  CopyJob job = {.what = "copy", .verify = true, .stop = either.token()};
+  CopyJob job = {.what = "copy", .source_in_use = is_open, .verify = true, .stop = either.token()};
   if (bandwidth > 0) job.rate_limit = bandwidth;
   run_copy_job(session_, run_, *image.guest, *sink, job);
 }

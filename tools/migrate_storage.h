@@ -33,7 +33,7 @@ class RealMigrationStorage : public MigrationStorage {
   void copy_in(const HostImage& image, const VolumeName& volume, uint64_t bandwidth,
                std::stop_token stop) override;
   bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) override;
-  void copy_out(const VolumeName& volume, const std::string& path, uint64_t bandwidth,
+  void copy_out(const VolumeName& volume, bool frozen, const std::string& path, uint64_t bandwidth,
                 std::stop_token stop) override;
   Usage image_usage(const HostImage& image) override;
 
@@ -49,7 +49,8 @@ class RealMigrationStorage : public MigrationStorage {
   void create_raw_file(const std::string& path, uint64_t size) override;
 
  private:
-  void copy_and_check(const OpenImage& image, const Location& to, uint64_t bandwidth,
+  /// `is_open`: a client has it open for writing, which is no sign of a change.
+  void copy_and_check(const OpenImage& image, const Location& to, bool is_open, uint64_t bandwidth,
                       std::stop_token stop);
 
   Session& session_;

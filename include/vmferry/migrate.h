@@ -113,8 +113,9 @@ class MigrationStorage {
                        std::stop_token stop) = 0;
   /// Do they hold the same bytes?
   virtual bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) = 0;
-  virtual void copy_out(const VolumeName& volume, const std::string& path, uint64_t bandwidth,
-                        std::stop_token stop) = 0;
+  /// `frozen`: it is under an overlay, so that QEMU has it open and does not write to it.
+  virtual void copy_out(const VolumeName& volume, bool frozen, const std::string& path,
+                        uint64_t bandwidth, std::stop_token stop) = 0;
   /// Bytes of data in an image or volume: what a copy will write at most.
   virtual Usage image_usage(const HostImage& image) = 0;
 

@@ -57,16 +57,25 @@ class Checker : private CheckList {
       else
         pass("target host", describe(facts_.target));
     }
-    if (!facts_.source.local && (way_.staged || !way_.live))
-      fail("where it runs",
-           "a staged or offline move reads the images themselves, and they are on " +
-               facts_.source.hostname,
-           fmt::format("run it there: ssh {} vmferry migrate {} ...; or use --method mirror --to",
-                       facts_.source.hostname, shell_word(request_.domain)));
+    if (!facts_.source.local) where_it_runs();
     rbd_driver("QEMU's rbd driver at the source", facts_.source.rbd_driver,
                way_.staged || !way_.other_host);
     if (way_.other_host)
       rbd_driver("QEMU's rbd driver at the target", facts_.target.rbd_driver, true);
+  }
+
+  void where_it_runs() {
+    const std::string there = fmt::format("run it there: ssh {} vmferry migrate {} ...",
+                                          facts_.source.hostname, shell_word(request_.domain));
+    if (way_.to_files)
+      fail("where it runs",
+           "the files are made on the host of the guest, which is " + facts_.source.hostname,
+           there);
+    else if (way_.staged || !way_.live)
+      fail("where it runs",
+           "a staged or offline move reads the images themselves, and they are on " +
+               facts_.source.hostname,
+           there + "; or use --method mirror --to");
   }
 
   void rbd_driver(const std::string& name, std::optional<bool> found, bool needed) {
@@ -221,24 +230,29 @@ class Checker : private CheckList {
   void staging() {
     for (const DiskFacts& disk : facts_.disks) {
       if (!disk.problem.ok()) continue;
+      const uint64_t room = overlay_room(disk);
       const std::string name = "overlay of " + disk.move.dev;
-      if (disk.file_taken)
+      if (disk.overlay_taken)
         fail(name, disk.move.overlay + " or its bridge exists already",
              "if a run was killed: " + facts_.recovery);
-      else if (request_.overlay_max.value_or(0) > disk.overlay_room)
+      else if (request_.overlay_max.value_or(0) > room)
         fail(name,
              fmt::format("--overlay-max is {}, but only {} are free",
-                         about_bytes(*request_.overlay_max), about_bytes(disk.overlay_room)),
+                         about_bytes(*request_.overlay_max), about_bytes(room)),
              "--overlay-dir names another place");
-      else if (disk.overlay_room < kOverlayComfort)
+      else if (room < kOverlayComfort)
         warn(name,
-             fmt::format("only {} free for what the guest writes meanwhile",
-                         about_bytes(disk.overlay_room)),
+             fmt::format("only {} free for what the guest writes meanwhile", about_bytes(room)),
              "--overlay-dir names another place");
       else
-        pass(name, fmt::format("{} free for what the guest writes meanwhile",
-                               about_bytes(disk.overlay_room)));
+        pass(name, fmt::format("{} free for what the guest writes meanwhile", about_bytes(room)));
     }
+  }
+
+  /// Beside new files it is what those leave.
+  uint64_t overlay_room(const DiskFacts& disk) const {
+    if (!way_.to_files || !request_.overlay_dir.empty()) return disk.overlay_room;
+    return disk.overlay_room - std::min(disk.overlay_room, bytes_of_files());
   }
 
   void files() {
@@ -246,19 +260,39 @@ class Checker : private CheckList {
       fail("to files", "--to-file and --to do not go together", "move to the other host first");
       return;
     }
-    for (const DiskFacts& disk : facts_.disks) {
-      if (!disk.problem.ok()) continue;
-      if (disk.file_taken)
+    for (const DiskFacts& disk : facts_.disks)
+      if (disk.problem.ok() && disk.file_taken)
         fail("file " + disk.move.image.path, "exists already",
              "move it away, or name another directory");
-      else if (disk.overlay_room < std::min(disk.move.data, disk.move.size))
-        fail("room for " + disk.move.dev,
-             fmt::format("{} of data, but only {} free in {}", about_bytes(disk.move.data),
-                         about_bytes(disk.overlay_room), request_.to_file),
-             "make room, or name another directory");
-      else
-        pass("room for " + disk.move.dev, about_bytes(disk.overlay_room) + " free");
-    }
+    room_for_files();
+    if (mirrors())
+      warn("thin files",
+           "QEMU's mirror writes the volume's zeros, too, where the definition does not say "
+           "discard='unmap'",
+           "leave --method out: a staged move makes sparse files, and compares them");
+  }
+
+  void room_for_files() {
+    if (!facts_.file_room) return;  // another check tells why
+    const uint64_t wanted = bytes_of_files();
+    if (*facts_.file_room < wanted)
+      fail("room for the files",
+           fmt::format("{} to write, but only {} free in {}", about_bytes(wanted),
+                       about_bytes(*facts_.file_room), request_.to_file),
+           "make room, or name another directory");
+    else
+      pass("room for the files", fmt::format("{} to write, {} free", about_bytes(wanted),
+                                             about_bytes(*facts_.file_room)));
+  }
+
+  bool mirrors() const { return way_.live && !way_.staged; }
+
+  /// They all go to one directory. A mirror may write all of a disk.
+  uint64_t bytes_of_files() const {
+    uint64_t sum = 0;
+    for (const DiskFacts& disk : facts_.disks)
+      sum += mirrors() ? disk.move.size : std::min(disk.move.data, disk.move.size);
+    return sum;
   }
 
   void definitions() {

@@ -172,7 +172,8 @@ class Gatherer {
   void look_at_target_file(DiskFacts& disk) {
     if (!facts_.target.local) return;
     disk.file_taken = context_.storage->file_exists(disk.move.image.path);
-    disk.overlay_room = context_.storage->free_space(request_.to_file);
+    facts_.file_room = context_.storage->free_space(request_.to_file);
+    if (way_.staged) look_at_overlay(disk);
   }
 
   void look_at_image(DiskFacts& disk) {
@@ -218,17 +219,22 @@ class Gatherer {
                          "--method mirror: QEMU reads it then"});
   }
 
+  /// Beside the image itself, or the file that it becomes; a block device's directory is no place
+  /// for files.
+  fs::path overlay_directory(const DiskFacts& disk) const {
+    if (!request_.overlay_dir.empty()) return request_.overlay_dir;
+    if (way_.to_files) return request_.to_file;
+    if (disk.look->device) return "/var/lib/libvirt/images";
+    return fs::path(disk.look->real).parent_path();
+  }
+
   void look_at_overlay(DiskFacts& disk) {
-    // Beside the image itself; a block device's directory is no place for files.
-    fs::path directory = request_.overlay_dir;
-    if (directory.empty())
-      directory =
-          disk.look->device ? "/var/lib/libvirt/images" : fs::path(disk.look->real).parent_path();
+    const fs::path directory = overlay_directory(disk);
     const std::string stem = fmt::format("{}-{}.vmferry", request_.domain, disk.move.dev);
     disk.move.overlay = (directory / (stem + "-overlay.qcow2")).string();
     disk.move.bridge = (directory / (stem + "-bridge.qcow2")).string();
-    disk.file_taken = context_.storage->file_exists(disk.move.overlay) ||
-                      context_.storage->file_exists(disk.move.bridge);
+    disk.overlay_taken = context_.storage->file_exists(disk.move.overlay) ||
+                         context_.storage->file_exists(disk.move.bridge);
     disk.overlay_room = context_.storage->free_space(directory.string());
   }
 
@@ -345,9 +351,9 @@ Way choose_way(const MigrateRequest& request, DomainState state, const HostFacts
   const bool up = state != DomainState::kShutOff;
   way.live = request.mode == MigrateMode::kLive || (request.mode == MigrateMode::kAuto && up);
   const bool can_stage = source.local && source.rbd_driver.value_or(true);
-  way.staged = way.live && !way.to_files &&
-               (request.method == MigrateMethod::kStaged ||
-                (request.method == MigrateMethod::kAuto && (can_stage || !way.other_host)));
+  way.staged =
+      way.live && (request.method == MigrateMethod::kStaged ||
+                   (request.method == MigrateMethod::kAuto && (can_stage || !way.other_host)));
   return way;
 }
 

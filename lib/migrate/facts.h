@@ -41,8 +41,9 @@ struct DiskFacts {
   ImageParts parts;              ///< likewise
   std::string source_stays;      ///< asked with delete_source: why the old disk is not deleted
   std::optional<Usage> volume;   ///< of that name already there (to RBD)
-  bool file_taken = false;       ///< the target file, or the overlay, exists already
-  uint64_t overlay_room = 0;     ///< bytes free where the overlay grows, or where the file goes
+  bool file_taken = false;       ///< the target file exists already (to files)
+  bool overlay_taken = false;    ///< an overlay of that name exists already (staged)
+  uint64_t overlay_room = 0;     ///< bytes free where it grows
   bool job_running = false;
 };
 
@@ -130,6 +131,8 @@ struct Facts {
   std::vector<DiskFacts> disks;    ///< those that shall move
   std::vector<std::string> stays;  ///< "sda: it is a cdrom"
   Trial choice;                    ///< of the disks
+
+  std::optional<uint64_t> file_room;  ///< bytes free where files go (to files)
 
   std::map<std::string, PoolFacts> pools;  ///< of all volumes, as far as access is ok
   Trial access;                            ///< to the cluster, with the guest's user, in every pool

@@ -77,15 +77,17 @@ class Planner {
   }
 
   void staged() {
-    add(StepKind::kSnapshot, "freeze the images: the guest writes to overlays",
-        "commit the overlays into the images again");
-    add(StepKind::kCopyFrozen, "copy the frozen images and compare what was written",
-        "remove the volumes");
+    const std::string old = way_.to_files ? "volumes" : "images";
+    const std::string fresh = way_.to_files ? "files" : "volumes";
+    add(StepKind::kSnapshot, "freeze the " + old + ": the guest writes to overlays",
+        "commit the overlays into the " + old + " again");
+    add(StepKind::kCopyFrozen, "copy the frozen " + old + " and compare what was written",
+        "remove the " + fresh);
     add(StepKind::kStageOverlays,
-        "copy what the guest wrote meanwhile onto overlays of the volumes", "abort that copy");
-    add(StepKind::kPivotOverlays, "switch the guest to the volumes' overlays", "",
+        "copy what the guest wrote meanwhile onto overlays of the " + fresh, "abort that copy");
+    add(StepKind::kPivotOverlays, "switch the guest to the overlays of the " + fresh, "",
         Turning::kOnceBegun);
-    add(StepKind::kCommit, "commit those overlays into the volumes and switch to them", "",
+    add(StepKind::kCommit, "commit those overlays into the " + fresh + " and switch to them", "",
         Turning::kOnceBegun);
     add(StepKind::kCheckDefinitions, "read both definitions back", "");
     add(StepKind::kRemoveOverlays, "remove the overlays", "");

@@ -219,7 +219,8 @@ void Steps::copy_disk(const MovingDisk& disk, std::stop_token stop) {
   }
   make_new_place(disk, [&] {
     if (plan_.to_files)
-      context_.storage->copy_out(disk.volume, disk.image.path, plan_.request.bandwidth, stop);
+      context_.storage->copy_out(disk.volume, plan_.staged, disk.image.path,
+                                 plan_.request.bandwidth, stop);
     else
       context_.storage->copy_in(disk.image, disk.volume, plan_.request.bandwidth, stop);
   });

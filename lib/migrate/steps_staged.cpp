@@ -12,7 +12,7 @@
 
 // The staged way: freeze the image under an overlay, copy the frozen image with our own copier, and
 // let QEMU move only what the guest wrote meanwhile. The chain in the definition tells how far a
-// disk is: original, overlay, bridge (an overlay over the volume), volume.
+// disk is: original, overlay, bridge (an overlay over the volume, or the new file), volume.
 
 namespace vmferry::migrate {
 namespace {
@@ -38,10 +38,10 @@ void Steps::snapshot() {
     }
   if (original == 0) return;
   if (overlaid != 0)
-    fail(ErrorKind::kConflict, source_.name(), "freeze the images",
-         "some disk is back on its old image, where the guest may have written since");
+    fail(ErrorKind::kConflict, source_.name(), "freeze the disks",
+         "some disk is as it was before, where the guest may have written since");
   if (!source_.active())
-    fail(ErrorKind::kConflict, source_.name(), "freeze the images", "the domain does not run");
+    fail(ErrorKind::kConflict, source_.name(), "freeze the disks", "the domain does not run");
   const std::string definition =
       snapshot_definition(plan_, source_.definition(DefinitionKind::kLive));
   if (journal_.noted(kFrozen))  // an undo was killed before it came to this
@@ -56,14 +56,14 @@ void Steps::snapshot() {
   }
   for (const MovingDisk& disk : plan_.disks)
     if (source_.place(disk) != Place::kOverlay)
-      fail(ErrorKind::kIo, source_.name(), "freeze the images",
+      fail(ErrorKind::kIo, source_.name(), "freeze the disks",
            "libvirt took the snapshot, but " + disk.dev + " is not on its overlay");
 }
 
 void Steps::remove_overlay(const MovingDisk& disk) {
   // The guest is off it: in both definitions, or the file stays.
   if (source_.place(disk, DefinitionKind::kPersistent) == Place::kOverlay)
-    fail(ErrorKind::kIo, source_.name(), "go back to the old image",
+    fail(ErrorKind::kIo, source_.name(), "go back to the old disk",
          "the persistent definition still names " + disk.overlay);
   context_.storage->remove_file(disk.overlay);
 }
@@ -75,8 +75,8 @@ void Steps::undo_snapshot() {
       wake();
       source_.commit(disk, Place::kOriginal, [&] { warn_of_room(disk.overlay); });
     } else if (place != Place::kOriginal) {
-      fail(ErrorKind::kConflict, source_.name(), "go back to the old image",
-           disk.dev + " depends on its volume already", "finish the run: " + recovery());
+      fail(ErrorKind::kConflict, source_.name(), "go back to the old disk",
+           disk.dev + " depends on its new disk already", "finish the run: " + recovery());
     }
   }
   put_to_sleep();
@@ -161,8 +161,9 @@ void Steps::stage_overlays() {
       source_.abort_job(disk);
       remove_bridge(disk);
       make_ours(bridged(disk), [&] {
-        context_.storage->create_overlay(disk.bridge, disk.size,
-                                         qemu_volume_name(plan_.request, disk.volume));
+        context_.storage->create_overlay(
+            disk.bridge, disk.size,
+            plan_.to_files ? disk.image.path : qemu_volume_name(plan_.request, disk.volume));
       });
       copy_onto(disk, disk.bridge, bridge_disk(plan_.request, disk), true);
     }
@@ -193,7 +194,8 @@ void Steps::clean_bridges() {
 
 void Steps::pivot_overlays() {
   // A switch while the cluster stands still freezes the guest until it is back.
-  for (const MovingDisk& disk : plan_.disks) context_.storage->prove_access(disk.volume.pool);
+  if (!plan_.to_files)
+    for (const MovingDisk& disk : plan_.disks) context_.storage->prove_access(disk.volume.pool);
   stage_overlays();  // those whose job a stop of the guest has ended
   for (const MovingDisk& disk : plan_.disks)
     if (source_.place(disk) == Place::kOverlay) {

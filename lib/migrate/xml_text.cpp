@@ -83,9 +83,13 @@ std::string bridge_disk(const MigrateRequest& request, const MovingDisk& disk) {
     Element(out, "source").set("file", disk.bridge);
     {
       Element backing(out, "backingStore");
-      backing.set("type", "network");
+      const bool to_file = !request.to_file.empty();
+      backing.set("type", to_file ? "file" : "network");
       Element(out, "format").set("type", "raw");
-      volume_source(out, request, disk.volume);
+      if (to_file)
+        Element(out, "source").set("file", disk.image.path);
+      else
+        volume_source(out, request, disk.volume);
       Element(out, "backingStore");
     }
     Element(out, "target").set("dev", disk.dev);

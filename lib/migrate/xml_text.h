@@ -16,8 +16,8 @@ namespace vmferry::migrate {
 /// `domain` alone (libvirt, formatsnapshot.html).
 std::string snapshot_definition(const Plan& plan, const Domain& domain);
 
-/// The <disk> for virDomainBlockCopy whose image is the qcow2 `disk.bridge` over the volume. Only
-/// its <source>, <driver type> and <backingStore> are read (libvirt's
+/// The <disk> for virDomainBlockCopy whose image is the qcow2 `disk.bridge` over the volume or file
+/// that it goes to. Only its <source>, <driver type> and <backingStore> are read (libvirt's
 /// virDomainDiskDefParseSource).
 std::string bridge_disk(const MigrateRequest& request, const MovingDisk& disk);
 

@@ -210,8 +210,10 @@ void FakeHypervisor::snapshot(const std::string& domain, const std::string& snap
     for (const auto& [dev, overlay] : overlays) {
       LiveDisk& disk = found.disks.at(dev);
       const Layer old = disk.chain.front();
-      world_->images[overlay.image] = {
-          .format = "qcow2", .size = world_->require_image(old.image).size, .backing = old.image};
+      world_->images[overlay.image] = {.format = "qcow2",
+                                       .size = world_->require_image(old.image).size,
+                                       .backing = old.image,
+                                       .declared = old};
       Job done{.goal = disk.chain};
       done.goal.insert(done.goal.begin(), overlay);
       disk.job = done;

@@ -103,7 +103,7 @@ void FakeStorage::copy_in(const HostImage& image, const VolumeName& volume, uint
   copy("copy_in", image.path, volume.display(), stop);
 }
 
-void FakeStorage::copy_out(const VolumeName& volume, const std::string& path, uint64_t,
+void FakeStorage::copy_out(const VolumeName& volume, bool, const std::string& path, uint64_t,
                            std::stop_token stop) {
   copy("copy_out", volume.display(), path, stop);
 }

@@ -25,7 +25,7 @@ class FakeStorage : public MigrationStorage {
   void copy_in(const HostImage& image, const VolumeName& volume, uint64_t bandwidth,
                std::stop_token stop) override;
   bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) override;
-  void copy_out(const VolumeName& volume, const std::string& path, uint64_t bandwidth,
+  void copy_out(const VolumeName& volume, bool frozen, const std::string& path, uint64_t bandwidth,
                 std::stop_token stop) override;
   Usage image_usage(const HostImage& image) override;
 

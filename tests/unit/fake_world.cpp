@@ -111,6 +111,10 @@ std::vector<Layer> World::chain_of(const Layer& top) const {
   while (chain.back().format == "qcow2") {
     const auto image = images.find(chain.back().image);
     if (image == images.end() || image->second.backing.empty()) break;
+    if (image->second.declared) {
+      chain.push_back(*image->second.declared);
+      continue;
+    }
     const std::string below = image_of_header(image->second.backing);
     const auto backing = images.find(below);
     chain.push_back(

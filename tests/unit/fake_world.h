@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -31,6 +32,8 @@ struct Image {
   std::string format = "raw";
   uint64_t size = 0;
   std::string backing = {};  ///< what its header names
+  /// The same as definitions name it: libvirt keeps what was under a snapshot, with its secret.
+  std::optional<Layer> declared = {};
   Content own = {};
   unsigned file = 0;  ///< another number: another file of the same name
 };

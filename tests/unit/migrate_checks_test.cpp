@@ -50,6 +50,7 @@ Facts good_facts() {
   disk.move.overlay = "/img/overlay";
   disk.overlay_room = uint64_t{100} << 30;
   facts.disks = {disk};
+  facts.file_room = uint64_t{100} << 30;
   facts.pools["vms"].exists = facts.pools["vms"].for_rbd = true;
   facts.pools["vms"].available = uint64_t{1} << 40;
   facts.secrets = {{.host = "alpha", .state = SecretState::kMatches}};
@@ -273,17 +274,43 @@ const std::vector<BadCase>& bad_cases() {
       {"volume rbd:vms/web1-vda", [](auto&, auto& facts) { facts.disks[0].volume = Usage{}; }},
       {"volume rbd:vms/web1-vda",
        [](auto&, auto& facts) { facts.disks.push_back(facts.disks[0]); }},
-      {"overlay of vda", [](auto&, auto& facts) { facts.disks[0].file_taken = true; }},
+      {"overlay of vda", [](auto&, auto& facts) { facts.disks[0].overlay_taken = true; }},
       {"overlay of vda", [](auto& request, auto&) { request.overlay_max = uint64_t{200} << 30; }},
       {"file /img/a.img",
        [](auto& request, auto& facts) {
          request.to_file = "/img";
          facts.disks[0].file_taken = true;
        }},
-      {"room for vda",
+      {"room for the files",
        [](auto& request, auto& facts) {
          request.to_file = "/img";
-         facts.disks[0].overlay_room = 1000;
+         facts.file_room = 1000;
+       }},
+      // All disks go to one directory.
+      {"room for the files",
+       [](auto& request, auto& facts) {
+         request.to_file = "/img";
+         facts.file_room = uint64_t{3} << 29;
+         facts.disks.push_back(facts.disks[0]);
+         facts.disks[1].move.image.path = "/img/b.img";
+       }},
+      {"overlay of vda",
+       [](auto& request, auto&) {
+         request.to_file = "/img";
+         request.overlay_max = (uint64_t{100} << 30) - 1000;
+       }},
+      // A mirror may write all of it.
+      {"room for the files",
+       [](auto& request, auto& facts) {
+         request.to_file = "/img";
+         request.method = MigrateMethod::kMirror;
+         facts.file_room = uint64_t{2} << 30;
+       }},
+      {"where it runs",
+       [](auto& request, auto& facts) {
+         request.to_file = "/img";
+         request.method = MigrateMethod::kMirror;
+         facts.source.local = false;
        }},
       {"to files",
        [](auto& request, auto& facts) {
@@ -435,6 +462,8 @@ TEST_CASE("the way follows from the request and few facts", "[migrate]") {
   }
   MigrateRequest back = request_to_pool();
   back.to_file = "/back";
+  CHECK(migrate::choose_way(back, kRunning, host("alpha")).staged);
+  back.method = MigrateMethod::kMirror;
   CHECK_FALSE(migrate::choose_way(back, kRunning, host("alpha")).staged);
 }
 

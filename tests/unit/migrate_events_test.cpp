@@ -74,9 +74,10 @@ bool with_event(const WayUnderTest& way, unsigned n, std::stop_token stop,
 /// What a way makes for its second disk, when the first is done.
 std::vector<std::string> made_by(const WayUnderTest& way) {
   const MovingDisk& disk = Rig(way).plan_of_way().disks.back();
-  if (way.name.starts_with("back to files")) return {disk.image.path};
-  if (disk.overlay.empty()) return {disk.volume.display()};
-  return {disk.volume.display(), disk.overlay, disk.bridge};
+  const bool to_files = way.name.starts_with("back to files");
+  const std::string goal = to_files ? disk.image.path : disk.volume.display();
+  if (disk.overlay.empty()) return {goal};
+  return {goal, disk.overlay, disk.bridge};
 }
 
 const WayUnderTest& way_named(const std::string& name) {
@@ -211,9 +212,11 @@ TEST_CASE("what is in the way of a copy is named, with what may be done about it
     CHECK(hint_of(way, volume, call) ==
           "somebody made rbd:vms/web1-vda after the checks: remove it (rbd rm vms/web1-vda), or "
           "name another with --disk vda=rbd:POOL/IMAGE");
-  CHECK(hint_of("back to files, live", "/back/web1-vda.raw", "create_raw_file") ==
-        "somebody made /back/web1-vda.raw after the checks: move it away, or name another "
-        "directory with --to-file");
+  for (const auto& [way, call] : {std::pair{"back to files, live", "copy_out"},
+                                  std::pair{"back to files, mirrored", "create_raw_file"}})
+    CHECK(hint_of(way, "/back/web1-vda.raw", call) ==
+          "somebody made /back/web1-vda.raw after the checks: move it away, or name another "
+          "directory with --to-file");
 }
 
 TEST_CASE("of a guest that ran on both hosts nothing is removed", "[faults]") {

@@ -192,6 +192,11 @@ const std::vector<WayUnderTest>& all_ways() {
          request.to = kBeta;
        }},
       {"back to files, live", to_files},
+      {"back to files, mirrored",
+       [](World& world, MigrateRequest& request) {
+         to_files(world, request);
+         request.method = MigrateMethod::kMirror;
+       }},
       {"back to files, offline, old volumes deleted",
        [](World& world, MigrateRequest& request) {
          to_files(world, request);

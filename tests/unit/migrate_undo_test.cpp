@@ -47,7 +47,8 @@ TEST_CASE("the guest is put back first, and what cannot be removed is named", "[
   check_left_over("staged here", "alpha: block_copy", "remove_volume", "rbd rm vms/web1-vda");
   check_left_over("staged here", "alpha: block_copy", "remove_file", "rm /img/web1-vd");
   check_left_over("mirrored here", "alpha: block_copy", "remove_volume", "rbd rm vms/web1-vda");
-  check_left_over("back to files, live", "alpha: block_copy", "remove_file",
+  check_left_over("back to files, live", "alpha: block_copy", "remove_file", "rm /back/web1-vda.");
+  check_left_over("back to files, mirrored", "alpha: block_copy", "remove_file",
                   "rm /back/web1-vda.raw");
 }
 
