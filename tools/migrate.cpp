@@ -2,6 +2,7 @@
 #include "vmferry/migrate.h"
 
 #include <fmt/format.h>
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <set>
@@ -47,7 +48,11 @@ struct Options {
 
 /// Names of files hold wherever the run, or a later recovery of it, is started.
 void make_absolute(std::string& path) {
-  if (!path.empty()) path = std::filesystem::absolute(path).lexically_normal().string();
+  if (path.empty()) return;
+  std::filesystem::path absolute = std::filesystem::absolute(path);
+  // What is above a link is not what stands before it.
+  const bool plain = std::find(absolute.begin(), absolute.end(), "..") == absolute.end();
+  path = (plain ? absolute.lexically_normal() : absolute).string();
 }
 
 void make_paths_absolute(Options& options) {
@@ -131,6 +136,7 @@ void complete(Options& options) {
     usage_error("--secret-uuid and --secret-usage name one secret twice", "leave one out");
   if (const char* conf = std::getenv("CEPH_CONF"); options.ceph.conf.empty() && conf)
     options.ceph.conf = conf;
+  make_absolute(options.ceph.conf);
   request.ceph_conf = options.ceph.conf;
   request.keyring = options.ceph.keyring;
   request.cluster = options.ceph.cluster;

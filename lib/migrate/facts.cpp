@@ -130,6 +130,13 @@ class Gatherer {
     }
   }
 
+  /// Of a storage pool's volume it is known only if that moves.
+  std::string file_of(const DomainDisk& disk) const {
+    for (const DiskFacts& moving : facts_.disks)
+      if (moving.move.dev == disk.target) return moving.move.image.path;
+    return disk.image.path;
+  }
+
   /// Two disks on one file become two volumes. Their names may differ: links, or a path and a
   /// storage pool's volume.
   void look_for_same_files() {
@@ -137,8 +144,8 @@ class Gatherer {
       if (way_.to_files || !disk.problem.ok()) continue;
       for (const DomainDisk& other : facts_.live.disks) {
         std::error_code unknown;  // there may be no such file: then it is not the same
-        if (other.target == disk.move.dev || other.image.path.empty() ||
-            !fs::equivalent(disk.move.image.path, other.image.path, unknown))
+        if (other.target == disk.move.dev ||
+            !fs::equivalent(disk.move.image.path, file_of(other), unknown))
           continue;
         disk.problem = {.failure = fmt::format("{} and {} are on one image, {}: they would be two "
                                                "disks afterwards",

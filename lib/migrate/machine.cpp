@@ -30,8 +30,8 @@ Error about_new_file(const Error& error, const std::string& file) {
   parts.cause += "; " + file + " was made by root, and QEMU runs as another user";
   parts.hint =
       "libvirt hands files over to QEMU's user only with dynamic_ownership = 1 (its default, in "
-      "qemu.conf); move with --mode offline, which makes none, or set it and restart libvirt's "
-      "daemon";
+      "qemu.conf); set it and restart libvirt's daemon, or move to RBD with --mode offline or "
+      "--method mirror, which make no files";
   return Error(parts);
 }
 

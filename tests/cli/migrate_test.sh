@@ -14,6 +14,11 @@ expect 2 "" ferry migrate web1 --pool p --mode sideways
 expect 1 "connect" ferry migrate web1 --pool p --connect "qemu:///system?socket=$PWD/none"
 expect 1 "there is no journal of a migration" ferry migrate web1 --recover --state-dir "$PWD/state"
 [[ ! -e state ]]
+# What is above a link is not what stands before it.
+mkdir -p elsewhere/inner
+ln -s elsewhere/inner link
+expect 1 "$PWD/link/../state/web1.json" ferry migrate web1 --recover --state-dir link/../state
+expect 1 "$PWD/state/web1.json" ferry migrate web1 --recover --state-dir ./state
 
 # What is settled once a run has begun is not ignored, but refused.
 expect 2 "--pool cannot be given to --recover" ferry migrate --recover web1 --pool vms

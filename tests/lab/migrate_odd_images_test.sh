@@ -45,6 +45,14 @@ qemu-img convert -O raw pool/v.qcow2 flat.raw
 rbd export --no-progress rbd/mg-volume-vda - | cmp - flat.raw || fail "the volume is not what the image is"
 machines_down
 
+# The same volume of a pool twice would become two.
+pool_disk() {
+  echo "<disk type='volume' device='disk'><driver name='qemu' type='qcow2'/><source pool='mg-images' volume='v.qcow2'/><target dev='$1' bus='virtio'/></disk>"
+}
+machine mg-twice "$(pool_disk vda)$(pool_disk vdb)"
+expect 1 "vda and vdb are on one image" move --check
+machines_down
+
 # A clone, shut off, whose base lies elsewhere: refused with the way out, which works.
 mkdir bases clones
 qemu-img create -q -f qcow2 bases/base.qcow2 8M
