@@ -70,8 +70,22 @@ class Gatherer {
 
   /// Why a disk does not move; empty: it does.
   std::string reason_to_stay(const DomainDisk& disk) const {
-    if (!way_.to_files) return disk.stays;
-    return disk.image.is_rbd() ? std::string() : std::string("it is not on RBD");
+    return way_.to_files ? reason_to_stay_on_rbd(disk) : disk.stays;
+  }
+
+  std::string reason_to_stay_on_rbd(const DomainDisk& disk) const {
+    const DiskImage& image = disk.image;
+    if (!image.is_rbd()) return "it is not on RBD";
+    if (disk.device != "disk") return "it is a " + disk.device;
+    if (disk.shareable) return "it is shared with other machines";
+    if (disk.transient) return "it is transient: what the guest writes is dropped when it stops";
+    if (!image.snapshot.empty()) return "it is a snapshot of a volume";
+    if (std::count(image.name.begin(), image.name.end(), '/') != 1)
+      return "its volume is in a namespace, which a move does not open";
+    const bool qemu_reads_it = way_.live && !way_.staged;
+    if (!qemu_reads_it && !image.format.empty() && image.format != "raw")
+      return "its volume holds a " + image.format + " image, which only --method mirror reads";
+    return {};
   }
 
   void choose_disks() {

@@ -73,6 +73,32 @@ TEST_CASE("two disks on one file, under whatever names, are refused before", "[m
   CHECK(message_of(plan, "disk vda").find("vda and vdb are on one image") != std::string::npos);
 }
 
+TEST_CASE("a disk on RBD that a file could not be stays there, with the reason", "[migrate]") {
+  const std::string name = "name=\"vms/old-b\"";
+  const std::string type = "type=\"raw\"";
+  struct Odd {
+    std::string from, to, reason;
+  };
+  for (const Odd& odd : std::vector<Odd>{
+           {"device=\"disk\"", "device=\"cdrom\"", "it is a cdrom"},
+           {"<serial>", "<shareable/><serial>", "it is shared with other machines"},
+           {"<serial>", "<transient/><serial>", "it is transient"},
+           {name + ">", name + "><snapshot name=\"monday\"/>", "it is a snapshot of a volume"},
+           {name, "name=\"vms/ns/old-b\"", "its volume is in a namespace"},
+           {type, "type=\"qcow2\"", "its volume holds a qcow2 image"}}) {
+    Rig rig(way_named("back to files, live"));
+    for (std::string* text : {&rig.guest().stored, &rig.guest().running}) {
+      const size_t second = text->find("<disk", text->find("<disk") + 1);
+      text->replace(text->find(odd.from, second), odd.from.size(), odd.to);
+    }
+    const Plan plan = rig.plan();
+    INFO(odd.reason);
+    REQUIRE(plan.stays.size() == 2);
+    CHECK(plan.stays.front().starts_with("vdb: " + odd.reason));
+    CHECK(plan.disks.size() == 1);
+  }
+}
+
 TEST_CASE("checkpoints are named with what removes them", "[migrate]") {
   Rig rig(way_named("staged here"));
   rig.guest().checkpoints = {"monday", "it's tuesday"};

@@ -51,6 +51,7 @@ constexpr const char* kOnVolumes = R"(
         </auth>
       </source>
       <target dev='vdb' bus='virtio'/>
+      <serial>D4TA</serial>
     </disk>)";
 
 std::string machine(const std::string& disks) {
