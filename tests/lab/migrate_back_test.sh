@@ -33,3 +33,16 @@ no_journal
 is_unwatched rbd/mg-back-vda || fail "the old volume is still open"
 on_a destroy mg-back
 on_a start mg-back
+
+# By QEMU's mirror, with a warning. The old volumes are deleted when it is done.
+rbd rm --no-progress rbd/mg-back-vda
+rbd rm --no-progress rbd/mg-back-vdb
+move -q
+mkdir mirrored
+expect 0 "thin files" ferry migrate mg-back --connect "$VMFERRY_LAB_HOSTA" --to-file mirrored --method mirror --check
+ferry migrate mg-back --connect "$VMFERRY_LAB_HOSTA" --to-file mirrored --method mirror --delete-source --state-dir "$state" -q
+[[ $(disks "$VMFERRY_LAB_HOSTA" --inactive) == "vda file $PWD/mirrored/mg-back-vda.raw
+vdb file $PWD/mirrored/mg-back-vdb.raw" ]] || fail "not back: $(disks "$VMFERRY_LAB_HOSTA" --inactive)"
+same mirrored/mg-back-vda.raw back/mg-back-vda.raw
+! rbd ls | grep '^mg-back' >/dev/null || fail "the old volumes are left: $(rbd ls)"
+no_journal
