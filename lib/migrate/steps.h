@@ -62,6 +62,7 @@ class Steps {
   void snapshot();
   void undo_snapshot();
   void copy_frozen();
+  void require_same_size(const MovingDisk& disk) const;
   void stage_overlays();
   void undo_stage_overlays();
   void clean_bridges();

@@ -151,6 +151,15 @@ void Steps::copy_frozen() {
   }
 }
 
+void Steps::require_same_size(const MovingDisk& disk) const {
+  const uint64_t now = source_.host().disk_sizes(source_.name(), disk.dev).capacity;
+  if (now == disk.size) return;
+  fail(ErrorKind::kConflict, source_.name(), "go on with " + disk.dev,
+       fmt::format("its size was changed meanwhile, from {} to {}", about_bytes(disk.size),
+                   about_bytes(now)),
+       "run it again: it takes the new size then");
+}
+
 void Steps::stage_overlays() {
   std::vector<const MovingDisk*> staged;
   for (const MovingDisk& disk : plan_.disks) {
@@ -159,6 +168,7 @@ void Steps::stage_overlays() {
     const std::optional<BlockJob> job = source_.host().block_job(source_.name(), disk.dev);
     if (!job || job->kind != BlockJob::Kind::kCopy) {
       source_.abort_job(disk);
+      require_same_size(disk);
       remove_bridge(disk);
       make_ours(bridged(disk), [&] {
         context_.storage->create_overlay(

@@ -97,14 +97,11 @@ frozen="copy the frozen"
 meanwhile="copy what the guest"
 switch="switch the guest to the overlays"
 commit="commit those"
-for guest_is in running stopped started; do
-  one back "$frozen" $guest_is --undo network
-  one back "$frozen" $guest_is --finish file
-  one back "$commit" $guest_is auto file
-  one there "$commit" $guest_is auto network
-done
+one back "$frozen" stopped --undo network
+one back "$frozen" running --finish file
 one back "$meanwhile" running --undo network
 one back "$switch" running --finish file
-one back "read both" running auto file
+one back "$commit" stopped auto file
 one back "remove the overlays" stopped auto file
 one there "$meanwhile" stopped --finish network
+one there "$commit" started auto network

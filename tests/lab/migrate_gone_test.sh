@@ -38,3 +38,13 @@ on_a blockcommit mg-gone vda --shallow --active --pivot >/dev/null
 "$VMFERRY" migrate --recover mg-gone --state-dir "$state" -q
 [[ $(disks "$VMFERRY_LAB_HOSTA" | head -n 1) == "vda file $work/a.raw" ]] || fail "$(disks "$VMFERRY_LAB_HOSTA")"
 no_journal
+machines_down >/dev/null
+
+# A disk that grows in the middle of its copy: all is undone, and the next run takes its new size.
+started --disk vda=rbd:rbd/mg-gone-vda
+on_a blockresize mg-gone vda 20M
+ended 1 "its size was changed meanwhile, from 16.0 MiB to 20.0 MiB"
+[[ $(disks "$VMFERRY_LAB_HOSTA" | head -n 1) == "vda file $work/a.raw" ]] || fail "$(disks "$VMFERRY_LAB_HOSTA")"
+no_journal
+move -q --disk vda=rbd:rbd/mg-gone-vda
+[[ $(rbd info --format json rbd/mg-gone-vda | python3 -c 'import json, sys; print(json.load(sys.stdin)["size"])') == $((20 << 20)) ]] || fail "not 20 MiB"
