@@ -151,6 +151,10 @@ std::optional<Usage> RealMigrationStorage::volume(const VolumeName& volume) {
   return Usage{.virtual_bytes = state->size, .allocated_bytes = state->used};
 }
 
+size_t RealMigrationStorage::writers(const VolumeName& volume) {
+  return rbd_volume_writers(location_of(volume), ceph_);
+}
+
 void RealMigrationStorage::create_volume(const VolumeName& volume, uint64_t size) {
   session_.making_something();
   create_rbd_volume(location_of(volume), size, layout_, ceph_);

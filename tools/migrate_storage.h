@@ -24,6 +24,7 @@ class RealMigrationStorage : public MigrationStorage {
   PoolFacts pool(const std::string& pool) override;
   void prove_access(const std::string& pool) override;
   std::optional<Usage> volume(const VolumeName& volume) override;
+  size_t writers(const VolumeName& volume) override;
   void create_volume(const VolumeName& volume, uint64_t size) override;
   void remove_volume(const VolumeName& volume) override;
   void sparsify_volume(const VolumeName& volume) override;

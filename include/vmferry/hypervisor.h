@@ -146,6 +146,11 @@ class Hypervisor {
   /// the old one, and cannot change it.
   virtual void let_discard(const std::string& domain, const std::string& dev) = 0;
 
+  /// Closes the RBD volume in the domain's QEMU if nothing uses it there: a libvirt that was killed
+  /// in the middle of a block copy may leave it open.
+  virtual void close_unused_volume(const std::string& domain, const std::string& pool,
+                                   const std::string& image) = 0;
+
   /// Why QEMU would not let the running domain go to another host now (query-migrate).
   virtual std::vector<std::string> migration_blockers(const std::string& domain) = 0;
   // Migration of a running domain to `target`; blocks until it ended.

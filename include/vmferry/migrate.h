@@ -98,6 +98,8 @@ class MigrationStorage {
   virtual void prove_access(const std::string& pool) = 0;
   /// Nothing: it does not exist.
   virtual std::optional<Usage> volume(const VolumeName& volume) = 0;
+  /// How many clients have it open for writing.
+  virtual size_t writers(const VolumeName& volume) = 0;
   virtual void create_volume(const VolumeName& volume, uint64_t size) = 0;
   /// Also what a killed copy left beside it. Waits for a dead client's watcher to go (about 30 s).
   /// None there is no error.
@@ -283,6 +285,8 @@ struct Patience {
   std::chrono::milliseconds abort_job{60'000};
   /// Before the half-made domain at the target of an aborted migration is looked at.
   std::chrono::milliseconds abort_migration{15'000};
+  /// A client that died counts for some 30 s as one that has a volume open.
+  std::chrono::milliseconds ghost{45'000};
   /// What all limits of time are measured with. Called by any thread of the run.
   std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
 };

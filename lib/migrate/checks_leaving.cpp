@@ -91,9 +91,9 @@ class LeavingChecker {
       case LeftDisk::Reach::kBound:
         return checks_.fail(name, what + ", which has the device", kLeftHint);
       case LeftDisk::Reach::kLocalFile:
-        return checks_.fail(name, what + ", on a file system of its own", kLeftHint);
+        return checks_.fail(name, what + ", on a file system that only that host has", kLeftHint);
       case LeftDisk::Reach::kNotSeen:
-        return checks_.fail(name, what + ", and no such file is seen here", kLeftHint);
+        return checks_.fail(name, what + ", and there is no such file on this machine", kLeftHint);
       case LeftDisk::Reach::kNotLooked:
         return checks_.warn(name, what +
                                       ", whose files cannot be looked at from here: the target "

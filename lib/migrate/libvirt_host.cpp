@@ -421,6 +421,13 @@ class LibvirtHost : public Hypervisor {
     migrate::check_answer(ask_monitor(domain, migrate::reopen_with_discard(nodes, image.index)));
   }
 
+  void close_unused_volume(const std::string& domain, const std::string& pool,
+                           const std::string& image) override {
+    const std::string nodes = ask_monitor(domain, migrate::query_nodes());
+    for (const std::string& command : migrate::commands_to_forget(nodes, pool, image))
+      ask_monitor(domain, command);
+  }
+
   std::vector<std::string> migration_blockers(const std::string& domain) override {
     return migrate::migration_blockers(ask_monitor(domain, migrate::query_migration()));
   }

@@ -21,6 +21,21 @@ std::string attribute(const tinyxml2::XMLElement* element, const char* name) {
   return value ? value : "";
 }
 
+/// Is the volume what these options open, directly or below?
+bool names_volume(const json& options, const std::string& pool, const std::string& image) {
+  if (!options.is_object()) return false;
+  if (options.value("driver", "") == "rbd")
+    return options.value("pool", "") == pool && options.value("image", "") == image;
+  return options.contains("file") && names_volume(options["file"], pool, image);
+}
+
+/// QEMU names what has more options than fit into a plain name "json:{...}".
+bool is_of_volume(const std::string& name, const std::string& pool, const std::string& image) {
+  constexpr std::string_view kJson = "json:";
+  if (!name.starts_with(kJson)) return false;
+  return names_volume(json::parse(name.substr(kJson.size()), nullptr, false), pool, image);
+}
+
 /// What is not said falls back to QEMU's default, so all that libvirt sets is said again.
 json reopened(const json& node, const std::string& index) {
   const json& cache = node.at("cache");
@@ -64,6 +79,23 @@ std::string reopen_with_discard(const std::string& nodes, const std::string& ind
     refuse(std::string("its answer is not understood: ") + error.what());
   }
   refuse("there is no node " + format + " of a raw image");
+}
+
+std::vector<std::string> commands_to_forget(const std::string& nodes, const std::string& pool,
+                                            const std::string& image) {
+  std::vector<std::string> commands;
+  try {
+    const json answer = json::parse(nodes);
+    for (const json& node : answer.at("return")) {
+      if (!is_of_volume(node.value("file", ""), pool, image)) continue;
+      const json removal = {{"execute", "blockdev-del"},
+                            {"arguments", {{"node-name", node.at("node-name")}}}};
+      commands.insert(node.at("drv") == "rbd" ? commands.end() : commands.begin(), removal.dump());
+    }
+  } catch (const json::exception& error) {
+    refuse(std::string("its answer is not understood: ") + error.what());
+  }
+  return commands;
 }
 
 std::string query_migration() { return json{{"execute", "query-migrate"}}.dump(); }

@@ -25,6 +25,11 @@ std::string query_nodes();
 /// is of another kind (libvirt opens raw images since 10.0 without a node of their format).
 std::string reopen_with_discard(const std::string& nodes, const std::string& index);
 
+/// Commands that remove the nodes of an RBD volume, those above it first, from what QEMU answered
+/// to query_nodes. QEMU refuses them for nodes in use.
+std::vector<std::string> commands_to_forget(const std::string& nodes, const std::string& pool,
+                                            const std::string& image);
+
 /// Asks whether the guest could migrate now.
 std::string query_migration();
 

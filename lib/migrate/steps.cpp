@@ -265,7 +265,16 @@ void Steps::clean_copy(const MovingDisk& disk) {
   if (plan_.other_host && target_.state() != DomainState::kAbsent &&
       target_.place(disk, DefinitionKind::kPersistent) == Place::kTarget)
     fail_divided(action);
+  if (!plan_.to_files && source_.active()) close_unused(disk);
   remove_copy(disk);
+}
+
+void Steps::close_unused(const MovingDisk& disk) const {
+  try {
+    source_.host().close_unused_volume(source_.name(), disk.volume.pool, disk.volume.image);
+  } catch (const Error&) {
+    // If it is open there, its removal tells.
+  }
 }
 
 std::string Steps::removing_command(const MovingDisk& disk) const {

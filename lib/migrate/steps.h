@@ -103,7 +103,7 @@ class Steps {
   void undefine_source();
   void undo_undefine_source();
 
-  // Offline, and the ends of all ways (steps_offline.cpp).
+  // Offline (steps_offline.cpp).
   void shut_down();
   void undo_shut_down();
   bool turned_offline() const;
@@ -118,8 +118,13 @@ class Steps {
   [[noreturn]] void fail_divided(const std::string& action) const;
   bool still_equal(const MovingDisk& disk) const;
   void start();
+
+  // The ends of all ways (steps_check.cpp).
   void check_definitions();
   void let_discard(const Machine& machine) const;
+  /// Each new disk is open in one client, which is the guest's QEMU; says where that is not so.
+  void see_writers(const Domain& domain) const;
+  void see_writer(const MovingDisk& disk) const;
 
   // The old disks (steps_delete.cpp).
   void delete_source();
@@ -150,6 +155,7 @@ class Steps {
   /// Removes what copy_disk or create_volumes made.
   void clean_copies();
   void clean_copy(const MovingDisk& disk);
+  void close_unused(const MovingDisk& disk) const;
   void try_to_remove(const std::string& command, const std::function<void()>& remove);
   std::string removing_command(const MovingDisk& disk) const;
   bool old_disk_exists(const MovingDisk& disk) const;

@@ -5,7 +5,7 @@
 #include "lib/migrate/steps.h"
 #include "vmferry/error.h"
 
-// The offline way, and what ends every way: definitions read back.
+// The offline way.
 
 namespace vmferry::migrate {
 
@@ -129,41 +129,6 @@ std::optional<std::string> Steps::misplaced(const Machine& machine, DefinitionKi
   for (const MovingDisk& disk : plan_.disks)
     if (machine.place(disk, kind) != Place::kTarget) return disk.dev;
   return std::nullopt;
-}
-
-void Steps::check_definitions() {
-  // A staged way to another host asks twice: before it leaves, and there.
-  const Machine& machine = !plan_.live || arrived() ? target_ : source_;
-  const std::string goal = plan_.to_files ? "its file" : "RBD";
-  if (machine.active())
-    if (const auto dev = misplaced(machine, DefinitionKind::kLive))
-      fail(ErrorKind::kIo, source_.name(), "read the live definition back",
-           "disk " + *dev + " is not on " + goal);
-  // libvirt leaves the persistent one alone where it differed from the live one before, and never
-  // changes what it says of the driver.
-  const Domain stored = machine.definition(DefinitionKind::kPersistent);
-  const std::string wanted = with_new_disks(stored);
-  if (wanted != stored.text) machine.host().define(wanted);
-  for (const MovingDisk& disk : plan_.disks)
-    if (stored.find_disk(disk.dev) &&
-        machine.place(disk, DefinitionKind::kPersistent) != Place::kTarget)
-      fail(ErrorKind::kIo, source_.name(), "read the persistent definition back",
-           "disk " + disk.dev + " is not on " + goal,
-           "the next start would use the old disk: correct it with vmferry rewrite");
-  if (machine.active()) let_discard(machine);
-  if (machine.host().autostart(source_.name()) != plan_.autostart)
-    machine.host().set_autostart(source_.name(), plan_.autostart);
-}
-
-void Steps::let_discard(const Machine& machine) const {
-  for (const MovingDisk& disk : plan_.disks) {
-    try {
-      machine.host().let_discard(source_.name(), disk.dev);
-    } catch (const Error& error) {
-      context_.observer->warning("what the guest discards on " + disk.dev +
-                                 " gives back no room until its next start: " + error.what());
-    }
-  }
 }
 
 }  // namespace vmferry::migrate

@@ -43,6 +43,10 @@ std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
   throw no_rbd(volume);
 }
 
+size_t rbd_volume_writers(const RbdLocation& volume, const CephOptions& /*options*/) {
+  throw no_rbd(volume);
+}
+
 void create_rbd_volume(const RbdLocation& volume, uint64_t /*size*/, const RbdLayout& /*layout*/,
                        const CephOptions& /*options*/) {
   throw no_rbd(volume);

@@ -46,6 +46,9 @@ struct RbdVolumeState {
 std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
                                                const CephOptions& options);
 
+/// How many clients have the volume open for writing. Throws kNotFound: there is no such volume.
+size_t rbd_volume_writers(const RbdLocation& volume, const CephOptions& options);
+
 /// An empty volume of exactly `size` bytes under its final name.
 void create_rbd_volume(const RbdLocation& volume, uint64_t size, const RbdLayout& layout,
                        const CephOptions& options);

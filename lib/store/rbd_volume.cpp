@@ -116,6 +116,14 @@ std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
   return state;
 }
 
+size_t rbd_volume_writers(const RbdLocation& volume, const CephOptions& options) {
+  const RbdPool pool(volume, options);
+  RbdImage image;
+  const int rc = image.open(pool.io(), volume.image, "", true);
+  if (rc < 0) throw rbd_error(rc, volume, "open");
+  return count_writers(image.get(), volume);
+}
+
 void create_rbd_volume(const RbdLocation& volume, uint64_t size, const RbdLayout& layout,
                        const CephOptions& options) {
   TargetOptions target;

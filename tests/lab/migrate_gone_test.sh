@@ -48,3 +48,21 @@ ended 1 "its size was changed meanwhile, from 16.0 MiB to 20.0 MiB"
 no_journal
 move -q --disk vda=rbd:rbd/mg-gone-vda
 [[ $(rbd info --format json rbd/mg-gone-vda | python3 -c 'import json, sys; print(json.load(sys.stdin)["size"])') == $((20 << 20)) ]] || fail "not 20 MiB"
+machines_down >/dev/null
+
+# A libvirtd that was killed in the middle of a block copy may leave the volume open in QEMU: the undo closes it.
+machine mg-gone "$(file_disk "$work/a.raw" vda)"
+on_a start mg-gone >/dev/null
+move_in_background --bandwidth 2M --method mirror
+wait_for_step "mirror the disks"
+until [[ $(on_a blockjob mg-gone vda 2>&1) == *"Block Copy"* ]]; do sleep 0.1; done # it says so on standard error
+kill -KILL "$mover"
+wait "$mover" 2>/dev/null || true
+on_a blockjob mg-gone vda --abort
+on_a qemu-monitor-command mg-gone '{"execute": "blockdev-add", "arguments": {"driver": "rbd", "node-name": "left", "pool": "rbd",
+  "image": "mg-gone-vda", "conf": "'"$CEPH_CONF"'"}}' >/dev/null
+SECONDS=0
+"$VMFERRY" migrate --recover --undo mg-gone --state-dir "$state" -q
+((SECONDS < 50)) || fail "the volume was open for $SECONDS s"
+[[ -z $(rbd ls | grep '^mg' || true) ]] || fail "left: $(rbd ls)"
+no_journal

@@ -293,6 +293,14 @@ void FakeHypervisor::let_discard(const std::string& domain, const std::string& d
   call("let_discard", [&] { find_disk(find_active(domain), dev).discards = true; });
 }
 
+void FakeHypervisor::close_unused_volume(const std::string& domain, const std::string& pool,
+                                         const std::string& image) {
+  call("close_unused_volume", [&] {
+    find_active(domain);
+    world_->left_open.erase("rbd:" + pool + "/" + image);
+  });
+}
+
 void FakeHypervisor::check_disk(const DefinedDisk& disk, const LiveDisk& source,
                                 const FakeHost& target, bool copied) {
   const Layer& goal = disk.chain.front();

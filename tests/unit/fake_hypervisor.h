@@ -55,6 +55,8 @@ class FakeHypervisor : public Hypervisor {
   void abort_block_job(const std::string& domain, const std::string& dev) override;
   void let_discard(const std::string& domain, const std::string& dev) override;
 
+  void close_unused_volume(const std::string& domain, const std::string& pool,
+                           const std::string& image) override;
   std::vector<std::string> migration_blockers(const std::string& domain) override;
   void migrate(const std::string& domain, Hypervisor& target,
                const LiveMigration& migration) override;

@@ -54,12 +54,21 @@ void FakeStorage::create(const std::string& image, const Image& content) {
   world_->images[image] = content;
 }
 
+size_t FakeStorage::writers(const VolumeName& volume) {
+  return world_->call("writers", [&] {
+    world_->require_image(volume.display());
+    return world_->users_of(volume.display()) + (world_->ghosts ? world_->ghosts-- : 0);
+  });
+}
+
 void FakeStorage::create_volume(const VolumeName& volume, uint64_t size) {
   world_->call("create_volume", [&] { create(volume.display(), {.format = "raw", .size = size}); });
 }
 
 void FakeStorage::remove_volume(const VolumeName& volume) {
   world_->call("remove_volume", [&] {
+    if (world_->left_open.contains(volume.display()))
+      refuse(ErrorKind::kConflict, volume.display(), "a client has it open");
     world_->images.erase(unfinished(volume.display()));
     if (world_->in_use(volume.display()))
       refuse(ErrorKind::kConflict, volume.display(), "image still has watchers");

@@ -263,14 +263,17 @@ std::vector<std::string> World::images_of(const LiveDisk& disk) const {
   return used;
 }
 
-bool World::in_use(const std::string& image) const {
+size_t World::users_of(const std::string& image) const {
+  size_t users = 0;
   for (const auto& [host_name, host] : hosts)
-    for (const auto& [name, domain] : host.domains)
-      for (const auto& [dev, disk] : domain.disks) {
-        const std::vector<std::string> used = images_of(disk);
-        if (std::find(used.begin(), used.end(), image) != used.end()) return true;
-      }
-  return false;
+    for (const auto& [name, domain] : host.domains) {
+      const auto uses = [&](const auto& disk) {
+        const std::vector<std::string> used = images_of(disk.second);
+        return std::find(used.begin(), used.end(), image) != used.end();
+      };
+      users += std::any_of(domain.disks.begin(), domain.disks.end(), uses);
+    }
+  return users;
 }
 
 bool World::named(const std::string& image) const {

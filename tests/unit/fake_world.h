@@ -101,9 +101,11 @@ class World {
   std::map<std::string, PoolFacts> pools;
   std::string key;                              ///< of the Ceph user
   uint64_t room = uint64_t{64} << 30;           ///< free bytes of every file system
+  std::set<std::string> left_open;              ///< volumes that a QEMU has open for nothing
   std::set<std::string> foreign;                ///< images that nobody may remove
   std::string failure = "an injected failure";  ///< what a call says that fails
   bool stuck = false;               ///< the cluster stands still: no job on it gets anywhere
+  unsigned ghosts = 0;              ///< dead clients that are still seen; one less each time
   bool deaf = false;                ///< a hanging migration ignores its abort
   std::vector<std::string> wrongs;  ///< what must never happen
 
@@ -177,7 +179,8 @@ class World {
   Image& require_image(const std::string& image);
   void finish_job(FakeDomain& domain, const std::string& dev);
   /// Of the images that definitions and running guests depend on.
-  bool in_use(const std::string& image) const;
+  bool in_use(const std::string& image) const { return users_of(image) != 0; }
+  size_t users_of(const std::string& image) const;  ///< running guests
   bool named(const std::string& image) const;
   void remove_image(const std::string& image);
   /// All but what guests wrote, as a text to compare.

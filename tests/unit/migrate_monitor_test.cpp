@@ -52,6 +52,28 @@ TEST_CASE("a node is opened anew with all that it had, and discards") {
   CHECK_THROWS_AS(migrate::reopen_with_discard("nonsense", "4"), Error);
 }
 
+TEST_CASE("nodes of a volume are removed from above") {
+  const auto node = [](const std::string& name, const std::string& drv, const std::string& file) {
+    return json{{"node-name", name}, {"drv", drv}, {"file", file}};
+  };
+  const std::string rbd = R"({"driver": "rbd", "pool": "p", "image": "i", "conf": "/c"})";
+  const std::string other = R"(json:{"driver": "rbd", "pool": "p", "image": "j"})";
+  const std::string answer =
+      json{{"return",
+            {node("storage", "rbd", "json:" + rbd), node("other", "rbd", other),
+             node("format", "raw", R"(json:{"driver": "raw", "file": )" + rbd + "}"),
+             node("file", "file", "/img/a"), node("odd", "raw", "json:nonsense")}}}
+          .dump();
+  std::string removed;
+  for (const std::string& command : migrate::commands_to_forget(answer, "p", "i")) {
+    CHECK(json::parse(command)["execute"] == "blockdev-del");
+    removed += json::parse(command)["arguments"]["node-name"].get<std::string>() + " ";
+  }
+  CHECK(removed == "format storage ");
+  CHECK(migrate::commands_to_forget(answer, "p", "k").empty());
+  CHECK_THROWS_AS(migrate::commands_to_forget("nonsense", "p", "i"), Error);
+}
+
 TEST_CASE("an error of the monitor is one of ours, with its reason") {
   CHECK_NOTHROW(migrate::check_answer(R"({"return":{}})"));
   CHECK_THROWS_WITH(

@@ -65,4 +65,37 @@ TEST_CASE("what can be removed is removed, whatever else cannot", "[migrate]") {
   CHECK_FALSE(rig.world().images.contains("rbd:vms/web1-vdb"));
 }
 
+TEST_CASE("a volume that QEMU was left with is closed before it is removed", "[migrate]") {
+  for (const WayUnderTest& way : all_ways()) {
+    if (way.name != "mirrored here" && way.name != "staged here") continue;
+    INFO(way.name);
+    Rig rig(way);
+    std::stop_source stop;
+    rig.world().hook = [&](unsigned, const std::string& call) {
+      if (call != "alpha: block_copy") return;
+      rig.world().left_open.insert("rbd:vms/web1-vda");
+      stop.request_stop();
+    };
+    CHECK(rig.run(rig.plan(), stop.get_token()).error == ErrorKind::kCancelled);
+    CHECK_FALSE(rig.has_journal());
+    CHECK(rig.problems_if_untouched() == Problems());
+  }
+}
+
+TEST_CASE("a client that died is waited for, and one that stays is named", "[migrate]") {
+  for (const WayUnderTest& way : all_ways()) {
+    const bool here = way.name == "mirrored here" || way.name == "staged here" ||
+                      way.name == "staged, then to another host";
+    if (!here) continue;
+    for (const unsigned looks : {0U, 3U, 100'000U}) {
+      INFO(way.name << ", seen for " << looks);
+      Rig rig(way);
+      rig.world().ghosts = looks;
+      CHECK(rig.run(rig.plan()).done());
+      const bool named = rig.said().find("is open in another client, too") != std::string::npos;
+      CHECK(named == (looks == 100'000U));
+    }
+  }
+}
+
 }  // namespace vmferry::test
