@@ -18,7 +18,7 @@ for way in "--method staged" "--method mirror" "--method staged --to $VMFERRY_LA
   on_a start mg-driver
   # shellcheck disable=SC2086
   move --progress none $way >report 2>said
-  ! grep warning said || fail "$way: it warned"
+  ! grep "^vmferry: warning" said || fail "$way: it warned"
   [[ $(virsh -q -c "$host" dumpxml --inactive mg-driver | driver) == "$wanted" ]] ||
     fail "$way: $(virsh -q -c "$host" dumpxml --inactive mg-driver | driver), not $wanted"
   (($(volume_used mg-driver-vda) > 0)) || fail "$way: nothing is there to discard"
