@@ -102,8 +102,7 @@ void gather_leaving(const MigrateRequest& request, const MigrateContext& context
     const Route route = route_of(request, facts.target.uri);
     leaving.endpoint = route.uri;
     require_one_address(route);
-    leaving.tried = facts.source.local && !route.uri.empty();
-    if (leaving.tried) require_answer(route);
+    leaving.tried = facts.source.local && try_to_reach(route);
   });
 }
 

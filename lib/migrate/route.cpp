@@ -123,15 +123,15 @@ void require_one_address(const Route& route) {
                        "translated in between, let it listen on 0.0.0.0 or ::"});
 }
 
-void require_answer(const Route& route) {
+bool try_to_reach(const Route& route) {
   const Endpoint endpoint = endpoint_of(route.uri);
-  if (endpoint.host.empty()) return;
+  if (endpoint.host.empty()) return false;
   const Addresses addresses =
       look_up(endpoint.host, endpoint.port.empty() ? kFirstPort : endpoint.port);
   std::string why;
   for (const addrinfo* one = addresses.get(); one; one = one->ai_next) {
     why = why_silent(*one);
-    if (why.empty()) return;
+    if (why.empty()) return true;
   }
   throw Error({.kind = ErrorKind::kIo,
                .object = route.uri,

@@ -21,7 +21,8 @@ Route route_of(const MigrateRequest& request, const std::string& target_uri);
 /// Does the guest get to where the target listens? Looks names up. Throws Error kConflict.
 void require_one_address(const Route& route);
 
-/// Does the target's address answer from this machine? Takes a few seconds at most. Throws Error.
-void require_answer(const Route& route);
+/// Tries from this machine whether the target's address answers, for some seconds at most. Throws
+/// Error: it does not. False: there is no address to try (libvirt chooses, or it is a socket).
+bool try_to_reach(const Route& route);
 
 }  // namespace vmferry::migrate
