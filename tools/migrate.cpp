@@ -178,13 +178,15 @@ int recover(const Options& options, const MigrateContext& context) {
                             : options.stay   ? Recovery::kStay
                                              : Recovery::kAuto;
   const MigrateReport report = recover_migration(options.request, recovery, context);
-  if (!report.disks.empty()) {
+  if (report.end == MigrateReport::End::kMoved) {
     Plan plan;
     plan.request = options.request;
     tell_moved(options, plan, report);
   } else if (!options.run.quiet) {
-    print_report(printable(options.request.domain) + ": the move is undone\n",
-                 "the move is undone");
+    const std::string end = report.end == MigrateReport::End::kUndone
+                                ? "the move is undone"
+                                : "the run is ended, and all its files are left";
+    print_report(printable(options.request.domain) + ": " + end + "\n", end);
   }
   return 0;
 }

@@ -269,6 +269,12 @@ struct MigrateReport {
     Usage before;
     Usage after;
   };
+  enum class End {
+    kUndone,
+    kMoved,
+    kLeft,  ///< the machine is gone: nothing was done, and what the run made is where it was
+  };
+  End end = End::kUndone;
   std::vector<Disk> disks;
   std::vector<std::string> kept;  ///< old files that are left, and safe to remove
   std::optional<uint64_t> downtime_ms;

@@ -136,7 +136,7 @@ class LeavingChecker {
     if (!facts_.target.local && !facts_.live.media_paths().empty())
       checks_.warn("media", "the drives' images must exist at the target under the same paths");
     for (const HostFile& file : facts_.live.host_files)
-      if (!facts_.target.local)
+      if (!facts_.target.local || file.what == "qemu:commandline")
         checks_.warn(file.what, file.path + " must exist at the target, too");
   }
 

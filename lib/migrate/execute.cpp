@@ -28,6 +28,7 @@ class Execution {
     } catch (const Error& error) {
       fail_recovery(error, recovery);
     }
+    if (steps_.machine_is_gone()) return leave(recovery);
     if (recovery == Recovery::kFinish) return forward();
     if (recovery == Recovery::kStay) return stay();
     try {
@@ -43,6 +44,24 @@ class Execution {
       fail_recovery(as_error(exception), recovery);
     }
     return {};
+  }
+
+  /// Nobody can tell which of the images holds the newest data: they stay.
+  MigrateReport leave(Recovery recovery) {
+    const std::string kept = journal_.keep("source", plan_.original_persistent);
+    if (recovery != Recovery::kUndo)
+      fail(ErrorKind::kNotFound, plan_.request.domain, "go on with the move",
+           "it is not defined any more",
+           "define it again (as it was before the move: " + kept +
+               "); or end the run, which removes no image: " + command("--undo"));
+    for (const MovingDisk& disk : plan_.disks)
+      context_.observer->warning("the data of " + disk.dev +
+                                 " is on one of: " + steps_.places_of(disk));
+    context_.observer->warning("the definition as it was before the move is kept: " + kept);
+    journal_.remove();
+    MigrateReport report;
+    report.end = MigrateReport::End::kLeft;
+    return report;
   }
 
   MigrateReport forward() { return forward(plan_.steps.size()); }

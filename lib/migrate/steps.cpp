@@ -289,6 +289,7 @@ bool Steps::old_disk_exists(const MovingDisk& disk) const {
 
 MigrateReport Steps::report() const {
   MigrateReport report;
+  report.end = MigrateReport::End::kMoved;
   for (const MovingDisk& disk : plan_.disks) {
     MigrateReport::Disk line{
         .dev = disk.dev, .from = disk.original, .to = goal(disk), .before = {}, .after = {}};

@@ -38,6 +38,10 @@ class Steps {
   const std::vector<LeftOver>& left_over() const { return left_over_; }
   /// Is undoing it nothing but removing what it made?
   static bool only_makes(const Step& step);
+  /// Is it defined on no host any more, although all were asked?
+  bool machine_is_gone() const;
+  /// All that a disk may be on: "/img/a.img, rbd:pool/a".
+  std::string places_of(const MovingDisk& disk) const;
   /// Disks that somebody took from the machine leave the move: answers whether there were any.
   bool drop_gone_disks();
   /// Throws kConflict if a disk is on an image that is none of this move's.

@@ -16,6 +16,23 @@ const Machine& Steps::present_machine() const {
   return there ? target_ : source_;
 }
 
+bool Steps::machine_is_gone() const {
+  if (source_.state() != DomainState::kAbsent) return false;
+  return !plan_.other_host || (target_is_known() && target_.state() == DomainState::kAbsent);
+}
+
+std::string Steps::places_of(const MovingDisk& disk) const {
+  std::string places = disk.original;
+  for (const std::string* file : {&disk.overlay, &disk.bridge})
+    if (!file->empty() && context_.storage->file_exists(*file)) places += ", " + *file;
+  try {
+    if (!new_place_exists(disk)) return places;
+  } catch (const Error&) {
+    // It may be there.
+  }
+  return places + ", " + goal(disk);
+}
+
 bool Steps::pending(StepKind kind) const {
   for (size_t i = 0; i < plan_.steps.size(); ++i)
     if (plan_.steps[i].kind == kind && journal_.status(i) != StepStatus::kPending) return false;

@@ -93,4 +93,30 @@ TEST_CASE("a disk that is taken away at any moment leaves the move, and its data
     }
 }
 
+TEST_CASE("a run whose machine is gone can be ended, and nothing is removed", "[migrate]") {
+  for (const WayUnderTest& way : all_ways()) {
+    INFO(way.name);
+    Rig rig(way);
+    const std::vector<unsigned> moments = moments_of(way);
+    rig.world().arm(moments[moments.size() / 2], Fault::kKillAfter);
+    CHECK(rig.run(rig.plan_of_way()).killed);
+    if (!rig.has_journal()) continue;
+    rig.world().arm(0, Fault::kNone);
+    for (FakeHost* host : {&rig.alpha(), &rig.beta()}) {
+      for (auto& [name, domain] : host->domains) rig.world().stop(domain);
+      host->domains.clear();
+    }
+    const size_t images = rig.world().images.size();
+    const Outcome stuck = rig.recover(Recovery::kAuto);
+    CHECK(stuck.error == ErrorKind::kNotFound);
+    CHECK(stuck.hint.find("--recover --undo") != std::string::npos);
+    const Outcome ended = rig.recover(Recovery::kUndo);
+    INFO(ended.message);
+    CHECK(ended.done());
+    CHECK(ended.report.end == MigrateReport::End::kLeft);
+    CHECK_FALSE(rig.has_journal());
+    CHECK(rig.world().images.size() == images);
+  }
+}
+
 }  // namespace vmferry::test
