@@ -23,12 +23,14 @@ class Execution {
         steps_(plan_, context_, journal_, recovering) {}
 
   MigrateReport recover(Recovery recovery) {
+    bool is_gone = false;
     try {
       steps_.wait_until_idle();
+      is_gone = steps_.machine_is_gone();
     } catch (const Error& error) {
       fail_recovery(error, recovery);
     }
-    if (steps_.machine_is_gone()) return leave(recovery);
+    if (is_gone) return leave(recovery);
     if (recovery == Recovery::kFinish) return forward();
     if (recovery == Recovery::kStay) return stay();
     try {
@@ -97,7 +99,7 @@ class Execution {
   /// Undoes what was begun, the guest first; throws what cannot be undone.
   void backward() {
     steps_.drop_gone_disks();
-    steps_.require_known_places();
+    if (steps_.made_something()) steps_.require_known_places();
     for (size_t i = plan_.steps.size(); i-- > 0;) {
       const StepStatus status = journal_.status(i);
       if (status == StepStatus::kPending || status == StepStatus::kUndone) continue;

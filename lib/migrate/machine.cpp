@@ -45,8 +45,15 @@ Domain Machine::definition(DefinitionKind kind) const {
   return parse_domain(host_->definition(name(), kind), "domain " + name());
 }
 
+Domain Machine::definition() const {
+  return definition(active() ? DefinitionKind::kLive : DefinitionKind::kPersistent);
+}
+
 Place Machine::place(const MovingDisk& disk, DefinitionKind kind) const {
-  const Domain domain = definition(kind);
+  return place_in(definition(kind), disk);
+}
+
+Place Machine::place_in(const Domain& domain, const MovingDisk& disk) const {
   const DomainDisk* found = domain.find_disk(disk.dev);
   if (!found) return Place::kElsewhere;
   const DiskImage& image = found->image;
@@ -58,9 +65,7 @@ Place Machine::place(const MovingDisk& disk, DefinitionKind kind) const {
   return there ? Place::kTarget : Place::kElsewhere;
 }
 
-Place Machine::place(const MovingDisk& disk) const {
-  return place(disk, active() ? DefinitionKind::kLive : DefinitionKind::kPersistent);
-}
+Place Machine::place(const MovingDisk& disk) const { return place_in(definition(), disk); }
 
 bool Machine::wake_paused() {
   if (active()) return false;

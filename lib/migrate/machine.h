@@ -40,7 +40,10 @@ class Machine {
   bool active() const;
   Domain definition(DefinitionKind kind) const;
   Place place(const MovingDisk& disk, DefinitionKind kind) const;
-  /// By the definition that counts: the live one of an active domain, else the persistent one.
+  Place place_in(const Domain& domain, const MovingDisk& disk) const;
+  /// The definition that counts: the live one of an active domain, else the persistent one.
+  Domain definition() const;
+  /// By the definition that counts.
   Place place(const MovingDisk& disk) const;
 
   /// Starts a domain that is off with its processors stopped, so that its disks can be worked on.

@@ -260,8 +260,9 @@ void Steps::clean_copies() {
 void Steps::clean_copy(const MovingDisk& disk) {
   const std::string action = "remove the copy of " + disk.dev;
   const Place place = source_.place(disk);
-  if (place == Place::kTarget || place == Place::kBridge)
-    fail(ErrorKind::kConflict, source_.name(), action, "the definition names it");
+  if (place != Place::kOriginal && place != Place::kOverlay)
+    fail(ErrorKind::kConflict, source_.name(), action,
+         "the definition names it, or an image that may be over it");
   if (plan_.other_host && target_.state() != DomainState::kAbsent &&
       target_.place(disk, DefinitionKind::kPersistent) == Place::kTarget)
     fail_divided(action);

@@ -44,8 +44,11 @@ class Steps {
   std::string places_of(const MovingDisk& disk) const;
   /// Disks that somebody took from the machine leave the move: answers whether there were any.
   bool drop_gone_disks();
-  /// Throws kConflict if a disk is on an image that is none of this move's.
+  /// Throws kConflict if a disk is on an image that is none of this move's: it may be over one that
+  /// is, and hold what is newest.
   void require_known_places() const;
+  /// Is there anything yet that somebody's image could be over?
+  bool made_something() const;
   /// Until what a dead run asked of libvirt is done: before that, nothing seen is final.
   void wait_until_idle();
   /// Does the guest depend on its new disks, by what the definitions say? Then there is no way

@@ -42,8 +42,7 @@ bool Steps::pending(StepKind kind) const {
 bool Steps::drop_gone_disks() {
   const Machine& machine = present_machine();
   if (machine.state() == DomainState::kAbsent) return false;
-  const Domain now =
-      machine.definition(machine.active() ? DefinitionKind::kLive : DefinitionKind::kPersistent);
+  const Domain now = machine.definition();
   std::vector<MovingDisk> gone;
   for (const MovingDisk& disk : plan_.disks)
     if (!now.find_disk(disk.dev)) gone.push_back(disk);
@@ -88,14 +87,19 @@ std::string Steps::where_data_is(const MovingDisk& disk) {
   return moved ? goal(disk) : disk.original;
 }
 
+bool Steps::made_something() const {
+  return journal_.noted(kFrozen) ||
+         std::any_of(plan_.disks.begin(), plan_.disks.end(),
+                     [this](const MovingDisk& disk) { return journal_.noted(made(disk)); });
+}
+
 void Steps::require_known_places() const {
   const Machine& machine = present_machine();
-  if (!machine.active()) return;
+  if (machine.state() == DomainState::kAbsent) return;
+  const Domain now = machine.definition();
   for (const MovingDisk& disk : plan_.disks) {
-    if (machine.place(disk, DefinitionKind::kLive) != Place::kElsewhere) continue;
-    const Domain now = machine.definition(DefinitionKind::kLive);
     const DomainDisk* found = now.find_disk(disk.dev);
-    if (!found) continue;
+    if (!found || machine.place_in(now, disk) != Place::kElsewhere) continue;
     fail(ErrorKind::kConflict, machine.name(), "go on with " + disk.dev,
          "it is on " + found->image.display() +
              " now, which is none of this move's: somebody took "

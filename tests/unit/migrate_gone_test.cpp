@@ -10,15 +10,6 @@ namespace {
 
 constexpr const char* kDev = "vdb";
 
-/// Where the machine is.
-FakeDomain* present(Rig& rig) {
-  const auto here = rig.alpha().domains.find(kGuestName);
-  const auto there = rig.beta().domains.find(kGuestName);
-  const bool is_there = there != rig.beta().domains.end() && there->second.active();
-  if (here != rig.alpha().domains.end() && !is_there) return &here->second;
-  return there != rig.beta().domains.end() ? &there->second : nullptr;
-}
-
 void cut_disk(std::string& text) {
   const size_t target = text.find(std::string("dev=\"") + kDev);
   if (target == std::string::npos) return;
@@ -34,7 +25,7 @@ struct Taken {
 
 /// virsh detach-disk --live --config, which libvirt refuses while a job has the disk.
 std::optional<Taken> detach(Rig& rig) {
-  FakeDomain* domain = present(rig);
+  FakeDomain* domain = rig.present();
   if (!domain || domain->stored.empty() || domain->has_job) return std::nullopt;
   Taken taken;
   if (domain->active()) {
@@ -77,7 +68,7 @@ bool run_with_detach(const WayUnderTest& way, unsigned n) {
   CHECK(rig.problems_always().empty());
   if (!taken) return came;
   CHECK(rig.world().view(taken->image) == taken->content);
-  const FakeDomain* domain = present(rig);
+  const FakeDomain* domain = rig.present();
   REQUIRE(domain);
   CHECK(domain->stored.find("dev=\"vda\"") != std::string::npos);
   CHECK(domain->stored.find("dev=\"vdb\"") == std::string::npos);
@@ -116,6 +107,42 @@ TEST_CASE("a run whose machine is gone can be ended, and nothing is removed", "[
     CHECK(ended.report.end == MigrateReport::End::kLeft);
     CHECK_FALSE(rig.has_journal());
     CHECK(rig.world().images.size() == images);
+  }
+}
+
+TEST_CASE("what is under somebody's snapshot is not removed, whether its guest runs or not",
+          "[migrate]") {
+  for (const WayUnderTest& way : all_ways()) {
+    if (way.name != "mirrored here" && way.name != "staged here") continue;
+    for (const bool off : {false, true}) {
+      INFO(way.name << (off ? ", shut off" : ""));
+      Rig rig(way);
+      rig.world().arm(2, Fault::kKillAfter, "alpha: pivot");  // both disks depend on volumes now
+      CHECK(rig.run(rig.plan()).killed);
+      rig.world().arm(0, Fault::kNone);
+      FakeDomain& guest = rig.guest();
+      for (const char* dev : {"vda", "vdb"}) {
+        const std::string top = guest.disks.at(dev).chain.front().image;
+        const std::string backup = std::string("/img/backup-") + dev;
+        rig.world().images[backup] = {.format = "qcow2", .backing = top};
+        const Layer layer = layer_of_image(backup, "qcow2");
+        guest.disks.at(dev).chain.insert(guest.disks.at(dev).chain.begin(), layer);
+        guest.running = with_image(guest.running, dev, layer);
+        guest.stored = with_image(guest.stored, dev, layer);
+      }
+      const std::string stored = guest.stored;
+      if (off) rig.world().stop(guest);
+      for (const Recovery how : {Recovery::kAuto, Recovery::kUndo, Recovery::kFinish}) {
+        const Outcome outcome = rig.recover(how);
+        INFO(outcome.message);
+        CHECK(outcome.error == ErrorKind::kConflict);
+        CHECK(outcome.message.find("none of this move's") != std::string::npos);
+      }
+      CHECK(rig.has_journal());
+      CHECK(guest.stored == stored);
+      CHECK(rig.world().images.contains("rbd:vms/web1-vda"));
+      CHECK(rig.world().images.contains("rbd:vms/web1-vdb"));
+    }
   }
 }
 

@@ -60,6 +60,10 @@ class Rig {
   FakeHost& beta() { return world_->hosts.at("beta"); }
   FakeDomain& guest() { return alpha().domains.at(kGuestName); }
 
+  /// The machine where people work with it: where it runs, else at alpha, else at beta. Null: it is
+  /// defined nowhere.
+  FakeDomain* present();
+
   Plan plan();
   /// The same one for a rig that is as its way made it, without planning each time.
   const Plan& plan_of_way() const;
