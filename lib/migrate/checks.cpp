@@ -157,10 +157,12 @@ class Checker : private CheckList {
         continue;
       }
       if (way_.live) stored_disk(disk);
-      if (way_.staged && disk.disk.copy_on_read)
+      if (way_.staged && disk.disk.copy_on_read) {
         fail("disk " + disk.move.dev,
              "it has copy_on_read='on', with which libvirt commits no overlay",
              "move it with --method mirror or --mode offline");
+        continue;
+      }
       pass("disk " + disk.move.dev,
            fmt::format("{} ({} of {}) -> {}", disk.move.original, about_bytes(disk.move.data),
                        about_bytes(disk.move.size),

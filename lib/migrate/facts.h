@@ -84,7 +84,6 @@ struct LeftDisk {
   std::string why;           ///< it cannot move; empty: it was not asked to
   bool stored_only = false;  ///< the running machine has it not
   bool transient = false;
-  std::string path;
   Reach reach = Reach::kNotLooked;
   Trial look;
 };

@@ -19,10 +19,10 @@ bool is_bound(const DiskImage& image) {
   return image.type == "nvme" || image.type == "vhostuser" || image.type == "vhostvdpa";
 }
 
-LeftDisk::Reach reach_of(const DiskImage& image, const Facts& facts, const MigrateContext& context,
-                         std::string& path) {
+LeftDisk::Reach reach_of(const DiskImage& image, const Facts& facts,
+                         const MigrateContext& context) {
   if (is_bound(image)) return LeftDisk::Reach::kBound;
-  path = path_of(*context.source, image);
+  const std::string path = path_of(*context.source, image);
   if (path.empty() || !facts.source.local) return LeftDisk::Reach::kNotLooked;
   const std::optional<FileLook> look = context.storage->look(path);
   if (!look) return LeftDisk::Reach::kNotSeen;
@@ -52,7 +52,7 @@ void look_at_left(const Domain& domain, Facts& facts, const MigrateContext& cont
     left.why = disk.stays;
     left.transient = disk.transient;
     left.stored_only = facts.live.find_disk(disk.target) == nullptr;
-    left.look = attempt([&] { left.reach = reach_of(disk.image, facts, context, left.path); });
+    left.look = attempt([&] { left.reach = reach_of(disk.image, facts, context); });
     facts.leaving.left.push_back(std::move(left));
   }
 }
