@@ -54,6 +54,7 @@ struct DomainDisk {
   bool copy_on_read = false;  ///< QEMU writes what it reads from the image below into the image
   size_t line = 0;            ///< of its first tag, counted from 1
   std::string stays;          ///< why it cannot move to RBD ("it is a cdrom"); empty: it can
+  std::string stays_on_rbd;   ///< likewise from RBD to a file, as far as a definition tells
 
   bool can_move() const { return stays.empty(); }
 };

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "lib/domain/xml_tree.h"
 
 namespace vmferry {
@@ -74,6 +76,12 @@ std::string reason_of_type(const DiskImage& image) {
   return fmt::format("it is of type '{}', which holds no image that could be copied", image.type);
 }
 
+std::string reason_of_use(const DomainDisk& disk) {
+  if (disk.transient) return "it is transient: what the guest writes is dropped when it stops";
+  if (disk.shareable) return "it is shared with other machines";
+  return {};
+}
+
 /// See the table of the disks that libvirt's block jobs and RBD do not take, in docs/design.md.
 std::string reason_to_stay(const DomainDisk& disk) {
   if (disk.device == "cdrom") return "it is a cdrom";
@@ -82,10 +90,18 @@ std::string reason_to_stay(const DomainDisk& disk) {
   if (disk.device != "disk") return fmt::format("it is a '{}', not a disk", disk.device);
   if (disk.bus == "sd") return "it is an SD card";
   std::string reason = reason_of_type(disk.image);
-  if (!reason.empty()) return reason;
-  if (disk.transient) return "it is transient: what the guest writes is dropped when it stops";
-  if (disk.shareable) return "it is shared with other machines";
-  return {};
+  return reason.empty() ? reason_of_use(disk) : reason;
+}
+
+std::string reason_to_stay_on_rbd(const DomainDisk& disk) {
+  const DiskImage& image = disk.image;
+  if (!image.is_rbd()) return "it is not on RBD";
+  if (disk.device != "disk") return "it is a " + disk.device;
+  if (!image.snapshot.empty()) return "it is a snapshot of a volume";
+  // With a namespace the name is POOL/NAMESPACE/IMAGE.
+  if (std::count(image.name.begin(), image.name.end(), '/') != 1)
+    return "its volume is in a namespace, which a move does not open";
+  return reason_of_use(disk);
 }
 
 }  // namespace
@@ -104,6 +120,7 @@ DomainDisk read_disk(const XMLElement& element) {
   disk.copy_on_read = attribute(child(&element, "driver"), "copy_on_read") == "on";
   read_chain(element, disk);
   disk.stays = reason_to_stay(disk);
+  disk.stays_on_rbd = reason_to_stay_on_rbd(disk);
   return disk;
 }
 

@@ -70,22 +70,12 @@ class Gatherer {
 
   /// Why a disk does not move; empty: it does.
   std::string reason_to_stay(const DomainDisk& disk) const {
-    return way_.to_files ? reason_to_stay_on_rbd(disk) : disk.stays;
-  }
-
-  std::string reason_to_stay_on_rbd(const DomainDisk& disk) const {
-    const DiskImage& image = disk.image;
-    if (!image.is_rbd()) return "it is not on RBD";
-    if (disk.device != "disk") return "it is a " + disk.device;
-    if (disk.shareable) return "it is shared with other machines";
-    if (disk.transient) return "it is transient: what the guest writes is dropped when it stops";
-    if (!image.snapshot.empty()) return "it is a snapshot of a volume";
-    if (std::count(image.name.begin(), image.name.end(), '/') != 1)
-      return "its volume is in a namespace, which a move does not open";
+    if (!way_.to_files) return disk.stays;
+    const std::string& format = disk.image.format;
     const bool qemu_reads_it = way_.live && !way_.staged;
-    if (!qemu_reads_it && !image.format.empty() && image.format != "raw")
-      return "its volume holds a " + image.format + " image, which only --method mirror reads";
-    return {};
+    if (disk.stays_on_rbd.empty() && !qemu_reads_it && !format.empty() && format != "raw")
+      return "its volume holds a " + format + " image, which only --method mirror reads";
+    return disk.stays_on_rbd;
   }
 
   void choose_disks() {
@@ -391,22 +381,6 @@ DiskTarget disk_target(const MigrateRequest& request, const MovingDisk& disk) {
                    .secret_uuid = request.user.empty() ? "" : request.secret.uuid,
                    .secret_usage = request.user.empty() ? "" : request.secret.usage,
                    .conf = request.ceph_conf};
-}
-
-std::optional<bool> local_rbd_driver() {
-  std::error_code ignored;
-  std::vector<fs::path> places = {"/usr/lib64/qemu-kvm", "/usr/lib64/qemu", "/usr/lib/qemu"};
-  for (const auto& entry : fs::directory_iterator("/usr/lib", ignored))
-    places.push_back(entry.path() / "qemu");
-  bool modular = false;
-  for (const fs::path& place : places) {
-    for (const auto& entry : fs::directory_iterator(place, ignored)) {
-      const std::string name = entry.path().filename().string();
-      if (name == "block-rbd.so") return true;
-      modular = modular || name.starts_with("block-");
-    }
-  }
-  return modular ? std::optional(false) : std::nullopt;
 }
 
 }  // namespace vmferry::migrate
