@@ -37,6 +37,7 @@ Endpoint endpoint_of(const std::string& uri) {
   std::string text = uri.substr(begin + 3, uri.find_first_of("/?", begin + 3) - begin - 3);
   if (const size_t at = text.find('@'); at != std::string::npos) text.erase(0, at + 1);
   const size_t host_end = text.starts_with('[') ? text.find(']') : text.find(':');
+  if (text.starts_with('[') && host_end == std::string::npos) return {};
   const size_t colon = text.find(':', host_end == std::string::npos ? text.size() : host_end);
   Endpoint endpoint{.host = text.substr(0, text.starts_with('[') ? host_end : colon), .port = {}};
   if (endpoint.host.starts_with('[')) endpoint.host.erase(0, 1);
@@ -109,7 +110,13 @@ Route route_of(const MigrateRequest& request, const std::string& target_uri) {
 
 void require_one_address(const Route& route) {
   const std::string host = endpoint_of(route.uri).host;
-  if (host.empty()) return;
+  if (route.uri.empty() || route.uri.starts_with("unix:")) return;
+  if (host.empty())
+    throw Error({.kind = ErrorKind::kUsage,
+                 .object = route.uri,
+                 .action = {},
+                 .cause = "is not a migration URI",
+                 .hint = "--migration-uri takes tcp://HOST[:PORT], as virsh migrate does"});
   const std::vector<std::string> sent_to = texts_of(look_up(host));
   if (route.listen.empty() || is_wildcard(route.listen)) return;
   for (const std::string& listens : texts_of(look_up(route.listen)))

@@ -18,7 +18,8 @@ struct Route {
 /// Error kNotFound.
 Route route_of(const MigrateRequest& request, const std::string& target_uri);
 
-/// Does the guest get to where the target listens? Looks names up. Throws Error kConflict.
+/// Does the guest get to where the target listens? Looks names up. Throws Error kConflict, or
+/// kUsage: it is not a migration URI.
 void require_one_address(const Route& route);
 
 /// Tries from this machine whether the target's address answers, for some seconds at most. Throws

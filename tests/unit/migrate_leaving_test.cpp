@@ -48,6 +48,10 @@ TEST_CASE("a guest that would be sent elsewhere is not sent", "[migrate]") {
   CHECK_NOTHROW(migrate::require_one_address({"0.0.0.0", "tcp://127.0.0.3"}));
   CHECK_NOTHROW(migrate::require_one_address({"", "tcp://127.0.0.3"}));
   CHECK_NOTHROW(migrate::require_one_address({"127.0.0.2", ""}));
+  CHECK_NOTHROW(migrate::require_one_address({"127.0.0.2", "unix:///run/migration.sock"}));
+  for (const char* nonsense : {"nonsense", "tcp://", "tcp://[::1", "tcp:127.0.0.2"})
+    CHECK_THROWS_WITH(migrate::require_one_address({"127.0.0.2", nonsense}),
+                      Catch::Contains("is not a migration URI"));
   CHECK_THROWS_AS(migrate::require_one_address({"127.0.0.2", "tcp://no-such-host.invalid"}), Error);
 }
 
