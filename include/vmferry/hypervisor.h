@@ -129,7 +129,10 @@ class Hypervisor {
   virtual void start(const std::string& domain, bool paused) = 0;
   virtual void shut_down(const std::string& domain) = 0;  ///< asks; does not wait
   virtual void destroy(const std::string& domain) = 0;    ///< pulls the plug; stays defined
-  virtual void resume(const std::string& domain) = 0;
+  /// QEMU's own word for the state of an active domain (query-status): "running", "paused",
+  /// "prelaunch" (started paused, no instruction ran yet), "inmigrate" (the target of a migration
+  /// that has not arrived) and others.
+  virtual std::string run_state(const std::string& domain) = 0;
 
   // Disks of a running domain.
   virtual void snapshot(const std::string& domain, const std::string& snapshot_definition,

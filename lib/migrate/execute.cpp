@@ -35,6 +35,7 @@ class Execution {
     if (recovery == Recovery::kStay) return stay();
     try {
       steps_.drop_gone_disks();
+      if (steps_.made_something()) steps_.require_known_places();
       const bool turned = steps_.turned();
       if (recovery == Recovery::kAuto && (turned || steps_.better_finished())) return forward();
       if (turned)

@@ -352,9 +352,6 @@ class LibvirtHost : public Hypervisor {
   void destroy(const std::string& domain) override {
     check(virDomainDestroy(find(domain).get()), domain, "force off");
   }
-  void resume(const std::string& domain) override {
-    check(virDomainResume(find(domain).get()), domain, "resume");
-  }
 
   void snapshot(const std::string& domain, const std::string& snapshot_definition,
                 bool quiesce) override {
@@ -430,6 +427,9 @@ class LibvirtHost : public Hypervisor {
 
   std::vector<std::string> migration_blockers(const std::string& domain) override {
     return migrate::migration_blockers(ask_monitor(domain, migrate::query_migration()));
+  }
+  std::string run_state(const std::string& domain) override {
+    return migrate::run_state(ask_monitor(domain, migrate::query_run_state()));
   }
   void migrate(const std::string& domain, Hypervisor& target,
                const LiveMigration& migration) override;

@@ -55,8 +55,10 @@ Place Machine::place(const MovingDisk& disk, DefinitionKind kind) const {
 
 Place Machine::place_in(const Domain& domain, const MovingDisk& disk) const {
   const DomainDisk* found = domain.find_disk(disk.dev);
-  if (!found) return Place::kElsewhere;
-  const DiskImage& image = found->image;
+  return found ? place_of(found->image, disk) : Place::kElsewhere;
+}
+
+Place Machine::place_of(const DiskImage& image, const MovingDisk& disk) const {
   if (image.display() == disk.original) return Place::kOriginal;
   if (!disk.overlay.empty() && image.path == disk.overlay) return Place::kOverlay;
   if (!disk.bridge.empty() && image.path == disk.bridge) return Place::kBridge;
@@ -67,10 +69,12 @@ Place Machine::place_in(const Domain& domain, const MovingDisk& disk) const {
 
 Place Machine::place(const MovingDisk& disk) const { return place_in(definition(), disk); }
 
-bool Machine::wake_paused() {
-  if (active()) return false;
-  host_->start(name(), true);
-  return true;
+bool Machine::never_ran() const {
+  return state() == DomainState::kPaused && host_->run_state(name()) == "prelaunch";
+}
+
+bool Machine::half_made() const {
+  return state() == DomainState::kPaused && host_->run_state(name()) == "inmigrate";
 }
 
 void Machine::throw_if_stopped() const {
@@ -103,7 +107,7 @@ void Machine::wait_ready(const std::vector<const MovingDisk*>& disks, const std:
   }
 }
 
-void Machine::pivot(const MovingDisk& disk, Place expected) {
+void Machine::pivot(const MovingDisk& disk, Place expected, const std::function<void()>& pivoted) {
   const Clock::time_point give_up = now() + context_.patience.pivot;
   bool told = false;
   while (true) {
@@ -126,6 +130,7 @@ void Machine::pivot(const MovingDisk& disk, Place expected) {
       std::this_thread::sleep_for(context_.patience.poll);
       continue;
     }
+    if (pivoted) pivoted();
     break;
   }
   if (place(disk) != expected)
@@ -145,13 +150,27 @@ void Machine::abort_job(const MovingDisk& disk) {
   }
 }
 
-void Machine::commit(const MovingDisk& disk, Place expected, const Watch& watch) {
+void Machine::require_below(const MovingDisk& disk, Place expected) const {
+  const Domain now = definition(DefinitionKind::kLive);
+  const DomainDisk* found = now.find_disk(disk.dev);
+  if (!found || found->backing.empty()) return;  // it does not tell
+  const Place below = place_of(found->backing.front(), disk);
+  if (below == expected || below == Place::kElsewhere) return;  // libvirt may name it otherwise
+  fail(ErrorKind::kConflict, name(), "commit " + disk.dev,
+       found->image.display() + " lies over " + found->backing.front().display() +
+           ", which this move did not do");
+}
+
+void Machine::commit(const MovingDisk& disk, Place expected, const Watch& watch,
+                     const std::function<void()>& before_pivot) {
+  require_below(disk, expected);
   const std::optional<BlockJob> job = host_->block_job(name(), disk.dev);
   if (!job || job->kind != BlockJob::Kind::kActiveCommit) {
     abort_job(disk);
     host_->commit_active(name(), disk.dev, 0);
   }
   wait_ready({&disk}, "commit " + disk.dev, std::nullopt, watch);
+  if (before_pivot) before_pivot();
   pivot(disk, expected);
 }
 

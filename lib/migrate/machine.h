@@ -41,14 +41,16 @@ class Machine {
   Domain definition(DefinitionKind kind) const;
   Place place(const MovingDisk& disk, DefinitionKind kind) const;
   Place place_in(const Domain& domain, const MovingDisk& disk) const;
+  Place place_of(const DiskImage& image, const MovingDisk& disk) const;
   /// The definition that counts: the live one of an active domain, else the persistent one.
   Domain definition() const;
   /// By the definition that counts.
   Place place(const MovingDisk& disk) const;
 
-  /// Starts a domain that is off with its processors stopped, so that its disks can be worked on.
-  /// Answers whether it did. Its guest runs no instruction, so destroying it loses nothing.
-  bool wake_paused();
+  /// Is a paused one started so, and never ran an instruction? Then destroying it loses nothing.
+  bool never_ran() const;
+  /// Is it the half-made target of a migration, which has run no instruction either?
+  bool half_made() const;
 
   /// What is looked at while waiting; may throw to end the wait.
   using Watch = std::function<void()>;
@@ -56,12 +58,15 @@ class Machine {
   /// `deadline`.
   void wait_ready(const std::vector<const MovingDisk*>& disks, const std::string& what,
                   std::optional<Clock::time_point> deadline, const Watch& watch);
-  /// Pivots and proves it by the definition: `expected` is where the disk is then.
-  void pivot(const MovingDisk& disk, Place expected);
+  /// Pivots and proves it by the definition: `expected` is where the disk is then. `pivoted` is
+  /// called as soon as libvirt says that it is done.
+  void pivot(const MovingDisk& disk, Place expected, const std::function<void()>& pivoted = {});
   /// Ends the job of a disk without a pivot, if there is one.
   void abort_job(const MovingDisk& disk);
-  /// Active commit of the topmost overlay into what is below, and pivot.
-  void commit(const MovingDisk& disk, Place expected, const Watch& watch);
+  /// Active commit of the topmost overlay into what is below, and pivot. Throws kConflict if that
+  /// is another place of this move. `before_pivot` is called when all but the pivot is done.
+  void commit(const MovingDisk& disk, Place expected, const Watch& watch,
+              const std::function<void()>& before_pivot = {});
   /// Asks the guest to, again and again, for `time` at most. Answers whether it is off.
   bool shut_down(std::chrono::seconds time);
   /// Until libvirt is done with what a dead run asked of it: it goes on without its client.
@@ -72,6 +77,8 @@ class Machine {
   void throw_if_stopped() const;
 
  private:
+  void require_below(const MovingDisk& disk, Place expected) const;
+
   const Plan& plan_;
   const MigrateContext& context_;
   std::shared_ptr<Hypervisor> host_;

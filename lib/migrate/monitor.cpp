@@ -111,6 +111,17 @@ std::vector<std::string> migration_blockers(const std::string& answer) {
   }
 }
 
+std::string query_run_state() { return json{{"execute", "query-status"}}.dump(); }
+
+std::string run_state(const std::string& answer) {
+  check_answer(answer);
+  try {
+    return json::parse(answer).at("return").at("status").get<std::string>();
+  } catch (const json::exception& error) {
+    refuse(std::string("its answer is not understood: ") + error.what());
+  }
+}
+
 void check_answer(const std::string& answer) {
   const json parsed = json::parse(answer, nullptr, false);
   if (parsed.is_object() && parsed.contains("return")) return;

@@ -36,6 +36,12 @@ std::string query_migration();
 /// Why it could not, from the answer to query_migration: "blocked-reasons" (QEMU 6.0 and later).
 std::vector<std::string> migration_blockers(const std::string& answer);
 
+/// Asks for the guest's run state.
+std::string query_run_state();
+
+/// That state, from the answer: see Hypervisor::run_state.
+std::string run_state(const std::string& answer);
+
 /// Throws Error if QEMU's answer is that it failed.
 void check_answer(const std::string& answer);
 

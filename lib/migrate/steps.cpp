@@ -115,6 +115,7 @@ bool Steps::turned() const {
   if (journal_.noted(kLeft)) return true;
   if (plan_.other_host && arrived()) return true;
   return std::any_of(plan_.disks.begin(), plan_.disks.end(), [this](const MovingDisk& disk) {
+    if (journal_.noted(switched(disk))) return true;
     const Place place = source_.place(disk);
     return place == Place::kBridge || place == Place::kTarget;
   });
@@ -157,15 +158,16 @@ std::optional<Clock::time_point> Steps::deadline() const {
 }
 
 void Steps::wake() {
-  if (!source_.wake_paused()) return;
-  journal_.note("woken");
+  if (source_.active()) return;
+  journal_.note(kWoken);
+  source_.host().start(source_.name(), true);
 }
 
 void Steps::put_to_sleep() {
-  if (!journal_.noted("woken")) return;
-  // Who resumed it in between wants it to run.
-  if (source_.state() == DomainState::kPaused) source_.host().destroy(source_.name());
-  journal_.forget("woken");
+  if (!journal_.noted(kWoken)) return;
+  // Who resumed it in between wants it to run, and its memory is worth something.
+  if (source_.never_ran()) source_.host().destroy(source_.name());
+  journal_.forget(kWoken);
 }
 
 void Steps::define_secret() {
@@ -252,22 +254,15 @@ void Steps::remove_copy(const MovingDisk& disk) {
 }
 
 void Steps::clean_copies() {
-  for (const MovingDisk& disk : plan_.disks)
-    if (journal_.noted(made(disk)))
-      try_to_remove(removing_command(disk), [&] { clean_copy(disk); });
-}
-
-void Steps::clean_copy(const MovingDisk& disk) {
-  const std::string action = "remove the copy of " + disk.dev;
-  const Place place = source_.place(disk);
-  if (place != Place::kOriginal && place != Place::kOverlay)
-    fail(ErrorKind::kConflict, source_.name(), action,
-         "the definition names it, or an image that may be over it");
-  if (plan_.other_host && target_.state() != DomainState::kAbsent &&
-      target_.place(disk, DefinitionKind::kPersistent) == Place::kTarget)
-    fail_divided(action);
-  if (!plan_.to_files && source_.active()) close_unused(disk);
-  remove_copy(disk);
+  for (const MovingDisk& disk : plan_.disks) {
+    if (!journal_.noted(made(disk))) continue;
+    // What may hold the newest data is not among what is named for removal.
+    require_before_copy(disk);
+    try_to_remove(removing_command(disk), [&] {
+      if (!plan_.to_files && source_.active()) close_unused(disk);
+      remove_copy(disk);
+    });
+  }
 }
 
 void Steps::close_unused(const MovingDisk& disk) const {

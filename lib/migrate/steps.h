@@ -45,8 +45,9 @@ class Steps {
   /// Disks that somebody took from the machine leave the move: answers whether there were any.
   bool drop_gone_disks();
   /// Throws kConflict if a disk is on an image that is none of this move's: it may be over one that
-  /// is, and hold what is newest.
-  void require_known_places() const;
+  /// is, and hold what is newest. Also if it is on one that it had left already: somebody put it
+  /// back there, and what was written since is elsewhere.
+  void require_known_places();
   /// Is there anything yet that somebody's image could be over?
   bool made_something() const;
   /// Until what a dead run asked of libvirt is done: before that, nothing seen is final.
@@ -81,6 +82,20 @@ class Steps {
   void remove_bridge(const MovingDisk& disk);
   void watch_overlays();
   void warn_of_room(const std::string& overlay);
+
+  // Where the disks are (steps_places.cpp).
+  /// How far this move has brought the disk: on what comes before, its data is not the newest.
+  Place reached(const MovingDisk& disk) const;
+  /// After a death in the middle of the snapshot: did the guest run on the overlay?
+  bool was_written(const MovingDisk& disk) const;
+  /// Where it is. Throws kConflict if that is before `first`, or no place of this move.
+  Place require_from(const MovingDisk& disk, Place first);
+  [[noreturn]] void fail_out_of_place(const Machine& machine, const MovingDisk& disk,
+                                      const DiskImage& image, Place place);
+  /// Throws kConflict if a definition of the machine here names the file, on top or below.
+  void require_unnamed(const std::string& file) const;
+  /// Throws kConflict if a definition names more of the move than what came before its copy.
+  void require_before_copy(const MovingDisk& disk) const;
 
   // Disks that go (steps_gone.cpp).
   const Machine& present_machine() const;
@@ -161,7 +176,6 @@ class Steps {
   void carry_edits(const Domain& now);
   /// Removes what copy_disk or create_volumes made.
   void clean_copies();
-  void clean_copy(const MovingDisk& disk);
   void close_unused(const MovingDisk& disk) const;
   void try_to_remove(const std::string& command, const std::function<void()>& remove);
   std::string removing_command(const MovingDisk& disk) const;
@@ -180,8 +194,12 @@ class Steps {
   static constexpr const char* kAskedOff = "asked-off";  ///< a shutdown may be on its way
   static constexpr const char* kSent = "sent";           ///< a text: see definition_to_send
   static constexpr const char* kFrozen = "frozen";       ///< the overlays are ours
+  static constexpr const char* kOverlaid = "overlaid";   ///< the guest runs on them
+  static constexpr const char* kWoken = "woken";         ///< started by us, paused
   static std::string bridged(const MovingDisk& disk) { return "bridged:" + disk.dev; }
   static std::string made(const MovingDisk& disk) { return "made:" + disk.dev; }
+  /// Back on the old disk by our undo, or just about to be.
+  static std::string returning(const MovingDisk& disk) { return "returning:" + disk.dev; }
   static std::string switched(const MovingDisk& disk) { return "switched:" + disk.dev; }
   static std::string committed(const MovingDisk& disk) { return "committed:" + disk.dev; }
   static std::string copied(const MovingDisk& disk) { return "copied:" + disk.dev; }

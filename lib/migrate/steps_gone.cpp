@@ -5,7 +5,7 @@
 #include "lib/migrate/steps.h"
 #include "vmferry/error.h"
 
-// Disks that somebody takes from the machine, or puts on other images, while they move.
+// Disks that somebody takes from the machine while they move.
 
 namespace vmferry::migrate {
 
@@ -91,22 +91,6 @@ bool Steps::made_something() const {
   return journal_.noted(kFrozen) ||
          std::any_of(plan_.disks.begin(), plan_.disks.end(),
                      [this](const MovingDisk& disk) { return journal_.noted(made(disk)); });
-}
-
-void Steps::require_known_places() const {
-  const Machine& machine = present_machine();
-  if (machine.state() == DomainState::kAbsent) return;
-  const Domain now = machine.definition();
-  for (const MovingDisk& disk : plan_.disks) {
-    const DomainDisk* found = now.find_disk(disk.dev);
-    if (!found || machine.place_in(now, disk) != Place::kElsewhere) continue;
-    fail(ErrorKind::kConflict, machine.name(), "go on with " + disk.dev,
-         "it is on " + found->image.display() +
-             " now, which is none of this move's: somebody took "
-             "a snapshot of it, or changed it",
-         "end that first (a backup's overlay: virsh blockcommit " + shell_word(machine.name()) +
-             " " + disk.dev + " --shallow --active --pivot), then: " + recovery());
-  }
 }
 
 }  // namespace vmferry::migrate

@@ -34,7 +34,7 @@ void Steps::mirror() {
   const Domain domain = source_.definition(DefinitionKind::kLive);
   std::vector<const MovingDisk*> mirrored;
   for (const MovingDisk& disk : plan_.disks) {
-    if (source_.place(disk) != Place::kOriginal) continue;
+    if (require_from(disk, Place::kOriginal) != Place::kOriginal) continue;
     wake();
     if (!source_.host().block_job(source_.name(), disk.dev))
       copy_onto(disk, plan_.to_files ? disk.image.path : "",
@@ -54,11 +54,11 @@ void Steps::pivot_mirrors() {
   if (!plan_.to_files)
     for (const MovingDisk& disk : plan_.disks) context_.storage->prove_access(disk.volume.pool);
   mirror();  // those whose job a stop of the guest has ended
-  for (const MovingDisk& disk : plan_.disks)
-    if (source_.place(disk) == Place::kOriginal) {
-      source_.pivot(disk, Place::kTarget);
-      journal_.note(switched(disk));
-    }
+  for (const MovingDisk& disk : plan_.disks) {
+    if (require_from(disk, Place::kOriginal) == Place::kOriginal)
+      source_.pivot(disk, Place::kTarget, [&] { journal_.note(switched(disk)); });
+    journal_.note(switched(disk));
+  }
   put_to_sleep();
 }
 

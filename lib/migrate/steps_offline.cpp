@@ -100,12 +100,12 @@ void Steps::undo_define() {
         fail(ErrorKind::kConflict, source_.name(), action,
              "the guest ran with it and wrote to " + goal(disk),
              "finish the move: " + recovery("--finish"));
+  journal_.forget(kStarted);
   if (plan_.other_host)
     target_.host().undefine(source_.name());
   else
     source_.host().define(
         with_old_disks(source_.definition(DefinitionKind::kMigratablePersistent)));
-  journal_.forget(kStarted);
 }
 
 void Steps::start() {

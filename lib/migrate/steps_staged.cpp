@@ -26,7 +26,7 @@ void Steps::snapshot() {
   size_t original = 0;
   size_t overlaid = 0;
   for (const MovingDisk& disk : plan_.disks) {
-    const Place place = source_.place(disk);
+    const Place place = require_from(disk, Place::kOriginal);
     original += place == Place::kOriginal;
     overlaid += place == Place::kOverlay;
   }
@@ -36,8 +36,12 @@ void Steps::snapshot() {
       const std::optional<BlockJob> job = source_.host().block_job(source_.name(), disk.dev);
       if (job && job->kind == BlockJob::Kind::kActiveCommit) source_.abort_job(disk);
     }
-  if (original == 0) return;
-  if (overlaid != 0)
+  if (original == 0) {
+    if (overlaid == plan_.disks.size()) journal_.note(kOverlaid);
+    for (const MovingDisk& disk : plan_.disks) journal_.forget(returning(disk));
+    return;
+  }
+  if (original != plan_.disks.size())
     fail(ErrorKind::kConflict, source_.name(), "freeze the disks",
          "some disk is as it was before, where the guest may have written since");
   if (!source_.active())
@@ -46,6 +50,7 @@ void Steps::snapshot() {
       snapshot_definition(plan_, source_.definition(DefinitionKind::kLive));
   if (journal_.noted(kFrozen))  // an undo was killed before it came to this
     for (const MovingDisk& disk : plan_.disks) remove_overlay(disk);
+  for (const MovingDisk& disk : plan_.disks) journal_.forget(returning(disk));
   journal_.note(kFrozen);
   try {
     source_.host().snapshot(source_.name(), definition, plan_.request.quiesce);
@@ -58,22 +63,22 @@ void Steps::snapshot() {
     if (source_.place(disk) != Place::kOverlay)
       fail(ErrorKind::kIo, source_.name(), "freeze the disks",
            "libvirt took the snapshot, but " + disk.dev + " is not on its overlay");
+  journal_.note(kOverlaid);
 }
 
 void Steps::remove_overlay(const MovingDisk& disk) {
-  // The guest is off it: in both definitions, or the file stays.
-  if (source_.place(disk, DefinitionKind::kPersistent) == Place::kOverlay)
-    fail(ErrorKind::kIo, source_.name(), "go back to the old disk",
-         "the persistent definition still names " + disk.overlay);
+  require_unnamed(disk.overlay);
   context_.storage->remove_file(disk.overlay);
 }
 
 void Steps::undo_snapshot() {
   for (const MovingDisk& disk : plan_.disks) {
-    const Place place = source_.place(disk);
+    const Place place = require_from(disk, Place::kOriginal);
     if (place == Place::kOverlay) {
       wake();
-      source_.commit(disk, Place::kOriginal, [&] { warn_of_room(disk.overlay); });
+      source_.commit(
+          disk, Place::kOriginal, [&] { warn_of_room(disk.overlay); },
+          [&] { journal_.note(returning(disk)); });
     } else if (place != Place::kOriginal) {
       fail(ErrorKind::kConflict, source_.name(), "go back to the old disk",
            disk.dev + " depends on its new disk already", "finish the run: " + recovery());
@@ -96,6 +101,10 @@ void Steps::watch_overlays() {
     const uint64_t room = context_.storage->free_space(disk.overlay);
     const uint64_t there = used + room - std::min(used + room, kReserve);
     const uint64_t limit = std::min(plan_.request.overlay_max.value_or(there), there);
+    if (used >= limit && turned()) {  // only the end of the move makes room
+      warn_of_room(disk.overlay);
+      continue;
+    }
     if (used >= limit)
       fail(ErrorKind::kIo, source_.name(), "watch the overlay of " + disk.dev,
            fmt::format("the guest wrote {} while its disk was copied, and no more fits in {}",
@@ -129,7 +138,7 @@ void Steps::warn_of_room(const std::string& overlay) {
 void Steps::copy_frozen() {
   const std::optional<Clock::time_point> deadline = this->deadline();
   for (const MovingDisk& disk : plan_.disks) {
-    if (source_.place(disk) != Place::kOverlay) continue;  // it is past this
+    if (require_from(disk, Place::kOverlay) != Place::kOverlay) continue;  // it is past this
     // The copier blocks; the overlays grow meanwhile. This scope outlives the call in every case.
     std::stop_source stop;
     BlockingCall copying([this, &disk, token = stop.get_token()] { copy_disk(disk, token); });
@@ -163,7 +172,7 @@ void Steps::require_same_size(const MovingDisk& disk) const {
 void Steps::stage_overlays() {
   std::vector<const MovingDisk*> staged;
   for (const MovingDisk& disk : plan_.disks) {
-    if (source_.place(disk) != Place::kOverlay) continue;
+    if (require_from(disk, Place::kOverlay) != Place::kOverlay) continue;
     wake();
     const std::optional<BlockJob> job = source_.host().block_job(source_.name(), disk.dev);
     if (!job || job->kind != BlockJob::Kind::kCopy) {
@@ -186,6 +195,7 @@ void Steps::stage_overlays() {
 
 void Steps::remove_bridge(const MovingDisk& disk) {
   if (!journal_.noted(bridged(disk))) return;
+  require_unnamed(disk.bridge);
   context_.storage->remove_file(disk.bridge);
   journal_.forget(bridged(disk));
 }
@@ -207,18 +217,19 @@ void Steps::pivot_overlays() {
   if (!plan_.to_files)
     for (const MovingDisk& disk : plan_.disks) context_.storage->prove_access(disk.volume.pool);
   stage_overlays();  // those whose job a stop of the guest has ended
-  for (const MovingDisk& disk : plan_.disks)
-    if (source_.place(disk) == Place::kOverlay) {
-      source_.pivot(disk, Place::kBridge);
-      journal_.note(switched(disk));
-    }
+  for (const MovingDisk& disk : plan_.disks) {
+    if (require_from(disk, Place::kOverlay) == Place::kOverlay)
+      source_.pivot(disk, Place::kBridge, [&] { journal_.note(switched(disk)); });
+    journal_.note(switched(disk));
+  }
 }
 
 void Steps::commit_overlays() {
   for (const MovingDisk& disk : plan_.disks) {
-    if (source_.place(disk) == Place::kTarget) continue;
-    wake();
-    source_.commit(disk, Place::kTarget, [&] { warn_of_room(disk.bridge); });
+    if (require_from(disk, Place::kBridge) == Place::kBridge) {
+      wake();
+      source_.commit(disk, Place::kTarget, [&] { warn_of_room(disk.bridge); });
+    }
     journal_.note(committed(disk));
   }
   put_to_sleep();
@@ -226,7 +237,7 @@ void Steps::commit_overlays() {
 
 void Steps::remove_overlays() {
   for (const MovingDisk& disk : plan_.disks) {
-    context_.storage->remove_file(disk.overlay);
+    remove_overlay(disk);
     remove_bridge(disk);
   }
 }

@@ -184,12 +184,11 @@ void FakeHypervisor::destroy(const std::string& domain) {
   });
 }
 
-void FakeHypervisor::resume(const std::string& domain) {
-  call("resume", [&] {
-    FakeDomain& found = find_active(domain);
-    found.state = DomainState::kRunning;
-    found.ran = true;
-    world_->runs_on(found, host());
+std::string FakeHypervisor::run_state(const std::string& domain) {
+  return call("run_state", [&]() -> std::string {
+    const FakeDomain& found = find_active(domain);
+    if (found.state == DomainState::kRunning) return "running";
+    return found.incoming ? "inmigrate" : found.ran ? "paused" : "prelaunch";
   });
 }
 

@@ -42,7 +42,7 @@ class FakeHypervisor : public Hypervisor {
   void start(const std::string& domain, bool paused) override;
   void shut_down(const std::string& domain) override;
   void destroy(const std::string& domain) override;
-  void resume(const std::string& domain) override;
+  std::string run_state(const std::string& domain) override;
 
   void snapshot(const std::string& domain, const std::string& snapshot_definition,
                 bool quiesce) override;

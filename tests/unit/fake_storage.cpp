@@ -160,7 +160,10 @@ bool FakeStorage::file_exists(const std::string& path) {
 }
 
 uint64_t FakeStorage::file_allocation(const std::string& path) {
-  return world_->call("file_allocation", [&] { return usage(path).allocated_bytes; });
+  return world_->call("file_allocation", [&] {
+    const uint64_t tables = world_->require_image(path).format == "qcow2" ? 4 * kClusterBytes : 0;
+    return tables + usage(path).allocated_bytes;
+  });
 }
 
 uint64_t FakeStorage::free_space(const std::string&) {

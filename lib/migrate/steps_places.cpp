@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
+
+#include "lib/core/shell_word.h"
+#include "lib/migrate/steps.h"
+#include "vmferry/error.h"
+
+// Where the disks are, against where this move has brought them: people change definitions, and
+// unplug disks and plug them in again, while it goes on.
+
+namespace vmferry::migrate {
+
+Place Steps::reached(const MovingDisk& disk) const {
+  if (journal_.noted(committed(disk))) return Place::kTarget;
+  if (journal_.noted(switched(disk))) return plan_.staged ? Place::kBridge : Place::kTarget;
+  if (!plan_.live)
+    return journal_.noted(kStarted) && !plan_.other_host ? Place::kTarget : Place::kOriginal;
+  const bool returned = journal_.noted(returning(disk)) || !journal_.noted(kFrozen);
+  if (!returned && (journal_.noted(kOverlaid) || was_written(disk))) return Place::kOverlay;
+  return Place::kOriginal;
+}
+
+bool Steps::was_written(const MovingDisk& disk) const {
+  // An empty qcow2 has a header, a table and a block of reference counts, and an L1 table with 8
+  // bytes for each 512 MiB.
+  const uint64_t empty = (4 << 16) + (disk.size >> 26);
+  return context_.storage->file_exists(disk.overlay) &&
+         context_.storage->file_allocation(disk.overlay) > empty;
+}
+
+void Steps::require_known_places() {
+  const Machine& machine = present_machine();
+  if (machine.state() == DomainState::kAbsent) return;
+  const Domain now = machine.definition();
+  for (const MovingDisk& disk : plan_.disks) {
+    const DomainDisk* found = now.find_disk(disk.dev);
+    if (!found) continue;
+    const Place place = machine.place_of(found->image, disk);
+    if (place == Place::kElsewhere || place < reached(disk))
+      fail_out_of_place(machine, disk, found->image, place);
+  }
+}
+
+Place Steps::require_from(const MovingDisk& disk, Place first) {
+  const Domain now = source_.definition();
+  const DomainDisk* found = now.find_disk(disk.dev);
+  if (!found)
+    fail(ErrorKind::kNotFound, source_.name(), "go on with " + disk.dev,
+         "it was taken from the machine");
+  const Place place = source_.place_of(found->image, disk);
+  if (place == Place::kElsewhere || place < std::max(first, reached(disk)))
+    fail_out_of_place(source_, disk, found->image, place);
+  return place;
+}
+
+void Steps::fail_out_of_place(const Machine& machine, const MovingDisk& disk,
+                              const DiskImage& image, Place place) {
+  const std::string action = "go on with " + disk.dev;
+  const std::string name = shell_word(machine.name());
+  if (place == Place::kElsewhere)
+    fail(ErrorKind::kConflict, machine.name(), action,
+         "it is on " + image.display() +
+             " now, which is none of this move's: somebody took "
+             "a snapshot of it, or changed it",
+         "end that first (a backup's overlay: virsh blockcommit " + name + " " + disk.dev +
+             " --shallow --active --pivot), then: " + recovery());
+  try {
+    source_.abort_job(disk);  // one begun just then would keep it from being detached
+  } catch (const Error&) {
+    // libvirt says so to whoever tries.
+  }
+  fail(ErrorKind::kConflict, machine.name(), action,
+       "it is on " + image.display() +
+           " again, though this move had brought it further: what the "
+           "guest wrote since is in " +
+           where_data_is(disk),
+       "put the disk back on that image; or, to do without what is in there, take the disk from "
+       "the machine (virsh detach-disk " +
+           name + " " + disk.dev +
+           " --config, and --live if it runs): it leaves the move then, and nothing of it is "
+           "removed. After that: " +
+           recovery());
+}
+
+void Steps::require_unnamed(const std::string& file) const {
+  if (source_.state() == DomainState::kAbsent) return;
+  const auto is_it = [&file](const DiskImage& image) { return image.path == file; };
+  const auto require_in = [&](const Domain& domain) {
+    for (const DomainDisk& disk : domain.disks)
+      if (is_it(disk.image) || std::any_of(disk.backing.begin(), disk.backing.end(), is_it))
+        fail(ErrorKind::kConflict, source_.name(), "remove " + file,
+             "its disk " + disk.target + " is on it, or on an image over it");
+  };
+  if (source_.active()) require_in(source_.definition(DefinitionKind::kLive));
+  require_in(source_.definition(DefinitionKind::kPersistent));
+}
+
+void Steps::require_before_copy(const MovingDisk& disk) const {
+  const std::string action = "remove the copy of " + disk.dev;
+  const auto require_in = [&](const Domain& domain) {
+    if (!domain.find_disk(disk.dev)) return;
+    const Place place = source_.place_in(domain, disk);
+    if (place != Place::kOriginal && place != Place::kOverlay)
+      fail(ErrorKind::kConflict, source_.name(), action,
+           "a definition names it, or an image that may be over it");
+  };
+  if (source_.active()) require_in(source_.definition(DefinitionKind::kLive));
+  require_in(source_.definition(DefinitionKind::kPersistent));
+  if (plan_.other_host && target_.state() != DomainState::kAbsent &&
+      target_.place(disk, DefinitionKind::kPersistent) == Place::kTarget)
+    fail_divided(action);
+}
+
+}  // namespace vmferry::migrate
