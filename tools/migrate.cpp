@@ -191,13 +191,13 @@ int recover(const Options& options, const MigrateContext& context) {
   return 0;
 }
 
-/// The host to move to. To stay here it need not answer.
+/// The host to move to. To stay here, or to undo, it need not answer.
 std::shared_ptr<Hypervisor> target_of(const Options& options, const MigrateContext& context) {
   try {
     return connect_hypervisor(options.request.to);
   } catch (const Error& error) {
-    if (!options.stay) throw;
-    context.observer->warning(std::string(error.what()) + "; the guest stays here all the same");
+    if (!options.stay && !options.undo) throw;
+    context.observer->warning(std::string(error.what()) + "; going on without that host");
     return context.source;
   }
 }
@@ -209,6 +209,8 @@ void change(T& recorded, const T& given) {
 
 /// A recorded request, with what may be given anew to --recover.
 MigrateRequest changed(MigrateRequest recorded, const MigrateRequest& given) {
+  if (recorded.to.empty() && !given.to.empty())
+    usage_error("--recover with --to", "that run was on one host; leave --to out");
   change(recorded.from, given.from);
   change(recorded.to, given.to);
   change(recorded.listen_address, given.listen_address);

@@ -38,6 +38,8 @@ struct BlockJob {
   uint64_t done = 0;   ///< bytes
   uint64_t total = 0;  ///< bytes
   bool ready = false;  ///< both sides are equal and kept so: it can pivot
+  /// Of a copy, what it copies to: a path, or "POOL/IMAGE". Empty: libvirt does not tell.
+  std::string target = {};
 };
 
 /// How far a migration is (virDomainGetJobStats). Bytes, milliseconds.
@@ -114,7 +116,9 @@ class Hypervisor {
   virtual DiskSizes disk_sizes(const std::string& domain, const std::string& dev) = 0;
   virtual unsigned snapshots(const std::string& domain) = 0;
   virtual std::vector<std::string> checkpoints(const std::string& domain) = 0;  ///< their names
-  virtual bool has_managed_save(const std::string& domain) = 0;
+  /// Did it go off by having its memory saved, managed or to a file (virDomainGetState's reason)?
+  /// Its next start has to take that memory up again.
+  virtual bool was_saved(const std::string& domain) = 0;
   virtual bool has_job(const std::string& domain) = 0;
   /// Is libvirt at something that was asked of this domain, maybe by a client that is gone since
   /// (virDomainGetControlInfo)? What the domain looks like may change any moment then.

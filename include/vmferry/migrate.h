@@ -245,6 +245,8 @@ struct MovingDisk {
 struct Plan {
   MigrateRequest request;
   std::string uuid;
+  std::string source_host;  ///< UUIDs of the hosts (HostFacts::uuid)
+  std::string target_host;
   bool live = false;
   bool staged = false;
   bool to_files = false;
@@ -329,7 +331,7 @@ enum class Recovery {
 MigrateRequest recorded_request(const std::string& domain, const std::string& state_dir);
 /// Ends that run in this way. `request` is the recorded one, perhaps with other addresses, limits
 /// or ways to migrate. Throws kConflict where it cannot end so; the hint says how it can. With
-/// kStay context.target may be context.source: the other host cannot be asked.
+/// kStay and kUndo context.target may be context.source: the other host cannot be asked.
 MigrateReport recover_migration(const MigrateRequest& request, Recovery recovery,
                                 const MigrateContext& context);
 

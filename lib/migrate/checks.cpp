@@ -99,6 +99,11 @@ class Checker : private CheckList {
            "start it, or leave --mode out");
     else
       pass("state", fmt::format("{} is {}", request_.domain, is));
+    if (facts_.state == DomainState::kPaused && !way_.live && !request_.force_off)
+      fail("state",
+           fmt::format("{} is paused, and does not hear that it shall shut down", request_.domain),
+           fmt::format("resume it (virsh resume {}), or allow --force-off",
+                       shell_word(request_.domain)));
     if (!facts_.persistent)
       fail("definition", "the domain is transient: it has no definition to change",
            "'virsh define' it first");
@@ -124,9 +129,10 @@ class Checker : private CheckList {
     else
       pass("snapshots", "none");
     if (!facts_.checkpoints.empty()) checkpoints();
-    if (facts_.managed_save && !way_.live)
-      fail("managed save", "the domain has a saved state that belongs to its present disks",
-           fmt::format("start it, or drop the state: virsh managedsave-remove {}",
+    if (facts_.saved)
+      fail("saved state", "the domain's memory is saved, and belongs to its present disks",
+           fmt::format("start it (or restore it from the file that it was saved to), or drop a "
+                       "managed save: virsh managedsave-remove {}",
                        shell_word(request_.domain)));
   }
 
@@ -156,6 +162,7 @@ class Checker : private CheckList {
         fail("disk " + disk.move.dev, disk.problem.failure, disk.problem.hint);
         continue;
       }
+      if (is_of_another_run(disk)) continue;
       if (way_.live) stored_disk(disk);
       if (way_.staged && disk.disk.copy_on_read) {
         fail("disk " + disk.move.dev,
@@ -168,6 +175,15 @@ class Checker : private CheckList {
                        about_bytes(disk.move.size),
                        way_.to_files ? disk.move.image.path : disk.move.volume.display()));
     }
+  }
+
+  /// Somebody's run, with another state directory, is under way, or was killed.
+  bool is_of_another_run(const DiskFacts& disk) {
+    const std::string& image = disk.move.original;
+    if (!image.ends_with(kOverlaySuffix) && !image.ends_with(kBridgeSuffix)) return false;
+    fail("disk " + disk.move.dev, image + " is of a move that has not ended",
+         "end that one first: " + facts_.recovery + " (with its --state-dir)");
+    return true;
   }
 
   /// What the next start uses is what the guest has now, or else the move would change it.

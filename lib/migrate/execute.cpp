@@ -25,6 +25,7 @@ class Execution {
   MigrateReport recover(Recovery recovery) {
     bool is_gone = false;
     try {
+      steps_.require_same_machine();
       steps_.wait_until_idle();
       is_gone = steps_.machine_is_gone();
     } catch (const Error& error) {
@@ -38,6 +39,7 @@ class Execution {
       if (steps_.made_something()) steps_.require_known_places();
       const bool turned = steps_.turned();
       if (recovery == Recovery::kAuto && (turned || steps_.better_finished())) return forward();
+      if (!turned) steps_.undo_alone();
       if (turned)
         fail(ErrorKind::kConflict, plan_.request.domain, "undo the move",
              "the guest depends on its new disks already",

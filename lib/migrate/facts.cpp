@@ -57,7 +57,7 @@ class Gatherer {
     facts_.autostart = facts_.persistent && source_.autostart(name);
     facts_.snapshots = source_.snapshots(name);
     facts_.checkpoints = source_.checkpoints(name);
-    facts_.managed_save = facts_.persistent && source_.has_managed_save(name);
+    facts_.saved = facts_.persistent && source_.was_saved(name);
     facts_.migrating = source_.has_job(name);
     if (request_.quiesce && facts_.state == DomainState::kRunning)
       facts_.agent = source_.agent_answers(name);
@@ -241,9 +241,9 @@ class Gatherer {
 
   void look_at_overlay(DiskFacts& disk) {
     const fs::path directory = overlay_directory(disk);
-    const std::string stem = fmt::format("{}-{}.vmferry", request_.domain, disk.move.dev);
-    disk.move.overlay = (directory / (stem + "-overlay.qcow2")).string();
-    disk.move.bridge = (directory / (stem + "-bridge.qcow2")).string();
+    const std::string stem = request_.domain + "-" + disk.move.dev;
+    disk.move.overlay = (directory / (stem + kOverlaySuffix)).string();
+    disk.move.bridge = (directory / (stem + kBridgeSuffix)).string();
     disk.overlay_taken = context_.storage->file_exists(disk.move.overlay) ||
                          context_.storage->file_exists(disk.move.bridge);
     disk.overlay_room = context_.storage->free_space(directory.string());

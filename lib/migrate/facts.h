@@ -99,6 +99,10 @@ struct LeavingFacts {
   Trial route;
 };
 
+/// Names of what a staged move makes beside images end so.
+inline constexpr const char* kOverlaySuffix = ".vmferry-overlay.qcow2";
+inline constexpr const char* kBridgeSuffix = ".vmferry-bridge.qcow2";
+
 struct Facts {
   HostFacts source;
   HostFacts target;  ///< = source on one host
@@ -109,7 +113,7 @@ struct Facts {
   bool autostart = false;
   unsigned snapshots = 0;
   std::vector<std::string> checkpoints;
-  bool managed_save = false;
+  bool saved = false;
   bool migrating = false;
   bool agent = false;  ///< asked only where quiescing was asked for
   Domain live;         ///< of a domain that does not run: the persistent one

@@ -45,8 +45,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
     auto_converge, synchronous_writes, migration_uri, listen_address, tls, force_off, delete_source,
     keep_source_definition)
 // Not the checks: they were of that moment.
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Plan, request, uuid, live, staged, to_files,
-                                                other_host, was_running, autostart,
-                                                original_persistent, disks, stays, steps)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Plan, request, uuid, source_host, target_host, live,
+                                                staged, to_files, other_host, was_running,
+                                                autostart, original_persistent, disks, stays, steps)
 
 }  // namespace vmferry

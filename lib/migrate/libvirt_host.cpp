@@ -283,9 +283,14 @@ class LibvirtHost : public Hypervisor {
     free(list);
     return names;
   }
-  bool has_managed_save(const std::string& domain) override {
-    return answer(virDomainHasManagedSaveImage(find(domain).get(), 0), domain,
-                  "ask for a managed save");
+  bool was_saved(const std::string& domain) override {
+    int state = VIR_DOMAIN_NOSTATE;
+    int reason = 0;
+    check(virDomainGetState(find(domain).get(), &state, &reason, 0), domain, "ask for its state");
+    return state == VIR_DOMAIN_SHUTOFF &&
+           (reason == VIR_DOMAIN_SHUTOFF_SAVED ||
+            answer(virDomainHasManagedSaveImage(find(domain).get(), 0), domain,
+                   "ask for a managed save"));
   }
 
   bool has_job(const std::string& domain) override {
@@ -397,8 +402,11 @@ class LibvirtHost : public Hypervisor {
       job.kind = BlockJob::Kind::kActiveCommit;
     job.done = info.cur;
     job.total = info.end;
+    const migrate::MirrorFacts mirror =
+        migrate::mirror_facts(definition(domain, DefinitionKind::kLive), dev);
+    job.target = mirror.target;
     // Equal numbers are not enough: only the definition says that libvirt saw the ready event.
-    job.ready = info.cur == info.end && mirror_ready(domain, dev);
+    job.ready = info.cur == info.end && mirror.ready;
     return job;
   }
 
@@ -577,15 +585,6 @@ class LibvirtHost : public Hypervisor {
                            .FirstChildElement("uuid")
                            .ToElement();
     return uuid && uuid->GetText() ? uuid->GetText() : "";
-  }
-
-  bool mirror_ready(const std::string& domain, const std::string& dev) {
-    tinyxml2::XMLDocument document;
-    if (document.Parse(definition(domain, DefinitionKind::kLive).c_str()) != tinyxml2::XML_SUCCESS)
-      return false;
-    const tinyxml2::XMLElement* disk = migrate::find_disk_element(document, dev);
-    const auto* mirror = disk ? disk->FirstChildElement("mirror") : nullptr;
-    return mirror && mirror->Attribute("ready", "yes");
   }
 
   std::string uri_;

@@ -7,6 +7,8 @@
 #include <thread>
 
 #include "lib/core/blocking_call.h"
+#include "lib/core/shell_word.h"
+#include "lib/migrate/journal.h"
 
 namespace vmferry::migrate {
 namespace {
@@ -138,8 +140,29 @@ void Machine::pivot(const MovingDisk& disk, Place expected, const std::function<
          "libvirt says that it is done, but the definition names another image");
 }
 
+bool Machine::is_ours(const BlockJob& job, const MovingDisk& disk) const {
+  if (job.kind == BlockJob::Kind::kActiveCommit) return plan_.staged;
+  if (job.kind != BlockJob::Kind::kCopy) return false;
+  const std::string goal =
+      plan_.to_files ? disk.image.path : disk.volume.pool + "/" + disk.volume.image;
+  return job.target.empty() || job.target == (plan_.staged ? disk.bridge : goal);
+}
+
+std::optional<BlockJob> Machine::our_job(const MovingDisk& disk) const {
+  const std::optional<BlockJob> job = host_->block_job(name(), disk.dev);
+  if (!job || is_ours(*job, disk)) return job;
+  const std::string goes_to = job->target.empty() ? "" : " (a copy to " + job->target + ")";
+  fail(ErrorKind::kConflict, name(), "go on with " + disk.dev,
+       "a block job runs for it that this move did not begin" + goes_to,
+       "wait for it, or end it (virsh blockjob " + shell_word(name()) + " " + disk.dev +
+           " --abort; a backup: virsh domjobabort " + shell_word(name()) +
+           "), then: " + recover_command(name(), context_.state_dir));
+}
+
 void Machine::abort_job(const MovingDisk& disk) {
-  if (!active() || !host_->block_job(name(), disk.dev)) return;
+  if (!active()) return;
+  const std::optional<BlockJob> job = host_->block_job(name(), disk.dev);
+  if (!job || !is_ours(*job, disk)) return;  // what is not ours is not in the way, or stops us
   host_->abort_block_job(name(), disk.dev);
   const Clock::time_point give_up = now() + context_.patience.abort_job;
   while (active() && host_->block_job(name(), disk.dev)) {
@@ -164,7 +187,7 @@ void Machine::require_below(const MovingDisk& disk, Place expected) const {
 void Machine::commit(const MovingDisk& disk, Place expected, const Watch& watch,
                      const std::function<void()>& before_pivot) {
   require_below(disk, expected);
-  const std::optional<BlockJob> job = host_->block_job(name(), disk.dev);
+  const std::optional<BlockJob> job = our_job(disk);
   if (!job || job->kind != BlockJob::Kind::kActiveCommit) {
     abort_job(disk);
     host_->commit_active(name(), disk.dev, 0);

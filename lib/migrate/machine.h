@@ -61,7 +61,11 @@ class Machine {
   /// Pivots and proves it by the definition: `expected` is where the disk is then. `pivoted` is
   /// called as soon as libvirt says that it is done.
   void pivot(const MovingDisk& disk, Place expected, const std::function<void()>& pivoted = {});
-  /// Ends the job of a disk without a pivot, if there is one.
+  /// Did this move begin that job, or could it have?
+  bool is_ours(const BlockJob& job, const MovingDisk& disk) const;
+  /// Throws kConflict if the disk has a job that is not ours: a backup, somebody's copy.
+  std::optional<BlockJob> our_job(const MovingDisk& disk) const;
+  /// Ends our job of a disk without a pivot, if there is one.
   void abort_job(const MovingDisk& disk);
   /// Active commit of the topmost overlay into what is below, and pivot. Throws kConflict if that
   /// is another place of this move. `before_pivot` is called when all but the pivot is done.

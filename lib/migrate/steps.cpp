@@ -157,8 +157,18 @@ std::optional<Clock::time_point> Steps::deadline() const {
   return began_ + plan_.request.timeout;
 }
 
+void Steps::require_not_saved() const {
+  if (!source_.host().was_saved(source_.name())) return;
+  fail(ErrorKind::kConflict, source_.name(), "work on its disks",
+       "its memory was saved meanwhile, and belongs to its disks as they are now",
+       "start it, or restore it from the file that it was saved to: it goes on with what it did "
+       "then. After that: " +
+           recovery());
+}
+
 void Steps::wake() {
   if (source_.active()) return;
+  require_not_saved();
   journal_.note(kWoken);
   source_.host().start(source_.name(), true);
 }

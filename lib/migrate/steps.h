@@ -44,6 +44,9 @@ class Steps {
   std::string places_of(const MovingDisk& disk) const;
   /// Disks that somebody took from the machine leave the move: answers whether there were any.
   bool drop_gone_disks();
+  /// Throws kConflict if a host is another one than the run's, or has another machine under its
+  /// name, or ours under another.
+  void require_same_machine() const;
   /// Throws kConflict if a disk is on an image that is none of this move's: it may be over one that
   /// is, and hold what is newest. Also if it is on one that it had left already: somebody put it
   /// back there, and what was written since is elsewhere.
@@ -59,6 +62,9 @@ class Steps {
   bool better_finished() const;
   /// Has the guest left for the other host?
   bool arrived() const;
+  /// Before an undo without the other host, if that cannot be asked. Throws kConflict: the guest
+  /// may be there.
+  void undo_alone();
   /// Before a guest that was about to leave is left where it is: nothing of it is at the target.
   void stay_here();
   /// A done step that a recovery need not look at again.
@@ -84,6 +90,8 @@ class Steps {
   void warn_of_room(const std::string& overlay);
 
   // Where the disks are (steps_places.cpp).
+  void require_same_machine(const Machine& machine, const std::string& host,
+                            const std::string& option) const;
   /// How far this move has brought the disk: on what comes before, its data is not the newest.
   Place reached(const MovingDisk& disk) const;
   /// After a death in the middle of the snapshot: did the guest run on the overlay?
@@ -99,6 +107,7 @@ class Steps {
 
   // Disks that go (steps_gone.cpp).
   const Machine& present_machine() const;
+  bool is_gone(const Machine& machine, const Domain& now, const MovingDisk& disk) const;
   void drop(const MovingDisk& disk);
   std::string where_data_is(const MovingDisk& disk);
   bool pending(StepKind kind) const;
@@ -121,6 +130,7 @@ class Steps {
   void clear_half_made();
   void migrate_guest(const LiveMigration& migration);
   void undo_migration();
+  void restore_autostart();
   LiveMigration migration_options() const;
   void undefine_source();
   void undo_undefine_source();
@@ -143,6 +153,7 @@ class Steps {
 
   // The ends of all ways (steps_check.cpp).
   void check_definitions();
+  void warn_of_replaced(const Machine& machine, const Domain& stored) const;
   void let_discard(const Machine& machine) const;
   /// Each new disk is open in one client, which is the guest's QEMU; says where that is not so.
   void see_writers(const Domain& domain) const;
@@ -150,6 +161,8 @@ class Steps {
 
   // The old disks (steps_delete.cpp).
   void delete_source();
+  /// Of all of them. Empty: they may go.
+  std::string why_all_stay() const;
   /// Empty: it may go.
   std::string why_source_stays(const MovingDisk& disk, const std::vector<Need>& needs);
   void delete_source_of(const MovingDisk& disk);
@@ -157,6 +170,8 @@ class Steps {
   /// A guest that was stopped meanwhile is started with its processors stopped, so that its disks
   /// can be worked on, and taken away again: it ran no instruction.
   void wake();
+  /// Throws kConflict if it went off with its memory saved: its next start has to take that up.
+  void require_not_saved() const;
   void put_to_sleep();
 
   bool target_is_known() const { return context_.target != context_.source; }
@@ -191,11 +206,12 @@ class Steps {
   static constexpr const char* kRetired = "retired";
   static constexpr const char* kLeft = "left";
   static constexpr const char* kStarted = "started";
-  static constexpr const char* kAskedOff = "asked-off";  ///< a shutdown may be on its way
-  static constexpr const char* kSent = "sent";           ///< a text: see definition_to_send
-  static constexpr const char* kFrozen = "frozen";       ///< the overlays are ours
-  static constexpr const char* kOverlaid = "overlaid";   ///< the guest runs on them
-  static constexpr const char* kWoken = "woken";         ///< started by us, paused
+  static constexpr const char* kAskedOff = "asked-off";        ///< a shutdown may be on its way
+  static constexpr const char* kSent = "sent";                 ///< a text: see definition_to_send
+  static constexpr const char* kFrozen = "frozen";             ///< the overlays are ours
+  static constexpr const char* kOverlaid = "overlaid";         ///< the guest runs on them
+  static constexpr const char* kNoAutostart = "no-autostart";  ///< switched off by us
+  static constexpr const char* kWoken = "woken";               ///< started by us, paused
   static std::string bridged(const MovingDisk& disk) { return "bridged:" + disk.dev; }
   static std::string made(const MovingDisk& disk) { return "made:" + disk.dev; }
   /// Back on the old disk by our undo, or just about to be.

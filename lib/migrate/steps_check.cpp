@@ -19,6 +19,7 @@ void Steps::check_definitions() {
   // libvirt leaves the persistent one alone where it differed from the live one before, and never
   // changes what it says of the driver.
   const Domain stored = machine.definition(DefinitionKind::kPersistent);
+  warn_of_replaced(machine, stored);
   const std::string wanted = with_new_disks(stored);
   if (wanted != stored.text) machine.host().define(wanted);
   for (const MovingDisk& disk : plan_.disks)
@@ -33,6 +34,16 @@ void Steps::check_definitions() {
   }
   if (machine.host().autostart(source_.name()) != plan_.autostart)
     machine.host().set_autostart(source_.name(), plan_.autostart);
+}
+
+void Steps::warn_of_replaced(const Machine& machine, const Domain& stored) const {
+  for (const MovingDisk& disk : plan_.disks) {
+    const DomainDisk* found = stored.find_disk(disk.dev);
+    if (!found || machine.place_of(found->image, disk) != Place::kElsewhere) continue;
+    context_.observer->warning("the stored definition named " + found->image.display() + " for " +
+                               disk.dev + ", which somebody wrote into it meanwhile: it names " +
+                               goal(disk) + " now");
+  }
 }
 
 void Steps::let_discard(const Machine& machine) const {

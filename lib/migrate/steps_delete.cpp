@@ -8,28 +8,34 @@
 namespace vmferry::migrate {
 
 void Steps::delete_source() {
-  if (plan_.was_running && !target_.active())
-    fail(ErrorKind::kConflict, source_.name(), "delete the old disks",
-         "the guest does not run on the new ones");
-  if (misplaced(target_, DefinitionKind::kPersistent) ||
-      (target_.active() && misplaced(target_, DefinitionKind::kLive)))
-    fail(ErrorKind::kConflict, source_.name(), "delete the old disks",
-         "a definition does not name the new ones");
   journal_.note(kRetired);
   std::vector<Need> needs;
   std::string unknown;
   try {
-    needs = all_needs(source_.host(), *context_.storage);
+    unknown = why_all_stay();
+    if (unknown.empty()) needs = all_needs(source_.host(), *context_.storage);
   } catch (const Error& error) {
     unknown = std::string("what else needs it could not be found out: ") + error.what();
   }
   for (const MovingDisk& disk : plan_.disks) {
-    const std::string reason = unknown.empty() ? why_source_stays(disk, needs) : unknown;
+    std::string reason = unknown;
+    try {
+      if (reason.empty()) reason = why_source_stays(disk, needs);
+      if (reason.empty()) delete_source_of(disk);
+    } catch (const Error& error) {
+      reason = error.what();
+    }
     if (!reason.empty())
       context_.observer->warning("the old disk " + disk.original + " stays: " + reason);
-    else
-      delete_source_of(disk);
   }
+}
+
+std::string Steps::why_all_stay() const {
+  if (plan_.was_running && !target_.active()) return "the guest does not run on the new ones";
+  if (misplaced(target_, DefinitionKind::kPersistent) ||
+      (target_.active() && misplaced(target_, DefinitionKind::kLive)))
+    return "a definition does not name the new ones";
+  return {};
 }
 
 std::string Steps::why_source_stays(const MovingDisk& disk, const std::vector<Need>& needs) {
@@ -44,15 +50,10 @@ std::string Steps::why_source_stays(const MovingDisk& disk, const std::vector<Ne
 }
 
 void Steps::delete_source_of(const MovingDisk& disk) {
-  try {
-    if (plan_.to_files)
-      context_.storage->remove_volume(disk.volume);
-    else  // only the topmost image: what it is backed by may serve others
-      context_.storage->remove_image(disk.image);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kConflict) throw;
-    context_.observer->warning("the old disk " + disk.original + " stays: " + error.what());
-  }
+  if (plan_.to_files)
+    context_.storage->remove_volume(disk.volume);
+  else  // only the topmost image: what it is backed by may serve others
+    context_.storage->remove_image(disk.image);
 }
 
 }  // namespace vmferry::migrate

@@ -22,15 +22,19 @@ bool Steps::machine_is_gone() const {
 }
 
 std::string Steps::places_of(const MovingDisk& disk) const {
+  const auto may_exist = [](const std::function<bool()>& exists) {
+    try {
+      return exists();
+    } catch (const Error&) {
+      return true;
+    }
+  };
   std::string places = disk.original;
   for (const std::string* file : {&disk.overlay, &disk.bridge})
-    if (!file->empty() && context_.storage->file_exists(*file)) places += ", " + *file;
-  try {
-    if (!new_place_exists(disk)) return places;
-  } catch (const Error&) {
-    // It may be there.
-  }
-  return places + ", " + goal(disk);
+    if (!file->empty() && may_exist([&] { return context_.storage->file_exists(*file); }))
+      places += ", " + *file;
+  if (may_exist([&] { return new_place_exists(disk); })) places += ", " + goal(disk);
+  return places;
 }
 
 bool Steps::pending(StepKind kind) const {
@@ -39,13 +43,24 @@ bool Steps::pending(StepKind kind) const {
   return true;
 }
 
+bool Steps::is_gone(const Machine& machine, const Domain& now, const MovingDisk& disk) const {
+  const DomainDisk* found = now.find_disk(disk.dev);
+  if (!found) return true;
+  // Another disk of that name? Only a running machine tells all of its chain.
+  if (!machine.active() || machine.place_of(found->image, disk) != Place::kElsewhere) return false;
+  const auto is_known = [&](const DiskImage& image) {
+    return machine.place_of(image, disk) != Place::kElsewhere || image.path == disk.image.path;
+  };
+  return std::none_of(found->backing.begin(), found->backing.end(), is_known);
+}
+
 bool Steps::drop_gone_disks() {
   const Machine& machine = present_machine();
   if (machine.state() == DomainState::kAbsent) return false;
   const Domain now = machine.definition();
   std::vector<MovingDisk> gone;
   for (const MovingDisk& disk : plan_.disks)
-    if (!now.find_disk(disk.dev)) gone.push_back(disk);
+    if (is_gone(machine, now, disk)) gone.push_back(disk);
   for (const MovingDisk& disk : gone) drop(disk);
   return !gone.empty();
 }
@@ -66,8 +81,9 @@ void Steps::drop(const MovingDisk& disk) {
              "; later: " + removing_command(disk);
     }
   }
-  context_.observer->warning("disk " + disk.dev + " was taken from the machine meanwhile and is " +
-                             "not moved any further. Its data is in " + data + left);
+  context_.observer->warning("disk " + disk.dev + " was taken from the machine meanwhile, or put " +
+                             "on another image, and is not moved any further. Its data is in " +
+                             data + left);
 }
 
 std::string Steps::where_data_is(const MovingDisk& disk) {

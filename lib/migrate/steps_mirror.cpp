@@ -36,7 +36,7 @@ void Steps::mirror() {
   for (const MovingDisk& disk : plan_.disks) {
     if (require_from(disk, Place::kOriginal) != Place::kOriginal) continue;
     wake();
-    if (!source_.host().block_job(source_.name(), disk.dev))
+    if (!source_.our_job(disk))
       copy_onto(disk, plan_.to_files ? disk.image.path : "",
                 rewrite_disk(domain, {.disk = disk.dev, .to = new_place(disk)}), false);
     mirrored.push_back(&disk);

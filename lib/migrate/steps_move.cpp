@@ -26,7 +26,7 @@ LiveMigration Steps::migration_options() const {
 }
 
 bool Steps::arrived() const {
-  if (!plan_.other_host) return false;
+  if (!plan_.other_host || !target_is_known()) return false;
   if (source_.active()) return false;
   if (target_.active()) return true;
   // It may have been stopped since: its definition tells that it was there.
@@ -61,7 +61,16 @@ void Steps::migrate_mirrored() {
 
 void Steps::undo_migration() {
   // libvirt keeps a definition there only of a guest that arrived. Here it runs with its old disks.
-  if (source_.active() && waits_at_target()) fail_divided("undo the migration");
+  if (target_is_known() && source_.active() && waits_at_target())
+    fail_divided("undo the migration");
+  clear_half_made();
+  restore_autostart();
+}
+
+void Steps::restore_autostart() {
+  if (!journal_.noted(kNoAutostart)) return;
+  source_.host().set_autostart(source_.name(), plan_.autostart);
+  journal_.forget(kNoAutostart);
 }
 
 void Steps::wait_for_half_made() {
@@ -71,13 +80,34 @@ void Steps::wait_for_half_made() {
     std::this_thread::sleep_for(context_.patience.poll * 4);
 }
 
+void Steps::undo_alone() {
+  if (!plan_.other_host || target_is_known()) return;
+  const bool may_be_there = !pending(StepKind::kMigrateShared) ||
+                            !pending(StepKind::kMigrateMirrored) || !pending(StepKind::kDefine);
+  if (!may_be_there) return;
+  // A guest that runs here with its old disks did not go there.
+  if (!source_.active())
+    fail(ErrorKind::kConflict, source_.name(), "undo the move",
+         "it does not run here, and the other host cannot be asked whether it runs there",
+         "start it here if you are sure that it does not run there, and try again");
+  context_.observer->warning("what the other host may have of it stays there; once it answers: " +
+                             undefining(plan_.request.to));
+}
+
 void Steps::clear_half_made() {
+  if (!target_is_known()) return;
   if (!source_.active() || !target_.active()) return;
-  // While the guest runs here, a paused one there has run no instruction.
-  if (source_.state() == DomainState::kRunning && target_.state() == DomainState::kPaused)
-    return target_.host().destroy(source_.name());
+  if (target_.half_made()) {
+    try {
+      return target_.host().destroy(source_.name());
+    } catch (const Error&) {
+      if (!target_.active()) return;  // its libvirt has just done that
+      throw;
+    }
+  }
   fail(ErrorKind::kConflict, source_.name(), "migrate", "it is active on both hosts",
-       "find out where it runs, destroy the paused one ('virsh destroy'), then: " + recovery());
+       "find out where it has its newest data, destroy the other one ('virsh destroy'), then: " +
+           recovery());
 }
 
 void Steps::stay_here() {
@@ -104,6 +134,11 @@ void Steps::migrate_guest(const LiveMigration& migration) {
   }
   if (recovering_) clear_half_made();
   if (arrived()) return;
+  // From now on the guest may be gone from here: no boot of this host may start it again.
+  if (plan_.autostart) {
+    journal_.note(kNoAutostart);
+    source_.host().set_autostart(source_.name(), false);
+  }
   BlockingCall moving([source = context_.source, target = context_.target, domain = source_.name(),
                        migration] { source->migrate(domain, *target, migration); });
   const std::optional<Clock::time_point> deadline = this->deadline();
@@ -137,6 +172,11 @@ void Steps::migrate_guest(const LiveMigration& migration) {
     moving.result();
   } catch (const Error&) {
     if (!arrived()) {
+      try {
+        restore_autostart();
+      } catch (const Error&) {
+        // It is noted: the end of the run sees to it.
+      }
       source_.throw_if_stopped();
       if (timed_out)
         fail(ErrorKind::kIo, source_.name(), "migrate", "not done within --timeout",
@@ -149,6 +189,7 @@ void Steps::migrate_guest(const LiveMigration& migration) {
 
 std::string Steps::definition_to_send() {
   const Domain stored = source_.definition(DefinitionKind::kMigratablePersistent);
+  warn_of_replaced(source_, stored);
   journal_.record(kSent, stored.text);
   return with_new_disks(stored);
 }

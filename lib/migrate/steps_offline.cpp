@@ -77,24 +77,33 @@ void Steps::copy_offline() {
     if (source_.state() != DomainState::kShutOff)
       fail(ErrorKind::kConflict, source_.name(), "copy " + disk.dev,
            "somebody started the domain meanwhile");
+    require_not_saved();
     copy_disk(disk, context_.stop);
   }
 }
 
 void Steps::define() {
-  if (target_.state() == DomainState::kAbsent || misplaced(target_, DefinitionKind::kPersistent))
-    target_.host().define(definition_to_send());
+  if (target_.state() != DomainState::kAbsent && !misplaced(target_, DefinitionKind::kPersistent))
+    return;
+  if (source_.state() != DomainState::kShutOff)
+    fail(ErrorKind::kConflict, source_.name(), "define it with its new disks",
+         "somebody started the domain meanwhile");
+  require_not_saved();
+  target_.host().define(definition_to_send());
 }
 
 void Steps::undo_define() {
   if (target_.state() == DomainState::kAbsent || misplaced(target_, DefinitionKind::kPersistent))
     return;
   const std::string action = "take the new definition back";
-  if (target_.active())
+  // On one host it may have been started just before that definition was stored.
+  const bool runs_old =
+      !plan_.other_host && target_.active() && misplaced(target_, DefinitionKind::kLive);
+  if (target_.active() && !runs_old)
     fail(ErrorKind::kConflict, source_.name(), action, "the guest runs with it");
   const bool runs_here = plan_.other_host && source_.active();
   if (runs_here && journal_.noted(kStarted)) fail_divided(action);
-  if (!runs_here && (recovering_ || journal_.noted(kStarted)))
+  if (!runs_here && !runs_old && (recovering_ || journal_.noted(kStarted)))
     for (const MovingDisk& disk : plan_.disks)
       if (!still_equal(disk))
         fail(ErrorKind::kConflict, source_.name(), action,
@@ -126,9 +135,16 @@ void Steps::start() {
 }
 
 std::optional<std::string> Steps::misplaced(const Machine& machine, DefinitionKind kind) const {
-  for (const MovingDisk& disk : plan_.disks)
-    if (machine.place(disk, kind) != Place::kTarget) return disk.dev;
-  return std::nullopt;
+  const Domain domain = machine.definition(kind);
+  const bool stored = kind == DefinitionKind::kPersistent;
+  bool placed = plan_.disks.empty();
+  for (const MovingDisk& disk : plan_.disks) {
+    // One that was taken out of the stored definition only has no place there.
+    if (stored && !domain.find_disk(disk.dev)) continue;
+    if (machine.place_in(domain, disk) != Place::kTarget) return disk.dev;
+    placed = true;
+  }
+  return placed ? std::nullopt : std::optional(plan_.disks.front().dev);
 }
 
 }  // namespace vmferry::migrate

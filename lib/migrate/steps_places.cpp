@@ -10,6 +10,32 @@
 
 namespace vmferry::migrate {
 
+void Steps::require_same_machine() const {
+  require_same_machine(source_, plan_.source_host, "--connect");
+  if (plan_.other_host && target_is_known())
+    require_same_machine(target_, plan_.target_host, "--to");
+}
+
+void Steps::require_same_machine(const Machine& machine, const std::string& host,
+                                 const std::string& option) const {
+  const std::string action = "go on with the move";
+  const HostFacts facts = machine.host().facts();
+  if (!host.empty() && !facts.uuid.empty() && facts.uuid != host)
+    fail(ErrorKind::kConflict, machine.name(), action,
+         "the run was not on the host of " + facts.uri, "name that host with " + option);
+  const std::string uuid = machine.host().uuid_of(machine.name());
+  if (!uuid.empty() && uuid != plan_.uuid)
+    fail(ErrorKind::kConflict, machine.name(), action,
+         "another machine has that name on " + facts.uri + " now: its UUID is " + uuid +
+             ", and that of the run's is " + plan_.uuid,
+         "rename that one (virsh domrename), and try again");
+  const std::string name = uuid.empty() ? machine.host().name_of_uuid(plan_.uuid) : "";
+  if (!name.empty())
+    fail(ErrorKind::kConflict, machine.name(), action, "its name is " + name + " now",
+         "give it its name back while it is off: virsh domrename " + shell_word(name) + " " +
+             shell_word(machine.name()));
+}
+
 Place Steps::reached(const MovingDisk& disk) const {
   if (journal_.noted(committed(disk))) return Place::kTarget;
   if (journal_.noted(switched(disk))) return plan_.staged ? Place::kBridge : Place::kTarget;
@@ -31,6 +57,11 @@ bool Steps::was_written(const MovingDisk& disk) const {
 void Steps::require_known_places() {
   const Machine& machine = present_machine();
   if (machine.state() == DomainState::kAbsent) return;
+  // Inside an overlay they go with it.
+  if (journal_.noted(kFrozen) && machine.host().snapshots(machine.name()) != 0)
+    fail(ErrorKind::kConflict, machine.name(), "go on",
+         "somebody took a snapshot of it meanwhile, which the move would lose",
+         "delete it (virsh snapshot-list, snapshot-delete), then: " + recovery());
   const Domain now = machine.definition();
   for (const MovingDisk& disk : plan_.disks) {
     const DomainDisk* found = now.find_disk(disk.dev);
@@ -62,8 +93,8 @@ void Steps::fail_out_of_place(const Machine& machine, const MovingDisk& disk,
          "it is on " + image.display() +
              " now, which is none of this move's: somebody took "
              "a snapshot of it, or changed it",
-         "end that first (a backup's overlay: virsh blockcommit " + name + " " + disk.dev +
-             " --shallow --active --pivot), then: " + recovery());
+         "end that first (a backup's overlay, while it runs: virsh blockcommit " + name + " " +
+             disk.dev + " --shallow --active --pivot), then: " + recovery());
   try {
     source_.abort_job(disk);  // one begun just then would keep it from being detached
   } catch (const Error&) {

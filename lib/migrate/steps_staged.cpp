@@ -174,7 +174,7 @@ void Steps::stage_overlays() {
   for (const MovingDisk& disk : plan_.disks) {
     if (require_from(disk, Place::kOverlay) != Place::kOverlay) continue;
     wake();
-    const std::optional<BlockJob> job = source_.host().block_job(source_.name(), disk.dev);
+    const std::optional<BlockJob> job = source_.our_job(disk);
     if (!job || job->kind != BlockJob::Kind::kCopy) {
       source_.abort_job(disk);
       require_same_size(disk);

@@ -119,6 +119,19 @@ const tinyxml2::XMLElement* find_disk_element(const tinyxml2::XMLDocument& defin
   return nullptr;
 }
 
+MirrorFacts mirror_facts(const std::string& live_definition, const std::string& dev) {
+  tinyxml2::XMLDocument document;
+  if (document.Parse(live_definition.c_str()) != tinyxml2::XML_SUCCESS) return {};
+  const tinyxml2::XMLElement* disk = find_disk_element(document, dev);
+  const tinyxml2::XMLElement* mirror = disk ? disk->FirstChildElement("mirror") : nullptr;
+  if (!mirror) return {};
+  MirrorFacts facts{.ready = mirror->Attribute("ready", "yes") != nullptr, .target = {}};
+  const tinyxml2::XMLElement* source = mirror->FirstChildElement("source");
+  for (const char* name : {"file", "dev", "name"})
+    if (const char* value = source ? source->Attribute(name) : nullptr) facts.target = value;
+  return facts;
+}
+
 std::string mon_host_of(const std::vector<CephMonitor>& monitors) {
   std::string hosts;
   for (const CephMonitor& monitor : monitors) {

@@ -29,6 +29,13 @@ std::string qemu_volume_name(const MigrateRequest& request, const VolumeName& vo
 const tinyxml2::XMLElement* find_disk_element(const tinyxml2::XMLDocument& definition,
                                               const std::string& dev);
 
+/// What a live definition tells of a disk's copy job.
+struct MirrorFacts {
+  bool ready = false;
+  std::string target;  ///< a path, or "POOL/IMAGE"; empty: it does not tell
+};
+MirrorFacts mirror_facts(const std::string& live_definition, const std::string& dev);
+
 /// As QEMU hands it to librados for these monitors; a semicolon parts them there.
 std::string mon_host_of(const std::vector<CephMonitor>& monitors);
 

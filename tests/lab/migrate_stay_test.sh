@@ -34,7 +34,7 @@ machines_down >/dev/null
 # The other host is gone: the guest runs here, so it has not left.
 stuck
 expect 1 "" recover --to "qemu:///system?socket=$work/nobody"
-expect 0 "the guest stays here all the same" recover --stay --to "qemu:///system?socket=$work/nobody"
+expect 0 "going on without that host" recover --stay --to "qemu:///system?socket=$work/nobody"
 no_journal
 machines_down >/dev/null
 

@@ -5,6 +5,15 @@
 
 namespace vmferry::test {
 
+namespace {
+
+/// As definitions name it.
+std::string name_of(const std::string& image) {
+  return image.starts_with("rbd:") ? image.substr(4) : image;
+}
+
+}  // namespace
+
 FakeDomain& FakeHypervisor::find(const std::string& domain) {
   const auto found = host().domains.find(domain);
   if (found == host().domains.end()) refuse(ErrorKind::kNotFound, domain, "Domain not found");
@@ -104,8 +113,8 @@ std::vector<std::string> FakeHypervisor::checkpoints(const std::string& domain) 
 std::vector<std::string> FakeHypervisor::migration_blockers(const std::string& domain) {
   return call("migration_blockers", [&] { return find_active(domain).migration_blockers; });
 }
-bool FakeHypervisor::has_managed_save(const std::string& domain) {
-  return call("has_managed_save", [&] { return find(domain).managed_save; });
+bool FakeHypervisor::was_saved(const std::string& domain) {
+  return call("was_saved", [&] { return !find(domain).active() && find(domain).managed_save; });
 }
 bool FakeHypervisor::has_job(const std::string& domain) {
   return call("has_job", [&] { return find(domain).has_job; });
@@ -265,7 +274,8 @@ std::optional<BlockJob> FakeHypervisor::block_job(const std::string& domain,
     return BlockJob{.kind = disk.job->kind,
                     .done = uint64_t{disk.job->progress} << 20,
                     .total = uint64_t{kJobTicks} << 20,
-                    .ready = disk.job->progress >= kJobTicks && disk.job->ending == 0};
+                    .ready = disk.job->progress >= kJobTicks && disk.job->ending == 0,
+                    .target = name_of(disk.job->goal.front().image)};
   });
 }
 

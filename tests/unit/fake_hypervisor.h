@@ -30,7 +30,7 @@ class FakeHypervisor : public Hypervisor {
   DiskSizes disk_sizes(const std::string& domain, const std::string& dev) override;
   unsigned snapshots(const std::string& domain) override;
   std::vector<std::string> checkpoints(const std::string& domain) override;
-  bool has_managed_save(const std::string& domain) override;
+  bool was_saved(const std::string& domain) override;
   bool has_job(const std::string& domain) override;
   bool busy(const std::string& domain) override;
   bool autostart(const std::string& domain) override;

@@ -156,7 +156,8 @@ void World::launch(FakeHost& host, FakeDomain& domain, bool paused) {
   domain.running = domain.stored;
   domain.disks = std::move(disks);
   domain.state = paused ? DomainState::kPaused : DomainState::kRunning;
-  domain.ran = !paused;
+  domain.ran = !paused || domain.managed_save;  // its memory comes from there
+  domain.managed_save = false;
   if (!paused) runs_on(domain, host);
   domain.stopping = 0;
 }

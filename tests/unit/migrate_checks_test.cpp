@@ -133,10 +133,10 @@ const std::vector<BadCase>& bad_cases() {
       {"jobs", [](auto&, auto& facts) { facts.disks[0].job_running = true; }},
       {"quiesce", [](auto& request, auto&) { request.quiesce = true; }},
       {"snapshots", [](auto&, auto& facts) { facts.snapshots = 2; }},
-      {"managed save",
+      {"saved state",
        [](auto&, auto& facts) {
          facts.state = DomainState::kShutOff;
-         facts.managed_save = true;
+         facts.saved = true;
        }},
       {"NVRAM",
        [](auto& request, auto& facts) {
