@@ -161,6 +161,7 @@ class Steps {
 
   // The old disks (steps_delete.cpp).
   void delete_source();
+  bool may_be_left(const MovingDisk& disk) const;
   /// Of all of them. Empty: they may go.
   std::string why_all_stay() const;
   /// Empty: it may go.

@@ -25,8 +25,17 @@ void Steps::delete_source() {
     } catch (const Error& error) {
       reason = error.what();
     }
-    if (!reason.empty())
+    if (!reason.empty() && may_be_left(disk))
       context_.observer->warning("the old disk " + disk.original + " stays: " + reason);
+  }
+}
+
+bool Steps::may_be_left(const MovingDisk& disk) const {
+  try {
+    return plan_.to_files ? context_.storage->volume(disk.volume).has_value()
+                          : context_.storage->file_exists(disk.image.path);
+  } catch (const Error&) {
+    return true;
   }
 }
 
