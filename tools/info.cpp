@@ -12,7 +12,7 @@
 namespace vmferry::cli {
 namespace {
 
-struct Options {
+struct InfoOptions {
   std::string image;
   SourceOptions from;
   bool with_chain = false;
@@ -20,7 +20,7 @@ struct Options {
   bool quiet = false;
 };
 
-int show_info(Session& session, const Options& options) {
+int show_info(Session& session, const InfoOptions& options) {
   const ImageInfo info = describe(parse_location(options.image), options.from, session.stop());
   if (!options.quiet) {
     for (const std::string& warning : info.warnings) {
@@ -39,7 +39,7 @@ std::string format_date(int64_t seconds) {
 }
 
 std::function<int(Session&)> add_info(CLI::App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<InfoOptions>();
   app.add_option("IMAGE", options->image,
                  "A raw or qcow2 file, a block device, or rbd:POOL/IMAGE[@SNAPSHOT]")
       ->required();

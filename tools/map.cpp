@@ -22,7 +22,7 @@ namespace {
 
 enum class View { kAuto, kTable, kPicture };
 
-struct Options {
+struct MapOptions {
   std::string image;
   SourceOptions from;
   View view = View::kAuto;
@@ -46,7 +46,7 @@ std::string subtitle_of(const OpenImage& image, const MapSummary& summary) {
 }
 
 /// A new file, which has its name only when it is complete.
-void write_file(Session& session, const Options& options, const std::string& text) {
+void write_file(Session& session, const MapOptions& options, const std::string& text) {
   TargetOptions target;
   target.size = text.size();
   target.force = options.force;
@@ -60,7 +60,7 @@ void write_file(Session& session, const Options& options, const std::string& tex
   sink->publish();
 }
 
-void draw_to_file(Session& session, const Options& options, const OpenImage& image) {
+void draw_to_file(Session& session, const MapOptions& options, const OpenImage& image) {
   const Contents contents = inspect(*image.guest);
   const MapSummary summary = summarize(*image.guest, contents, kSvgCells, session.stop());
   const SvgText text = {printable(image.guest->name()), subtitle_of(image, summary)};
@@ -76,7 +76,7 @@ void print_picture(Session& session, const OpenImage& image, Output& out) {
   out.flush();
 }
 
-int map_image(Session& session, const Options& options) {
+int map_image(Session& session, const MapOptions& options) {
   const OpenImage image = open_image(parse_location(options.image), options.from);
   print_warnings(image, options.quiet);
   Output out;
@@ -97,7 +97,7 @@ int map_image(Session& session, const Options& options) {
 std::function<int(Session&)> add_map(CLI::App& app) {
   static const std::map<std::string, View> kViews = {
       {"auto", View::kAuto}, {"table", View::kTable}, {"picture", View::kPicture}};
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<MapOptions>();
   app.add_option("IMAGE", options->image,
                  "A raw or qcow2 file, a block device, or rbd:POOL/IMAGE[@SNAPSHOT]")
       ->required();

@@ -15,7 +15,7 @@
 namespace vmferry::cli {
 namespace {
 
-struct Options {
+struct RewriteOptions {
   std::string input = "-";
   std::string output;
   MoveOptions moves;
@@ -92,7 +92,7 @@ void require_valid(const Domain& domain, const std::string& text) {
                               : "this should not happen; please report it"});
 }
 
-void check_output_options(const Options& options) {
+void check_output_options(const RewriteOptions& options) {
   if (!options.diff || !options.json) return;
   throw Error({.kind = ErrorKind::kUsage,
                .object = "--diff and --json",
@@ -100,7 +100,7 @@ void check_output_options(const Options& options) {
                .cause = "both print on standard output; choose one"});
 }
 
-int rewrite(Session& session, const Options& options) {
+int rewrite(Session& session, const RewriteOptions& options) {
   check_output_options(options);
   const bool from_stdin = options.input == "-";
   const Domain domain =
@@ -133,7 +133,7 @@ int rewrite(Session& session, const Options& options) {
 }  // namespace
 
 std::function<int(Session&)> add_rewrite(CLI::App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RewriteOptions>();
   app.add_option("DOMAIN.xml", options->input,
                  "The definition of a domain, as 'virsh dumpxml' prints it (default: standard "
                  "input)")

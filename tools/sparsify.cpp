@@ -19,7 +19,7 @@
 namespace vmferry::cli {
 namespace {
 
-struct Options {
+struct SparsifyOptions {
   ImageCopy job;
   bool in_place = false;
   bool dry_run = false;
@@ -35,7 +35,8 @@ nlohmann::ordered_json or_null(const std::optional<uint64_t>& bytes) {
   return bytes ? nlohmann::ordered_json(*bytes) : nlohmann::ordered_json();
 }
 
-nlohmann::ordered_json as_json(const Options& options, const Outcome& outcome, double seconds) {
+nlohmann::ordered_json as_json(const SparsifyOptions& options, const Outcome& outcome,
+                               double seconds) {
   nlohmann::ordered_json report = {{"image", display_name(parse_location(options.job.source))}};
   if (!options.job.target.empty()) {
     report["target"] = display_name(parse_location(options.job.target));
@@ -50,7 +51,7 @@ nlohmann::ordered_json as_json(const Options& options, const Outcome& outcome, d
   return report;
 }
 
-std::string in_words(const Options& options, const Outcome& outcome, double seconds) {
+std::string in_words(const SparsifyOptions& options, const Outcome& outcome, double seconds) {
   const SpaceUse& use = outcome.use;
   const std::string& name = options.job.target.empty() ? options.job.source : options.job.target;
   std::string line = fmt::format("{}: {}", printable(display_name(parse_location(name))),
@@ -78,20 +79,20 @@ Outcome judge(const ImageCopy& job, CopyOutcome done, std::optional<uint64_t> af
 }
 
 /// What a copy of it would take.
-Outcome rehearse(Session& session, Options& options) {
+Outcome rehearse(Session& session, SparsifyOptions& options) {
   CopyOutcome done = rehearse_image_copy(session, options.job);
   const uint64_t written = done.copied.written_bytes;
   return judge(options.job, std::move(done), written);
 }
 
-Outcome copied(Session& session, Options& options) {
+Outcome copied(Session& session, SparsifyOptions& options) {
   CopyOutcome done = copy_image(session, options.job, "sparsify");
   const std::optional<uint64_t> after =
       allocated_bytes(parse_location(options.job.target), options.job.from.ceph);
   return judge(options.job, std::move(done), after);
 }
 
-Outcome in_place(Session& session, const Options& options) {
+Outcome in_place(Session& session, const SparsifyOptions& options) {
   const ImageCopy& job = options.job;
   refuse_snapshot(job);
   const Location location = parse_location(job.source);
@@ -119,7 +120,7 @@ Outcome in_place(Session& session, const Options& options) {
 }
 
 /// In a dry run a copy tells what cannot be told in place without changing something.
-Outcome carry_out(Session& session, Options& options) {
+Outcome carry_out(Session& session, SparsifyOptions& options) {
   const bool copies = !options.job.target.empty();
   if (!options.dry_run) return copies ? copied(session, options) : in_place(session, options);
   const bool is_volume = std::holds_alternative<RbdLocation>(parse_location(options.job.source));
@@ -135,7 +136,7 @@ Error usage(std::string cause, std::string hint) {
                 .hint = std::move(hint)});
 }
 
-void check_options(const Options& options) {
+void check_options(const SparsifyOptions& options) {
   const bool has_target = !options.job.target.empty();
   if (options.in_place && has_target) {
     throw usage("--in-place and a target exclude each other", "name one image, or leave it out");
@@ -151,13 +152,13 @@ void check_options(const Options& options) {
   }
 }
 
-std::string report_of(const Options& options, const Outcome& outcome, double seconds) {
+std::string report_of(const SparsifyOptions& options, const Outcome& outcome, double seconds) {
   if (options.job.run.json) return json_text(as_json(options, outcome, seconds)) + "\n";
   if (options.job.run.quiet) return {};
   return parts_in_words(outcome.parts) + in_words(options, outcome, seconds);
 }
 
-int sparsify(Session& session, Options& options) {
+int sparsify(Session& session, SparsifyOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   check_options(options);
   const Outcome outcome = carry_out(session, options);
@@ -174,7 +175,7 @@ int sparsify(Session& session, Options& options) {
 }  // namespace
 
 std::function<int(Session&)> add_sparsify(CLI::App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SparsifyOptions>();
   app.add_option("IMAGE", options->job.source,
                  "A raw or qcow2 file, a block device, or rbd:POOL/IMAGE")
       ->required();

@@ -12,7 +12,7 @@
 namespace vmferry {
 namespace {
 
-constexpr uint64_t kBlock = 4 << 20;
+constexpr uint64_t kCompareBlock = 4 << 20;
 constexpr size_t kWindow = 1 << 20;   // of either side; grows to what the sources like
 constexpr size_t kMemory = 64 << 20;  // as a copy has, for each side
 constexpr uint32_t kGranularity = 4096;
@@ -79,7 +79,7 @@ class Comparer {
 
  private:
   BlockWalker::Rules walk_rules() const {
-    const uint64_t block = std::max(kBlock, window_);
+    const uint64_t block = std::max(kCompareBlock, window_);
     return {.size = std::max(a_.source().size(), b_.source().size()),
             .block = block,
             .ahead = 8,

@@ -11,7 +11,7 @@
 namespace vmferry {
 namespace {
 
-constexpr uint64_t kOffsetMask = ~uint64_t{0x1ff};  // bits 9 to 63; those below are reserved
+constexpr uint64_t kBlockOffsetMask = ~uint64_t{0x1ff};  // bits 9 to 63; those below are reserved
 
 /// How many of the refcounts in `block` are not 0. Counts of less than a byte lie several in one.
 uint64_t used_in(std::span<const std::byte> block, uint32_t order) {
@@ -55,7 +55,7 @@ bool is_preallocated(const Source& file, const Qcow2Header& header, uint64_t all
   uint64_t used = 0;
   uint64_t blocks_left = real + 1;  // a file has no more of them than it has clusters
   for (const uint64_t entry : table) {
-    const uint64_t offset = entry & kOffsetMask;
+    const uint64_t offset = entry & kBlockOffsetMask;
     if (offset == 0 || offset > file.size() || cluster > file.size() - offset) continue;
     if (blocks_left-- == 0) return false;
     file.read_at(offset, block);

@@ -13,11 +13,11 @@
 namespace vmferry {
 namespace {
 
-struct Feature {
+struct FeatureName {
   uint64_t bit;
   const char* name;
 };
-constexpr Feature kFeatures[] = {
+constexpr FeatureName kFeatureNames[] = {
     {RBD_FEATURE_LAYERING, RBD_FEATURE_NAME_LAYERING},
     {RBD_FEATURE_STRIPINGV2, RBD_FEATURE_NAME_STRIPINGV2},
     {RBD_FEATURE_EXCLUSIVE_LOCK, RBD_FEATURE_NAME_EXCLUSIVE_LOCK},
@@ -74,7 +74,7 @@ class Asker {
     uint64_t bits = 0;
     check(rbd_get_features(image_, &bits), "ask for its features");
     std::vector<std::string> names;
-    for (const Feature& feature : kFeatures) {
+    for (const FeatureName& feature : kFeatureNames) {
       if ((bits & feature.bit) != 0) names.emplace_back(feature.name);
       bits &= ~feature.bit;
     }

@@ -11,11 +11,11 @@ namespace vmferry {
 namespace {
 
 constexpr uint64_t kLargestWrite = 4 << 20;  // keeps the buffers of a copy small with huge objects
-constexpr unsigned kOperationPatience = 5;  // times the limit for monitors: see CephClient, and one
+constexpr unsigned kSilencePatience = 5;  // times the limit for monitors: see CephClient, and one
 
 /// Beyond the limit of one operation: it ends by itself with an error that says more.
 SilenceLimit for_work(const CephOptions& ceph) {
-  return {.silence = std::chrono::seconds(ceph.timeout * kOperationPatience),
+  return {.silence = std::chrono::seconds(ceph.timeout * kSilencePatience),
           .after_stop = std::chrono::seconds(std::min(ceph.timeout, 5U))};
 }
 

@@ -32,7 +32,7 @@ void check(int rc, const RbdLocation& location) {
   if (rc < 0) throw rbd_error(rc, location, kChecking);
 }
 
-bool same_time(const timespec& a, const timespec& b) {
+bool same(const timespec& a, const timespec& b) {
   return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
@@ -92,7 +92,7 @@ constexpr uint64_t kMapOfResizing = 3;
 /// A reader that is not us may have noted that it read, and nothing else: that is as old as the
 /// header then.
 bool was_only_read(const RbdStamp& before, const RbdStamp& now) {
-  if (same_time(before.accessed, now.accessed)) return false;
+  if (same(before.accessed, now.accessed)) return false;
   if (std::abs(now.header_time - now.accessed.tv_sec) > 1) return false;
   if (before.map_version != 0) return now.map_version == before.map_version;
   return before.lockable && now.header_version - before.header_version <= kHeaderOfReader;
@@ -107,7 +107,7 @@ bool only_grew(const RbdStamp& before, const RbdStamp& now) {
 void check_nobody_wrote(const RbdLocation& location, const RbdStamp& before, const RbdStamp& now,
                         size_t writers) {
   if (writers > 0) throw changed(location, "a client opened it for writing meanwhile");
-  if (!same_time(now.modified, before.modified)) {
+  if (!same(now.modified, before.modified)) {
     throw changed(location, "something wrote to it meanwhile");
   }
   const bool same_header =

@@ -7,11 +7,11 @@
 namespace vmferry::test {
 namespace {
 
-std::string with_disks(const std::string& disks) {
+std::string text_with(const std::string& disks) {
   return "<domain type='kvm'>\n  <devices>\n" + disks + "  </devices>\n</domain>\n";
 }
 
-Domain domain_of(const std::string& disks) { return parse_domain(with_disks(disks), "t"); }
+Domain domain_of(const std::string& disks) { return parse_domain(text_with(disks), "t"); }
 
 DiskMove to_rbd(std::string disk = "vda", std::string image = "i") {
   return {.disk = std::move(disk), .to = RbdTarget{.pool = "p", .image = std::move(image)}};
@@ -104,9 +104,9 @@ TEST_CASE("a disk that libvirt itself has moved becomes what rewriting makes of 
       "<disk type='network' device='disk'><driver name='qemu' type='raw' cache='none' "
       "discard='unmap'/><source protocol='rbd' name='p/i'/><backingStore/><target dev='vda' "
       "bus='virtio'/></disk>";
-  CHECK(settled(pivoted) == with_disks(wanted));
-  CHECK(settled(kMoved) == with_disks(kMoved));
-  CHECK(settled(kDisk) == with_disks(kMoved));
+  CHECK(settled(pivoted) == text_with(wanted));
+  CHECK(settled(kMoved) == text_with(kMoved));
+  CHECK(settled(kDisk) == text_with(kMoved));
 }
 
 TEST_CASE("what still makes sense stays, byte for byte") {
@@ -179,19 +179,18 @@ TEST_CASE("the new text follows the indentation and the quotes of the old") {
                                              .id = "u",
                                              .secret_usage = "it's \"x\" & <y>",
                                              .conf = "/etc/c"})});
-  CHECK(
-      out ==
-      with_disks("\t<disk type=\"network\">\r\n"
-                 "\t\t<driver name=\"qemu\" type=\"raw\" discard=\"unmap\"/>\r\n"
-                 "\t\t<source protocol=\"rbd\" name=\"p/i\">\r\n"
-                 "\t\t\t<host name=\"::1\" port=\"3300\"/>\r\n"
-                 "\t\t\t<host name=\"mon\" port=\"6789\"/>\r\n"
-                 "\t\t\t<config file=\"/etc/c\"/>\r\n"
-                 "\t\t\t<auth username=\"u\">\r\n"
-                 "\t\t\t\t<secret type=\"ceph\" usage=\"it's &quot;x&quot; &amp; &lt;y&gt;\"/>\r\n"
-                 "\t\t\t</auth>\r\n"
-                 "\t\t</source>\r\n"
-                 "\t\t<target dev='vda'/>\r\n\t</disk>\r\n"));
+  CHECK(out ==
+        text_with("\t<disk type=\"network\">\r\n"
+                  "\t\t<driver name=\"qemu\" type=\"raw\" discard=\"unmap\"/>\r\n"
+                  "\t\t<source protocol=\"rbd\" name=\"p/i\">\r\n"
+                  "\t\t\t<host name=\"::1\" port=\"3300\"/>\r\n"
+                  "\t\t\t<host name=\"mon\" port=\"6789\"/>\r\n"
+                  "\t\t\t<config file=\"/etc/c\"/>\r\n"
+                  "\t\t\t<auth username=\"u\">\r\n"
+                  "\t\t\t\t<secret type=\"ceph\" usage=\"it's &quot;x&quot; &amp; &lt;y&gt;\"/>\r\n"
+                  "\t\t\t</auth>\r\n"
+                  "\t\t</source>\r\n"
+                  "\t\t<target dev='vda'/>\r\n\t</disk>\r\n"));
 }
 
 TEST_CASE("a child goes with the line it stands on") {

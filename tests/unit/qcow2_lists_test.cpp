@@ -72,7 +72,7 @@ class ListFile : public Source {
   std::string name_ = "img.qcow2";
 };
 
-std::string error_of(const std::function<void()>& action) {
+std::string corruption_in(const std::function<void()>& action) {
   try {
     action();
     return {};
@@ -121,17 +121,17 @@ TEST_CASE("qcow2 snapshots: longer than the window of the reader, and unpadded a
 TEST_CASE("qcow2 snapshots: damage is said with its place") {
   ListFile file;
   file.snapshot("1", "a", {});
-  CHECK(error_of([&] { file.snapshots(2); }) ==
+  CHECK(corruption_in([&] { file.snapshots(2); }) ==
         "img.qcow2: snapshot table at 4144: it goes on past the end of the file (4144 bytes)");
   file.add(0, 36).add(1025, 4);
-  CHECK(error_of([&] { file.snapshots(2); }) ==
+  CHECK(corruption_in([&] { file.snapshots(2); }) ==
         "img.qcow2: snapshot table at 4180: an entry has 1025 bytes of extra data, more than 1024");
   ListFile whole;
   whole.snapshot("1", "name", {1, 2});
   for (size_t size = 0; size < 4096 + 56 + 5; ++size) {
     ListFile cut = whole;
     cut.cut(size);
-    CHECK(error_of([&] { cut.snapshots(1); }) != "");
+    CHECK(corruption_in([&] { cut.snapshots(1); }) != "");
   }
 }
 
@@ -148,20 +148,20 @@ TEST_CASE("qcow2 bitmaps") {
   CHECK(found[1].is_in_use);
   CHECK(found[2].granularity == uint64_t{1} << 31);
 
-  CHECK(error_of([&] { file.bitmaps(4); }) != "");
-  CHECK(error_of([&] { file.bitmaps(0); }) ==
+  CHECK(corruption_in([&] { file.bitmaps(4); }) != "");
+  CHECK(corruption_in([&] { file.bitmaps(0); }) ==
         "img.qcow2: bitmap directory at 4 KiB: 0 bitmaps are not 1 to 65535");
-  CHECK(error_of([&] { file.bitmaps(65536); }) != "");
-  CHECK(error_of([&] { file.bitmaps(1, 30); }) == "");
-  CHECK(error_of([&] { file.bitmaps(1, 25); }) ==
+  CHECK(corruption_in([&] { file.bitmaps(65536); }) != "");
+  CHECK(corruption_in([&] { file.bitmaps(1, 30); }) == "");
+  CHECK(corruption_in([&] { file.bitmaps(1, 25); }) ==
         "img.qcow2: bitmap directory at 4 KiB: it is longer than it may be");
-  CHECK(error_of([&] { file.bitmaps(1, uint64_t{64} << 20); }) != "");
-  CHECK(error_of([&] { ListFile().bitmap("a", 0, 8).bitmaps(1); }) != "");
-  CHECK(error_of([&] { ListFile().bitmap("a", 0, 32).bitmaps(1); }) != "");
-  CHECK(error_of([&] { ListFile().bitmap("", 0, 16).bitmaps(1); }) != "");
-  CHECK(error_of([&] { ListFile().bitmap(std::string(1024, 'n'), 0, 16).bitmaps(1); }) != "");
-  CHECK(error_of([&] { ListFile().add(0, 18).add(1, 2).add(UINT32_MAX, 4).add("x").bitmaps(1); }) !=
-        "");
+  CHECK(corruption_in([&] { file.bitmaps(1, uint64_t{64} << 20); }) != "");
+  CHECK(corruption_in([&] { ListFile().bitmap("a", 0, 8).bitmaps(1); }) != "");
+  CHECK(corruption_in([&] { ListFile().bitmap("a", 0, 32).bitmaps(1); }) != "");
+  CHECK(corruption_in([&] { ListFile().bitmap("", 0, 16).bitmaps(1); }) != "");
+  CHECK(corruption_in([&] { ListFile().bitmap(std::string(1024, 'n'), 0, 16).bitmaps(1); }) != "");
+  CHECK(corruption_in(
+            [&] { ListFile().add(0, 18).add(1, 2).add(UINT32_MAX, 4).add("x").bitmaps(1); }) != "");
 }
 
 TEST_CASE("names from images are printed without harm") {
