@@ -29,7 +29,8 @@ class ListFile : public Source {
   }
 
   ListFile& add(uint64_t value, int length) {
-    for (int i = length - 1; i >= 0; --i) bytes_.push_back(std::byte(value >> 8 * i & 0xff));
+    for (int i = length - 1; i >= 0; --i)
+      bytes_.push_back(std::byte(i < 8 ? value >> 8 * i & 0xff : 0));
     return *this;
   }
   ListFile& add(const std::string& text) {
