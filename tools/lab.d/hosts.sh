@@ -97,11 +97,11 @@ hosts_status() {
 # ---- up ------------------------------------------------------------------------------------------------------------
 
 # What Debian's libvirt-daemon-system would bring along, with services that no lab should start: a user whom libvirtd
-# wants to know, and the directories that a host covers with its own.
+# wants to know, and the directories that a host covers with its own. Another lab may do the same at this moment.
 prepare_machine() {
-    getent group libvirt >/dev/null || groupadd --system libvirt
-    getent passwd libvirt-qemu >/dev/null || useradd --system --no-create-home --home-dir /nonexistent \
-        --shell /usr/sbin/nologin --user-group libvirt-qemu
+    getent group libvirt || groupadd --system libvirt || getent group libvirt
+    getent passwd libvirt-qemu || useradd --system --no-create-home --home-dir /nonexistent \
+        --shell /usr/sbin/nologin --user-group libvirt-qemu || getent passwd libvirt-qemu
     mkdir -p -- "${HOST_DIRS[@]}"
 }
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# kill -9 in each step of each way; then --recover finishes or undoes what the dead process had begun.
+# kill -9 in each step of a way; then --recover finishes or undoes what the dead process had begun. One test a way: they can
+# run in labs side by side.
 source "$ROOT/tests/lab/guest_helpers.sh"
 
 # step_count OPTION...: how many steps this way has.
@@ -116,10 +117,3 @@ both() {
   done
   "$lab" guest down "$guest"
 }
-
-both 1 2 # the third may be over before it is killed, and then the guest depends on its volume
-each_step staged "1 2 3 4 5 6 7" "$VMFERRY_LAB_HOSTA"
-each_step staged-away "7 8 9 10" "$VMFERRY_LAB_HOSTB" --to "$VMFERRY_LAB_HOSTB" # before that it is the same
-each_step mirror "1 2 3 4 5" "$VMFERRY_LAB_HOSTA" --method mirror
-each_step mirror-away "1 2 3 4" "$VMFERRY_LAB_HOSTB" --method mirror --to "$VMFERRY_LAB_HOSTB"
-each_step offline "1 2 4" "$VMFERRY_LAB_HOSTA" --mode offline # each time the guest has to boot
