@@ -108,8 +108,8 @@ qemu-img convert -O qcow2 disk.raw snap.qcow2
 qemu-img snapshot -c 2 snap.qcow2 # id 1, name 2
 scribble snap.qcow2
 qemu-img snapshot -c 1 snap.qcow2 # id 2, name 1
-qemu-img resize -q snap.qcow2 2G  # a longer L1 table than the snapshots have
-qemu-io -c 'write -P 9 1G 64k' -c 'write -z 0 2M' snap.qcow2 >/dev/null
+qemu-img resize -q snap.qcow2 600M # a longer L1 table than the snapshots have
+qemu-io -c 'write -P 9 550M 64k' -c 'write -z 0 2M' snap.qcow2 >/dev/null
 qemu-img snapshot -c last snap.qcow2
 for name in 1 2 last; do
   QEMU=(-f qcow2 -l "snapshot.name=$name" snap.qcow2)
