@@ -92,11 +92,20 @@ move_in_background() {
   mover=$!
 }
 
+# read_steps: sets $said to what the mover has said so far. Without a process, as who waits asks often.
+read_steps() {
+  said=
+  [[ ! -f steps ]] || IFS= read -r -d '' said <steps || true
+}
+
 # wait_for_step PATTERN: until the mover has begun a step whose text matches, or has ended.
 wait_for_step() {
-  until grep -Eqs "\"step\":\"[^\"]*$1" steps; do
+  local said pattern="\"step\":\"[^\"]*$1"
+  read_steps
+  until [[ $said =~ $pattern ]]; do
     kill -0 "$mover" 2>/dev/null || fail "it ended before the step '$1': $(cat steps)"
     sleep 0.01
+    read_steps
   done
 }
 
