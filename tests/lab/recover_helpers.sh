@@ -10,12 +10,16 @@ step_count() {
 
 # kill_in STEP OPTION...: runs until it begins step number STEP, and kills it a little later.
 kill_in() {
-  local step=$1
+  local step=$1 said others
   shift
   move_in_background "$@"
-  until (($(grep -c '"step"' steps 2>/dev/null || true) + 0 >= step)); do
+  read_steps
+  others=${said//'"step"'/}
+  until (((${#said} - ${#others}) / 6 >= step)); do
     kill -0 "$mover" 2>/dev/null || fail "it ended before step $step: $(cat steps)"
     sleep 0.01
+    read_steps
+    others=${said//'"step"'/}
   done
   sleep "0.$((RANDOM % 3))"
   kill -KILL "$mover" 2>/dev/null || true
