@@ -72,7 +72,8 @@ OpenImage open_host_image(const HostImage& image) {
 }
 
 std::string text_of(const Identity& identity) {
-  return (identity.store == Identity::Store::kDevice ? "device " : "file ") + identity.id;
+  static const char* const kStores[] = {"file ", "device ", "volume "};
+  return kStores[static_cast<size_t>(identity.store)] + identity.id;
 }
 
 struct stat stat_of(const std::string& path) {
@@ -155,15 +156,39 @@ size_t RealMigrationStorage::writers(const VolumeName& volume) {
   return rbd_volume_writers(location_of(volume), ceph_);
 }
 
-void RealMigrationStorage::create_volume(const VolumeName& volume, uint64_t size) {
-  session_.making_something();
-  create_rbd_volume(location_of(volume), size, layout_, ceph_);
+TargetOptions RealMigrationStorage::new_target(uint64_t size, const Made& made) const {
+  TargetOptions options;
+  options.size = size;
+  options.layout = layout_;
+  options.ceph = ceph_;
+  options.before_making = [this] { session_.making_something(); };
+  options.made = [made](const Identity& identity) { made(text_of(identity)); };
+  options.notice = say_notice;
+  return options;
 }
 
-void RealMigrationStorage::remove_volume(const VolumeName& volume) {
+void RealMigrationStorage::create_volume(const VolumeName& volume, uint64_t size,
+                                         const Made& made) {
+  create_rbd_volume(location_of(volume), new_target(size, made));
+}
+
+std::string RealMigrationStorage::identity(const VolumeName& volume) {
+  const std::optional<Identity> identity = rbd_volume_identity(location_of(volume), ceph_);
+  return identity ? text_of(*identity) : "";
+}
+
+bool RealMigrationStorage::remove_volume(const VolumeName& volume,
+                                         const std::optional<std::string>& identity) {
   // Clearing up is what follows a stop: only one that comes later ends it.
   const bool clearing_up = session_.stop().stop_requested();
-  remove_rbd_volume(location_of(volume), ceph_, clearing_up ? std::stop_token() : session_.stop());
+  const std::stop_token stop = clearing_up ? std::stop_token() : session_.stop();
+  const std::string found = identity ? this->identity(volume) : "";
+  const bool another = !found.empty() && found != *identity;
+  if (another)
+    remove_rbd_left_over(location_of(volume), ceph_, stop);
+  else
+    remove_rbd_volume(location_of(volume), ceph_, stop);
+  return !another;
 }
 
 void RealMigrationStorage::sparsify_volume(const VolumeName& volume) {
@@ -184,7 +209,7 @@ void RealMigrationStorage::sparsify_volume(const VolumeName& volume) {
 std::string RealMigrationStorage::user_key() { return ceph_user_key(ceph_); }
 
 void RealMigrationStorage::copy_in(const HostImage& image, const VolumeName& volume,
-                                   uint64_t bandwidth, std::stop_token stop) {
+                                   uint64_t bandwidth, std::stop_token stop, const Made& made) {
   const OpenImage source = open_host_image(image);
   refuse_being_written(source);
   if (!image.identity.empty() && text_of(source.opened.front()) != image.identity)
@@ -193,7 +218,7 @@ void RealMigrationStorage::copy_in(const HostImage& image, const VolumeName& vol
                  .action = "copy",
                  .cause = "it is not the file any more that was looked at before",
                  .hint = "somebody replaced it: look which one the domain needs, and begin again"});
-  copy_and_check(source, location_of(volume), false, bandwidth, stop);
+  copy_and_check(source, location_of(volume), false, bandwidth, stop, made);
 }
 
 bool RealMigrationStorage::same(const HostImage& image, const VolumeName& volume,
@@ -210,25 +235,21 @@ bool RealMigrationStorage::same(const HostImage& image, const VolumeName& volume
 }
 
 void RealMigrationStorage::copy_out(const VolumeName& volume, bool frozen, const std::string& path,
-                                    uint64_t bandwidth, std::stop_token stop) {
+                                    uint64_t bandwidth, std::stop_token stop, const Made& made) {
   const SourceOptions options = {.format = ImageFormat::kRaw, .ceph = ceph_};
   const OpenImage source = open_as_guest(location_of(volume), options);
   if (!frozen) refuse_being_written(source);
-  copy_and_check(source, PathLocation{path}, frozen, bandwidth, stop);
+  copy_and_check(source, PathLocation{path}, frozen, bandwidth, stop, made);
 }
 
 void RealMigrationStorage::copy_and_check(const OpenImage& image, const Location& to, bool is_open,
-                                          uint64_t bandwidth, std::stop_token stop) {
+                                          uint64_t bandwidth, std::stop_token stop,
+                                          const Made& made) {
   const EitherStop either(stop, session_.stop());
-  TargetOptions options;
-  options.size = image.guest->size();
-  options.ceph = ceph_;
+  TargetOptions options = new_target(image.guest->size(), made);
   options.sources = image.opened;
-  options.before_making = [this] { session_.making_something(); };
-  options.notice = say_notice;
   options.stop = either.token();
   if (const auto* volume = std::get_if<RbdLocation>(&to)) {
-    options.layout = layout_;
     // The journal is ours alone, so this is from a run that died; the cluster needs a while to see
     // it.
     remove_rbd_left_over(*volume, ceph_, either.token());
@@ -298,7 +319,7 @@ void RealMigrationStorage::remove_image(const HostImage& image) {
                  .action = "remove",
                  .cause = "it is not the file any more that was copied"});
   lock_image_alone(fd.get(), image.path, false);
-  remove_file(image.path);
+  remove_file(image.path, std::nullopt);
 }
 
 bool RealMigrationStorage::file_exists(const std::string& path) {
@@ -324,10 +345,16 @@ uint64_t RealMigrationStorage::free_space(const std::string& path) {
   return static_cast<uint64_t>(status.f_bavail) * status.f_frsize;
 }
 
-void RealMigrationStorage::remove_file(const std::string& path) {
+bool RealMigrationStorage::remove_file(const std::string& path,
+                                       const std::optional<std::string>& identity) {
   ::unlink(partial_path(path).c_str());
-  if (::unlink(path.c_str()) == 0) return sync_directory_of(path);
-  if (errno != ENOENT) throw errno_error(errno, path, "remove");
+  const std::optional<FileLook> found = identity ? look(path) : std::nullopt;
+  if (found && found->identity != *identity) return false;
+  if (::unlink(path.c_str()) == 0)
+    sync_directory_of(path);
+  else if (errno != ENOENT)
+    throw errno_error(errno, path, "remove");
+  return true;
 }
 
 void RealMigrationStorage::create_overlay(const std::string& path, uint64_t size,
@@ -337,9 +364,9 @@ void RealMigrationStorage::create_overlay(const std::string& path, uint64_t size
   create_file(path, image.file_size, image.start);
 }
 
-void RealMigrationStorage::create_raw_file(const std::string& path, uint64_t size) {
-  session_.making_something();
-  create_file(path, size, {});
+void RealMigrationStorage::create_raw_file(const std::string& path, uint64_t size,
+                                           const Made& made) {
+  open_target(PathLocation{path}, new_target(size, made))->publish();
 }
 
 }  // namespace vmferry::cli

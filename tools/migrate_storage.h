@@ -25,17 +25,18 @@ class RealMigrationStorage : public MigrationStorage {
   void prove_access(const std::string& pool) override;
   std::optional<Usage> volume(const VolumeName& volume) override;
   size_t writers(const VolumeName& volume) override;
-  void create_volume(const VolumeName& volume, uint64_t size) override;
-  void remove_volume(const VolumeName& volume) override;
+  void create_volume(const VolumeName& volume, uint64_t size, const Made& made) override;
+  std::string identity(const VolumeName& volume) override;
+  bool remove_volume(const VolumeName& volume, const std::optional<std::string>& identity) override;
   void sparsify_volume(const VolumeName& volume) override;
   std::string user_key() override;
 
   /// Opens no file but the image and its `backing`; refuses one that another process writes to.
   void copy_in(const HostImage& image, const VolumeName& volume, uint64_t bandwidth,
-               std::stop_token stop) override;
+               std::stop_token stop, const Made& made) override;
   bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) override;
   void copy_out(const VolumeName& volume, bool frozen, const std::string& path, uint64_t bandwidth,
-                std::stop_token stop) override;
+                std::stop_token stop, const Made& made) override;
   Usage image_usage(const HostImage& image) override;
 
   ImageParts image_parts(const HostImage& image) override;
@@ -45,14 +46,16 @@ class RealMigrationStorage : public MigrationStorage {
   bool file_exists(const std::string& path) override;
   uint64_t file_allocation(const std::string& path) override;
   uint64_t free_space(const std::string& path) override;
-  void remove_file(const std::string& path) override;
+  bool remove_file(const std::string& path, const std::optional<std::string>& identity) override;
   void create_overlay(const std::string& path, uint64_t size, const std::string& backing) override;
-  void create_raw_file(const std::string& path, uint64_t size) override;
+  void create_raw_file(const std::string& path, uint64_t size, const Made& made) override;
 
  private:
   /// `is_open`: a client has it open for writing, which is no sign of a change.
   void copy_and_check(const OpenImage& image, const Location& to, bool is_open, uint64_t bandwidth,
-                      std::stop_token stop);
+                      std::stop_token stop, const Made& made);
+  /// For something new of that size.
+  TargetOptions new_target(uint64_t size, const Made& made) const;
 
   Session& session_;
   const RunOptions run_;

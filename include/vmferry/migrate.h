@@ -100,10 +100,15 @@ class MigrationStorage {
   virtual std::optional<Usage> volume(const VolumeName& volume) = 0;
   /// How many clients have it open for writing.
   virtual size_t writers(const VolumeName& volume) = 0;
-  virtual void create_volume(const VolumeName& volume, uint64_t size) = 0;
+  /// Called with the identity of what is made, before it has its name.
+  using Made = std::function<void(const std::string& identity)>;
+  virtual void create_volume(const VolumeName& volume, uint64_t size, const Made& made) = 0;
+  /// Which volume it is, whatever its name. Empty: it does not exist.
+  virtual std::string identity(const VolumeName& volume) = 0;
   /// Also what a killed copy left beside it. Waits for a dead client's watcher to go (about 30 s).
-  /// None there is no error.
-  virtual void remove_volume(const VolumeName& volume) = 0;
+  /// None there is no error. Given an `identity`, another volume of that name stays: false then.
+  virtual bool remove_volume(const VolumeName& volume,
+                             const std::optional<std::string>& identity) = 0;
   /// Gives back zeros; the volume may be in use.
   virtual void sparsify_volume(const VolumeName& volume) = 0;
   /// The key of the Ceph user that guests will use; throws if none is found.
@@ -112,12 +117,12 @@ class MigrationStorage {
   /// Copies what a guest sees, then reads both sides again and compares them; the volume has its
   /// name only afterwards. `bandwidth`: bytes a second; 0: no limit. Shows its own progress.
   virtual void copy_in(const HostImage& image, const VolumeName& volume, uint64_t bandwidth,
-                       std::stop_token stop) = 0;
+                       std::stop_token stop, const Made& made) = 0;
   /// Do they hold the same bytes?
   virtual bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) = 0;
   /// `frozen`: it is under an overlay, so that QEMU has it open and does not write to it.
   virtual void copy_out(const VolumeName& volume, bool frozen, const std::string& path,
-                        uint64_t bandwidth, std::stop_token stop) = 0;
+                        uint64_t bandwidth, std::stop_token stop, const Made& made) = 0;
   /// Bytes of data in an image or volume: what a copy will write at most.
   virtual Usage image_usage(const HostImage& image) = 0;
 
@@ -133,12 +138,12 @@ class MigrationStorage {
   virtual uint64_t file_allocation(const std::string& path) = 0;
   /// Free bytes of the file system that holds `path` (a file or directory).
   virtual uint64_t free_space(const std::string& path) = 0;
-  /// Also what a killed copy left beside it. None there is no error.
-  virtual void remove_file(const std::string& path) = 0;
+  /// As remove_volume.
+  virtual bool remove_file(const std::string& path, const std::optional<std::string>& identity) = 0;
   /// An empty qcow2 of `size` bytes over a raw volume. `backing` is QEMU's name of that volume.
   virtual void create_overlay(const std::string& path, uint64_t size,
                               const std::string& backing) = 0;
-  virtual void create_raw_file(const std::string& path, uint64_t size) = 0;
+  virtual void create_raw_file(const std::string& path, uint64_t size, const Made& made) = 0;
 };
 
 enum class MigrateMode { kAuto, kLive, kOffline };

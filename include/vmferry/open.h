@@ -111,6 +111,8 @@ struct TargetOptions {
   CephOptions ceph;
   /// Called once everything was checked, just before the first change to the store. May be empty.
   std::function<void()> before_making;
+  /// Called with what was made, before it has its final name. May be empty.
+  std::function<void(const Identity&)> made;
   /// Called with one line about what could not be removed, also from the sink's destructor. Must
   /// not throw. May be empty.
   std::function<void(const std::string&)> notice;

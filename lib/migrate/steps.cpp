@@ -206,9 +206,20 @@ void Steps::make_ours(const std::string& note, const std::function<void()>& make
   }
 }
 
-void Steps::make_new_place(const MovingDisk& disk, const std::function<void()>& make) {
+bool Steps::is_ours(const MovingDisk& disk) const {
+  const std::optional<std::string> made = journal_.recorded(identity(disk));
+  if (!made) return false;
+  if (!plan_.to_files) return context_.storage->identity(disk.volume) == *made;
+  const std::optional<FileLook> look = context_.storage->look(disk.image.path);
+  return look && look->identity == *made;
+}
+
+void Steps::make_new_place(const MovingDisk& disk,
+                           const std::function<void(const MigrationStorage::Made&)>& make) {
   try {
-    make_ours(made(disk), make);
+    make_ours(made(disk), [&] {
+      make([&](const std::string& made) { journal_.record(identity(disk), made); });
+    });
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kConflict || !new_place_exists(disk)) throw;
     // The checks found none: what a person may do about it is not what a copy would say.
@@ -229,12 +240,12 @@ void Steps::copy_disk(const MovingDisk& disk, std::stop_token stop) {
     if (context_.storage->same(disk.image, disk.volume, stop)) return journal_.note(copied(disk));
     remove_copy(disk);
   }
-  make_new_place(disk, [&] {
+  make_new_place(disk, [&](const MigrationStorage::Made& made) {
     if (plan_.to_files)
       context_.storage->copy_out(disk.volume, plan_.staged, disk.image.path,
-                                 plan_.request.bandwidth, stop);
+                                 plan_.request.bandwidth, stop, made);
     else
-      context_.storage->copy_in(disk.image, disk.volume, plan_.request.bandwidth, stop);
+      context_.storage->copy_in(disk.image, disk.volume, plan_.request.bandwidth, stop, made);
   });
   journal_.note(copied(disk));
 }
@@ -256,11 +267,12 @@ std::string Steps::with_old_disks(const Domain& domain) const {
 
 void Steps::remove_copy(const MovingDisk& disk) {
   journal_.forget(copied(disk));
-  if (plan_.to_files)
-    context_.storage->remove_file(disk.image.path);
-  else
-    context_.storage->remove_volume(disk.volume);
+  // Killed before it had a name, it may have been overtaken by somebody's of that name.
+  const std::string ours = journal_.recorded(identity(disk)).value_or("");
+  const bool removed = plan_.to_files ? context_.storage->remove_file(disk.image.path, ours)
+                                      : context_.storage->remove_volume(disk.volume, ours);
   journal_.forget(made(disk));
+  if (!removed) context_.observer->warning(goal(disk) + " stays: it is not what this run made");
 }
 
 void Steps::clean_copies() {

@@ -219,12 +219,17 @@ class Steps {
   static std::string returning(const MovingDisk& disk) { return "returning:" + disk.dev; }
   static std::string switched(const MovingDisk& disk) { return "switched:" + disk.dev; }
   static std::string committed(const MovingDisk& disk) { return "committed:" + disk.dev; }
+  /// A text: which volume or file was made.
+  static std::string identity(const MovingDisk& disk) { return "identity:" + disk.dev; }
   static std::string copied(const MovingDisk& disk) { return "copied:" + disk.dev; }
   bool new_place_exists(const MovingDisk& disk) const;
   /// Runs `make`, which makes something new or throws kConflict: it is there, and somebody's.
   void make_ours(const std::string& note, const std::function<void()>& make);
   /// The same for what the guest will run on.
-  void make_new_place(const MovingDisk& disk, const std::function<void()>& make);
+  void make_new_place(const MovingDisk& disk,
+                      const std::function<void(const MigrationStorage::Made&)>& make);
+  /// Is what has the new name what this run made?
+  bool is_ours(const MovingDisk& disk) const;
   void remove_copy(const MovingDisk& disk);
 
   /// The commands that a hint tells a person to type.

@@ -60,7 +60,7 @@ std::string Steps::why_source_stays(const MovingDisk& disk, const std::vector<Ne
 
 void Steps::delete_source_of(const MovingDisk& disk) {
   if (plan_.to_files)
-    context_.storage->remove_volume(disk.volume);
+    context_.storage->remove_volume(disk.volume, std::nullopt);
   else  // only the topmost image: what it is backed by may serve others
     context_.storage->remove_image(disk.image);
 }

@@ -8,12 +8,12 @@ namespace vmferry::migrate {
 
 void Steps::create_volumes() {
   for (const MovingDisk& disk : plan_.disks) {
-    if (journal_.noted(made(disk)) && new_place_exists(disk)) continue;
-    make_new_place(disk, [&] {
+    if (journal_.noted(made(disk)) && is_ours(disk)) continue;
+    make_new_place(disk, [&](const MigrationStorage::Made& made) {
       if (plan_.to_files)
-        context_.storage->create_raw_file(disk.image.path, disk.size);
+        context_.storage->create_raw_file(disk.image.path, disk.size, made);
       else
-        context_.storage->create_volume(disk.volume, disk.size);
+        context_.storage->create_volume(disk.volume, disk.size, made);
     });
   }
 }

@@ -68,7 +68,7 @@ void Steps::snapshot() {
 
 void Steps::remove_overlay(const MovingDisk& disk) {
   require_unnamed(disk.overlay);
-  context_.storage->remove_file(disk.overlay);
+  context_.storage->remove_file(disk.overlay, std::nullopt);
 }
 
 void Steps::undo_snapshot() {
@@ -196,7 +196,7 @@ void Steps::stage_overlays() {
 void Steps::remove_bridge(const MovingDisk& disk) {
   if (!journal_.noted(bridged(disk))) return;
   require_unnamed(disk.bridge);
-  context_.storage->remove_file(disk.bridge);
+  context_.storage->remove_file(disk.bridge, std::nullopt);
   journal_.forget(bridged(disk));
 }
 

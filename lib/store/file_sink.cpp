@@ -33,6 +33,7 @@ class FileSink : public Sink {
     temporary_.emplace(path, options.notice);
     temporary_->rehearse_publish(options.force);
     prepare();
+    if (options.made) options.made(identity_of(stat_fd(fd(), name_)));
   }
 
   const std::string& name() const override { return name_; }

@@ -47,8 +47,12 @@ size_t rbd_volume_writers(const RbdLocation& volume, const CephOptions& /*option
   throw no_rbd(volume);
 }
 
-void create_rbd_volume(const RbdLocation& volume, uint64_t /*size*/, const RbdLayout& /*layout*/,
-                       const CephOptions& /*options*/) {
+std::optional<Identity> rbd_volume_identity(const RbdLocation& volume,
+                                            const CephOptions& /*options*/) {
+  throw no_rbd(volume);
+}
+
+void create_rbd_volume(const RbdLocation& volume, const TargetOptions& /*target*/) {
   throw no_rbd(volume);
 }
 

@@ -49,9 +49,11 @@ std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
 /// How many clients have the volume open for writing. Throws kNotFound: there is no such volume.
 size_t rbd_volume_writers(const RbdLocation& volume, const CephOptions& options);
 
-/// An empty volume of exactly `size` bytes under its final name.
-void create_rbd_volume(const RbdLocation& volume, uint64_t size, const RbdLayout& layout,
-                       const CephOptions& options);
+/// Nothing: there is no such volume.
+std::optional<Identity> rbd_volume_identity(const RbdLocation& volume, const CephOptions& options);
+
+/// An empty volume of exactly target.size bytes under its final name.
+void create_rbd_volume(const RbdLocation& volume, const TargetOptions& target);
 
 /// Removes a volume and what a killed copy to that name left; none there is no error. While clients
 /// have it open it tries again, for 60 s: one that died counts for some 30 s. kConflict: it stays

@@ -147,6 +147,7 @@ void RbdNewVolume::create() {
   const int id_rc = rbd_get_id(image_.get(), id.data(), id.size());
   if (id_rc < 0) throw rbd_error(id_rc, location_, "ask for its id");
   id_ = id.data();
+  if (options_.made) options_.made(pool_.identity_of(image_.get(), location_));
 }
 
 void RbdNewVolume::publish() {

@@ -124,12 +124,16 @@ size_t rbd_volume_writers(const RbdLocation& volume, const CephOptions& options)
   return count_writers(image.get(), volume);
 }
 
-void create_rbd_volume(const RbdLocation& volume, uint64_t size, const RbdLayout& layout,
-                       const CephOptions& options) {
-  TargetOptions target;
-  target.size = size;
-  target.layout = layout;
-  target.ceph = options;
+std::optional<Identity> rbd_volume_identity(const RbdLocation& volume, const CephOptions& options) {
+  const RbdPool pool(volume, options);
+  RbdImage image;
+  const int rc = image.open(pool.io(), volume.image, "", true);
+  if (rc == -ENOENT) return std::nullopt;
+  if (rc < 0) throw rbd_error(rc, volume, "open");
+  return pool.identity_of(image.get(), volume);
+}
+
+void create_rbd_volume(const RbdLocation& volume, const TargetOptions& target) {
   open_rbd_sink(volume, target)->publish();
 }
 

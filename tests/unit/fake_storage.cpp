@@ -49,9 +49,25 @@ void FakeStorage::refuse_existing(const std::string& image) {
                .hint = "choose another name, or replace it with --force"});
 }
 
-void FakeStorage::create(const std::string& image, const Image& content) {
+void FakeStorage::create(const std::string& image, Image content, const Made& made) {
   refuse_existing(image);
-  world_->images[image] = content;
+  content.file = ++world_->files;
+  if (made) made(identity_of(image, content));
+  world_->images[image] = std::move(content);
+}
+
+bool FakeStorage::is_another(const std::string& image,
+                             const std::optional<std::string>& identity) const {
+  const auto found = world_->images.find(image);
+  return identity && found != world_->images.end() &&
+         identity_of(image, found->second) != *identity;
+}
+
+std::string FakeStorage::identity(const VolumeName& volume) {
+  return world_->call("identity", [&]() -> std::string {
+    const auto found = world_->images.find(volume.display());
+    return found == world_->images.end() ? "" : identity_of(volume.display(), found->second);
+  });
 }
 
 size_t FakeStorage::writers(const VolumeName& volume) {
@@ -61,18 +77,25 @@ size_t FakeStorage::writers(const VolumeName& volume) {
   });
 }
 
-void FakeStorage::create_volume(const VolumeName& volume, uint64_t size) {
-  world_->call("create_volume", [&] { create(volume.display(), {.format = "raw", .size = size}); });
+void FakeStorage::create_volume(const VolumeName& volume, uint64_t size, const Made& made) {
+  world_->call("create_volume",
+               [&] { create(volume.display(), {.format = "raw", .size = size}, made); });
 }
 
-void FakeStorage::remove_volume(const VolumeName& volume) {
-  world_->call("remove_volume", [&] {
+bool FakeStorage::remove_volume(const VolumeName& volume,
+                                const std::optional<std::string>& identity) {
+  return world_->call("remove_volume", [&] {
+    if (is_another(volume.display(), identity)) {
+      world_->images.erase(unfinished(volume.display()));
+      return false;
+    }
     if (world_->left_open.contains(volume.display()))
       refuse(ErrorKind::kConflict, volume.display(), "a client has it open");
     world_->images.erase(unfinished(volume.display()));
     if (world_->in_use(volume.display()))
       refuse(ErrorKind::kConflict, volume.display(), "image still has watchers");
     world_->remove_image(volume.display());
+    return true;
   });
 }
 
@@ -85,7 +108,7 @@ std::string FakeStorage::user_key() {
 }
 
 void FakeStorage::copy(const std::string& what, const std::string& from, const std::string& to,
-                       std::stop_token stop) {
+                       std::stop_token stop, const Made& made) {
   const auto act = [&] {
     if (stop.stop_requested()) throw cancelled_error();
     refuse_existing(to);
@@ -102,19 +125,19 @@ void FakeStorage::copy(const std::string& what, const std::string& from, const s
     world_->middle();
     if (world_->view(from) != before) world_->wrong(what + " of " + from + ", which changes");
     world_->images.erase(unfinished(to));
-    create(to, {.format = "raw", .size = size, .backing = {}, .own = before});
+    create(to, {.format = "raw", .size = size, .backing = {}, .own = before}, made);
   };
   world_->call(what, act, true);
 }
 
 void FakeStorage::copy_in(const HostImage& image, const VolumeName& volume, uint64_t,
-                          std::stop_token stop) {
-  copy("copy_in", image.path, volume.display(), stop);
+                          std::stop_token stop, const Made& made) {
+  copy("copy_in", image.path, volume.display(), stop, made);
 }
 
 void FakeStorage::copy_out(const VolumeName& volume, bool, const std::string& path, uint64_t,
-                           std::stop_token stop) {
-  copy("copy_out", volume.display(), path, stop);
+                           std::stop_token stop, const Made& made) {
+  copy("copy_out", volume.display(), path, stop, made);
 }
 
 bool FakeStorage::same(const HostImage& image, const VolumeName& volume, std::stop_token stop) {
@@ -170,10 +193,12 @@ uint64_t FakeStorage::free_space(const std::string&) {
   return world_->call("free_space", [&] { return world_->room; });
 }
 
-void FakeStorage::remove_file(const std::string& path) {
-  world_->call("remove_file", [&] {
+bool FakeStorage::remove_file(const std::string& path, const std::optional<std::string>& identity) {
+  return world_->call("remove_file", [&] {
     world_->images.erase(unfinished(path));
+    if (is_another(path, identity)) return false;
     world_->remove_image(path);
+    return true;
   });
 }
 
@@ -183,8 +208,8 @@ void FakeStorage::create_overlay(const std::string& path, uint64_t size,
                [&] { create(path, {.format = "qcow2", .size = size, .backing = backing}); });
 }
 
-void FakeStorage::create_raw_file(const std::string& path, uint64_t size) {
-  world_->call("create_raw_file", [&] { create(path, {.format = "raw", .size = size}); });
+void FakeStorage::create_raw_file(const std::string& path, uint64_t size, const Made& made) {
+  world_->call("create_raw_file", [&] { create(path, {.format = "raw", .size = size}, made); });
 }
 
 }  // namespace vmferry::test

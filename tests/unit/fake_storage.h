@@ -18,16 +18,17 @@ class FakeStorage : public MigrationStorage {
   void prove_access(const std::string& pool) override;
   std::optional<Usage> volume(const VolumeName& volume) override;
   size_t writers(const VolumeName& volume) override;
-  void create_volume(const VolumeName& volume, uint64_t size) override;
-  void remove_volume(const VolumeName& volume) override;
+  void create_volume(const VolumeName& volume, uint64_t size, const Made& made) override;
+  std::string identity(const VolumeName& volume) override;
+  bool remove_volume(const VolumeName& volume, const std::optional<std::string>& identity) override;
   void sparsify_volume(const VolumeName& volume) override;
   std::string user_key() override;
 
   void copy_in(const HostImage& image, const VolumeName& volume, uint64_t bandwidth,
-               std::stop_token stop) override;
+               std::stop_token stop, const Made& made) override;
   bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) override;
   void copy_out(const VolumeName& volume, bool frozen, const std::string& path, uint64_t bandwidth,
-                std::stop_token stop) override;
+                std::stop_token stop, const Made& made) override;
   Usage image_usage(const HostImage& image) override;
 
   ImageParts image_parts(const HostImage& image) override;
@@ -37,16 +38,18 @@ class FakeStorage : public MigrationStorage {
   bool file_exists(const std::string& path) override;
   uint64_t file_allocation(const std::string& path) override;
   uint64_t free_space(const std::string& path) override;
-  void remove_file(const std::string& path) override;
+  bool remove_file(const std::string& path, const std::optional<std::string>& identity) override;
   void create_overlay(const std::string& path, uint64_t size, const std::string& backing) override;
-  void create_raw_file(const std::string& path, uint64_t size) override;
+  void create_raw_file(const std::string& path, uint64_t size, const Made& made) override;
 
  private:
   void copy(const std::string& what, const std::string& from, const std::string& to,
-            std::stop_token stop);
+            std::stop_token stop, const Made& made);
+  /// Answers whether another of that name was there, and stays.
+  bool is_another(const std::string& image, const std::optional<std::string>& identity) const;
   /// As the copier does.
   void refuse_existing(const std::string& image);
-  void create(const std::string& image, const Image& content);
+  void create(const std::string& image, Image content, const Made& made = {});
   Usage usage(const std::string& image);
 
   const std::shared_ptr<World> world_;

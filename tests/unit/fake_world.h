@@ -96,6 +96,7 @@ class World {
   // Everything below is guarded by the mutex while a driver works.
   std::mutex mutex;
   std::map<std::string, Image> images;
+  unsigned files = 0;  ///< that storage has made: Image::file of the last
   std::map<std::string, FakeHost> hosts;
   std::map<std::string, Guest> guests;  ///< by UUID
   std::map<std::string, PoolFacts> pools;

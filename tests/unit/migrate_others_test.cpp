@@ -102,6 +102,32 @@ TEST_CASE("a block job that somebody else began is neither used nor ended", "[fa
     }
 }
 
+TEST_CASE("what somebody makes under a new name after a death is never removed",
+          "[faults][sweep]") {
+  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+      const Plan plan = Rig(way).plan();
+      const MovingDisk& disk = plan.disks.back();
+      const std::string goal = plan.to_files ? disk.image.path : disk.volume.display();
+      for (const unsigned n : moments_of(way))
+        for (const Recovery how : {Recovery::kAuto, Recovery::kUndo, Recovery::kFinish}) {
+          Rig rig(way);
+          rig.world().arm(n, Fault::kKillMiddle);
+          rig.run(rig.plan_of_way());
+          rig.world().arm(0, Fault::kNone);
+          if (!rig.has_journal() || rig.world().images.contains(goal)) continue;
+          rig.world().images[goal] = {.size = 512, .own = {{1, 1}}};
+          rig.world().foreign.insert(goal);
+          rig.others.insert(goal);
+          INFO(way.name << ", killed in call " << n << ", recovery " << static_cast<int>(how));
+          rig.recover(how);
+          end_it(rig);
+          CHECK(rig.problems_always() == Problems());
+          const auto found = rig.world().images.find(goal);
+          CHECK((found != rig.world().images.end() && found->second.own == Content{{1, 1}}));
+        }
+    }
+}
+
 TEST_CASE("a snapshot that is taken meanwhile stops the run until it is deleted", "[migrate]") {
   for (const char* name : {"staged here", "staged, then to another host", "back to files, live"}) {
     Rig rig(way_named(name));
