@@ -72,8 +72,6 @@ struct Domain {
   std::string name;
   std::string uuid;
   std::string type;  ///< "kvm", "qemu" ...
-  std::string arch;
-  std::string machine;
   std::string emulator;
   bool live = false;  ///< taken from a running domain: it has an id
   std::vector<DomainDisk> disks;

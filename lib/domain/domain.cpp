@@ -105,8 +105,6 @@ void read_domain(const XMLElement* root, Domain& domain) {
   domain.name = text_of(child(root, "name"));
   domain.uuid = text_of(child(root, "uuid"));
   domain.type = attribute(root, "type");
-  domain.arch = attribute(child(os, "type"), "arch");
-  domain.machine = attribute(child(os, "type"), "machine");
   domain.live = root->Attribute("id");
   read_firmware(os, domain);
   each(root, "devices", [&](const XMLElement* e) { read_devices(e, domain); });

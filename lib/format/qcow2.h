@@ -71,11 +71,8 @@ struct Qcow2Header {
   /// QEMU found the image damaged, and marked it.
   bool is_marked_corrupt() const { return (incompatible_features & 2) != 0; }
   bool has_data_file() const { return (incompatible_features & 4) != 0; }
-  /// The data file is also a raw image of the disk.
-  bool is_data_file_raw() const { return has_data_file() && (autoclear_features & 2) != 0; }
   /// Without it the bitmaps are out of date: somebody changed the image who did not know them.
   bool are_bitmaps_valid() const { return (autoclear_features & 1) != 0; }
-  bool has_lazy_refcounts() const { return (compatible_features & 1) != 0; }
   bool has_extended_l2() const { return (incompatible_features & 16) != 0; }
   /// Guest bytes that one L2 table maps.
   uint64_t l2_coverage() const {

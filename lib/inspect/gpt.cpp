@@ -202,8 +202,6 @@ GptParse parse_gpt_header(std::span<const std::byte> sector, uint64_t lba) {
   }
   const GptHeader header = {.own_lba = le64(sector, 24),
                             .other_lba = le64(sector, 32),
-                            .first_usable = le64(sector, 40),
-                            .last_usable = le64(sector, 48),
                             .disk_id = format_guid(sector.subspan(56, 16)),
                             .entries_lba = le64(sector, 72),
                             .entries = le32(sector, 80),

@@ -17,8 +17,6 @@ namespace vmferry {
 struct GptHeader {
   uint64_t own_lba = 0;
   uint64_t other_lba = 0;  ///< where the other copy is
-  uint64_t first_usable = 0;
-  uint64_t last_usable = 0;
   std::string disk_id;
   uint64_t entries_lba = 0;
   uint32_t entries = 0;

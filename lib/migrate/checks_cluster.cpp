@@ -47,8 +47,6 @@ class ClusterChecker {
     const std::string which = asked.uuid.empty() ? "with the usage name '" + asked.usage + "'"
                                                  : "with the UUID " + asked.uuid;
     switch (secret.state) {
-      case SecretState::kNotNeeded:
-        break;
       case SecretState::kMatches:
         checks_.pass(name, "there, with the key of " + request_.user);
         break;

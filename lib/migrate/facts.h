@@ -48,7 +48,6 @@ struct DiskFacts {
 };
 
 enum class SecretState {
-  kNotNeeded,
   kMatches,
   kWillBeDefined,
   kMissing,
@@ -64,7 +63,7 @@ enum class SecretState {
 
 struct SecretFacts {
   std::string host;
-  SecretState state = SecretState::kNotNeeded;
+  SecretState state = SecretState::kUnasked;
   std::string detail = {};  ///< what it is for, or why it could not be told
 };
 
