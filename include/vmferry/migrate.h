@@ -247,11 +247,18 @@ struct MovingDisk {
   std::string bridge;   ///< staged: the overlay over the volume
 };
 
+/// Which host it is. libvirt makes a UUID up at each start where the firmware has none, and names
+/// change: it is another one if both differ.
+struct HostIdentity {
+  std::string hostname;
+  std::string uuid;
+};
+
 struct Plan {
   MigrateRequest request;
   std::string uuid;
-  std::string source_host;  ///< UUIDs of the hosts (HostFacts::uuid)
-  std::string target_host;
+  HostIdentity source_host;
+  HostIdentity target_host;
   bool live = false;
   bool staged = false;
   bool to_files = false;

@@ -44,6 +44,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
     overlay_max, quiesce, bandwidth, timeout, shutdown_timeout, max_downtime_ms, parallel,
     auto_converge, synchronous_writes, migration_uri, listen_address, tls, force_off, delete_source,
     keep_source_definition)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostIdentity, hostname, uuid)
 // Not the checks: they were of that moment.
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Plan, request, uuid, source_host, target_host, live,
                                                 staged, to_files, other_host, was_running,

@@ -25,8 +25,8 @@ class Planner {
     // "virsh's own" may mean another one to whoever recovers.
     if (request_.from.empty()) plan_.request.from = facts_.source.uri;
     plan_.uuid = facts_.live.uuid;
-    plan_.source_host = facts_.source.uuid;
-    plan_.target_host = facts_.target.uuid;
+    plan_.source_host = {facts_.source.hostname, facts_.source.uuid};
+    plan_.target_host = {facts_.target.hostname, facts_.target.uuid};
     plan_.live = way_.live;
     plan_.staged = way_.staged;
     plan_.to_files = way_.to_files;

@@ -90,7 +90,7 @@ class Steps {
   void warn_of_room(const std::string& overlay);
 
   // Where the disks are (steps_places.cpp).
-  void require_same_machine(const Machine& machine, const std::string& host,
+  void require_same_machine(const Machine& machine, const HostIdentity& host,
                             const std::string& option) const;
   /// How far this move has brought the disk: on what comes before, its data is not the newest.
   Place reached(const MovingDisk& disk) const;

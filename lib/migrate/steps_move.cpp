@@ -63,6 +63,7 @@ void Steps::undo_migration() {
   // libvirt keeps a definition there only of a guest that arrived. Here it runs with its old disks.
   if (target_is_known() && source_.active() && waits_at_target())
     fail_divided("undo the migration");
+  wait_for_half_made();
   clear_half_made();
   restore_autostart();
 }
@@ -74,6 +75,7 @@ void Steps::restore_autostart() {
 }
 
 void Steps::wait_for_half_made() {
+  if (!target_is_known()) return;
   // The target's libvirt takes away what a dead run began once it sees that its client is gone.
   const Clock::time_point give_up = source_.now() + context_.patience.abort_migration;
   while (source_.active() && target_.state() == DomainState::kPaused && source_.now() < give_up)
@@ -97,13 +99,11 @@ void Steps::undo_alone() {
 void Steps::clear_half_made() {
   if (!target_is_known()) return;
   if (!source_.active() || !target_.active()) return;
-  if (target_.half_made()) {
-    try {
-      return target_.host().destroy(source_.name());
-    } catch (const Error&) {
-      if (!target_.active()) return;  // its libvirt has just done that
-      throw;
-    }
+  try {
+    if (target_.half_made()) return target_.host().destroy(source_.name());
+  } catch (const Error&) {
+    if (!target_.active()) return;  // its libvirt has just taken it away
+    throw;
   }
   fail(ErrorKind::kConflict, source_.name(), "migrate", "it is active on both hosts",
        "find out where it has its newest data, destroy the other one ('virsh destroy'), then: " +
@@ -139,6 +139,8 @@ void Steps::migrate_guest(const LiveMigration& migration) {
     journal_.note(kNoAutostart);
     source_.host().set_autostart(source_.name(), false);
   }
+  // The definition that is sent names the new disks: it must be what the guest has.
+  require_known_places();
   BlockingCall moving([source = context_.source, target = context_.target, domain = source_.name(),
                        migration] { source->migrate(domain, *target, migration); });
   const std::optional<Clock::time_point> deadline = this->deadline();

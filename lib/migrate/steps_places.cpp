@@ -16,13 +16,14 @@ void Steps::require_same_machine() const {
     require_same_machine(target_, plan_.target_host, "--to");
 }
 
-void Steps::require_same_machine(const Machine& machine, const std::string& host,
+void Steps::require_same_machine(const Machine& machine, const HostIdentity& host,
                                  const std::string& option) const {
   const std::string action = "go on with the move";
   const HostFacts facts = machine.host().facts();
-  if (!host.empty() && !facts.uuid.empty() && facts.uuid != host)
+  if (!host.hostname.empty() && facts.hostname != host.hostname && facts.uuid != host.uuid)
     fail(ErrorKind::kConflict, machine.name(), action,
-         "the run was not on the host of " + facts.uri, "name that host with " + option);
+         "the run was on " + host.hostname + ", and " + facts.uri + " is " + facts.hostname,
+         "name that host with " + option);
   const std::string uuid = machine.host().uuid_of(machine.name());
   if (!uuid.empty() && uuid != plan_.uuid)
     fail(ErrorKind::kConflict, machine.name(), action,

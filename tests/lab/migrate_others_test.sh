@@ -82,8 +82,19 @@ machines_down >/dev/null
 started
 kill -KILL "$mover"
 wait "$mover" 2>/dev/null || true
-expect 1 "the run was not on the host of" recover --undo --connect "$VMFERRY_LAB_HOSTB"
+expect 1 "the run was on .*, and .* is " recover --undo --connect "$VMFERRY_LAB_HOSTB"
 expect 2 "that run was on one host" recover --to "$VMFERRY_LAB_HOSTB"
 state=$work/other-state expect 1 "is of a move that has not ended" move -q --overlay-dir "$work" --disk vda=rbd:rbd/mg-x
 recover --undo
+back_on_file
+
+# What somebody makes under the new name after a kill is not this run's.
+started
+kill -KILL "$mover"
+wait "$mover" 2>/dev/null || true
+rbd import --no-progress b.raw rbd/mg-others-vda
+said=$("$VMFERRY" migrate --recover --undo mg-others --state-dir "$state" 2>&1)
+[[ $said == *"rbd:rbd/mg-others-vda stays: it is not what this run made"* ]] || fail "$said"
+rbd export --no-progress rbd/mg-others-vda - | cmp - b.raw || fail "somebody's volume was changed"
+rbd rm --no-progress rbd/mg-others-vda
 back_on_file

@@ -201,7 +201,7 @@ TEST_CASE("another machine or host under the same name is not believed", "[migra
       rig.world().arm(0, Fault::kNone);
       if (!rig.has_journal() || !rig.alpha().domains.contains(kGuestName)) continue;
       if (host)
-        rig.alpha().facts.uuid = "another";
+        rig.alpha().facts.uuid = rig.alpha().facts.hostname = "another";
       else
         rig.guest().uuid = "another";
       const std::set<std::string> before = images_of(rig);
