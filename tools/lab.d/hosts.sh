@@ -74,7 +74,7 @@ stop_hosts() {
 }
 
 host_answers() {
-    daemon_pid "$1" >/dev/null && limit 10 virsh --quiet -c "$(host_uri "$1")" version >/dev/null 2>&1
+    daemon_pid "$1" >/dev/null && limit "$PATIENCE" virsh --quiet -c "$(host_uri "$1")" version >/dev/null 2>&1
 }
 
 hosts_answer() {
