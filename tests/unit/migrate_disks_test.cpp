@@ -11,12 +11,6 @@
 namespace vmferry::test {
 namespace {
 
-const WayUnderTest& way_named(const std::string& name) {
-  for (const WayUnderTest& way : all_ways())
-    if (way.name == name) return way;
-  throw std::logic_error(name);
-}
-
 ErrorKind refusal(Rig& rig) {
   try {
     rig.plan();

@@ -80,12 +80,6 @@ std::vector<std::string> made_by(const WayUnderTest& way) {
   return {goal, disk.overlay, disk.bridge};
 }
 
-const WayUnderTest& way_named(const std::string& name) {
-  for (const WayUnderTest& way : all_ways())
-    if (way.name == name) return way;
-  throw std::logic_error(name);
-}
-
 }  // namespace
 
 TEST_CASE("a stop at any moment undoes all, or lets it finish", "[faults][sweep]") {

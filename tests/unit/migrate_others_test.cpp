@@ -11,12 +11,6 @@ namespace {
 
 using Problems = std::vector<std::string>;
 
-const WayUnderTest& way_named(const std::string& name) {
-  for (const WayUnderTest& way : all_ways())
-    if (way.name == name) return way;
-  throw std::logic_error(name);
-}
-
 /// Runs the way with `event` before its n-th call.
 Outcome run_with(Rig& rig, unsigned n, const std::function<void()>& event) {
   const Plan plan = rig.plan();

@@ -208,6 +208,12 @@ const std::vector<WayUnderTest>& all_ways() {
   return kWays;
 }
 
+const WayUnderTest& way_named(const std::string& name) {
+  for (const WayUnderTest& way : all_ways())
+    if (way.name == name) return way;
+  throw std::logic_error(name);
+}
+
 Rig::Rig(const WayUnderTest& way)
     : way_(way.name), world_(std::make_shared<World>()), storage_(world_) {
   // In memory where that is to be had: every step of a journal is made durable.
@@ -275,9 +281,7 @@ const Plan& Rig::plan_of_way() const {
   static std::map<std::string, Plan> plans;
   const auto found = plans.find(way_);
   if (found != plans.end()) return found->second;
-  for (const WayUnderTest& way : all_ways())
-    if (way.name == way_) return plans.emplace(way_, Rig(way).plan()).first->second;
-  throw std::logic_error(way_);
+  return plans.emplace(way_, Rig(way_named(way_)).plan()).first->second;
 }
 
 FakeDomain* Rig::present() {
