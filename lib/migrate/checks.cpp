@@ -182,7 +182,7 @@ class Checker : private CheckList {
     const std::string& image = disk.move.original;
     if (!image.ends_with(kOverlaySuffix) && !image.ends_with(kBridgeSuffix)) return false;
     fail("disk " + disk.move.dev, image + " is of a move that has not ended",
-         "end that one first: " + facts_.recovery + " (with its --state-dir)");
+         "end that one first (if it had another --state-dir, with that): " + facts_.recovery);
     return true;
   }
 
