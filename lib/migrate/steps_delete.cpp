@@ -32,8 +32,7 @@ void Steps::delete_source() {
 
 bool Steps::may_be_left(const MovingDisk& disk) const {
   try {
-    return plan_.to_files ? context_.storage->volume(disk.volume).has_value()
-                          : context_.storage->file_exists(disk.image.path);
+    return old_disk_exists(disk);
   } catch (const Error&) {
     return true;
   }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/migrate/monitor.h"
+#include "lib/migrate/xml_text.h"
 #include "vmferry/error.h"
 
 // What is said to QEMU's monitor, and what is made of its answers.
@@ -72,6 +73,26 @@ TEST_CASE("nodes of a volume are removed from above") {
   CHECK(removed == "format storage ");
   CHECK(migrate::commands_to_forget(answer, "p", "k").empty());
   CHECK_THROWS_AS(migrate::commands_to_forget("nonsense", "p", "i"), Error);
+}
+
+TEST_CASE("the run state is QEMU's own word") {
+  CHECK(migrate::run_state(R"({"return":{"status":"prelaunch","running":false}})") == "prelaunch");
+  CHECK_THROWS_AS(migrate::run_state(R"({"return":{}})"), Error);
+  CHECK_THROWS_AS(migrate::run_state(R"({"error":{"desc":"gone"}})"), Error);
+}
+
+TEST_CASE("a copy's job is known by where it goes") {
+  const auto facts = [](const std::string& mirror) {
+    return migrate::mirror_facts(
+        "<domain><devices><disk><target dev='vda'/>" + mirror + "</disk></devices></domain>",
+        "vda");
+  };
+  CHECK(facts("<mirror type='file' ready='yes'><source file='/a b'/></mirror>").target == "/a b");
+  CHECK(facts("<mirror ready='yes'><source protocol='rbd' name='p/i'/></mirror>").target == "p/i");
+  CHECK(facts("<mirror ready='yes'/>").ready);
+  CHECK_FALSE(facts("<mirror><source dev='/dev/x'/></mirror>").ready);
+  CHECK(facts("").target.empty());
+  CHECK(migrate::mirror_facts("nonsense", "vda").target.empty());
 }
 
 TEST_CASE("an error of the monitor is one of ours, with its reason") {
