@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <utility>
 
 #include "lib/core/threads.h"
 
@@ -27,7 +28,7 @@ BlockingCall::BlockingCall(std::function<void()> call) : state_(std::make_shared
     }
     call = nullptr;  // what it owns is gone before anybody goes on
     const std::lock_guard lock(state->mutex);
-    state->error = error;
+    state->error = std::move(error);
     state->done = true;
     state->ended.notify_all();
   }).detach();
@@ -51,9 +52,14 @@ bool BlockingCall::wait(const Pulse& pulse, const SilenceLimit& limit, std::stop
   return true;
 }
 
-void BlockingCall::result() const {
-  const std::lock_guard lock(state_->mutex);
-  if (state_->error) std::rethrow_exception(state_->error);
+void BlockingCall::result() {
+  // Taken out: whichever thread drops the state last has nothing of the caller's error in it.
+  std::exception_ptr error;
+  {
+    const std::lock_guard lock(state_->mutex);
+    error = std::exchange(state_->error, nullptr);
+  }
+  if (error) std::rethrow_exception(std::move(error));
 }
 
 }  // namespace vmferry

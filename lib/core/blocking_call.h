@@ -36,8 +36,8 @@ class BlockingCall {
   bool wait(std::chrono::milliseconds time);
   /// Waits as long as `pulse` beats. True: it has ended; false: give it up.
   bool wait(const Pulse& pulse, const SilenceLimit& limit, std::stop_token stop);
-  /// Throws what the call threw. REQUIRES: it has ended.
-  void result() const;
+  /// Throws what the call threw, once. REQUIRES: it has ended.
+  void result();
 
  private:
   struct State;
