@@ -90,11 +90,15 @@ back_on_file
 
 # What somebody makes under the new name after a kill is not this run's.
 started
+until grep -q "identity:vda" "$state"/*; do # the step is announced before anything is made
+    kill -0 "$mover" || fail "it ended: $(cat steps)"
+    sleep 0.01
+done
 kill -KILL "$mover"
 wait "$mover" 2>/dev/null || true
 rbd import --no-progress b.raw rbd/mg-others-vda
 said=$("$VMFERRY" migrate --recover --undo mg-others --state-dir "$state" 2>&1)
-[[ $said == *"rbd:rbd/mg-others-vda stays: it is not what this run made"* ]] || fail "$said"
 rbd export --no-progress rbd/mg-others-vda - | cmp - b.raw || fail "somebody's volume was changed"
+[[ $said == *"rbd:rbd/mg-others-vda stays: it is not what this run made"* ]] || fail "$said"
 rbd rm --no-progress rbd/mg-others-vda
 back_on_file
