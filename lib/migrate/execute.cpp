@@ -7,8 +7,8 @@
 #include "lib/migrate/steps.h"
 #include "vmferry/error.h"
 
-// The loop over a plan: a step is written down, done, written down. What fails before the turning
-// point is undone backwards; behind it, the journal stays for --recover.
+// The loop over a plan: a step is written down, done, written down. What fails before the point of
+// no return is undone backwards; after it, the journal stays for --recover.
 
 namespace vmferry {
 namespace migrate {
@@ -62,6 +62,9 @@ class Execution {
     for (const MovingDisk& disk : plan_.disks)
       context_.observer->warning("the data of " + disk.dev +
                                  " is on one of: " + steps_.places_of(disk));
+    for (const std::string& command : steps_.unfinished_copies())
+      context_.observer->warning("an unfinished copy may be left, which holds nothing newer: " +
+                                 command);
     context_.observer->warning("the definition as it was before the move is kept: " + kept);
     journal_.remove();
     MigrateReport report;

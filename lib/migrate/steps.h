@@ -42,6 +42,8 @@ class Steps {
   bool machine_is_gone() const;
   /// All that a disk may be on: "/img/a.img, rbd:pool/a".
   std::string places_of(const MovingDisk& disk) const;
+  /// Commands that remove what copies may have left behind under names of their own.
+  std::vector<std::string> unfinished_copies() const;
   /// Disks that somebody took from the machine leave the move: answers whether there were any.
   bool drop_gone_disks();
   /// Throws kConflict if a host is another one than the run's, or has another machine under its
@@ -83,6 +85,9 @@ class Steps {
   void pivot_overlays();
   void commit_overlays();
   void remove_overlays();
+  /// Throws kConflict if the file under the overlay has another under its name: what is committed
+  /// would go with it, or into that one.
+  void require_old_image(const MovingDisk& disk) const;
   void clean_overlays();
   void remove_overlay(const MovingDisk& disk);
   void remove_bridge(const MovingDisk& disk);

@@ -3,6 +3,7 @@
 
 #include "lib/core/shell_word.h"
 #include "lib/migrate/steps.h"
+#include "lib/store/temporary_file.h"
 #include "vmferry/error.h"
 
 // Disks that somebody takes from the machine while they move.
@@ -35,6 +36,19 @@ std::string Steps::places_of(const MovingDisk& disk) const {
       places += ", " + *file;
   if (may_exist([&] { return new_place_exists(disk); })) places += ", " + goal(disk);
   return places;
+}
+
+std::vector<std::string> Steps::unfinished_copies() const {
+  std::vector<std::string> commands;
+  for (const MovingDisk& disk : plan_.disks) {
+    if (!journal_.noted(made(disk)) || journal_.noted(copied(disk))) continue;
+    if (pending(StepKind::kCopyFrozen) && pending(StepKind::kCopyOffline)) continue;
+    MovingDisk partial = disk;
+    partial.image.path = partial_path(disk.image.path);
+    partial.volume.image += kPartialSuffix;
+    commands.push_back(removing_command(partial));
+  }
+  return commands;
 }
 
 bool Steps::pending(StepKind kind) const {

@@ -75,6 +75,7 @@ void Steps::undo_snapshot() {
   for (const MovingDisk& disk : plan_.disks) {
     const Place place = require_from(disk, Place::kOriginal);
     if (place == Place::kOverlay) {
+      require_old_image(disk);
       wake();
       source_.commit(
           disk, Place::kOriginal, [&] { warn_of_room(disk.overlay); },
@@ -85,6 +86,19 @@ void Steps::undo_snapshot() {
     }
   }
   put_to_sleep();
+}
+
+void Steps::require_old_image(const MovingDisk& disk) const {
+  if (plan_.to_files || disk.image.identity.empty()) return;
+  const std::optional<FileLook> look = context_.storage->look(disk.image.path);
+  if (look && look->identity == disk.image.identity) return;
+  fail(ErrorKind::kConflict, source_.name(), "go back to the old disk",
+       disk.image.path +
+           (look ? " is not the file any more that was moved: somebody replaced it"
+                 : " is not there any more") +
+           "; what the guest wrote since is in " + disk.overlay,
+       "put the old file back under that name, then: " + recovery("--undo") +
+           "; or finish the move: " + recovery("--finish"));
 }
 
 void Steps::clean_overlays() {

@@ -13,6 +13,7 @@
 #include "lib/store/rbd_cluster.h"
 #include "lib/store/rbd_names.h"
 #include "lib/store/rbd_refusal.h"
+#include "lib/store/temporary_file.h"
 
 namespace vmferry {
 namespace {
@@ -120,7 +121,7 @@ void empty_image(rados_ioctx_t io, const std::string& name) {
 }  // namespace
 
 RbdLocation partial_of(const RbdLocation& volume) {
-  return volume.beside(volume.image + ".vmferry-partial");
+  return volume.beside(volume.image + kPartialSuffix);
 }
 
 RbdLocation old_of(const RbdLocation& volume) {

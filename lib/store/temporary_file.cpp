@@ -22,7 +22,6 @@ namespace fs = std::filesystem;
 
 constexpr size_t kLongestKeptName = 200;  // NAME_MAX is 255 on every Linux file system of note
 constexpr size_t kLongestStart = 170;     // of a longer name, before its hash
-constexpr const char* kSuffix = ".vmferry-partial";
 
 /// FNV-1a, 64 bits: the same in every version and on every machine.
 uint64_t hash_of(std::string_view text) {
@@ -110,13 +109,14 @@ bool is_not_possible(int code) {
 
 std::string partial_path(const std::string& path) {
   const fs::path final_name(path);
-  return (final_name.parent_path() / ("." + kept_name(final_name.filename().string()) + kSuffix))
+  return (final_name.parent_path() /
+          ("." + kept_name(final_name.filename().string()) + kPartialSuffix))
       .string();
 }
 
 bool is_partial_path(const std::string& path) {
   const std::string name = fs::path(path).filename().string();
-  return name.starts_with('.') && name.ends_with(kSuffix);
+  return name.starts_with('.') && name.ends_with(kPartialSuffix);
 }
 
 TemporaryFile::TemporaryFile(std::string path, std::function<void(const std::string&)> notice)

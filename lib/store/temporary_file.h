@@ -10,6 +10,9 @@
 
 namespace vmferry {
 
+/// What the name of an unfinished copy ends with, of a file or a volume.
+inline constexpr const char* kPartialSuffix = ".vmferry-partial";
+
 /// The name under which the file `path` grows until it is complete: ".NAME.vmferry-partial" beside
 /// it. A name of more than 200 bytes is cut at a character and told from its like by a hash.
 std::string partial_path(const std::string& path);

@@ -199,6 +199,19 @@ TEST_CASE("a run whose machine is gone can be ended, and nothing is removed", "[
   }
 }
 
+TEST_CASE("when the machine is gone, what a copy may have left behind is named", "[migrate]") {
+  Rig rig(way_named("staged here"));
+  rig.world().arm(1, Fault::kKillMiddle, "copy_in");
+  CHECK(rig.run(rig.plan()).killed);
+  rig.world().arm(0, Fault::kNone);
+  rig.alpha().domains.clear();
+  CHECK(rig.recover(Recovery::kUndo).done());
+  CHECK(rig.said().find("unfinished copy may be left, which holds nothing newer: rbd rm ") !=
+        std::string::npos);
+  CHECK(rig.said().find("-vda.vmferry-partial") != std::string::npos);
+  CHECK(rig.said().find("-vdb.vmferry-partial") == std::string::npos);
+}
+
 TEST_CASE("what is under somebody's snapshot is not removed, whether its guest runs or not",
           "[migrate]") {
   for (const WayUnderTest& way : all_ways()) {

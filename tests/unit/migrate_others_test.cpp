@@ -170,6 +170,25 @@ TEST_CASE("a disk of the same name that somebody puts in the place of one leaves
   }
 }
 
+TEST_CASE("nothing is committed where an old image was replaced", "[migrate]") {
+  Rig rig(way_named("staged here"));
+  rig.world().arm(1, Fault::kKillAfter, "copy_in");
+  CHECK(rig.run(rig.plan()).killed);
+  rig.world().arm(0, Fault::kNone);
+  const unsigned file = std::exchange(rig.world().images.at("/img/web1.img").file, 1000U);
+  Outcome outcome = rig.recover(Recovery::kUndo);
+  INFO(outcome.message << " " << outcome.hint);
+  CHECK(outcome.error == ErrorKind::kConflict);
+  CHECK(outcome.message.find("what the guest wrote since is in /") != std::string::npos);
+  CHECK(outcome.hint.find("put the old file back") != std::string::npos);
+  CHECK(rig.guest().disks.at("vda").chain.front().image != "/img/web1.img");
+  rig.world().images.at("/img/web1.img").file = file;
+  outcome = rig.recover(Recovery::kUndo);
+  INFO(outcome.message << " " << outcome.hint);
+  CHECK(outcome.done());
+  CHECK(rig.problems_if_untouched() == Problems());
+}
+
 TEST_CASE("old disks that cannot be removed do not keep a move from its end", "[migrate]") {
   for (const char* call : {"remove_image", "look"}) {
     INFO(call);
