@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
 #include <cstring>
 #include <mutex>
 #include <random>
 #include <set>
 
+#include "tests/unit/catch.h"
 #include "tests/unit/disk_picture.h"
 #include "vmferry/copy.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
 #include <random>
 
+#include "tests/unit/catch.h"
 #include "tests/unit/disk_picture.h"
 #include "tests/unit/test_sinks.h"
 #include "vmferry/copy.h"
@@ -99,7 +99,7 @@ TEST_CASE("every failing call of the sink ends the copy with that error") {
   for (size_t k = 0; k < calls; ++k) {
     FaultySink sink(source.size(), kUsed, k);
     Progress ignored;
-    CHECK_THROWS_WITH(copy(source, sink, {.jobs = 3}, ignored), Catch::Contains("made to"));
+    CHECK_THROWS_WITH(copy(source, sink, {.jobs = 3}, ignored), Contains("made to"));
     CHECK_FALSE(sink.flushed);
   }
 }
@@ -117,7 +117,7 @@ TEST_CASE("a late write that fails is never taken for success") {
   for (size_t k = 0; k < 9; ++k) {
     LateSink sink(source.size(), kFresh, k);
     Progress progress;
-    CHECK_THROWS_WITH(copy(source, sink, {}, progress), Catch::Contains("made to"));
+    CHECK_THROWS_WITH(copy(source, sink, {}, progress), Contains("made to"));
   }
 }
 

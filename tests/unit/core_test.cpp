@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
 #include <filesystem>
 #include <mutex>
 #include <new>
@@ -13,6 +12,7 @@
 #include "lib/core/parse_size.h"
 #include "lib/core/workers.h"
 #include "lib/core/zeros.h"
+#include "tests/unit/catch.h"
 #include "vmferry/buffer.h"
 #include "vmferry/error.h"
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
-
 #include "lib/domain/xml_chars.h"
+#include "tests/unit/catch.h"
 #include "vmferry/domain.h"
 #include "vmferry/error.h"
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
-
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <random>
 
+#include "tests/unit/catch.h"
 #include "tests/unit/domain_properties.h"
 #include "vmferry/error.h"
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
-
+#include "tests/unit/catch.h"
 #include "vmferry/domain.h"
 #include "vmferry/error.h"
 
@@ -81,9 +80,9 @@ TEST_CASE("two disks on one image do not become two volumes") {
   second.replace(second.find("vda"), 3, "vdb");
   const Domain domain = domain_of(kDisk + second);
   const std::vector<DiskMove> both = {to_rbd("vda", "a"), to_rbd("vdb", "b")};
-  CHECK_THROWS_WITH(rewrite_disks(domain, both), Catch::Contains("is on /i, and so is vdb"));
+  CHECK_THROWS_WITH(rewrite_disks(domain, both), Contains("is on /i, and so is vdb"));
   // Nor one of them a volume, while the other one stays.
-  CHECK_THROWS_WITH(rewrite_disks(domain, std::span(both).first(1)), Catch::Contains("and so is"));
+  CHECK_THROWS_WITH(rewrite_disks(domain, std::span(both).first(1)), Contains("and so is"));
 }
 
 TEST_CASE("a disk that libvirt itself has moved becomes what rewriting makes of it") {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <atomic>
-#include <catch2/catch.hpp>
 #include <map>
 #include <mutex>
 #include <thread>
 #include <vector>
 
 #include "lib/store/extent_cache.h"
+#include "tests/unit/catch.h"
 #include "vmferry/error.h"
 
 using namespace vmferry;

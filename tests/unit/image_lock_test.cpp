@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
 #include <filesystem>
 #include <string>
 
 #include "lib/store/unique_fd.h"
+#include "tests/unit/catch.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
@@ -80,8 +80,8 @@ TEST_CASE("image lock: alone, no QEMU reads or writes") {
 TEST_CASE("image lock: what cannot be asked is refused, unless the caller answers for it") {
   // A descriptor that is a path only takes no locks.
   const UniqueFd path_only(::open("/tmp", O_PATH | O_CLOEXEC));
-  CHECK_THROWS_WITH(lock_image(path_only.get(), "x", false), Catch::Contains("has no locks"));
-  CHECK_THROWS_WITH(lock_image_alone(path_only.get(), "x", false), Catch::Contains("has no locks"));
+  CHECK_THROWS_WITH(lock_image(path_only.get(), "x", false), Contains("has no locks"));
+  CHECK_THROWS_WITH(lock_image_alone(path_only.get(), "x", false), Contains("has no locks"));
   CHECK_NOTHROW(lock_image(path_only.get(), "x", true));
   CHECK_NOTHROW(lock_image_alone(path_only.get(), "x", true));
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "vmferry/map.h"
 
-#include <catch2/catch.hpp>
 #include <stdexcept>
 #include <vector>
 
+#include "tests/unit/catch.h"
 #include "tests/unit/disk_picture.h"
 
 using namespace vmferry;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
 #include <functional>
 
 #include "lib/migrate/facts.h"
 #include "lib/migrate/xml_text.h"
+#include "tests/unit/catch.h"
 #include "tests/unit/fake_definition.h"
 
 // The pure part of planning: facts by hand, the checks and the way that follow.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
 
+#include "tests/unit/catch.h"
 #include "tests/unit/migrate_rig.h"
 #include "tests/unit/temp_dir.h"
 

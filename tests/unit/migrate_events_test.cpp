@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <chrono>
 #include <future>
 
+#include "tests/unit/catch.h"
 #include "tests/unit/migrate_rig.h"
 
 // What happens to a migration from outside: stops, hanging calls, guests that stop and start,

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
-
+#include "tests/unit/catch.h"
 #include "tests/unit/migrate_rig.h"
 
 // Disks that somebody takes from the machine, or puts on something else, while they move.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <sys/stat.h>
 
-#include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
 #include <set>
 
 #include "lib/migrate/journal.h"
 #include "lib/migrate/journal_json.h"
+#include "tests/unit/catch.h"
 #include "tests/unit/temp_dir.h"
 #include "vmferry/error.h"
 
@@ -144,8 +144,8 @@ TEST_CASE("two runs do not work on one domain", "[migrate]") {
   const std::string state = (dir / "state").string();
   {
     const Journal first = Journal::begin(full_plan(), state);
-    CHECK_THROWS_WITH(Journal::begin(full_plan(), state), Catch::Contains("just now"));
-    CHECK_THROWS_WITH(Journal::open("web1", state), Catch::Contains("just now"));
+    CHECK_THROWS_WITH(Journal::begin(full_plan(), state), Contains("just now"));
+    CHECK_THROWS_WITH(Journal::open("web1", state), Contains("just now"));
     const Journal other = Journal::begin(full_plan("web2"), state);
   }
   // The first one was killed.

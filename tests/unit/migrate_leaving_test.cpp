@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
-
 #include "lib/migrate/monitor.h"
 #include "lib/migrate/route.h"
+#include "tests/unit/catch.h"
 #include "vmferry/domain.h"
 #include "vmferry/error.h"
 
@@ -51,7 +50,7 @@ TEST_CASE("a guest that would be sent elsewhere is not sent", "[migrate]") {
   CHECK_NOTHROW(migrate::require_one_address({"127.0.0.2", "unix:///run/migration.sock"}));
   for (const char* nonsense : {"nonsense", "tcp://", "tcp://[::1", "tcp:127.0.0.2"})
     CHECK_THROWS_WITH(migrate::require_one_address({"127.0.0.2", nonsense}),
-                      Catch::Contains("is not a migration URI"));
+                      Contains("is not a migration URI"));
   CHECK_THROWS_AS(migrate::require_one_address({"127.0.0.2", "tcp://no-such-host.invalid"}), Error);
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
 #include "lib/migrate/monitor.h"
 #include "lib/migrate/xml_text.h"
+#include "tests/unit/catch.h"
 #include "vmferry/error.h"
 
 // What is said to QEMU's monitor, and what is made of its answers.
@@ -99,7 +99,7 @@ TEST_CASE("an error of the monitor is one of ours, with its reason") {
   CHECK_NOTHROW(migrate::check_answer(R"({"return":{}})"));
   CHECK_THROWS_WITH(
       migrate::check_answer(R"({"error":{"class":"GenericError","desc":"no such node"}})"),
-      Catch::Contains("no such node"));
+      Contains("no such node"));
   CHECK_THROWS_AS(migrate::check_answer("nonsense"), Error);
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
-
+#include "tests/unit/catch.h"
 #include "tests/unit/migrate_rig.h"
 
 // What becomes of the old disks: --delete-source removes what was copied and nobody else needs.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
-
+#include "tests/unit/catch.h"
 #include "tests/unit/migrate_rig.h"
 
 // What other people and programs do to the machine while it moves: they save its memory, begin

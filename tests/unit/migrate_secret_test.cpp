@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
-
+#include "tests/unit/catch.h"
 #include "tests/unit/migrate_rig.h"
 
 // libvirt's secrets as people have them: private, without a value, of something else, or none at

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
-
+#include "tests/unit/catch.h"
 #include "tests/unit/migrate_rig.h"
 
 // A guest that cannot leave its host: its disks are moved, and the run ends there.

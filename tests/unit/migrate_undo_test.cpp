@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
-#include <catch2/catch.hpp>
 
+#include "tests/unit/catch.h"
 #include "tests/unit/migrate_rig.h"
 
 // Undoing: the guest first, then what was made for it; and what cannot be removed is named.

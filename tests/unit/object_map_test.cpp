@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
 #include <utility>
 #include <vector>
 
 #include "lib/store/object_map.h"
+#include "tests/unit/catch.h"
 
 using namespace vmferry;
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <zlib.h>
 
-#include <catch2/catch.hpp>
-
 #include "lib/inspect/gpt.h"
 #include "lib/inspect/mbr.h"
+#include "tests/unit/catch.h"
 #include "tests/unit/sparse_disk.h"
 #include "vmferry/inspect.h"
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <atomic>
-#include <catch2/catch.hpp>
 #include <cstring>
 #include <thread>
 #include <vector>
 
 #include "lib/format/qcow2_table_cache.h"
+#include "tests/unit/catch.h"
 #include "vmferry/error.h"
 
 using namespace vmferry;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <cstring>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "lib/format/sector_cipher.h"
+#include "tests/unit/catch.h"
 #include "vmferry/error.h"
 
 using namespace vmferry;

@@ -3,12 +3,12 @@
 #include <zstd.h>
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "lib/format/cluster_codec.h"
+#include "tests/unit/catch.h"
 
 using namespace vmferry;
 

@@ -3,8 +3,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include <catch2/catch.hpp>
-
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -12,6 +10,7 @@
 #include "lib/format/qcow2_empty.h"
 #include "lib/format/qcow2_header.h"
 #include "lib/store/new_file.h"
+#include "tests/unit/catch.h"
 #include "tests/unit/temp_dir.h"
 #include "vmferry/error.h"
 
@@ -101,7 +100,7 @@ TEST_CASE("a new file is private, sparse, and never takes another's name") {
   CHECK((status.st_mode & 0777) == 0600);
   CHECK(status.st_size == 1 << 30);
   CHECK(status.st_blocks * 512 < 1 << 20);
-  CHECK_THROWS_WITH(create_file(path, 1, {}), Catch::Contains("the file exists"));
+  CHECK_THROWS_WITH(create_file(path, 1, {}), Contains("the file exists"));
   CHECK(std::filesystem::file_size(path) == 1 << 30);
   // What cannot be made whole is not left behind.
   const std::string huge = (dir / "huge").string();

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
 #include <functional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "lib/format/qcow2_header.h"
+#include "tests/unit/catch.h"
 #include "vmferry/error.h"
 
 using namespace vmferry;

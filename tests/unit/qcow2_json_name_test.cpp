@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
 #include <string>
 
 #include "lib/image/json_name.h"
+#include "tests/unit/catch.h"
 
 using namespace vmferry;
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
 #include <cstring>
 #include <functional>
 #include <string>
@@ -7,6 +6,7 @@
 
 #include "lib/core/printable.h"
 #include "lib/format/qcow2.h"
+#include "tests/unit/catch.h"
 #include "vmferry/error.h"
 
 using namespace vmferry;

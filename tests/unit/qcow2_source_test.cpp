@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <catch2/catch.hpp>
 #include <cstring>
 #include <functional>
 #include <mutex>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "lib/format/qcow2.h"
+#include "tests/unit/catch.h"
 #include "tests/unit/disk_picture.h"
 #include "tests/unit/test_sinks.h"
 #include "vmferry/copy.h"

@@ -3,7 +3,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <catch2/catch.hpp>
 
 #include <filesystem>
 #include <fstream>
@@ -16,6 +15,7 @@
 #include "lib/store/file_source.h"
 #include "lib/store/mapped_scan.h"
 #include "lib/store/unique_fd.h"
+#include "tests/unit/catch.h"
 #include "tests/unit/temp_dir.h"
 #include "vmferry/error.h"
 #include "vmferry/location.h"
@@ -111,7 +111,7 @@ TEST_CASE("a mapped scan finds zeros, and an end that came too early is an error
   CHECK(runs == std::vector<Extent>{{8193, 10, ExtentKind::kData}});
   runs.clear();
   REQUIRE(::ftruncate(fd.get(), 4096) == 0);
-  CHECK_THROWS_WITH(scan_mapped(fd.get(), 0, 12288, 4096, path, runs), Catch::Contains("SIGBUS"));
+  CHECK_THROWS_WITH(scan_mapped(fd.get(), 0, 12288, 4096, path, runs), Contains("SIGBUS"));
 }
 
 TEST_CASE("a file that cannot be mapped is read to find its zeros") {
@@ -162,15 +162,14 @@ TEST_CASE("an image opens files in its own directory only, and only if its forma
   CHECK(backing(named, "file:base", {}) == dir / "images/base");
   CHECK(backing(named, "below/base", {}) == dir / "images/below/base");
   CHECK(backing(named, (dir / "images/base").string(), {}) == dir / "images/base");
-  CHECK_THROWS_WITH(backing(probed, "base", {}), Catch::Contains("only probed"));
+  CHECK_THROWS_WITH(backing(probed, "base", {}), Contains("only probed"));
   for (const char* outside : {"../outside", "link", "../images2/base", "/etc/passwd"}) {
     CAPTURE(outside);
-    CHECK_THROWS_WITH(backing(named, outside, {}),
-                      Catch::Contains("outside the image's own directory"));
+    CHECK_THROWS_WITH(backing(named, outside, {}), Contains("outside the image's own directory"));
   }
-  CHECK_THROWS_WITH(backing(named, "nbd:host:1", {}), Catch::Contains("plain files"));
-  CHECK_THROWS_WITH(backing(named, "json:{}", {}), Catch::Contains("no plain file"));
-  CHECK_THROWS_WITH(backing(named, "none", {}), Catch::Contains("No such file"));
+  CHECK_THROWS_WITH(backing(named, "nbd:host:1", {}), Contains("plain files"));
+  CHECK_THROWS_WITH(backing(named, "json:{}", {}), Contains("no plain file"));
+  CHECK_THROWS_WITH(backing(named, "none", {}), Contains("No such file"));
 
   const OpenPolicy allow = {{(dir / "images2").string()}};
   CHECK(backing(named, "../images2/base", allow) == dir / "images2/base");
@@ -186,8 +185,7 @@ TEST_CASE("an image opens files in its own directory only, and only if its forma
   const Reference base = resolve_backing(named, json, std::nullopt, {});
   CHECK(base.path == dir / "images/base");
   CHECK(base.format == "raw");
-  CHECK_THROWS_WITH(resolve_backing(named, json, "qcow2", {}),
-                    Catch::Contains("its format is 'qcow2'"));
+  CHECK_THROWS_WITH(resolve_backing(named, json, "qcow2", {}), Contains("its format is 'qcow2'"));
 }
 
 TEST_CASE("an external data file is opened only where the user allows it") {
@@ -195,15 +193,15 @@ TEST_CASE("an external data file is opened only where the user allows it") {
   std::ofstream(dir / "data") << "x";
   const Referrer named = {"top", (dir / "top").string(), true};
   const Referrer probed = {"top", (dir / "top").string(), false};
-  CHECK_THROWS_WITH(resolve_data_file(named, "data", {}), Catch::Contains("may not choose"));
+  CHECK_THROWS_WITH(resolve_data_file(named, "data", {}), Contains("may not choose"));
   CHECK_THROWS_WITH(resolve_data_file(named, "data", {{(dir / "other").string()}}),
-                    Catch::Contains("may not choose"));
-  CHECK_THROWS_WITH(resolve_data_file(probed, "data", {}), Catch::Contains("only probed"));
+                    Contains("may not choose"));
+  CHECK_THROWS_WITH(resolve_data_file(probed, "data", {}), Contains("only probed"));
   const OpenPolicy allow = {{(dir / "data").string()}};
   CHECK(resolve_data_file(named, "data", allow) == dir / "data");
   CHECK(resolve_data_file(named, "file:data", allow) == dir / "data");
   for (const char* name : {"nbd:host:1", "json:{\"filename\":\"data\"}"}) {
-    CHECK_THROWS_WITH(resolve_data_file(named, name, allow), Catch::Contains("plain files"));
+    CHECK_THROWS_WITH(resolve_data_file(named, name, allow), Contains("plain files"));
   }
 }
 
@@ -216,10 +214,10 @@ TEST_CASE("an image whose chain is known opens that chain and nothing else") {
   for (const char* other : {"other", "base2"}) {
     CAPTURE(other);
     CHECK_THROWS_WITH(resolve_backing(named, other, std::nullopt, chain),
-                      Catch::Contains("known to be made of"));
+                      Contains("known to be made of"));
   }
   CHECK_THROWS_WITH(resolve_backing(named, "base", std::nullopt, {{}, true}),
-                    Catch::Contains("known to be made of"));
+                    Contains("known to be made of"));
 }
 
 TEST_CASE("a key is found in a keyring under its user's name only") {

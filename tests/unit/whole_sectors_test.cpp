@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <catch2/catch.hpp>
-
 #include "lib/image/whole_sectors.h"
+#include "tests/unit/catch.h"
 #include "tests/unit/sparse_disk.h"
 
 namespace vmferry::test {
