@@ -30,7 +30,8 @@ expect 0 "" "$lab" guest down lab-one
 expect 1 "failed to get domain" on_a domstate lab-one
 
 "$lab" guest up lab-two --disk thick
-(($(allocated "$files/lab-two/vda.raw") >= 4 << 30)) || fail "not fully allocated"
+# It runs, and what it writes as zeros may become a hole.
+(($(allocated "$files/lab-two/vda.raw") >= (4 << 30) - (64 << 20))) || fail "not fully allocated"
 "$lab" guest down lab-two
 
 # Live to the other host and to Ceph.

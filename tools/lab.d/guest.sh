@@ -185,7 +185,7 @@ add_second_disk() {
     head -c 16M /dev/urandom >"$at/tree/random"
     (cd -- "$at/tree" && sha256sum random >SHA256SUMS)
     truncate -s 256M -- "$at/vdb.raw"
-    mke2fs -q -F -t ext4 -L second -d "$at/tree" -- "$at/vdb.raw"
+    mke2fs -q -F -t ext4 -L second -E lazy_itable_init=0,lazy_journal_init=0 -d "$at/tree" -- "$at/vdb.raw"
     rm -rf -- "$at/tree"
     on_host hosta attach-disk "$name" "$at/vdb.raw" vdb --driver qemu --subdriver raw --live --config >/dev/null
     "$root/tools/lab.d/guest-run" "$(host_uri hosta)" "$name" /bin/sh -c '
