@@ -11,8 +11,6 @@
 #include "tools/session.h"
 #include "tools/surroundings.h"
 #include "vmferry/error.h"
-#include "vmferry/open.h"
-#include "vmferry/sparsify.h"
 #include "vmferry/version.h"
 
 namespace vmferry::cli {
@@ -73,6 +71,15 @@ int run(const std::function<int(Session&)>& command, int failed) {
   return guarded(watched, failed);
 }
 
+/// Of the program, and of the libraries that it runs with.
+std::string versions() {
+  const auto one = [](const char* name, const std::string& version) {
+    return version.empty() ? fmt::format("without {}", name) : fmt::format("{} {}", name, version);
+  };
+  return fmt::format("vmferry {}\n{}, {}, {}", kVersion, one("librbd", librbd_version()),
+                     one("libvirt", libvirt_version()), one("libguestfs", libguestfs_version()));
+}
+
 int print_help(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream text;
   app.exit(error, text, text);
@@ -90,7 +97,7 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error) {
 }
 
 int no_command() {
-  say("vmferry: names no command\nhint: see 'vmferry --help'\n");
+  say("vmferry: no command given\nhint: see 'vmferry --help'\n");
   return kUsageStatus;
 }
 
@@ -100,7 +107,7 @@ bool is_command(const std::string& name) {
 }
 
 int unknown_command(const std::string& name) {
-  say_line(fmt::format("vmferry: there is no command '{}'", name));
+  say_line(fmt::format("vmferry: no command '{}'", name));
   say("hint: see 'vmferry --help'\n");
   return kUsageStatus;
 }
@@ -108,9 +115,7 @@ int unknown_command(const std::string& name) {
 int main(int argc, char** argv) {
   if (argc > 1 && argv[1][0] != '-' && !is_command(argv[1])) return unknown_command(argv[1]);
   CLI::App app("vmferry moves virtual-machine disks to Ceph.", "vmferry");
-  app.set_version_flag("--version",
-                       fmt::format("vmferry {}{}{}", kVersion, has_rbd() ? "" : " (without RBD)",
-                                   has_guestfs() ? "" : " (without libguestfs)"));
+  app.set_version_flag("--version", versions);
   app.require_subcommand(0, 1);
   app.footer("'vmferry COMMAND --help' tells more of one command.");
   std::function<int(Session&)> chosen;

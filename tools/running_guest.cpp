@@ -14,6 +14,7 @@
 #include "vmferry/domain.h"
 #include "vmferry/error.h"
 #include "vmferry/hypervisor.h"
+#include "vmferry/version.h"
 
 namespace vmferry::cli {
 namespace {
@@ -27,7 +28,7 @@ constexpr milliseconds kLook{100};
 
 /// What libvirt would connect to by itself, as long as that starts no daemon.
 std::optional<std::string> default_uri() {
-  if (!has_libvirt()) return std::nullopt;
+  if (libvirt_version().empty()) return std::nullopt;
   if (std::getenv("LIBVIRT_DEFAULT_URI") != nullptr) return "";
   for (const char* socket : {"/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock"}) {
     if (::access(socket, R_OK | W_OK) == 0) return "qemu:///system";

@@ -6,7 +6,9 @@
 #include <span>
 #include <stop_token>
 
-namespace vmferry {
+#include "vmferry/api.h"
+
+namespace VMFERRY_API vmferry {
 
 /// Bytes to write, together with a share of the memory they lie in: the memory stays valid and
 /// unchanged until the last Slice of it is gone. Movable between threads; one thread at a time.

@@ -7,10 +7,11 @@
 #include <optional>
 #include <stop_token>
 
+#include "vmferry/api.h"
 #include "vmferry/sink.h"
 #include "vmferry/source.h"
 
-namespace vmferry {
+namespace VMFERRY_API vmferry {
 
 /// Counters of running work. Written by workers, readable by any thread at any time. Bytes.
 struct Progress {
@@ -35,7 +36,7 @@ struct CopyResult {
   uint64_t zero_bytes = 0;     ///< the rest: holes, and zeros found in data
 };
 
-/// Copies what a guest sees of `source` into `sink` and flushes it; does not publish. Bytes behind
+/// Copies what a guest sees of `source` into `sink` and flushes it; does not publish. Bytes beyond
 /// the end of the source in a larger sink are left alone.
 /// Throws the first error of either side; by then all of its threads have ended.
 /// REQUIRES: sink.size() >= source.size().

@@ -7,13 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "vmferry/api.h"
 #include "vmferry/inspect.h"
 #include "vmferry/location.h"
 #include "vmferry/open.h"
 
 // What an image is, as plain values. All texts are fit to print.
 
-namespace vmferry {
+namespace VMFERRY_API vmferry {
 
 // Names are the very bytes that the image or the store has: a terminal should see them through
 // printable().
@@ -73,7 +74,7 @@ struct RbdFacts {
 struct ImageFacts {
   std::string name;
   ImageFormat format = ImageFormat::kRaw;
-  bool was_probed = false;  ///< the format was found by looking
+  bool was_probed = false;  ///< the format was probed
   uint64_t virtual_size = 0;
   uint64_t file_size = 0;                   ///< of the file, device or volume
   std::optional<uint64_t> allocated_bytes;  ///< what the store keeps for it
@@ -96,7 +97,7 @@ struct ImageInfo {
 
 /// Describes the image at `location`. Reads tables and the beginnings of partitions, no more.
 /// Throws Error if the image itself cannot be opened, or its format's header makes no sense; what
-/// goes wrong behind that is a `problem`. Throws kCancelled when stopped.
+/// goes wrong after that is a `problem`. Throws kCancelled when stopped.
 ImageInfo describe(const Location& location, const SourceOptions& options, std::stop_token stop);
 
 }  // namespace vmferry

@@ -10,11 +10,13 @@
 #include <variant>
 #include <vector>
 
+#include "vmferry/api.h"
+
 // libvirt domain definitions: what their disks are, and the same definition with some of the disks
 // elsewhere. All of it is text in, text out: no file is opened and no host is asked. All functions
 // may be called from any thread; the structs are plain values.
 
-namespace vmferry {
+namespace VMFERRY_API vmferry {
 
 /// The longest definition that is taken, in bytes: libvirt's own protocol carries no longer string
 /// (REMOTE_STRING_MAX in libvirt's remote_protocol.x).
@@ -23,7 +25,8 @@ inline constexpr size_t kMaxDefinitionBytes = 4 << 20;
 /// One image of a disk, as a definition declares it. What was not declared is empty.
 struct DiskImage {
   std::string type = {};  ///< "file", "block", "volume", "network", "dir", "nvme", "vhostuser" ...
-  std::string format = {};    ///< "raw", "qcow2" ...: <driver type> of the disk, <format> behind it
+  std::string format =
+      {};  ///< "raw", "qcow2" ...: <driver type> of the disk, <format> of a backing image
   std::string path = {};      ///< of a file, a block device, a directory or a socket
   std::string pool = {};      ///< of a volume: libvirt's storage pool
   std::string volume = {};    ///< of a volume: its name in the storage pool

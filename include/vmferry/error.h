@@ -6,7 +6,9 @@
 #include <optional>
 #include <string>
 
-namespace vmferry {
+#include "vmferry/api.h"
+
+namespace VMFERRY_API vmferry {
 
 /// Why something failed, in the few classes a caller can act on.
 enum class ErrorKind {

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 
-namespace vmferry {
+#include "vmferry/api.h"
+
+namespace VMFERRY_API vmferry {
 
 /// What a guest reads from a range. kZero means "reads as zero", whether the store keeps a hole,
 /// a zero flag or nothing at all there; it says nothing about allocation.

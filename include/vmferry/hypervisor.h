@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
-namespace vmferry {
+#include "vmferry/api.h"
+
+namespace VMFERRY_API vmferry {
 
 enum class DomainState {
   kAbsent,   ///< no domain of that name
@@ -184,8 +186,5 @@ class Hypervisor {
 /// Connects to a libvirt host ("qemu:///system"). Throws Error: kUnsupported in a build without
 /// libvirt.
 std::shared_ptr<Hypervisor> connect_hypervisor(const std::string& uri);
-
-/// Was this library built with libvirt?
-bool has_libvirt();
 
 }  // namespace vmferry

@@ -6,9 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "vmferry/api.h"
 #include "vmferry/source.h"
 
-namespace vmferry {
+namespace VMFERRY_API vmferry {
 
 /// What libblkid makes of a disk or partition. Texts are fit to print; empty: there is none.
 struct FileSystem {

@@ -6,7 +6,9 @@
 #include <string_view>
 #include <variant>
 
-namespace vmferry {
+#include "vmferry/api.h"
+
+namespace VMFERRY_API vmferry {
 
 /// A file or a block device.
 struct PathLocation {

@@ -6,9 +6,10 @@
 #include <optional>
 #include <string_view>
 
+#include "vmferry/api.h"
 #include "vmferry/source.h"
 
-namespace vmferry {
+namespace VMFERRY_API vmferry {
 
 /// What an image keeps for a run of guest bytes.
 enum class MappedKind {
@@ -19,7 +20,7 @@ enum class MappedKind {
   kHole,          ///< nothing: zeros
 };
 
-/// A run of guest bytes and what stands behind it. The words are those of `qemu-img map`.
+/// A run of guest bytes and what holds it. The words are those of `qemu-img map`.
 struct MappedExtent {
   uint64_t offset = 0;  ///< of the guest disk (bytes)
   uint64_t length = 0;  ///< bytes, never 0 in an answer

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "vmferry/api.h"
 #include "vmferry/domain.h"
 #include "vmferry/hypervisor.h"
 #include "vmferry/location.h"
@@ -20,7 +21,7 @@
 // plan of them, a small loop executes the plan and keeps a journal of it; whoever finds that
 // journal later can finish or undo the run.
 
-namespace vmferry {
+namespace VMFERRY_API vmferry {
 
 /// A volume of the cluster that a migration is about.
 struct VolumeName {

@@ -9,11 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "vmferry/api.h"
 #include "vmferry/location.h"
 #include "vmferry/sink.h"
 #include "vmferry/source.h"
 
-namespace vmferry {
+namespace VMFERRY_API vmferry {
 
 /// How to reach a Ceph cluster. Empty: what librados finds by itself (CEPH_CONF,
 /// /etc/ceph/CLUSTER.conf, CEPH_ARGS). What a location says itself ("rbd:...:id=x:conf=y") wins.
@@ -52,7 +53,7 @@ struct SnapshotChoice {
 
 struct SourceOptions {
   std::optional<ImageFormat> format;  ///< nothing: probe
-  SnapshotChoice snapshot = {};       ///< of the image itself, not of those behind it
+  SnapshotChoice snapshot = {};       ///< of the image itself, not of those below it
   /// A file with the passphrase for every encrypted image of the chain: all its bytes count. Empty:
   /// none.
   std::string key_file = {};
@@ -125,8 +126,5 @@ struct TargetOptions {
 /// or an existing block device. Everything that can be refused is refused here, before the first
 /// byte.
 std::unique_ptr<Sink> open_target(const Location& location, const TargetOptions& options);
-
-/// Was this library built with RBD?
-bool has_rbd();
 
 }  // namespace vmferry

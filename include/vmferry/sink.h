@@ -5,10 +5,11 @@
 #include <memory>
 #include <string>
 
+#include "vmferry/api.h"
 #include "vmferry/buffer.h"
 #include "vmferry/source.h"
 
-namespace vmferry {
+namespace VMFERRY_API vmferry {
 
 /// What the copier should know about a target to write it well. Bytes.
 struct SinkTraits {

@@ -7,9 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "vmferry/api.h"
 #include "vmferry/extent.h"
 
-namespace vmferry {
+namespace VMFERRY_API vmferry {
 
 /// A guest disk that can be read: a store's bytes, or a format's view of them.
 /// All sizes and offsets are bytes. Every method is const and may be called from many threads at

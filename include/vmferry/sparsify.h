@@ -9,11 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "vmferry/api.h"
 #include "vmferry/copy.h"
 #include "vmferry/location.h"
 #include "vmferry/open.h"
 
-namespace vmferry {
+namespace VMFERRY_API vmferry {
 
 struct InPlaceOptions {
   unsigned jobs = 8;           ///< threads that look for zeros; 1..64
@@ -104,9 +105,6 @@ TrimmedImage trim_copy(const Location& location, std::shared_ptr<const Source> s
 /// held on it.
 std::vector<TrimmedPart> trim_in_place(const Location& location, const Source& guest,
                                        ImageFormat format, const TrimOptions& options);
-
-/// Was this library built with libguestfs?
-bool has_guestfs();
 
 /// What the file or volume takes of its store's space now (bytes); nothing for a block device.
 std::optional<uint64_t> allocated_bytes(const Location& location, const CephOptions& ceph);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "vmferry/error.h"
 #include "vmferry/hypervisor.h"
+#include "vmferry/version.h"
 
 // In place of libvirt_host.cpp where libvirt was not found.
 
@@ -14,6 +15,6 @@ std::shared_ptr<Hypervisor> connect_hypervisor(const std::string& uri) {
                .hint = "install libvirt-dev and build again"});
 }
 
-bool has_libvirt() { return false; }
+std::string libvirt_version() { return {}; }
 
 }  // namespace vmferry

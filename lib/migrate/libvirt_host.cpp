@@ -16,6 +16,7 @@
 #include "lib/migrate/xml_text.h"
 #include "vmferry/error.h"
 #include "vmferry/hypervisor.h"
+#include "vmferry/version.h"
 
 // The only file that knows libvirt. Every C call's failure becomes an Error at once.
 
@@ -610,7 +611,7 @@ void LibvirtHost::migrate(const std::string& domain, Hypervisor& target,
     throw Error({.kind = ErrorKind::kUnsupported,
                  .object = label(domain),
                  .action = "migrate",
-                 .cause = "the target is no libvirt host"});
+                 .cause = "the target is not a libvirt host"});
   const DomainPtr found = find(domain);
   Parameters parameters;
   parameters.add(VIR_MIGRATE_PARAM_DEST_XML, migration.destination);
@@ -641,7 +642,7 @@ std::string LibvirtHost::define_secret(const SecretName& name, const std::string
     throw Error({.kind = ErrorKind::kIo,
                  .object = uri_,
                  .action = "define the Ceph secret",
-                 .cause = "the key in the keyring is no base64 text"});
+                 .cause = "the key in the keyring is not base64 text"});
   SecretPtr secret = look_up(name);
   if (const std::string use = secret ? other_use(secret.get()) : ""; !use.empty())
     throw Error({.kind = ErrorKind::kConflict,
@@ -684,6 +685,10 @@ std::shared_ptr<Hypervisor> connect_hypervisor(const std::string& uri) {
   return std::make_shared<LibvirtHost>(uri);
 }
 
-bool has_libvirt() { return true; }
+std::string libvirt_version() {
+  unsigned long number = 0;  // major * 1,000,000 + minor * 1,000 + release
+  if (virGetVersion(&number, nullptr, nullptr) != 0) return "unknown";
+  return fmt::format("{}.{}.{}", number / 1'000'000, number / 1'000 % 1'000, number % 1'000);
+}
 
 }  // namespace vmferry

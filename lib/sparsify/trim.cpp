@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
 
@@ -16,6 +17,7 @@
 #include "lib/store/file_source.h"
 #include "lib/store/image_lock.h"
 #include "vmferry/error.h"
+#include "vmferry/version.h"
 
 namespace vmferry {
 namespace {
@@ -145,7 +147,15 @@ uint64_t data_bytes(const Source& source) {
 
 }  // namespace
 
-bool has_guestfs() { return true; }
+std::string libguestfs_version() {
+  const std::unique_ptr<guestfs_h, decltype(&guestfs_close)> handle(
+      guestfs_create_flags(GUESTFS_CREATE_NO_ENVIRONMENT), guestfs_close);
+  if (!handle) return "unknown";
+  const std::unique_ptr<struct guestfs_version, decltype(&guestfs_free_version)> version(
+      guestfs_version(handle.get()), guestfs_free_version);
+  if (!version) return "unknown";
+  return fmt::format("{}.{}.{}", version->major, version->minor, version->release);
+}
 
 TrimmedImage trim_copy(const Location& location, std::shared_ptr<const Source> source,
                        ImageFormat format, const TrimOptions& options) {

@@ -2,6 +2,7 @@
 // Stands in for the files that use libguestfs where the build found none.
 #include "vmferry/error.h"
 #include "vmferry/sparsify.h"
+#include "vmferry/version.h"
 
 namespace vmferry {
 namespace {
@@ -16,7 +17,7 @@ Error no_guestfs(const Location& location) {
 
 }  // namespace
 
-bool has_guestfs() { return false; }
+std::string libguestfs_version() { return {}; }
 
 TrimmedImage trim_copy(const Location& location, std::shared_ptr<const Source> /*source*/,
                        ImageFormat /*format*/, const TrimOptions& /*options*/) {

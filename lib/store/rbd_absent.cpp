@@ -3,6 +3,7 @@
 #include "lib/store/rbd.h"
 #include "lib/store/rbd_admin.h"
 #include "vmferry/error.h"
+#include "vmferry/version.h"
 
 namespace vmferry {
 namespace {
@@ -18,7 +19,7 @@ Error no_rbd(const RbdLocation& location) {
 
 }  // namespace
 
-bool has_rbd() { return false; }
+std::string librbd_version() { return {}; }
 
 OpenVolume open_rbd_source(const RbdLocation& location, const CephOptions& /*options*/,
                            const std::string& /*mon_host*/) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/store/rbd_facts.h"
 
+#include <fmt/format.h>
 #include <rbd/features.h>
 
 #include <array>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "lib/store/rbd_cluster.h"
+#include "vmferry/version.h"
 
 namespace vmferry {
 namespace {
@@ -148,6 +150,14 @@ class Asker {
 };
 
 }  // namespace
+
+std::string librbd_version() {
+  int major = 0;
+  int minor = 0;
+  int extra = 0;
+  rbd_version(&major, &minor, &extra);
+  return fmt::format("{}.{}.{}", major, minor, extra);
+}
 
 RbdFacts read_rbd_facts(rados_ioctx_t io, rbd_image_t image, const RbdLocation& location) {
   return Asker(io, image, location).ask();

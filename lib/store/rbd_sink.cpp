@@ -150,8 +150,6 @@ class RbdSink : public Sink {
 
 }  // namespace
 
-bool has_rbd() { return true; }
-
 std::unique_ptr<Sink> open_rbd_sink(const RbdLocation& location, const TargetOptions& options) {
   return std::make_unique<RbdSink>(location, options);
 }

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The completion of command lines in bash: what --help tells, files, and what a cluster and libvirt answer.
+mkdir programs
+ln -s "$VMFERRY" programs/vmferry
+# Names that nobody should run.
+printf '#!/bin/sh\n%s\n' "echo rbd; echo 'vms'" >programs/rados
+printf '#!/bin/sh\n%s\n' "echo web1; echo 'web2-\$(touch ran)'" >programs/rbd
+printf '#!/bin/sh\n%s\n' "echo web1; echo 'db one'; echo '\$(touch ran)'" >programs/virsh
+chmod +x programs/*
+PATH=$work/programs:$PATH
+touch disk.raw domain.xml
+
+# answers LINE WORD...: what is offered at the end of that line.
+answers() {
+  local said
+  said=$(bash -c 'source "$1"; COMP_LINE=$2; COMP_POINT=${#2}; _vmferry vmferry; printf "%s\n" "${COMPREPLY[@]}"' bash \
+    "$ROOT/tools/packaging/completion.bash" "$1")
+  shift
+  [[ $said == "$(printf '%s\n' "$@")" ]] || fail "offered: $said, not $*"
+}
+
+answers "vmferry co" convert compare
+answers "vmferry --v" --version
+answers "vmferry convert --re" --reflink
+answers "vmferry convert -f " raw qcow2
+answers "vmferry convert --reflink al" always
+answers "vmferry migrate --mode " auto live offline
+answers "vmferry convert --rate-limit " ""
+answers "vmferry convert --force d" disk.raw domain.xml
+answers "vmferry convert --keyring di" disk.raw
+answers "vmferry convert --tmp p" programs
+answers "vmferry convert disk.raw rbd:" rbd/ vms/
+answers "vmferry info rbd:rbd/web" rbd/web1 'rbd/web2-\$\(touch\ ran\)'
+answers "vmferry migrate " web1 'db\ one' '\$\(touch\ ran\)'
+answers "vmferry migrate web1 --pool v" vms
+answers "vmferry nonsense --" ""
+[[ ! -e ran ]] || fail "a name was run"
+grep -qx 'complete -F _vmferry vmferry' "$ROOT/tools/packaging/completion.bash"

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What is installed works without the source tree: program, pages, completion, library; and Debian's packages of it.
+tree=$(dirname "$VMFERRY")
+version=$(sed -n 's/^CMAKE_PROJECT_VERSION:STATIC=//p' "$tree/CMakeCache.txt")
+grep -q '^CMAKE_INSTALL_PREFIX:PATH=/usr$' "$tree/CMakeCache.txt" || fail "lay the tree out with -DCMAKE_INSTALL_PREFIX=/usr, for its packages"
+
+cmake --install "$tree" --prefix "$work/usr" >installed
+libraries=$(dirname "$(find usr -name 'libvmferry.so.0')")
+[[ $(usr/bin/vmferry --version) == "vmferry $version"* ]] || fail "$(usr/bin/vmferry --version)"
+for page in "$ROOT"/docs/*.scd; do
+  [[ -s usr/share/man/man1/$(basename "$page" .scd).gz ]] || fail "no page of $page"
+done
+
+# A project of somebody's, by CMake and by pkg-config.
+cmake -S "$ROOT/tests/consumer" -B built -DCMAKE_PREFIX_PATH="$work/usr" >configured
+cmake --build built >/dev/null
+export PKG_CONFIG_PATH=$work/$libraries/pkgconfig LD_LIBRARY_PATH=$work/$libraries
+[[ $(pkg-config --modversion vmferry) == "$version" ]]
+read -ra flags < <(pkg-config --cflags --libs vmferry)
+c++ -std=c++20 "$ROOT/tests/consumer/consumer.cpp" -o by-pkg-config "${flags[@]}"
+make_disk disk.raw
+for program in built/consumer ./by-pkg-config; do
+  expect 0 "^$version: [0-9]+ bytes" "$program" disk.raw copy.raw
+  same disk.raw copy.raw
+  rm copy.raw
+  expect 1 "missing.raw: open: No such file" "$program" missing.raw copy.raw
+done
+
+# The library shows what its headers declare, and nothing of its insides.
+nm -DC --defined-only "$libraries/libvmferry.so.0" >shown
+grep -q 'vmferry::open_image(' shown || fail "open_image is hidden"
+hidden=$(grep -E ' (vmferry::(cli|migrate|Qcow2|Rbd[A-Z][a-z]+Sink|BlockingCall|partial_path)|fmt::|nlohmann::)' shown | grep -v 'std::' || true)
+[[ -z $hidden ]] || fail "shown, though no header declares it: $(head -n 5 <<<"$hidden")"
+
+# Debian's packages.
+(cd "$tree" && cpack -B "$work/packages" >"$work/packed") || fail "$(cat packed)"
+release=1~deb$(sed -n 's/^VERSION_ID="\(.*\)"/\1/p' /etc/os-release)
+for package in vmferry libvmferry0 libvmferry-dev; do
+  file=packages/${package}_$version-${release}_$(dpkg --print-architecture).deb
+  [[ -s $file ]] || fail "no $file: $(ls packages)"
+  dpkg-deb -c "$file" >"$package.list"
+  dpkg-deb -f "$file" >"$package.control"
+done
+grep -q '/usr/bin/vmferry$' vmferry.list
+grep -q '/usr/share/man/man1/vmferry-migrate.1.gz$' vmferry.list
+grep -q '/usr/share/bash-completion/completions/vmferry$' vmferry.list
+grep -q '^Depends: .*librbd1' vmferry.control
+grep -q "/libvmferry.so.$version$" libvmferry0.list
+grep -q '/usr/include/vmferry/version.h$' libvmferry-dev.list
+grep -q '/libvmferry.so ->' libvmferry-dev.list
+grep -q "^Depends: libvmferry0 (= $version-$release)" libvmferry-dev.control
+lintian --allow-root --fail-on error packages/*.deb >lintian.log || fail "$(cat lintian.log)"
