@@ -45,7 +45,7 @@ std::function<int(Session&)> add_info(CLI::App& app) {
       ->required();
   add_image_options(app, "the image", options->from);
   add_trust_options(app, options->from);
-  app.add_flag("--backing-chain", options->with_chain, "Describe the images behind it, too");
+  app.add_flag("--backing-chain", options->with_chain, "Describe its backing images as well");
   app.add_flag("--json", options->json, "Print one JSON object");
   app.add_flag("-q,--quiet", options->quiet, "Print no warnings");
   add_ceph_options(app, options->from.ceph);

@@ -113,7 +113,7 @@ std::string image_text(const ImageFacts& facts) {
   lines.add("format",
             fmt::format("{}{}{}", facts.format == ImageFormat::kQcow2 ? "qcow2" : "raw",
                         facts.qcow2 ? fmt::format(", version {}", facts.qcow2->version) : "",
-                        facts.was_probed ? " (found by looking)" : ""));
+                        facts.was_probed ? " (probed)" : ""));
   lines.add("virtual size", both_sizes(facts.virtual_size));
   if (facts.qcow2) lines.add("file size", both_sizes(facts.file_size));
   if (facts.allocated_bytes) {
@@ -188,7 +188,7 @@ std::string info_as_text(const ImageInfo& info, bool with_chain) {
     out += "\n";
   }
   if (!info.problem.empty()) {
-    out += "\nNot all could be looked at: " + printable(info.problem) + "\n";
+    out += "\nNot all could be read: " + printable(info.problem) + "\n";
     if (!info.hint.empty()) out += "  hint: " + printable(info.hint) + "\n";
   }
   return out;

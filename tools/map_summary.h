@@ -10,7 +10,7 @@
 
 namespace vmferry::cli {
 
-/// Bytes of the guest disk by what stands behind them.
+/// Bytes of the guest disk by what holds them.
 struct MapTotals {
   uint64_t data = 0;        ///< bytes that may be other than zero, compressed ones included
   uint64_t compressed = 0;  ///< of those
@@ -26,7 +26,7 @@ struct MapSummary {
   uint64_t cell_size = 0;
   std::vector<uint64_t> cell_data;  ///< bytes; empty for a disk of no bytes
   MapTotals totals;
-  /// Where partitions are, without extended ones and what lies behind the end of the disk, by
+  /// Where partitions are, without extended ones and what lies beyond the end of the disk, by
   /// offset; and their bytes of data.
   struct Part {
     const Partition* partition;

@@ -57,7 +57,7 @@ void make_absolute(std::string& path) {
 
 void make_paths_absolute(Options& options) {
   MigrateRequest& request = options.request;
-  for (std::string* path : {&request.to_file, &request.overlay_dir, &options.state_dir,
+  for (std::string* path : {&request.to_dir, &request.overlay_dir, &options.state_dir,
                             &options.ceph.conf, &options.ceph.keyring})
     make_absolute(*path);
   for (std::string& prefix : request.allow_files) make_absolute(prefix);
@@ -68,7 +68,7 @@ void take_disk(MigrateRequest& request, const std::string& text) {
   const size_t equals = text.find('=');
   const std::string wanted = "--disk vda=rbd:POOL/IMAGE";
   if (equals == std::string::npos || equals == 0) {
-    if (request.to_file.empty()) usage_error("no place is named in --disk " + text, wanted);
+    if (request.to_dir.empty()) usage_error("no place is named in --disk " + text, wanted);
     request.disks[text] = {};
     return;
   }
@@ -82,6 +82,19 @@ void take_disk(MigrateRequest& request, const std::string& text) {
                 wanted);
   if (!request.disks.emplace(text.substr(0, equals), VolumeName{rbd->pool, rbd->image}).second)
     usage_error("--disk names " + text.substr(0, equals) + " twice", wanted);
+}
+
+/// What only a guest that leaves its host has a use for. A recovery knows where that one goes.
+void refuse_useless(const CLI::App& app, const Options& options) {
+  if (options.recover) return;
+  for (const char* name : {"--parallel", "--auto-converge", "--max-downtime", "--listen-address",
+                           "--migration-uri", "--tls", "--keep-source-definition"})
+    if (app.get_option(name)->count() > 0 && options.request.to.empty())
+      usage_error(std::string(name) + " is for a move to another host",
+                  "name that host with --to, or leave it out");
+  if (!options.request.to_dir.empty() && options.layout != RbdLayout())
+    usage_error("objects, stripes, pools and features mean nothing to the files of --to-dir",
+                "leave those options out");
 }
 
 /// A run that has begun goes on as it was asked for, but for what is named here.
@@ -98,7 +111,7 @@ void refuse_settled(const CLI::App& app) {
                                                     "--id",
                                                     "--keyring",
                                                     "--cluster",
-                                                    "--bandwidth",
+                                                    "--rate-limit",
                                                     "--timeout",
                                                     "--overlay-max",
                                                     "--max-downtime",
@@ -128,10 +141,10 @@ void complete(Options& options) {
   request.timeout = std::chrono::seconds(options.timeout);
   request.shutdown_timeout = std::chrono::seconds(options.shutdown_timeout);
   if (options.recover) return;
-  if (request.to_file.empty() && request.pool.empty() && request.disks.empty())
+  if (request.to_dir.empty() && request.pool.empty() && request.disks.empty())
     usage_error("no volume is named", "--pool POOL, or --disk vda=rbd:POOL/IMAGE");
-  if (!request.to_file.empty() && !request.pool.empty())
-    usage_error("--pool and --to-file do not go together", "one way at a time");
+  if (!request.to_dir.empty() && !request.pool.empty())
+    usage_error("--pool and --to-dir do not go together", "one way at a time");
   if (!request.secret.uuid.empty() && !request.secret.usage.empty())
     usage_error("--secret-uuid and --secret-usage name one secret twice", "leave one out");
   if (const char* conf = std::getenv("CEPH_CONF"); options.ceph.conf.empty() && conf)
@@ -289,9 +302,9 @@ void add_way_options(CLI::App& app, Options& options) {
       ->type_name("DISK=VOLUME")
       ->allow_extra_args(false);
   app.add_option("--name-template", request.name_template,
-                 "Names of the volumes (default: {domain}-{dev})")
+                 "Names of the volumes, from {domain}, {uuid} and {dev} (default: {domain}-{dev})")
       ->type_name("TEMPLATE");
-  app.add_option("--to-file", request.to_file, "The way back: from RBD to raw files in DIR")
+  app.add_option("--to-dir", request.to_dir, "The way back: from RBD to raw files in DIR")
       ->type_name("DIR");
   add_allow_option(app, request.allow_files);
   app.add_option_function<std::string>(
@@ -340,7 +353,8 @@ void add_live_options(CLI::App& app, Options& options) {
       ->group(group);
   app.add_flag("--quiesce", request.quiesce, "Let the guest's agent freeze its file systems")
       ->group(group);
-  add_size_option(app, "--bandwidth", options.bandwidth, "Bytes a second at most, for each disk")
+  add_size_option(app, "--rate-limit", options.bandwidth,
+                  "Write at most SIZE bytes a second, to each disk")
       ->group(group);
   app.add_option("--timeout", options.timeout, "Abort and undo when the copy takes longer")
       ->type_name("SECONDS")
@@ -389,16 +403,19 @@ void add_end_options(CLI::App& app, Options& options) {
                "Do not undefine the machine at the source after a move to another host")
       ->group(end);
   const char* recovery = "Recovery";
-  app.add_flag("--recover", options.recover, "Finish or undo a run that was killed")
-      ->group(recovery);
+  CLI::Option* recover =
+      app.add_flag("--recover", options.recover, "Finish or undo a run that was killed")
+          ->group(recovery);
   CLI::Option* undo = app.add_flag("--undo", options.undo, "With --recover: undo it");
-  undo->group(recovery);
+  undo->group(recovery)->needs(recover);
   app.add_flag("--finish", options.finish, "With --recover: finish it")
       ->group(recovery)
+      ->needs(recover)
       ->excludes(undo);
   app.add_flag("--stay", options.stay,
                "With --recover: the disks are moved, and the guest stays where it is")
       ->group(recovery)
+      ->needs(recover)
       ->excludes(undo)
       ->excludes("--finish");
   app.add_option("--state-dir", options.state_dir,
@@ -428,6 +445,7 @@ std::function<int(Session&)> add_migrate(CLI::App& app) {
       "\nSee vmferry-migrate(1).");
   return [options, &app](Session& session) {
     if (options->recover) refuse_settled(app);
+    refuse_useless(app, *options);
     return migrate(session, *options);
   };
 }

@@ -40,7 +40,7 @@ void add_cluster_options(CLI::App& app, CephOptions& ceph) {
 
 void add_ceph_options(CLI::App& app, CephOptions& ceph) {
   add_cluster_options(app, ceph);
-  app.add_option("--timeout", ceph.timeout,
+  app.add_option("--ceph-timeout", ceph.timeout,
                  "How long monitors may take to answer, in seconds (default: 30)")
       ->type_name("SECONDS")
       ->check(CLI::Range(1, 86400))
@@ -55,8 +55,7 @@ void add_image_options(CLI::App& app, const std::string& which, SourceOptions& i
          (suffix.empty() ? "-f,--format" : "-F,--format") + suffix,
          [&image](const std::string& name) { image.format = kFormats.at(name); },
          "Format of " + which +
-             ": raw or qcow2 (default: look at it; an image that was only looked at may not open "
-             "other files)")
+             ": raw or qcow2 (default: probed; a probed image may not open other files)")
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"raw", "qcow2"}));
   app.add_option("--snapshot" + suffix, image.snapshot.name,

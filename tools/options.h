@@ -15,7 +15,7 @@
 namespace vmferry::cli {
 
 void add_ceph_options(CLI::App& app, CephOptions& ceph);
-/// The same without --timeout, which means something else to a migration.
+/// The same without --ceph-timeout: a migration waits as long as its guest can.
 void add_cluster_options(CLI::App& app, CephOptions& ceph);
 void add_layout_options(CLI::App& app, RbdLayout& layout);
 /// How one image is to be read: its format, a snapshot of it, its key. A command with two images

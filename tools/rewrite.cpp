@@ -20,7 +20,7 @@ struct RewriteOptions {
   std::string output;
   MoveOptions moves;
   bool force = false;
-  bool check = false;
+  bool validate = false;
   bool diff = false;
   bool json = false;
   bool quiet = false;
@@ -113,7 +113,7 @@ int rewrite(Session& session, const RewriteOptions& options) {
   }
   const std::vector<DiskMove> moves = make_moves(domain, options.moves);
   const std::string text = rewrite_disks(domain, moves);
-  if (options.check) require_valid(domain, text);
+  if (options.validate) require_valid(domain, text);
   const std::vector<Outcome> outcomes =
       outcomes_of(domain, moves, parse_domain(text, domain.object));
   if (!options.output.empty()) write_definition(options.output, text, options.force, session);
@@ -143,7 +143,8 @@ std::function<int(Session&)> add_rewrite(CLI::App& app) {
       ->type_name("FILE");
   app.add_flag("--force", options->force, "Replace that file if it exists");
   add_move_options(app, options->moves);
-  app.add_flag("--check", options->check, "Check the new definition with libvirt's schema first");
+  app.add_flag("--validate", options->validate,
+               "Check the new definition with libvirt's schema first");
   app.add_flag("--diff", options->diff,
                "Print what changes on standard output, instead of the definition");
   app.add_flag("--json", options->json,

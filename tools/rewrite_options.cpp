@@ -29,7 +29,7 @@ RbdTarget at_location(const MoveOptions& options, const std::string& argument,
   const std::string object = fmt::format("--disk {}", argument);
   const Location location = parse_location(text);
   const auto* rbd = std::get_if<RbdLocation>(&location);
-  if (!rbd) throw usage(object, "names no RBD volume", "write --disk vda=rbd:POOL/IMAGE");
+  if (!rbd) throw usage(object, "does not name an RBD volume", "write --disk vda=rbd:POOL/IMAGE");
   if (!rbd->name_space.empty()) {
     throw Error({.kind = ErrorKind::kUnsupported,
                  .object = object,
@@ -41,7 +41,7 @@ RbdTarget at_location(const MoveOptions& options, const std::string& argument,
     throw usage(object, "names a snapshot, which is read-only", "name a volume");
   }
   if (!rbd->options.empty()) {
-    throw usage(object, "has options behind the volume",
+    throw usage(object, "has options after the volume",
                 "use --id, --ceph-conf and --monitor instead");
   }
   RbdTarget target = options.cluster;
@@ -110,7 +110,8 @@ void add_move_options(CLI::App& app, MoveOptions& options) {
       ->type_name("TEXT");
   list("--to-file", options.to_files, "Move this disk from RBD to a file or block device")
       ->type_name("DEV=PATH");
-  app.add_option("--format", options.format, "Format of that file: raw or qcow2 (default: raw)")
+  app.add_option("-O,--target-format", options.format,
+                 "Format of that file: raw or qcow2 (default: raw)")
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"raw", "qcow2"}));
   app.add_flag("--drop-encryption", options.drop_encryption,

@@ -145,10 +145,13 @@ void check_options(const SparsifyOptions& options) {
     throw usage("says neither --in-place nor a target",
                 "--in-place changes how the image is stored; a target leaves it alone");
   }
-  if (!has_target && (options.job.to.force || options.job.verify || options.job.rate_limit ||
-                      options.job.to.layout != RbdLayout())) {
-    throw usage("--force, --verify, --rate-limit and the layout of a volume are about a target",
-                "leave them out, or name a target");
+  if (!has_target &&
+      (options.job.to.force || options.job.verify || options.job.rate_limit ||
+       options.job.to.reflink != Reflink::kAuto || options.job.to.layout != RbdLayout())) {
+    throw usage(
+        "--force, --verify, --rate-limit, --reflink and the layout of a volume are about a "
+        "target",
+        "leave them out, or name a target");
   }
 }
 

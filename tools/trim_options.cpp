@@ -36,23 +36,27 @@ DiskKey parse_key(const std::string& text) {
 }
 
 void add_list_option(CLI::App& app, const char* flag, std::vector<std::string>& list,
-                     const char* help, const char* group) {
-  app.add_option(flag, list, help)->type_name("FS")->allow_extra_args(false)->group(group);
+                     const char* help, CLI::Option* trim) {
+  app.add_option(flag, list, help)
+      ->type_name("FS")
+      ->allow_extra_args(false)
+      ->needs(trim)
+      ->group(trim->get_group());
 }
 
 }  // namespace
 
 void add_trim_options(CLI::App& app, bool& wanted, TrimOptions& options) {
   const char* group = "Trim";
-  app.add_flag("--trim", wanted,
-               "Drop what the guest's file systems do not use, too (through libguestfs)")
-      ->group(group);
+  CLI::Option* trim =
+      app.add_flag("--trim", wanted,
+                   "Drop what the guest's file systems do not use, too (through libguestfs)")
+          ->group(group);
   add_list_option(app, "--ignore", options.ignore,
                   "Leave this file system whole: a device (/dev/sda1), UUID or label; may be "
                   "repeated",
-                  group);
-  add_list_option(app, "--only", options.only, "Trim only this file system; may be repeated",
-                  group);
+                  trim);
+  add_list_option(app, "--only", options.only, "Trim only this file system; may be repeated", trim);
   app.add_option_function<std::vector<std::string>>(
          "--key",
          [&options](const std::vector<std::string>& keys) {
@@ -62,10 +66,12 @@ void add_trim_options(CLI::App& app, bool& wanted, TrimOptions& options) {
          "UUID or 'all'; may be repeated")
       ->type_name("KEY")
       ->allow_extra_args(false)
+      ->needs(trim)
       ->group(group);
   app.add_option("--tmp", options.tmp_dir,
                  "Where the temporary overlay goes (default: TMPDIR, or /var/tmp)")
       ->type_name("DIR")
+      ->needs(trim)
       ->group(group);
   static const std::map<std::string, RoomCheck> kChecks = {
       {"fail", RoomCheck::kFail}, {"warn", RoomCheck::kWarn}, {"ignore", RoomCheck::kIgnore}};
@@ -73,6 +79,7 @@ void add_trim_options(CLI::App& app, bool& wanted, TrimOptions& options) {
          "--check-tmpdir", [&options](const std::string& name) { options.room = kChecks.at(name); },
          "What to do where the overlay may not fit: fail, warn or ignore (default: fail)")
       ->type_name("HOW")
+      ->needs(trim)
       ->check(CLI::IsMember({"fail", "warn", "ignore"}))
       ->group(group);
 }

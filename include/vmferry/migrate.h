@@ -157,7 +157,7 @@ struct MigrateRequest {
   std::string pool;
   std::string name_template = "{domain}-{dev}";
   std::map<std::string, VolumeName> disks;  ///< by target dev; empty: every disk that can move
-  std::string to_file;                      ///< directory; not empty: from RBD to files there
+  std::string to_dir;                       ///< directory; not empty: from RBD to files there
   std::vector<std::string> allow_files;     ///< see OpenPolicy::allowed_prefixes
   MigrateMode mode = MigrateMode::kAuto;
   MigrateMethod method = MigrateMethod::kAuto;

@@ -275,7 +275,7 @@ class Checker : private CheckList {
 
   void files() {
     if (way_.other_host) {
-      fail("to files", "--to-file and --to do not go together", "move to the other host first");
+      fail("to files", "--to-dir and --to do not go together", "move to the other host first");
       return;
     }
     for (const DiskFacts& disk : facts_.disks)
@@ -296,7 +296,7 @@ class Checker : private CheckList {
     if (*facts_.file_room < wanted)
       fail("room for the files",
            fmt::format("{} to write, but only {} free in {}", about_bytes(wanted),
-                       about_bytes(*facts_.file_room), request_.to_file),
+                       about_bytes(*facts_.file_room), request_.to_dir),
            "make room, or name another directory");
     else
       pass("room for the files", fmt::format("{} to write, {} free", about_bytes(wanted),

@@ -43,7 +43,7 @@ class Execution {
       if (turned)
         fail(ErrorKind::kConflict, plan_.request.domain, "undo the move",
              "the guest depends on its new disks already",
-             "finish it: " + command() + or_stay() + "; then move back with --to-file or --to");
+             "finish it: " + command() + or_stay() + "; then move back with --to-dir or --to");
       backward();
     } catch (const std::exception& exception) {
       fail_recovery(as_error(exception), recovery);
@@ -166,7 +166,7 @@ class Execution {
   }
 
   void run(size_t i) {
-    // Behind the turning point a stop makes nothing better: the rest is short.
+    // Behind the point of no return a stop makes nothing better: the rest is short.
     if (!beyond_turning(i) && context_.stop.stop_requested()) throw cancelled_error();
     context_.observer->step(plan_.steps[i].text);
     journal_.set_status(i, StepStatus::kBegun);

@@ -51,7 +51,7 @@ class Gatherer {
       throw Error({.kind = ErrorKind::kNotFound,
                    .object = "domain " + name,
                    .action = {},
-                   .cause = "there is none of that name at " + facts_.source.uri,
+                   .cause = "no domain of that name on " + facts_.source.uri,
                    .hint = "list them: virsh -c " + shell_word(facts_.source.uri) + " list --all"});
     facts_.persistent = source_.persistent(name);
     facts_.autostart = facts_.persistent && source_.autostart(name);
@@ -110,7 +110,7 @@ class Gatherer {
     if (way_.to_files) {
       const size_t slash = disk.image.name.find('/');
       facts.move.volume = {disk.image.name.substr(0, slash), disk.image.name.substr(slash + 1)};
-      facts.move.image.path = (fs::path(request_.to_file) / (name + ".raw")).string();
+      facts.move.image.path = (fs::path(request_.to_dir) / (name + ".raw")).string();
     } else {
       facts.move.volume = {named ? named->pool : request_.pool, name};
     }
@@ -183,7 +183,7 @@ class Gatherer {
   void look_at_target_file(DiskFacts& disk) {
     if (!facts_.target.local) return;
     disk.file_taken = context_.storage->file_exists(disk.move.image.path);
-    facts_.file_room = context_.storage->free_space(request_.to_file);
+    facts_.file_room = context_.storage->free_space(request_.to_dir);
     if (way_.staged) look_at_overlay(disk);
   }
 
@@ -234,7 +234,7 @@ class Gatherer {
   /// for files.
   fs::path overlay_directory(const DiskFacts& disk) const {
     if (!request_.overlay_dir.empty()) return request_.overlay_dir;
-    if (way_.to_files) return request_.to_file;
+    if (way_.to_files) return request_.to_dir;
     if (disk.look->device) return "/var/lib/libvirt/images";
     return fs::path(disk.look->real).parent_path();
   }
@@ -358,7 +358,7 @@ class Gatherer {
 Way choose_way(const MigrateRequest& request, DomainState state, const HostFacts& source) {
   Way way;
   way.other_host = !request.to.empty();
-  way.to_files = !request.to_file.empty();
+  way.to_files = !request.to_dir.empty();
   const bool up = state != DomainState::kShutOff;
   way.live = request.mode == MigrateMode::kLive || (request.mode == MigrateMode::kAuto && up);
   const bool can_stage = source.local && source.rbd_driver.value_or(true);
@@ -373,7 +373,7 @@ Facts gather_facts(const MigrateRequest& request, const MigrateContext& context)
 }
 
 DiskTarget disk_target(const MigrateRequest& request, const MovingDisk& disk) {
-  if (!request.to_file.empty()) return FileTarget{.path = disk.image.path};
+  if (!request.to_dir.empty()) return FileTarget{.path = disk.image.path};
   return RbdTarget{.pool = disk.volume.pool,
                    .image = disk.volume.image,
                    .monitors = request.monitors,

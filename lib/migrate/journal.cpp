@@ -195,7 +195,7 @@ void Journal::lock() {
   throw Error({.kind = ErrorKind::kConflict,
                .object = "domain " + plan_.request.domain,
                .action = "migrate",
-               .cause = "another vmferry works on it just now"});
+               .cause = "another vmferry is migrating this domain"});
 }
 
 void Journal::set_status(size_t step, StepStatus status) {

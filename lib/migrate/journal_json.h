@@ -39,8 +39,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(MovingDisk, dev, original, image
                                                 data, overlay, bridge)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Step, kind, text, undo, turning)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
-    MigrateRequest, domain, from, to, pool, name_template, disks, to_file, allow_files, mode,
-    method, monitors, ceph_conf, user, secret, define_secret, keyring, cluster, layout, overlay_dir,
+    MigrateRequest, domain, from, to, pool, name_template, disks, to_dir, allow_files, mode, method,
+    monitors, ceph_conf, user, secret, define_secret, keyring, cluster, layout, overlay_dir,
     overlay_max, quiesce, bandwidth, timeout, shutdown_timeout, max_downtime_ms, parallel,
     auto_converge, synchronous_writes, migration_uri, listen_address, tls, force_off, delete_source,
     keep_source_definition)

@@ -226,7 +226,7 @@ void Steps::make_new_place(const MovingDisk& disk,
     ErrorParts parts = error.parts();
     parts.hint = "somebody made " + goal(disk) + " after the checks: ";
     parts.hint += plan_.to_files
-                      ? "move it away, or name another directory with --to-file"
+                      ? "move it away, or name another directory with --to-dir"
                       : "remove it (rbd rm " + disk.volume.ceph_name() +
                             "), or name another with --disk " + disk.dev + "=rbd:POOL/IMAGE";
     throw Error(parts);

@@ -29,7 +29,7 @@ Error rbd_error(int rc, const RbdLocation& location, std::string action,
       break;
     case ETIMEDOUT:
       parts.cause = "the cluster did not answer in time";
-      parts.hint = "see 'ceph -s'; --timeout gives it longer";
+      parts.hint = "see 'ceph -s'; --ceph-timeout gives it longer";
       if (free_descriptors(1) == 0) {  // librados tries to connect again and again
         parts.cause = "no file descriptor was left for a connection to the cluster";
         parts.hint = "raise the limit: 'ulimit -n 4096', or LimitNOFILE= of a systemd unit";
@@ -69,7 +69,7 @@ void RbdPool::open_pool(const RbdLocation& location) {
                  .hint = "'ceph osd pool ls' shows those there are"});
   }
   if (rc < 0) throw rbd_error(rc, location, "open the pool");
-  // Without this a write to a full pool waits, for ever, until there is room.
+  // Without this a write to a full pool waits, forever, until there is room.
   rados_set_pool_full_try(io_);
   if (location.name_space.empty()) return;
   rados_ioctx_set_namespace(io_, location.name_space.c_str());

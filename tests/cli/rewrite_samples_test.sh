@@ -4,7 +4,7 @@ samples=0
 while read -r name options; do
   [[ -n $name && $name != '#'* ]] || continue
   eval "arguments=($options)"
-  ferry rewrite "$ROOT/xml/$name.xml" "${arguments[@]}" --check >"$name.rbd.xml" 2>said || fail "$name: $(cat said)"
+  ferry rewrite "$ROOT/xml/$name.xml" "${arguments[@]}" --validate >"$name.rbd.xml" 2>said || fail "$name: $(cat said)"
   same "$name.rbd.xml" "$ROOT/xml/$name.rbd.xml"
   ferry rewrite "$ROOT/xml/$name.rbd.xml" "${arguments[@]}" -q >again.xml
   same again.xml "$ROOT/xml/$name.rbd.xml"

@@ -62,20 +62,20 @@ refused 2 "the pool 'vms/tenant': has a slash" web1.xml --pool vms/tenant
 refused 2 "hint: .*namespace" web1.xml --pool vms/tenant
 refused 2 "is not told where" web1.xml
 refused 2 "does not say where" web1.xml --disk vda
-refused 2 "names no RBD volume" web1.xml --disk vda=/tmp/x
+refused 2 "does not name an RBD volume" web1.xml --disk vda=/tmp/x
 refused 2 "names a snapshot" web1.xml --disk vda=rbd:vms/web1@monday
-refused 2 "options behind" web1.xml --disk vda=rbd:vms/web1:id=libvirt
+refused 2 "options after" web1.xml --disk vda=rbd:vms/web1:id=libvirt
 refused 2 "of no use without a Ceph user" web1.xml --pool vms --secret-uuid "$uuid"
 refused 2 "has no secret" web1.xml --pool vms --id libvirt
 refused 2 "see 'vmferry rewrite --help'" web1.xml --pool vms --id libvirt --secret-uuid "$uuid" --secret-usage x
-refused 2 "is no UUID" web1.xml --pool vms --id libvirt --secret-uuid 6a1b
+refused 2 "is not a UUID" web1.xml --pool vms --id libvirt --secret-uuid 6a1b
 refused 2 "the monitor '::1': has more than one colon" web1.xml --pool vms --monitor ::1
 refused 2 "'{host}' means nothing" web1.xml --pool vms --name-template '{host}'
 refused 1 "would be that of another disk" "$ROOT/xml/q35.xml" --pool vms --name-template '{domain}'
 refused 2 "io='native' needs" "$ROOT/xml/iotune.xml" --pool vms --io native
 refused 2 "cache 'fast'" web1.xml --pool vms --cache fast
 refused 2 "absolute path" "$ROOT/xml/back-to-file.xml" --to-file vda=home.raw
-refused 1 "is no RBD disk" web1.xml --to-file vda=/srv/web1.raw
+refused 1 "is not an RBD disk" web1.xml --to-file vda=/srv/web1.raw
 refused 2 "choose one" web1.xml --pool vms --diff --json
 
 # --diff and --json take the place of the definition.
@@ -98,9 +98,9 @@ assert report["changed"] == [
 assert [d["disk"] for d in report["left"]] == ["hdb", "hdc", "fda"], report
 END
 
-# --check: a definition that libvirt's schema does not know.
+# --validate: a definition that libvirt's schema does not know.
 sed 's/<devices>/<devices><teleporter\/>/' web1.xml >odd.xml
-refused 1 "does not follow libvirt's schema" odd.xml --pool vms --check
-refused 1 "hint: the definition as it was does not" odd.xml --pool vms --check
+refused 1 "does not follow libvirt's schema" odd.xml --pool vms --validate
+refused 1 "hint: the definition as it was does not" odd.xml --pool vms --validate
 expect 0 "" ferry rewrite odd.xml --pool vms
 no_leftovers

@@ -12,7 +12,7 @@ rbd create --size 1M rbd/cc-1
 unset CEPH_CONF CEPH_ARGS
 export HOME=$PWD/home
 info() {
-  ferry info --timeout 10 "$@" rbd:rbd/cc-1
+  ferry info --ceph-timeout 10 "$@" rbd:rbd/cc-1
 }
 works() { # COMMAND...: and rbd does the same with that environment
   "$@" >said 2>&1 || fail "$*: $(cat said)"

@@ -9,9 +9,9 @@ trap 'finish clear_pool' EXIT
 make_disk disk.raw
 
 expect 1 "there is no pool 'nopool'" ferry convert disk.raw rbd:nopool/a
-expect 1 "there is no such volume" ferry convert rbd:rbd/none out.raw
+expect 1 "no such volume" ferry convert rbd:rbd/none out.raw
 rbd create --size 1M rbd/fl-1
-expect 1 "there is no such volume or snapshot" ferry convert rbd:rbd/fl-1@none out.raw
+expect 1 "no such volume or snapshot" ferry convert rbd:rbd/fl-1@none out.raw
 rbd rm --no-progress rbd/fl-1
 expect 1 "no namespace 'none'" ferry convert disk.raw rbd:rbd/none/a
 expect 1 "read the Ceph configuration: No such file" ferry convert --ceph-conf /none disk.raw rbd:rbd/a
@@ -31,7 +31,7 @@ ceph auth rm client.reader 2>/dev/null
 
 # Monitors that do not answer: nobody listens; somebody listens and says nothing.
 printf '[global]\nmon host = 127.0.0.1:1\nkeyring = %s\n' "$VMFERRY_LAB/keyring" >dead.conf
-expect 1 "monitors did not answer in time" timeout 20 "$VMFERRY" convert --timeout 2 --ceph-conf dead.conf disk.raw rbd:rbd/a
+expect 1 "monitors did not answer in time" timeout 20 "$VMFERRY" convert --ceph-timeout 2 --ceph-conf dead.conf disk.raw rbd:rbd/a
 # A signal does not wait for them, be it source or target that they are asked for.
 for pair in "rbd:rbd/a out.raw" "disk.raw rbd:rbd/a"; do
   # shellcheck disable=SC2086 # two words

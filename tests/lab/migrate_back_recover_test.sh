@@ -5,7 +5,7 @@ source "$ROOT/tests/lab/guest_helpers.sh"
 
 sed '/keyring/d' "$CEPH_CONF" >keyless.conf
 volume=rbd/mg-rec-vda
-# What the volume has from the start. It takes a few seconds with the limit of --bandwidth.
+# What the volume has from the start. It takes a few seconds with the limit of --rate-limit.
 head -c 8M /dev/urandom >seed
 truncate -s 32M seed
 mkdir files
@@ -35,7 +35,7 @@ begin_back() {
   rbd rm --no-progress $volume 2>/dev/null || true
   rbd import --no-progress --sparse-size 64K seed $volume
   machine_on "$(on_volume)"
-  way=(--to-file files)
+  way=(--to-dir files)
 }
 
 begin_there() {
@@ -63,7 +63,7 @@ holds() {
 # killed_in WAY STEP: false if it had ended before it was killed: its last steps are short.
 killed_in() {
   "begin_$1"
-  "$VMFERRY" migrate mg-rec --connect "$VMFERRY_LAB_HOSTA" --state-dir "$state" --progress json --bandwidth 8M "${way[@]}" >result 2>steps &
+  "$VMFERRY" migrate mg-rec --connect "$VMFERRY_LAB_HOSTA" --state-dir "$state" --progress json --rate-limit 8M "${way[@]}" >result 2>steps &
   mover=$!
   wait_for_step "$2"
   [[ $2 != 'copy the frozen' ]] || sleep 0.3

@@ -18,7 +18,7 @@ on_a start mg-back
 guest_io "$VMFERRY_LAB_HOSTA" 0 "write -P 7 20M 64k" # what only QEMU has flushed, or not yet
 dd if=<(head -c 65536 /dev/zero | tr '\0' '\007') of=flat.raw bs=64K seek=320 conv=notrunc status=none iflag=fullblock
 mkdir back
-ferry migrate mg-back --connect "$VMFERRY_LAB_HOSTA" --to-file back --state-dir "$state" -q
+ferry migrate mg-back --connect "$VMFERRY_LAB_HOSTA" --to-dir back --state-dir "$state" -q
 for how in "" --inactive; do
   [[ $(disks "$VMFERRY_LAB_HOSTA" "$how") == "vda file $PWD/back/mg-back-vda.raw
 vdb file $PWD/back/mg-back-vdb.raw" ]] || fail "not back ($how): $(disks "$VMFERRY_LAB_HOSTA" "$how")"
@@ -39,8 +39,8 @@ rbd rm --no-progress rbd/mg-back-vda
 rbd rm --no-progress rbd/mg-back-vdb
 move -q
 mkdir mirrored
-expect 0 "thin files" ferry migrate mg-back --connect "$VMFERRY_LAB_HOSTA" --to-file mirrored --method mirror --check
-ferry migrate mg-back --connect "$VMFERRY_LAB_HOSTA" --to-file mirrored --method mirror --delete-source --state-dir "$state" -q
+expect 0 "thin files" ferry migrate mg-back --connect "$VMFERRY_LAB_HOSTA" --to-dir mirrored --method mirror --check
+ferry migrate mg-back --connect "$VMFERRY_LAB_HOSTA" --to-dir mirrored --method mirror --delete-source --state-dir "$state" -q
 [[ $(disks "$VMFERRY_LAB_HOSTA" --inactive) == "vda file $PWD/mirrored/mg-back-vda.raw
 vdb file $PWD/mirrored/mg-back-vdb.raw" ]] || fail "not back: $(disks "$VMFERRY_LAB_HOSTA" --inactive)"
 same mirrored/mg-back-vda.raw back/mg-back-vda.raw

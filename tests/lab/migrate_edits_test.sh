@@ -11,7 +11,7 @@ edited() {
   shift 2
   machine mg-edit "$(file_disk "$work/a.raw" vda)"
   [[ $* == *offline* ]] || on_a start mg-edit >/dev/null
-  move_in_background --bandwidth 8M "$@"
+  move_in_background --rate-limit 8M "$@"
   wait_for_step "$step"
   on_a desc mg-edit --config "edited meanwhile" >/dev/null
   on_a setmaxmem mg-edit 128M --config
@@ -37,7 +37,7 @@ machines_down >/dev/null
 # While libvirt migrates a guest it lets nobody edit: the edit comes between its end and the end of the old definition.
 machine mg-edit "$(file_disk "$work/a.raw" vda)"
 on_a start mg-edit >/dev/null
-move_in_background --bandwidth 8M --method mirror "${to_b[@]}"
+move_in_background --rate-limit 8M --method mirror "${to_b[@]}"
 wait_for_step "migrate the guest"
 sleep 1
 on_a desc mg-edit --config "edited meanwhile" >/dev/null

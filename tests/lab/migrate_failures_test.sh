@@ -7,21 +7,21 @@ before=$(picture)
 osd=$(cat "$VMFERRY_LAB/osd.pid")
 
 # Ctrl-C in the middle of each way.
-move_in_background --bandwidth 60M
+move_in_background --rate-limit 60M
 wait_for_step "copy the frozen"
 sleep 1
 kill -INT "$mover"
 ended 130 "as it was before"
 untouched "$before"
 
-move_in_background --method mirror --bandwidth 60M
+move_in_background --method mirror --rate-limit 60M
 wait_for_step "mirror the disks"
 sleep 1
 kill -INT "$mover"
 ended 130 "as it was before"
 untouched "$before"
 
-move_in_background --method mirror --to "$VMFERRY_LAB_HOSTB" --bandwidth 60M
+move_in_background --method mirror --to "$VMFERRY_LAB_HOSTB" --rate-limit 60M
 wait_for_step "migrate the guest"
 sleep 1
 kill -TERM "$mover"
@@ -29,19 +29,19 @@ ended 143 "as it was before"
 untouched "$before"
 
 # Too slow, and too much written meanwhile.
-move_in_background --bandwidth 20M --timeout 3
+move_in_background --rate-limit 20M --timeout 3
 ended 1 "timeout"
 untouched "$before"
 
 "$lab" guest run mg-fail sh -c 'dd if=/dev/urandom of=/root/big bs=1M count=40 >/dev/null 2>&1 &'
-move_in_background --bandwidth 20M --overlay-max 8M
+move_in_background --rate-limit 20M --overlay-max 8M
 ended 1 "overlay"
 "$lab" guest run mg-fail sh -c 'rm -f /root/big; sync'
 limit=$((limit + (40 << 20))) # what was removed is on the disk all the same
 untouched "$before"
 
 # The target's libvirtd dies in the middle, and comes back.
-move_in_background --method mirror --to "$VMFERRY_LAB_HOSTB" --bandwidth 60M
+move_in_background --method mirror --to "$VMFERRY_LAB_HOSTB" --rate-limit 60M
 wait_for_step "migrate the guest"
 sleep 1
 kill -KILL "$(cat "$VMFERRY_LAB/hostb.pid")"
@@ -55,7 +55,7 @@ wait "$mover" || status=$?
 untouched "$before"
 
 # Ceph stands still in the middle of the copy: the guest does not, and the copy goes on when Ceph does.
-move_in_background --bandwidth 60M
+move_in_background --rate-limit 60M
 wait_for_step "copy the frozen"
 sleep 1
 kill -STOP "$osd"

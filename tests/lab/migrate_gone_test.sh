@@ -10,7 +10,7 @@ started() {
   machine mg-gone "$(file_disk "$work/a.raw" vda) <controller type='scsi' model='virtio-scsi'/>
     $(file_disk "$work/b.raw" sdb | sed "s/bus='virtio'/bus='scsi'/")"
   on_a start mg-gone >/dev/null
-  move_in_background --bandwidth 6M "$@"
+  move_in_background --rate-limit 6M "$@"
   wait_for_step "copy the frozen"
 }
 
@@ -53,7 +53,7 @@ machines_down >/dev/null
 # A libvirtd that was killed in the middle of a block copy may leave the volume open in QEMU: the undo closes it.
 machine mg-gone "$(file_disk "$work/a.raw" vda)"
 on_a start mg-gone >/dev/null
-move_in_background --bandwidth 2M --method mirror
+move_in_background --rate-limit 2M --method mirror
 wait_for_step "mirror the disks"
 until [[ $(on_a blockjob mg-gone vda 2>&1) == *"Block Copy"* ]]; do sleep 0.1; done # it says so on standard error
 kill -KILL "$mover"

@@ -15,7 +15,7 @@ no_journal
 
 # Back, offline, to a sparse file.
 mkdir back
-expect 0 "" ferry migrate mg-off --connect "$VMFERRY_LAB_HOSTA" --to-file "$PWD/back" --state-dir "$state" -q
+expect 0 "" ferry migrate mg-off --connect "$VMFERRY_LAB_HOSTA" --to-dir "$PWD/back" --state-dir "$state" -q
 [[ $(disks "$VMFERRY_LAB_HOSTA" --inactive) == "vda file $PWD/back/"* ]] || fail "not back: $(disks "$VMFERRY_LAB_HOSTA" --inactive)"
 file=$(disks "$VMFERRY_LAB_HOSTA" --inactive | sed 's/^vda file //')
 same "$file" flat.raw
@@ -34,7 +34,7 @@ start mg-back
 move -q
 arrived "$VMFERRY_LAB_HOSTA"
 mkdir live
-ferry migrate mg-back --connect "$VMFERRY_LAB_HOSTA" --to-file "$PWD/live" --state-dir "$state" -q
+ferry migrate mg-back --connect "$VMFERRY_LAB_HOSTA" --to-dir "$PWD/live" --state-dir "$state" -q
 for how in "" --inactive; do
   [[ $(disks "$VMFERRY_LAB_HOSTA" "$how") == "vda file $PWD/live/"* ]] || fail "not back ($how): $(disks "$VMFERRY_LAB_HOSTA" "$how")"
 done

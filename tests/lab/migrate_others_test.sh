@@ -9,7 +9,7 @@ head -c 4M /dev/urandom >b.raw
 started() {
   machine mg-others "$(file_disk "$work/a.raw" vda)"
   on_a start mg-others >/dev/null
-  move_in_background --bandwidth 6M
+  move_in_background --rate-limit 6M
   wait_for_step "copy the frozen"
 }
 

@@ -13,7 +13,7 @@ on_a start "$guest"
 
 run=(env -u CEPH_CONF "$VMFERRY" migrate "$guest" --connect "$VMFERRY_LAB_HOSTA" --disk vda=rbd:rbd/mg-printed --id libvirt
   --keyring libvirt.keyring --ceph-conf ceph.conf --secret-uuid "$secret" --state-dir ../state --overlay-dir .. --progress none)
-(cd conf && exec "${run[@]}" --bandwidth 1M) 2>said &
+(cd conf && exec "${run[@]}" --rate-limit 1M) 2>said &
 mover=$!
 until grep -q "copy the frozen images" said; do
   kill -0 "$mover" || fail "it ended: $(cat said)"

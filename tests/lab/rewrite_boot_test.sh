@@ -32,7 +32,7 @@ disk="$VMFERRY_LAB/guests/rewrite/vda.qcow2"
 on_a dumpxml --inactive rewrite >before.xml
 ferry convert -q -f qcow2 "$disk" rbd:rbd/rewrite-vda
 on_a dumpxml --inactive rewrite |
-  ferry rewrite --pool rbd --monitor "127.0.0.1:$(cat "$VMFERRY_LAB/port")" --id libvirt --secret-uuid "$secret" --check 2>said |
+  ferry rewrite --pool rbd --monitor "127.0.0.1:$(cat "$VMFERRY_LAB/port")" --id libvirt --secret-uuid "$secret" --validate 2>said |
   on_a define /dev/stdin
 grep -q "hda stays: it is a cdrom" said || fail "said: $(cat said)"
 mv "$disk" "$disk.away" # what does not need it does not miss it

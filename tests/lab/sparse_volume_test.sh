@@ -25,7 +25,7 @@ assert seen == told and told, (seen, told)
 P
 }
 
-# Objects that came, went, stayed in a snapshot only, and a size that is no multiple of them.
+# Objects that came, went, stayed in a snapshot only, and a size that is not a multiple of them.
 truncate -s 41000001 src.raw
 for at in 0 9 10 20 37; do
   dd if=/dev/urandom of=src.raw bs=1M count=1 seek=$at conv=notrunc status=none

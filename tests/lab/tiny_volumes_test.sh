@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Every command works on a volume of no bytes, and on those whose size is no multiple of anything.
+# Every command works on a volume of no bytes, and on those whose size is not a multiple of anything.
 eval "$("$ROOT/tools/lab" env)"
 trap 'finish "clear_volumes tv-"' EXIT
 

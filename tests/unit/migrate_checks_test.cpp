@@ -278,44 +278,44 @@ const std::vector<BadCase>& bad_cases() {
       {"overlay of vda", [](auto& request, auto&) { request.overlay_max = uint64_t{200} << 30; }},
       {"file /img/a.img",
        [](auto& request, auto& facts) {
-         request.to_file = "/img";
+         request.to_dir = "/img";
          facts.disks[0].file_taken = true;
        }},
       {"room for the files",
        [](auto& request, auto& facts) {
-         request.to_file = "/img";
+         request.to_dir = "/img";
          facts.file_room = 1000;
        }},
       // All disks go to one directory.
       {"room for the files",
        [](auto& request, auto& facts) {
-         request.to_file = "/img";
+         request.to_dir = "/img";
          facts.file_room = uint64_t{3} << 29;
          facts.disks.push_back(facts.disks[0]);
          facts.disks[1].move.image.path = "/img/b.img";
        }},
       {"overlay of vda",
        [](auto& request, auto&) {
-         request.to_file = "/img";
+         request.to_dir = "/img";
          request.overlay_max = (uint64_t{100} << 30) - 1000;
        }},
       // A mirror may write all of it.
       {"room for the files",
        [](auto& request, auto& facts) {
-         request.to_file = "/img";
+         request.to_dir = "/img";
          request.method = MigrateMethod::kMirror;
          facts.file_room = uint64_t{2} << 30;
        }},
       {"where it runs",
        [](auto& request, auto& facts) {
-         request.to_file = "/img";
+         request.to_dir = "/img";
          request.method = MigrateMethod::kMirror;
          facts.source.local = false;
        }},
       {"to files",
        [](auto& request, auto& facts) {
          to_beta(request, facts);
-         request.to_file = "/img";
+         request.to_dir = "/img";
        }},
       {"new definition", [](auto&, auto& facts) { facts.rewriting.failure = "it is encrypted"; }},
       {"new definition", [](auto&, auto& facts) { facts.target_takes_stored.failure = "no"; }},
@@ -461,7 +461,7 @@ TEST_CASE("the way follows from the request and few facts", "[migrate]") {
     CHECK(way.mirrored_away() == (row.way == "mirror" && row.to));
   }
   MigrateRequest back = request_to_pool();
-  back.to_file = "/back";
+  back.to_dir = "/back";
   CHECK(migrate::choose_way(back, kRunning, host("alpha")).staged);
   back.method = MigrateMethod::kMirror;
   CHECK_FALSE(migrate::choose_way(back, kRunning, host("alpha")).staged);

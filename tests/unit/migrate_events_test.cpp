@@ -210,7 +210,7 @@ TEST_CASE("what is in the way of a copy is named, with what may be done about it
                                   std::pair{"back to files, mirrored", "create_raw_file"}})
     CHECK(hint_of(way, "/back/web1-vda.raw", call) ==
           "somebody made /back/web1-vda.raw after the checks: move it away, or name another "
-          "directory with --to-file");
+          "directory with --to-dir");
 }
 
 TEST_CASE("of a guest that ran on both hosts nothing is removed", "[faults]") {

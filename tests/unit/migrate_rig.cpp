@@ -118,7 +118,7 @@ void to_cluster(World& world, MigrateRequest& request) {
 
 void to_files(World& world, MigrateRequest& request) {
   on_volumes(world);
-  request.to_file = "/back";
+  request.to_dir = "/back";
 }
 
 void shut_off(World& world) { world.stop(world.hosts["alpha"].domains[kGuestName]); }
@@ -450,7 +450,7 @@ std::vector<std::string> Rig::problems_if_untouched() {
 }
 
 std::map<std::string, std::string> Rig::goals() const {
-  if (!request.to_file.empty())
+  if (!request.to_dir.empty())
     return {{"vda", "/back/web1-vda.raw"}, {"vdb", "/back/web1-vdb.raw"}};
   return {{"vda", "rbd:vms/web1-vda"}, {"vdb", "rbd:vms/web1-vdb"}};
 }
@@ -458,7 +458,7 @@ std::map<std::string, std::string> Rig::goals() const {
 std::string Rig::rewritten(const std::string& definition) const {
   std::vector<DiskMove> moves;
   for (const auto& [dev, goal] : goals()) {
-    if (!request.to_file.empty())
+    if (!request.to_dir.empty())
       moves.push_back({.disk = dev, .to = FileTarget{.path = goal}});
     else
       moves.push_back({.disk = dev, .to = RbdTarget{.pool = "vms", .image = "web1-" + dev}});
