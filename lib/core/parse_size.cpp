@@ -13,7 +13,7 @@ uint64_t parse_size(std::string_view text) {
   const Error bad({.kind = ErrorKind::kUsage,
                    .object = "'" + std::string(text) + "'",
                    .action = {},
-                   .cause = "is no size",
+                   .cause = "is not a valid size",
                    .hint = "a size is a number with a unit: 512, 64K, 4M, 1.5G, 2T"});
   double number = 0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);

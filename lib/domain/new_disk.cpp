@@ -31,10 +31,10 @@ void set_in_order(XMLElement& driver, const char* name, const std::string& value
   const bool there = driver.Attribute(name);
   driver.SetAttribute(name, value.c_str());
   if (there) return;
-  std::vector<std::pair<std::string, std::string>> behind;
+  std::vector<std::pair<std::string, std::string>> after;
   for (const auto* a = driver.FirstAttribute(); a; a = a->Next())
-    if (rank_of(a->Name()) > rank_of(name)) behind.emplace_back(a->Name(), a->Value());
-  for (const auto& [other, kept] : behind) {
+    if (rank_of(a->Name()) > rank_of(name)) after.emplace_back(a->Name(), a->Value());
+  for (const auto& [other, kept] : after) {
     driver.DeleteAttribute(other.c_str());
     driver.SetAttribute(other.c_str(), kept.c_str());
   }

@@ -50,10 +50,11 @@ void require_movable(const Domain& domain, const DomainDisk& disk, const DiskMov
     throw disk_error(ErrorKind::kUnsupported, domain, disk.target, "cannot move: " + disk.stays);
   }
   if (!to_rbd && (!disk.image.is_rbd() || disk.device != "disk" || disk.shareable)) {
-    throw disk_error(ErrorKind::kUnsupported, domain, disk.target,
-                     fmt::format("cannot move to a file: it is no RBD disk of this machine alone "
-                                 "(it is a {} on {})",
-                                 disk.device, disk.image.display()));
+    throw disk_error(
+        ErrorKind::kUnsupported, domain, disk.target,
+        fmt::format("cannot move to a file: it is not an RBD disk of this machine alone "
+                    "(it is a {} on {})",
+                    disk.device, disk.image.display()));
   }
   if (disk.encrypted && !move.drop_encryption) {
     throw disk_error(ErrorKind::kUnsupported, domain, disk.target,

@@ -38,7 +38,7 @@ void check_rbd_name(const char* what, const std::string& name) {
              "a disk is on rbd:POOL/IMAGE; libvirt and QEMU open no namespace of a pool");
   }
   if (name.find('@') != std::string::npos) {
-    nonsense(object, "has an '@' in it, behind which Ceph expects a snapshot",
+    nonsense(object, "has an '@' in it, after which Ceph expects a snapshot",
              "name another with --disk, or with --name-template '{uuid}-{dev}'");
   }
 }
@@ -58,7 +58,7 @@ void check_user(const RbdTarget& target) {
   const bool usage = !target.secret_usage.empty();
   if (uuid && usage) nonsense("the secret", "is named by its UUID and by its usage", "choose one");
   if (uuid && !is_uuid(target.secret_uuid)) {
-    nonsense(fmt::format("the secret '{}'", target.secret_uuid), "is no UUID",
+    nonsense(fmt::format("the secret '{}'", target.secret_uuid), "is not a UUID",
              "'virsh secret-list' prints them");
   }
   if (target.id.empty() && (uuid || usage)) {
@@ -76,7 +76,7 @@ void check_user(const RbdTarget& target) {
 void check_path(const char* what, const std::string& path) {
   check_characters(what, path);
   if (!path.starts_with('/')) {
-    nonsense(fmt::format("the {} '{}'", what, path), "is no absolute path",
+    nonsense(fmt::format("the {} '{}'", what, path), "is not an absolute path",
              "libvirt takes no other: it does not know in which directory you are");
   }
 }
@@ -115,7 +115,7 @@ void check_value(const char* what, const std::optional<std::string>& value,
     list += list.empty() ? "" : ", ";
     list += name;
   }
-  nonsense(fmt::format("{} '{}'", what, *value), "is no value that libvirt knows",
+  nonsense(fmt::format("{} '{}'", what, *value), "is not a value that libvirt knows",
            fmt::format("it is one of: {}", list));
 }
 
@@ -172,7 +172,7 @@ CephMonitor parse_monitor(std::string_view text) {
     const auto [end, error] =
         std::from_chars(rest.data() + 1, rest.data() + rest.size(), monitor.port);
     if (rest.front() != ':' || error != std::errc() || end != rest.data() + rest.size()) {
-      nonsense(object, "has no port between 1 and 65535 behind its colon");
+      nonsense(object, "has no port between 1 and 65535 after its colon");
     }
   }
   check_monitor(monitor);

@@ -58,7 +58,7 @@ XmlTokens::XmlTokens(const XmlPlaces& places) : places_(places), text_(places.te
                         "convert it first: iconv -f utf-16 -t utf-8");
   }
   if (const auto bad = first_bad_character(text_)) {
-    corrupt(*bad, fmt::format("the byte 0x{:02x} is no character of XML in UTF-8",
+    corrupt(*bad, fmt::format("the byte 0x{:02x} is not a character of XML in UTF-8",
                               static_cast<unsigned char>(text_[*bad])));
   }
   if (text_.starts_with(kByteOrderMark)) at_ = kByteOrderMark.size();
@@ -111,7 +111,7 @@ void XmlTokens::check_text(Span span) const {
     const auto odd = std::find_if_not(text.begin(), text.end(), is_space);
     if (odd != text.end()) {
       corrupt(span.begin + static_cast<size_t>(odd - text.begin()),
-              root_seen_ ? "text behind the end of the definition" : "text where XML should begin");
+              root_seen_ ? "text after the end of the definition" : "text where XML should begin");
     }
   }
   const size_t stray = text.find("]]>");
@@ -204,7 +204,7 @@ void XmlTokens::skip_space() {
 void XmlTokens::read_start_tag(XmlToken& token) {
   const size_t begin = at_++;
   token.name = take_name().of(text_);
-  if (open_.empty() && root_seen_) corrupt(begin, "a second XML element behind the first");
+  if (open_.empty() && root_seen_) corrupt(begin, "a second XML element after the first");
   count_node(begin);
   std::vector<std::string_view> attributes;
   for (;;) {

@@ -78,7 +78,7 @@ struct Qcow2Header {
   uint64_t l2_coverage() const {
     return cluster_size() * (cluster_size() / (has_extended_l2() ? 16 : 8));
   }
-  /// L1 entries that the virtual size needs; those behind them mean nothing to the disk.
+  /// L1 entries that the virtual size needs; those after them mean nothing to the disk.
   uint64_t l1_entries_needed() const {
     return virtual_size / l2_coverage() + (virtual_size % l2_coverage() != 0 ? 1 : 0);
   }

@@ -65,14 +65,14 @@ void check(uint64_t size, const std::string& backing, const std::string& format,
                        kLongestName));
   }
   if (format.empty() || format.size() > kLongestFormat) {
-    refuse("'" + format + "' is no name of a format");
+    refuse("'" + format + "' is not the name of a format");
   }
 }
 
 void write_header(Writer& out, uint64_t size, uint64_t l1_entries, const std::string& backing,
                   const std::string& format) {
   const uint64_t extension_end = kHeaderLength + 8 + (format.size() + 7) / 8 * 8;
-  const uint64_t name_at = extension_end + 8;  // behind the end marker
+  const uint64_t name_at = extension_end + 8;  // after the end marker
   out.u32(0, 0x514649fb);
   out.u32(4, 3);
   out.u64(8, name_at);

@@ -57,7 +57,7 @@ class EntryList {
     return {std::span(window_).subspan(at_ - window_at_, bytes), file_.name(), structure_, at_};
   }
 
-  /// Every entry is padded to 8 bytes; behind the last one that may be missing.
+  /// Every entry is padded to 8 bytes; after the last one that may be missing.
   void skip(uint64_t bytes) { at_ += std::min((bytes + 7) & ~uint64_t{7}, end_ - at_); }
 
  private:

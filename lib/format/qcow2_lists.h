@@ -7,7 +7,7 @@
 #include "lib/format/qcow2.h"
 
 // One entry of the snapshot table and of the bitmap directory, decoded without I/O: `in` begins
-// with the entry and may go on behind it. All throw Error kCorrupt. Any thread.
+// with the entry and may go on after it. All throw Error kCorrupt. Any thread.
 
 namespace vmferry {
 

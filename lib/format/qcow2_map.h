@@ -10,7 +10,7 @@
 
 namespace vmferry {
 
-/// What stands behind every guest byte of an image, by its L1 and L2 tables, which are read as
+/// What holds every guest byte of an image, by its L1 and L2 tables, which are read as
 /// needed. Where there is no backing image, or it has ended, what is not allocated is kZero.
 /// Immutable but for the cache: any number of threads may walk it.
 class Qcow2Map {

@@ -48,7 +48,7 @@ bool is_preallocated(const Source& file, const Qcow2Header& header, uint64_t all
   file.read_at(header.refcount_table_offset, std::as_writable_bytes(std::span(table)));
   from_big_endian(table);
 
-  // Counts behind the end of the file mean nothing; a damaged table might hold many.
+  // Counts beyond the end of the file mean nothing; a damaged table might hold many.
   const uint64_t per_block = cluster * 8 >> header.refcount_order;
   table.resize(std::min<uint64_t>(table.size(), file.size() / cluster / per_block + 1));
   std::vector<std::byte> block(cluster);

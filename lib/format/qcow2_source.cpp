@@ -152,7 +152,7 @@ class Qcow2Source final : public Source, public Layout {
     visit(extent);
   }
 
-  // What this image says nothing about: its backing image, and zeros behind the end of that.
+  // What this image says nothing about: its backing image, and zeros beyond the end of that.
   void map_below(MappedExtent hole, const MapVisitor& visit) const {
     const uint64_t backing_size = backing_ ? backing_->size() : 0;
     const uint64_t offset = hole.offset;

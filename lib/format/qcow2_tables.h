@@ -7,7 +7,7 @@
 
 namespace vmferry {
 
-/// What stands behind a guest range.
+/// What holds a guest range.
 enum class MapKind {
   kUnallocated,  ///< nothing here: the backing image shows through
   kZero,         ///< reads as zeros, whatever is below
@@ -15,7 +15,7 @@ enum class MapKind {
   kCompressed,   ///< a packed cluster in the file
 };
 
-/// A guest run and what stands behind it, checked against the file: for kData `host_offset` is
+/// A guest run and what holds it, checked against the file: for kData `host_offset` is
 /// where the first byte of the run is; for kCompressed the run lies in one cluster, whose stream
 /// begins at `host_offset` and has at most `stream_bytes`, all inside the file.
 struct Mapping {

@@ -136,7 +136,7 @@ fs::path beside_image(const Naming& naming, const std::string& file) {
   if (path.is_absolute()) return path;
   if (naming.referrer.path.empty()) {
     throw naming.refusal(ErrorKind::kUnsupported, file,
-                         "a relative name has no meaning in an image that is no file");
+                         "a relative name has no meaning in an image that is not a file");
   }
   return fs::path(naming.referrer.path).parent_path() / path;
 }

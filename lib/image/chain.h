@@ -8,7 +8,7 @@
 
 namespace vmferry {
 
-/// An image of a chain that has just been opened, before those behind it are.
+/// An image of a chain that has just been opened, before those below it are.
 struct SeenImage {
   const Source& store;
   ImageFormat format;
@@ -18,7 +18,7 @@ struct SeenImage {
 using ImageSeen = std::function<void(const SeenImage&)>;
 
 /// open_image(), telling of every image on the way, the top first; so the caller knows of those
-/// that were opened even if one behind them cannot be.
+/// that were opened even if one below them cannot be.
 OpenImage open_chain(const Location& location, const SourceOptions& options, const ImageSeen& seen);
 
 }  // namespace vmferry

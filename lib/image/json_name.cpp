@@ -86,7 +86,7 @@ JsonName understand(Options options) {
     if (driver) name.format = "raw";
   }
   if (!file) {
-    name.cause = "it names no plain file";
+    name.cause = "it does not name a plain file";
   } else if (!is_file_driver(driver)) {
     name.cause = "its driver '" + printable(*driver) + "' is not known here";
   } else if (file->find('\0') != std::string::npos || file->empty()) {
@@ -111,7 +111,7 @@ std::optional<JsonName> parse_json_name(const std::string& name) {
   const json parsed = parse(name.substr(kPrefix.size()), has_twins);
   JsonName failed;
   if (!parsed.is_object()) {
-    failed.cause = "it is no JSON object";
+    failed.cause = "it is not a JSON object";
     return failed;
   }
   if (has_twins) {

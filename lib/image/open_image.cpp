@@ -20,7 +20,7 @@ namespace {
 // QEMU has been seen to handle 500; a chain is read one call deep for each.
 constexpr size_t kDeepestChain = 256;
 
-/// Opens one image and those behind it, and keeps the list of what was opened.
+/// Opens one image and those below it, and keeps the list of what was opened.
 class ChainOpener {
  public:
   ChainOpener(const SourceOptions& options, const ImageSeen& seen)

@@ -31,7 +31,7 @@ void refuse_source_as_target(const std::string& path, const struct stat& status,
   throw Error({.kind = ErrorKind::kConflict,
                .object = path,
                .action = "open as a target",
-               .cause = "it is being read as the source, or stands behind it",
+               .cause = "it is the source, or the source is backed by it",
                .hint = "choose another target"});
 }
 

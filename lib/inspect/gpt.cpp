@@ -82,7 +82,7 @@ class GptReader {
   uint64_t sectors() const { return sectors_; }
 
   GptParse header_at(uint64_t lba) const {
-    if (lba >= sectors_) return {std::nullopt, "it lies behind the end of the disk"};
+    if (lba >= sectors_) return {std::nullopt, "it lies beyond the end of the disk"};
     std::vector<std::byte> sector(sector_size_);
     disk_.read_at(lba * sector_size_, sector);
     return parse_gpt_header(sector, lba);
@@ -93,7 +93,7 @@ class GptReader {
                                                    std::string& cause) const {
     const uint64_t bytes = uint64_t{header.entries} * header.entry_size;
     if (header.entries_lba >= sectors_ || bytes > (sectors_ - header.entries_lba) * sector_size_) {
-      cause = "its entries lie behind the end of the disk";
+      cause = "its entries lie beyond the end of the disk";
       return std::nullopt;
     }
     std::vector<std::byte> entries(bytes);

@@ -46,7 +46,7 @@ void note_places(const Source& disk, PartitionTable& table) {
   std::vector<const Partition*> in_order;
   for (const Partition& partition : table.partitions) {
     if (partition.end() > disk.size() && partition.type != "0xee") {
-      table.notes.push_back(fmt::format("partition {} ends at byte {}, behind the end of the disk",
+      table.notes.push_back(fmt::format("partition {} ends at byte {}, beyond the end of the disk",
                                         partition.number, partition.end()));
     }
     if (partition.role != PartitionRole::kExtended && partition.length > 0) {

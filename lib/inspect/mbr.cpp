@@ -90,7 +90,7 @@ class MbrReader {
     uint64_t at = begin;
     while (true) {
       if (at >= disk_.size() / kMbrSector) {
-        note("the chain of logical partitions goes on at sector {}, behind the end of the disk",
+        note("the chain of logical partitions goes on at sector {}, beyond the end of the disk",
              at);
         return;
       }
@@ -106,7 +106,7 @@ class MbrReader {
       disk_.read_at(at * kMbrSector, sector);
       const auto entries = parse_mbr_sector(sector);
       if (!entries) {
-        note("the chain of logical partitions breaks off: sector {} is no partition table", at);
+        note("the chain of logical partitions breaks off: sector {} is not a partition table", at);
         return;
       }
       const auto next = add_link(*entries, at, begin, extended.sectors);

@@ -126,10 +126,10 @@ class HolePunch {
     if (some_behind && !options_.dry_run) cut_reserve();
   }
 
-  /// No hole can be made behind the end of a file. Cutting it to the size that it has does it.
+  /// No hole can be made beyond the end of a file. Cutting it to the size that it has does it.
   void cut_reserve() {
     if (::ftruncate(file_.fd(), static_cast<off_t>(file_.size())) != 0) {
-      throw errno_error(errno, file_.name(), "give back what is reserved behind its end");
+      throw errno_error(errno, file_.name(), "give back what is reserved beyond its end");
     }
   }
 

@@ -47,7 +47,7 @@ void parse_options(std::string_view text, std::string_view rest, RbdLocation& lo
   while (!rest.empty()) {
     Token key = take(rest, "=:");
     if (key.stop != '=' || key.text.empty()) {
-      throw malformed(text, "'" + key.text + "' behind the image is no KEY=VALUE");
+      throw malformed(text, "'" + key.text + "' after the image is not KEY=VALUE");
     }
     location.options[key.text] = take(rest, ":").text;
   }
@@ -59,7 +59,7 @@ RbdLocation parse_rbd(std::string_view text) {
   Token token = take(rest, "/@:");
   for (; token.stop == '/'; token = take(rest, "/@:")) names.push_back(token.text);
   names.push_back(token.text);
-  if (names.size() < 2) throw malformed(text, "names no pool");
+  if (names.size() < 2) throw malformed(text, "does not name a pool");
   if (names.size() > 3) throw malformed(text, "has too many slashes");
 
   RbdLocation location;
@@ -69,10 +69,10 @@ RbdLocation parse_rbd(std::string_view text) {
   if (token.stop == '@') {
     token = take(rest, ":");
     location.snapshot = token.text;
-    if (location.snapshot.empty()) throw malformed(text, "names no snapshot behind the @");
+    if (location.snapshot.empty()) throw malformed(text, "the snapshot name after '@' is missing");
   }
-  if (location.pool.empty()) throw malformed(text, "names no pool");
-  if (location.image.empty()) throw malformed(text, "names no image");
+  if (location.pool.empty()) throw malformed(text, "does not name a pool");
+  if (location.image.empty()) throw malformed(text, "does not name an image");
   if (names.size() == 3 && location.name_space.empty())
     throw malformed(text, "has an empty namespace");
   parse_options(text, rest, location);
@@ -126,7 +126,7 @@ Location parse_location(std::string_view text) {
   if (text.starts_with("file:")) text.remove_prefix(5);
   if (text.empty()) {
     throw Error(
-        {.kind = ErrorKind::kUsage, .object = "''", .action = {}, .cause = "names no file"});
+        {.kind = ErrorKind::kUsage, .object = "''", .action = {}, .cause = "does not name a file"});
   }
   if (text.find('\0') != std::string_view::npos) throw malformed(text, "holds a zero byte");
   return PathLocation{std::string(text)};

@@ -42,14 +42,14 @@ struct RbdVolumeState {
   uint64_t used = 0;  ///< as "rbd du --exact" counts: objects up to their last written byte
 };
 
-/// Nothing: there is no such volume. Costs one question for each object that exists.
+/// Nothing: no such volume. Costs one question for each object that exists.
 std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
                                                const CephOptions& options);
 
-/// How many clients have the volume open for writing. Throws kNotFound: there is no such volume.
+/// How many clients have the volume open for writing. Throws kNotFound: no such volume.
 size_t rbd_volume_writers(const RbdLocation& volume, const CephOptions& options);
 
-/// Nothing: there is no such volume.
+/// Nothing: no such volume.
 std::optional<Identity> rbd_volume_identity(const RbdLocation& volume, const CephOptions& options);
 
 /// An empty volume of exactly target.size bytes under its final name.

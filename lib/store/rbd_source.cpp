@@ -112,7 +112,7 @@ class RbdSource : public Source, public Layout, public Volume {
         {.kind = ErrorKind::kNotFound,
          .object = name_,
          .action = "open",
-         .cause = snapshot ? "there is no such volume or snapshot" : "there is no such volume",
+         .cause = snapshot ? "no such volume or snapshot" : "no such volume",
          .hint = snapshot
                      ? "'rbd snap ls " + location_.beside(location_.image).ceph_name() +
                            "' shows its snapshots"

@@ -31,7 +31,7 @@ void open_or_throw(RbdImage& image, const RbdPool& pool, const RbdLocation& loca
     throw Error({.kind = ErrorKind::kNotFound,
                  .object = location.display(),
                  .action = "open",
-                 .cause = "there is no such volume",
+                 .cause = "no such volume",
                  .hint = "'rbd ls " + location.beside("").ceph_name() + "' shows those there are"});
   }
   if (rc < 0) throw rbd_error(rc, location, "open");

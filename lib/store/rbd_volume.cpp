@@ -64,7 +64,7 @@ Error in_use(const RbdPool& pool, const RbdLocation& volume) {
                 .hint = "'rbd status " + name + "' shows who; 'rbd rm " + name +
                         "' removes it when they are gone; if nobody is there any more, restart "
                         "the OSD of its header: a client that died while opening it may count "
-                        "for ever (https://tracker.ceph.com/issues/58120)"});
+                        "forever (https://tracker.ceph.com/issues/58120)"});
 }
 
 void remove_one(const RbdPool& pool, const RbdLocation& volume, std::stop_token stop) {

@@ -9,7 +9,7 @@ mkfifo pipe
 expect 1 "is a pipe" timeout 5 "$VMFERRY" convert pipe out.raw
 expect 1 "is a character device" ferry convert /dev/zero out.raw
 expect 1 "missing/out.raw: create: its directory does not exist" ferry convert disk.raw missing/out.raw
-expect 2 "is no RBD volume" ferry convert --object-size 8M disk.raw out.raw
+expect 2 "is not an RBD volume" ferry convert --object-size 8M disk.raw out.raw
 expect 1 "hint: pass -f raw" ferry convert -f qcow2 disk.raw out.raw
 if ((EUID == 0)); then
   install -d -m 755 -o nobody readable
@@ -22,12 +22,12 @@ fi
 echo precious >there.raw
 expect 1 "there.raw: create: the file exists" ferry convert disk.raw there.raw
 [[ $(cat there.raw) == precious ]] || fail "an existing file was touched"
-expect 1 "is being read as the source" ferry convert --force disk.raw disk.raw
+expect 1 "it is the source" ferry convert --force disk.raw disk.raw
 ln disk.raw hard.raw
-expect 1 "is being read as the source" ferry convert --force disk.raw hard.raw
+expect 1 "it is the source" ferry convert --force disk.raw hard.raw
 same disk.raw before.raw
 qemu-img create -q -f qcow2 -F raw -b disk.raw overlay.qcow2
-expect 1 "or stands behind it" ferry convert -f qcow2 --force overlay.qcow2 disk.raw
+expect 1 "or the source is backed by it" ferry convert -f qcow2 --force overlay.qcow2 disk.raw
 
 # Truncated qcow2 images: QEMU reads zeros there, we stop.
 qemu-img convert -O qcow2 disk.raw whole.qcow2
@@ -54,12 +54,12 @@ fi
 
 # Usage.
 expect 2 "hint: see 'vmferry --help'" ferry
-expect 2 "there is no command 'frobnicate'" ferry frobnicate
+expect 2 "no command 'frobnicate'" ferry frobnicate
 expect 2 "hint: see 'vmferry convert --help'" ferry convert --frobnicate disk.raw out.raw
 expect 2 "hint: see 'vmferry convert --help'" ferry convert --rate-limit
 expect 2 "hint: see 'vmferry convert --help'" ferry convert disk.raw
-expect 2 "--rate-limit: .*is no size" ferry convert --rate-limit fast disk.raw out.raw
-expect 2 "names no pool" ferry convert disk.raw rbd:volume
+expect 2 "--rate-limit: .*is not a valid size" ferry convert --rate-limit fast disk.raw out.raw
+expect 2 "does not name a pool" ferry convert disk.raw rbd:volume
 expect 1 "not supported" ferry convert nbd://localhost/x out.raw
 expect 0 "Examples" ferry convert --help
 expect 0 "convert" ferry --help

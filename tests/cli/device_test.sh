@@ -24,7 +24,7 @@ cmp from-device.raw "$loop" || fail "reading the device"
 
 truncate -s 40M large.raw
 expect 1 "the device has 32 MiB, the image needs 40 MiB" ferry convert --force large.raw "$loop"
-expect 1 "is being read as the source" ferry convert --force "$loop" "$loop"
+expect 1 "it is the source" ferry convert --force "$loop" "$loop"
 mkfs.ext4 -q "$loop"
 mkdir mnt
 mount "$loop" mnt

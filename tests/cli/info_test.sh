@@ -79,7 +79,7 @@ is '0 < i["compressed_bytes"] < i["data_bytes"]' True # random bytes do not pack
 
 # What cannot be opened behind the image is a remark, not a failure: the image itself is described.
 ferry info top.qcow2 >text
-grep -q 'Not all could be looked at: .*only probed as qcow2' text || fail "no remark: $(cat text)"
+grep -q 'Not all could be read: .*only probed as qcow2' text || fail "no remark: $(cat text)"
 grep -q 'hint: pass -f qcow2' text || fail "no hint: $(cat text)"
 rm disk.raw
 ferry info --json -f qcow2 over.qcow2 >got.json

@@ -153,7 +153,7 @@ everywhere mbr.raw
 head -c 512 mbr.raw >mbr.dump
 expect 0 'Partition table: MBR' ferry info mbr.dump
 expect 0 '^ +1 +1 MiB +64.0 MiB +Linux +active$' ferry info mbr.dump
-expect 0 'note: partition 1 ends at byte 68157440, behind the end of the disk' ferry info mbr.dump
+expect 0 'note: partition 1 ends at byte 68157440, beyond the end of the disk' ferry info mbr.dump
 head -c 17408 gpt.raw >gpt.dump
 expect 0 '^ +11 .*Linux filesystem' ferry info gpt.dump
 

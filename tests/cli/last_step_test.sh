@@ -179,8 +179,8 @@ if ((EUID == 0)); then
     losetup -d "$loop"
   }
   trap 'finish clear_device' EXIT
-  expect 1 "is being read as the source" ferry convert --force back.img "$loop"
-  expect 1 "is being read as the source" ferry convert --force "$loop" back.img
+  expect 1 "it is the source" ferry convert --force back.img "$loop"
+  expect 1 "it is the source" ferry convert --force "$loop" back.img
   mkfifo hold
   qemu-io -f raw "$loop" <hold >/dev/null 2>&1 &
   qemu=$!

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+
 #include "lib/domain/xml_chars.h"
 #include "tests/unit/catch.h"
 #include "vmferry/domain.h"
@@ -158,7 +159,7 @@ TEST_CASE("encryption is found wherever it stands") {
 TEST_CASE("bad definitions are refused with the place") {
   CHECK(complaint("") == "t: line 1, column 1: there is no XML element");
   CHECK(complaint("QFI\xfb") ==
-        "t: line 1, column 4: the byte 0xfb is no character of XML in UTF-8");
+        "t: line 1, column 4: the byte 0xfb is not a character of XML in UTF-8");
   CHECK(complaint("hello") == "t: line 1, column 1: text where XML should begin");
   CHECK(complaint("<network/>") == "t: line 1, column 1: this is a <network>, not a <domain>");
   CHECK(complaint("<domain>\n  <a>\n</domain>") ==
@@ -166,8 +167,8 @@ TEST_CASE("bad definitions are refused with the place") {
   CHECK(complaint("<domain><a></domain") == "t: line 1, column 12: the tag </domain is not closed");
   CHECK(complaint("<domain>") == "t: line 1, column 9: the text ends inside of <domain>");
   CHECK(complaint("<domain/>\n<domain/>") ==
-        "t: line 2, column 1: a second XML element behind the first");
-  CHECK(complaint("<domain/>\nx") == "t: line 2, column 1: text behind the end of the definition");
+        "t: line 2, column 1: a second XML element after the first");
+  CHECK(complaint("<domain/>\nx") == "t: line 2, column 1: text after the end of the definition");
   CHECK(complaint("<domain>é\x01</domain>").find("line 1, column 10: the byte 0x01") !=
         std::string::npos);
   const std::string two = disk(kFile) + "\n" + disk(kFile);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+
 #include <filesystem>
 #include <fstream>
 #include <iterator>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+
 #include "lib/migrate/monitor.h"
 #include "lib/migrate/route.h"
 #include "tests/unit/catch.h"

@@ -135,8 +135,8 @@ TEST_CASE("a bare MBR of 512 bytes is read, and says that its partitions lie els
   REQUIRE(contents.table);
   REQUIRE(contents.table->partitions.size() == 2);
   CHECK(contents.table->partitions[1].role == PartitionRole::kExtended);
-  CHECK(has_note(contents.table->notes, "partition 1 ends at byte 3145728, behind the end"));
-  CHECK(has_note(contents.table->notes, "goes on at sector 8192, behind the end"));
+  CHECK(has_note(contents.table->notes, "partition 1 ends at byte 3145728, beyond the end"));
+  CHECK(has_note(contents.table->notes, "goes on at sector 8192, beyond the end"));
 }
 
 TEST_CASE("what is no MBR is none") {
@@ -199,8 +199,8 @@ TEST_CASE("broken links are noted, not followed") {
   const auto table = inspect(disk).table;
   REQUIRE(table);
   CHECK(has_note(table->notes, "partition 5 is not inside the extended partition"));
-  CHECK(has_note(table->notes, "sector 30000 is no partition table"));
-  CHECK(has_note(table->notes, "goes on at sector 4294967280, behind the end"));
+  CHECK(has_note(table->notes, "sector 30000 is not a partition table"));
+  CHECK(has_note(table->notes, "goes on at sector 4294967280, beyond the end"));
   // The third entry of an EBR means nothing unless it makes sense.
   CHECK(table->partitions.size() == 3);
   CHECK(table->partitions[2].offset == (uint64_t{10000} + 0xffffffff) * 512);
@@ -371,7 +371,7 @@ TEST_CASE("GPT entries may say anything about places") {
   for (const Partition& partition : table->partitions) {
     CHECK(partition.end() >= partition.offset);
   }
-  CHECK(has_note(table->notes, "behind the end of the disk"));
+  CHECK(has_note(table->notes, "beyond the end of the disk"));
 }
 
 TEST_CASE("looking into a disk reads little of it, however large") {

@@ -226,7 +226,7 @@ TEST_CASE("qcow2 header: extensions") {
   twice.extension(twice.extension(112, 0xe2792aca, "raw"), 0xe2792aca, "qcow2");
   CHECK(twice.error() == "136: the backing format is named twice");
 
-  Header after_end;  // behind the end marker nothing counts
+  Header after_end;  // after the end marker nothing counts
   after_end.extension(120, 0xe2792aca, "raw");
   CHECK(!after_end.parse().backing_format);
 

@@ -34,10 +34,10 @@ TEST_CASE("json: names of plain files") {
 }
 
 TEST_CASE("json: names that say anything else") {
-  CHECK(parsed("") == "!it is no JSON object");
-  CHECK(parsed("[]") == "!it is no JSON object");
-  CHECK(parsed("{\"a\":") == "!it is no JSON object");
-  CHECK(parsed("{}") == "!it names no plain file");
+  CHECK(parsed("") == "!it is not a JSON object");
+  CHECK(parsed("[]") == "!it is not a JSON object");
+  CHECK(parsed("{\"a\":") == "!it is not a JSON object");
+  CHECK(parsed("{}") == "!it does not name a plain file");
   CHECK(parsed(R"({"driver":"vmdk","file.filename":"x"})") ==
         "!its driver 'vmdk' is not known here");
   CHECK(parsed(R"({"driver":"nbd","filename":"x"})") == "!its driver 'nbd' is not known here");
@@ -56,5 +56,5 @@ TEST_CASE("json: names that say anything else") {
   CHECK(parsed(R"({"filename":"x","filename":"y"})") == "!it says one thing twice");
   CHECK(parsed(R"({"filename":""})") == "!its file name is empty or contains a NUL byte");
   CHECK(parsed("{\"filename\":\"a\\u0000b\"}") == "!its file name is empty or contains a NUL byte");
-  CHECK(parsed(std::string(5000, '[')) == "!it is no JSON object");
+  CHECK(parsed(std::string(5000, '[')) == "!it is not a JSON object");
 }

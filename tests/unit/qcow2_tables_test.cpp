@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+
 #include "lib/format/qcow2_tables.h"
 #include "lib/format/byte_reader.h"
 #include "tests/unit/catch.h"

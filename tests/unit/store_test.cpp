@@ -168,7 +168,7 @@ TEST_CASE("an image opens files in its own directory only, and only if its forma
     CHECK_THROWS_WITH(backing(named, outside, {}), Contains("outside the image's own directory"));
   }
   CHECK_THROWS_WITH(backing(named, "nbd:host:1", {}), Contains("plain files"));
-  CHECK_THROWS_WITH(backing(named, "json:{}", {}), Contains("no plain file"));
+  CHECK_THROWS_WITH(backing(named, "json:{}", {}), Contains("not name a plain file"));
   CHECK_THROWS_WITH(backing(named, "none", {}), Contains("No such file"));
 
   const OpenPolicy allow = {{(dir / "images2").string()}};

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+
 #include "lib/image/whole_sectors.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/sparse_disk.h"

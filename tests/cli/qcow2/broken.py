@@ -196,8 +196,8 @@ def backing_cases():
     case("backing damaged", Image().backing(b"base.qcow2", b"qcow2").entry(1, 0),
          "base.qcow2: L1 entry for guest offset 64 KiB: points to .* past the end", others=broken)
     for name, text, expected in (
-        ("nonsense", b"json:{", "it is no JSON object"),
-        ("nbd", b'json:{"driver":"nbd","host":"x"}', "it names no plain file"),
+        ("nonsense", b"json:{", "it is not a JSON object"),
+        ("nbd", b'json:{"driver":"nbd","host":"x"}', "it does not name a plain file"),
         ("nbd below", b'json:{"driver":"raw","file":{"driver":"nbd","filename":"x"}}', "its driver 'nbd' is not known"),
         ("twice", b'json:{"driver":"raw","file.filename":"a","file":{"filename":"b"}}', "says 'file.filename' twice"),
         ("twins", b'json:{"driver":"file","filename":"a","filename":"b"}', "it says one thing twice"),
