@@ -44,7 +44,10 @@ bool Machine::active() const {
 }
 
 Domain Machine::definition(DefinitionKind kind) const {
-  return parse_domain(host_->definition(name(), kind), "domain " + name());
+  const std::string text = host_->definition(name(), kind);
+  const auto seen = seen_.find(kind);
+  if (seen != seen_.end() && seen->second.text == text) return seen->second;
+  return seen_.insert_or_assign(kind, parse_domain(text, "domain " + name())).first->second;
 }
 
 Domain Machine::definition() const {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,8 @@ enum class Place {
 
 using Clock = std::chrono::steady_clock;
 
-/// The domain that moves, seen through one host: asks and waits, keeps no state of its own. What it
-/// does with jobs is what libvirt's own tools do, plus patience. One thread.
+/// The domain that moves, seen through one host: asks and waits; nothing that it keeps is relied
+/// on. What it does with jobs is what libvirt's own tools do, plus patience. One thread.
 class Machine {
  public:
   Machine(const Plan& plan, const MigrateContext& context, std::shared_ptr<Hypervisor> host)
@@ -86,6 +87,8 @@ class Machine {
   const Plan& plan_;
   const MigrateContext& context_;
   std::shared_ptr<Hypervisor> host_;
+  /// What was read last of each kind: most questions come while nothing changes.
+  mutable std::map<DefinitionKind, Domain> seen_;
 };
 
 /// `error` with what to do about it, if QEMU was not allowed to open `file`, which was just made
