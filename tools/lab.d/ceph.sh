@@ -141,6 +141,7 @@ write_daemon_conf() {
     osd objectstore = bluestore
     osd memory target = $OSD_MEMORY
     bluestore block size = $BLOCK_SIZE
+    osd client watch timeout = ${VMFERRY_LAB_WATCH:-30}
     mgr stats period = 1
 END
 }
