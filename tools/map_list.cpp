@@ -68,8 +68,9 @@ void print_map_json(const Source& disk, Output& out, std::stop_token stop) {
     is_first = false;
     fmt::format_to(end,
                    FMT_COMPILE("{{ \"start\": {}, \"length\": {}, \"depth\": {}, \"present\": {}, "
-                               "\"zero\": {}, \"data\": {}"),
-                   e.offset, e.length, e.depth, e.is_present, e.is_zero(), e.is_data());
+                               "\"zero\": {}, \"data\": {}, \"compressed\": {}"),
+                   e.offset, e.length, e.depth, e.is_present, e.is_zero(), e.is_data(),
+                   e.kind == MappedKind::kCompressed);
     if (e.host_offset) fmt::format_to(end, FMT_COMPILE(", \"offset\": {}"), *e.host_offset);
     out.buffer().push_back('}');
     out.flush_if_full();
@@ -78,7 +79,7 @@ void print_map_json(const Source& disk, Output& out, std::stop_token stop) {
   if (is_first) {
     out.put(
         "{ \"start\": 0, \"length\": 0, \"depth\": 0, \"present\": false, \"zero\": false, "
-        "\"data\": false}");
+        "\"data\": false, \"compressed\": false}");
   }
   out.put("]\n");
   out.flush();

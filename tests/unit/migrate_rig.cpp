@@ -208,10 +208,10 @@ const std::vector<WayUnderTest>& all_ways() {
   return kWays;
 }
 
-const WayUnderTest& way_named(const std::string& name) {
+const WayUnderTest& way_named(std::string_view name) {
   for (const WayUnderTest& way : all_ways())
     if (way.name == name) return way;
-  throw std::logic_error(name);
+  throw std::logic_error(std::string(name));
 }
 
 Rig::Rig(const WayUnderTest& way)

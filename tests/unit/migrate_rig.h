@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tests/unit/fake_hypervisor.h"
@@ -19,7 +20,7 @@ struct WayUnderTest {
   std::function<void(World&, MigrateRequest&)> prepare;
 };
 const std::vector<WayUnderTest>& all_ways();
-const WayUnderTest& way_named(const std::string& name);
+const WayUnderTest& way_named(std::string_view name);
 
 inline constexpr const char* kGuestName = "web1";
 inline constexpr const char* kGuestUuid = "6b1c2a3e-55d1-4f5c-9f0e-0a1b2c3d4e5f";

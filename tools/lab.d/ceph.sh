@@ -143,7 +143,16 @@ write_daemon_conf() {
     bluestore block size = $BLOCK_SIZE
     osd client watch timeout = ${VMFERRY_LAB_WATCH:-30}
     mgr stats period = 1
+$(class_dir)
 END
+}
+
+# Debian's Ceph 18 looks for its object classes below the directory it runs in; older ones find them by themselves.
+class_dir() {
+    local version
+    version=$(ceph-osd --version) || return 0
+    [[ $version =~ version\ ([0-9]+) ]] && ((BASH_REMATCH[1] >= 18)) || return 0
+    echo "    osd class dir = $(dirname -- "$(find /usr/lib -path '*/rados-classes/libcls_rbd.so' -print -quit)")"
 }
 
 # RBD, quotas and `ceph df` need no module at all. With all of them the mgr takes 6 s of CPU to start and 300 MB instead
