@@ -140,7 +140,7 @@ std::shared_ptr<const SectorCipher> unlock_luks(const Source& file, const Qcow2H
                                 passphrase.size());
   if (result == -EPERM || result == -ENOENT) {
     fail(ErrorKind::kConflict, file, "the passphrase opens none of its key slots",
-         "every byte of the key file counts, a newline at the end, too");
+         "every byte of the key file counts, including a newline at the end");
   }
   if (result < 0) throw errno_error(-result, file.name(), "open a LUKS key slot");
   key.shrink(key_size);

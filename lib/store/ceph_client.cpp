@@ -46,6 +46,9 @@ std::string entity_of(const RbdLocation& location, const CephOptions& options,
 std::string cause_of(const std::string& path, int rc) {
   const FileText file = read_small_file(path);
   if (file.error != 0) return std::strerror(file.error);
+  // It takes a list of files, and cuts it there (get_str_list in Ceph's common/str_list.cc).
+  if (rc == -ENOENT && path.find_first_of(";,= \t\n") != std::string::npos)
+    return "Ceph takes a ',', ';', '=' or space for the end of a name; name a link that has none";
   return rc == -EINVAL ? "it is not in the form of a Ceph configuration" : std::strerror(-rc);
 }
 

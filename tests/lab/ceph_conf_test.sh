@@ -26,6 +26,8 @@ grep -viE '^[[:space:]]*mon[ _](host|initial[ _]members)' "$conf" >none.conf
 { cat none.conf; printf '\n[mon.a]\nmon addr = %s\n' "$addr"; } >sections.conf
 ceph -c "$conf" mon getmap -o monmap 2>/dev/null
 { cat none.conf; printf '\n[global]\nmonmap = %s\n' "$PWD/monmap"; } >map.conf
+cp sections.conf "odd, name.conf"
+expect 1 "odd, name.conf: .*name a link that has none" info --ceph-conf "odd, name.conf"
 for each in sections.conf map.conf; do
   works rbd -c "$each" info rbd/cc-1
   works info --ceph-conf "$each"

@@ -105,6 +105,7 @@ qemu-img convert -O qcow2 disk.raw disk.qcow2
 rbd import --no-progress disk.qcow2 rbd/in-q
 ferry map --json rbd:rbd/in-q >got.json
 qemu-img map --output=json -f qcow2 rbd:rbd/in-q >want.json
+as_old_qemu got.json want.json
 same want.json got.json
 expect 0 '^  used +' ferry info rbd:rbd/in-q
 rbd create --size 8T rbd/in-huge
