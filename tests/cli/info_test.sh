@@ -6,7 +6,7 @@ field() { # FILE EXPRESSION: of the JSON object i
 is() { # EXPRESSION VALUE
   [[ $(field got.json "$1") == "$2" ]] || fail "$1 is $(field got.json "$1"), not $2: $(cat got.json)"
 }
-agree() { # IMAGE: with qemu-img on all that both tell
+agree() {   # IMAGE: with qemu-img on all that both tell
   sync "$1" # what a file takes on disk may change until it is there
   ferry info -q -f qcow2 --json "$1" >got.json
   qemu-img info -f qcow2 --output=json "$1" >want.json

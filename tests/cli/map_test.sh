@@ -7,7 +7,10 @@ same_map() { # IMAGE FORMAT
   qemu-img map --output=json -f "$2" "$1" >want.json
   ferry map --json -f "$2" "$1" >got.json
   as_old_qemu got.json want.json
-  cmp want.json got.json || { diff want.json got.json | head -20 >&2; fail "the map of $1"; }
+  cmp want.json got.json || {
+    diff want.json got.json | head -20 >&2
+    fail "the map of $1"
+  }
 }
 
 same_map disk.raw raw

@@ -107,7 +107,7 @@ check external.qcow2 --allow-file elsewhere
 qemu-img convert -O qcow2 disk.raw snap.qcow2
 qemu-img snapshot -c 2 snap.qcow2 # id 1, name 2
 scribble snap.qcow2
-qemu-img snapshot -c 1 snap.qcow2 # id 2, name 1
+qemu-img snapshot -c 1 snap.qcow2  # id 2, name 1
 qemu-img resize -q snap.qcow2 600M # a longer L1 table than the snapshots have
 qemu-io -c 'write -P 9 550M 64k' -c 'write -z 0 2M' snap.qcow2 >/dev/null
 qemu-img snapshot -c last snap.qcow2

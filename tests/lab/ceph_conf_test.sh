@@ -23,9 +23,15 @@ addr=$(ceph -c "$conf" mon dump -f json 2>/dev/null | python3 -c '
 import json, sys
 print(*(a["addr"] for a in json.load(sys.stdin)["mons"][0]["public_addrs"]["addrvec"] if a["type"] == "v1"))')
 grep -viE '^[[:space:]]*mon[ _](host|initial[ _]members)' "$conf" >none.conf
-{ cat none.conf; printf '\n[mon.a]\nmon addr = %s\n' "$addr"; } >sections.conf
+{
+  cat none.conf
+  printf '\n[mon.a]\nmon addr = %s\n' "$addr"
+} >sections.conf
 ceph -c "$conf" mon getmap -o monmap 2>/dev/null
-{ cat none.conf; printf '\n[global]\nmonmap = %s\n' "$PWD/monmap"; } >map.conf
+{
+  cat none.conf
+  printf '\n[global]\nmonmap = %s\n' "$PWD/monmap"
+} >map.conf
 cp sections.conf "odd, name.conf"
 expect 1 "odd, name.conf: .*name a link that has none" info --ceph-conf "odd, name.conf"
 for each in sections.conf map.conf; do

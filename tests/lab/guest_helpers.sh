@@ -145,7 +145,7 @@ lives() {
   [[ $(virsh -q -c "$other" domstate "$guest" 2>/dev/null) != running ]] || fail "$guest runs on $other, too"
   "$lab" guest wait "$guest"
   before=$(grep -c '^wrote' "$log" || true) # none yet, where the guest has just started
-  for ((try = 0; try < 900; try++)); do # it may have to boot
+  for ((try = 0; try < 900; try++)); do     # it may have to boot
     (($(grep -c '^wrote' "$log" || true) < before + 2)) || return 0
     sleep 0.1
   done

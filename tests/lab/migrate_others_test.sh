@@ -91,8 +91,8 @@ back_on_file
 # What somebody makes under the new name after a kill is not this run's.
 started
 until grep -q "identity:vda" "$state"/*; do # the step is announced before anything is made
-    kill -0 "$mover" || fail "it ended: $(cat steps)"
-    sleep 0.01
+  kill -0 "$mover" || fail "it ended: $(cat steps)"
+  sleep 0.01
 done
 kill -KILL "$mover"
 wait "$mover" 2>/dev/null || true

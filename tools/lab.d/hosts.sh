@@ -9,7 +9,7 @@
 
 readonly HOSTS=(hosta hostb)
 readonly HOST_PROGRAMS=(qemu-system-x86_64 qemu-img swtpm swtpm_setup swtpm_ioctl) # that libvirtd looks for
-readonly HOST_PORTS=16 # for guests that move in
+readonly HOST_PORTS=16                                                             # for guests that move in
 # What is private to a host, and the directory of ours for it.
 readonly -A HOST_DIRS=([run]=/run [etc]=/etc/libvirt [lib]=/var/lib/libvirt [log]=/var/log/libvirt
     [cache]=/var/cache/libvirt)
