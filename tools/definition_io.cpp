@@ -22,7 +22,6 @@
 #include "tools/surroundings.h"
 #include "vmferry/domain.h"
 #include "vmferry/error.h"
-#include "vmferry/open.h"
 
 namespace vmferry::cli {
 namespace {
@@ -86,21 +85,6 @@ std::string read_definition(const std::string& path) {
     text.append(piece, static_cast<size_t>(got));
   }
   return text;
-}
-
-void write_definition(const std::string& path, const std::string& text, bool force,
-                      Session& session) {
-  TargetOptions options;
-  options.size = text.size();
-  options.force = force;
-  options.before_making = [&session] { session.making_something(); };
-  const std::unique_ptr<Sink> sink = open_target(PathLocation{path}, options);
-  const auto memory = std::make_shared<const std::string>(text);
-  const auto bytes = std::as_bytes(std::span(*memory));
-  sink->write_at(0, Slice(std::shared_ptr<const std::byte>(memory, bytes.data()), bytes));
-  sink->flush();
-  if (session.stop().stop_requested()) throw cancelled_error();
-  sink->publish();
 }
 
 void print_diff(const std::string& name, const std::string& before, const std::string& after) {

@@ -3,17 +3,11 @@
 
 #include <string>
 
-#include "tools/session.h"
-
 namespace vmferry::cli {
 
 /// A whole file, or standard input for "-"; but no more than one byte beyond what a definition may
 /// have, so that who reads it can tell that it is too long.
 std::string read_definition(const std::string& path);
-
-/// Makes a file under a temporary name first; see FileSink. Replaces an existing one if `force`.
-void write_definition(const std::string& path, const std::string& text, bool force,
-                      Session& session);
 
 /// Prints how `after` differs from `before`, as diff(1) -u does, in colours on a terminal.
 void print_diff(const std::string& name, const std::string& before, const std::string& after);

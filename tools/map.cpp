@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <fmt/format.h>
 
-#include <cstring>
 #include <map>
 #include <memory>
 
@@ -14,6 +13,7 @@
 #include "tools/map_svg.h"
 #include "tools/options.h"
 #include "tools/output.h"
+#include "tools/text_file.h"
 #include "vmferry/inspect.h"
 #include "vmferry/open.h"
 
@@ -45,26 +45,12 @@ std::string subtitle_of(const OpenImage& image, const MapSummary& summary) {
   return text + fmt::format(", {} extents", totals.extents);
 }
 
-/// A new file, which has its name only when it is complete.
-void write_file(Session& session, const MapOptions& options, const std::string& text) {
-  TargetOptions target;
-  target.size = text.size();
-  target.force = options.force;
-  target.before_making = [&session] { session.making_something(); };
-  const std::unique_ptr<Sink> sink = open_target(PathLocation{options.svg}, target);
-  const std::shared_ptr<std::byte[]> memory(new std::byte[text.size()]);
-  std::memcpy(memory.get(), text.data(), text.size());
-  sink->write_at(0, Slice(std::shared_ptr<const std::byte>(memory, memory.get()),
-                          {memory.get(), text.size()}));
-  sink->flush();
-  sink->publish();
-}
-
 void draw_to_file(Session& session, const MapOptions& options, const OpenImage& image) {
   const Contents contents = inspect(*image.guest);
   const MapSummary summary = summarize(*image.guest, contents, kSvgCells, session.stop());
   const SvgText text = {printable(image.guest->name()), subtitle_of(image, summary)};
-  write_file(session, options, draw_svg(summary, contents, text));
+  write_text_file(session, options.svg, draw_svg(summary, contents, text), options.force,
+                  image.opened);
 }
 
 void print_picture(Session& session, const OpenImage& image, Output& out) {

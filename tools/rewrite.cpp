@@ -9,6 +9,7 @@
 #include "tools/rewrite_options.h"
 #include "tools/say.h"
 #include "tools/schema_check.h"
+#include "tools/text_file.h"
 #include "vmferry/domain.h"
 #include "vmferry/error.h"
 
@@ -116,7 +117,7 @@ int rewrite(Session& session, const RewriteOptions& options) {
   if (options.validate) require_valid(domain, text);
   const std::vector<Outcome> outcomes =
       outcomes_of(domain, moves, parse_domain(text, domain.object));
-  if (!options.output.empty()) write_definition(options.output, text, options.force, session);
+  if (!options.output.empty()) write_text_file(session, options.output, text, options.force);
   if (!options.quiet) tell(domain, outcomes, names_disks(options.moves));
   if (options.diff) {
     print_diff(domain.object, domain.text, text);

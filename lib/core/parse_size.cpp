@@ -30,6 +30,7 @@ uint64_t parse_size(std::string_view text) {
     power = static_cast<int>(found) + 1;
   }
   const double bytes = std::ldexp(number, 10 * power);
+  if (power == 0 && bytes != std::floor(bytes)) throw bad;  // a unit was forgotten
   if (bytes < 1 || bytes >= std::ldexp(1.0, 63)) throw bad;
   return static_cast<uint64_t>(bytes);
 }

@@ -34,5 +34,10 @@ answers "vmferry info rbd:rbd/web" rbd/web1 'rbd/web2-\$\(touch\ ran\)'
 answers "vmferry migrate " web1 'db\ one' '\$\(touch\ ran\)'
 answers "vmferry migrate web1 --pool v" vms
 answers "vmferry nonsense --" ""
+# Half of a name that is quoted would become another one.
+touch "my disk.raw" "co:lon.raw"
+answers 'vmferry convert my\ d' ""
+answers 'vmferry convert "my d' ""
+answers "vmferry convert co:" "lon.raw"
 [[ ! -e ran ]] || fail "a name was run"
 grep -qx 'complete -F _vmferry vmferry' "$ROOT/tools/packaging/completion.bash"

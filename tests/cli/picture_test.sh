@@ -39,6 +39,13 @@ assert any("1.0 GiB" in t for t in text), text
 END
 expect 1 "disk.svg" ferry map --svg disk.svg disk.raw
 ferry map --force --svg disk.svg disk.raw
+# The image, or one below it, is not drawn over.
+cp --sparse=always disk.raw kept.raw
+qemu-img create -q -f qcow2 -F raw -b disk.raw over.qcow2
+expect 1 "disk.raw: .*the source is backed by it" ferry map --force --svg disk.raw disk.raw
+expect 1 "disk.raw: .*the source is backed by it" ferry map -f qcow2 --force --svg disk.raw over.qcow2
+same disk.raw kept.raw
+expect 1 "/dev/null: .*it is not a file" ferry map --force --svg /dev/null disk.raw
 no_leftovers
 [[ $(stat -c %s disk.svg) -lt 300000 ]] || fail "the drawing is large"
 

@@ -50,6 +50,7 @@ TEST_CASE("sizes are read as people write them") {
   CHECK(parse_size("64KiB") == 65536);
   CHECK(parse_size("1.5g") == 3u << 29);
   CHECK(parse_size("10B") == 10);
+  CHECK_THROWS_AS(parse_size("1.5"), Error);  // of what?
   for (const char* bad : {"", "M", "-1", "0", "4X", "4MM", "1e30", "nan", "9E", "4 M", "0x10"}) {
     CAPTURE(bad);
     CHECK_THROWS_AS(parse_size(bad), Error);

@@ -16,8 +16,11 @@ _vmferry_offer() {
 
 # -f or -d.
 _vmferry_files() {
+    local known=""
+    [[ $cur != *:* || $COMP_WORDBREAKS != *:* ]] || known=${cur%"${cur##*:}"}
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen "$1" -- "$cur")
+    COMPREPLY=("${COMPREPLY[@]#"$known"}")
 }
 
 # A cluster that is away is not waited for.
@@ -62,6 +65,8 @@ _vmferry_value() {
 
 _vmferry() {
     local program=$1 line=${COMP_LINE:0:COMP_POINT} words cur previous help option
+    # What is quoted is left to the person: half of a name would become another one.
+    [[ $line != *[\\\'\"]* ]] || return 0
     read -ra words <<<"$line"
     cur=""
     [[ $line == *[[:space:]] ]] || cur=${words[-1]}
