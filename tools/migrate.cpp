@@ -72,6 +72,8 @@ void take_disk(MigrateRequest& request, const std::string& text) {
     request.disks[text] = {};
     return;
   }
+  if (!request.to_dir.empty())
+    usage_error("a volume is named in --disk " + text, "with --to-dir: --disk vda, and no more");
   const Location location = parse_location(text.substr(equals + 1));
   const auto* rbd = std::get_if<RbdLocation>(&location);
   if (!rbd || !rbd->snapshot.empty()) usage_error("no volume is named in --disk " + text, wanted);

@@ -25,8 +25,7 @@ inline constexpr size_t kMaxDefinitionBytes = 4 << 20;
 /// One image of a disk, as a definition declares it. What was not declared is empty.
 struct DiskImage {
   std::string type = {};  ///< "file", "block", "volume", "network", "dir", "nvme", "vhostuser" ...
-  std::string format =
-      {};  ///< "raw", "qcow2" ...: <driver type> of the disk, <format> of a backing image
+  std::string format = {};    ///< "raw" ...: <driver type> of the disk, <format> of a backing image
   std::string path = {};      ///< of a file, a block device, a directory or a socket
   std::string pool = {};      ///< of a volume: libvirt's storage pool
   std::string volume = {};    ///< of a volume: its name in the storage pool

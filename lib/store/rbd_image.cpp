@@ -104,7 +104,7 @@ int beat(uint64_t /*done*/, uint64_t /*total*/, void* pulse) {
 }
 
 /// rbd_remove, but true. A full pool refuses the note in the trash with which it begins, and then
-/// it answers that no such volume (Ceph 16: librbd::api::Trash::move).
+/// it answers that there is no such volume (Ceph 16: librbd::api::Trash::move).
 int try_remove(rados_ioctx_t io, const RbdLocation& location, const std::string& name,
                Pulse& pulse) {
   const int rc = rbd_remove_with_progress(io, name.c_str(), beat, &pulse);

@@ -24,6 +24,7 @@ answers "vmferry --v" --version
 answers "vmferry convert --re" --reflink
 answers "vmferry convert -f " raw qcow2
 answers "vmferry convert --reflink al" always
+answers "vmferry rewrite -O " raw qcow2
 answers "vmferry migrate --mode " auto live offline
 answers "vmferry convert --rate-limit " ""
 answers "vmferry convert --force d" disk.raw domain.xml

@@ -8,6 +8,7 @@ expect 2 "open no RADOS namespace" ferry migrate web1 --disk vda=rbd:p/ns/i
 expect 2 "options of the cluster" ferry migrate web1 --disk vda=rbd:p/i:id=x
 expect 2 "names vda twice" ferry migrate web1 --disk vda=rbd:p/i --disk vda=rbd:p/j
 expect 2 "do not go together" ferry migrate web1 --pool p --to-dir d
+expect 2 "a volume is named in --disk vda" ferry migrate web1 --to-dir d --disk vda=rbd:p/i
 expect 2 "name one secret twice" ferry migrate web1 --pool p --id u --secret-uuid a --secret-usage b
 expect 2 "a secret without a user" ferry migrate web1 --pool p --define-secret
 expect 2 "" ferry migrate web1 --pool p --mode sideways

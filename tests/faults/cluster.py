@@ -67,7 +67,7 @@ class Cluster:
             yield image
 
     def read(self, namespace, name, snapshot=None):
-        """All its bytes; None if no such volume."""
+        """All its bytes; None if there is none."""
         try:
             with rbd.Image(self.io(namespace), name, snapshot, read_only=True) as image:
                 size = image.size()

@@ -4,11 +4,16 @@
 # Completes the command line of vmferry in bash: commands and options as --help tells them, files, and, where Ceph and libvirt
 # answer within a moment, pools, volumes and domains.
 
+# A colon ends a word for readline, so what is before the last one of $cur must not be in an answer.
+_vmferry_known() {
+    [[ $cur != *:* || $COMP_WORDBREAKS != *:* ]] || printf %s "${cur%"${cur##*:}"}"
+}
+
 # Offers what begins with $cur of the lines on standard input, each a word of its own: names of others are not looked into, as
-# compgen -W would. A colon ends a word for readline, so what is before the last one must not be in an answer.
+# compgen -W would.
 _vmferry_offer() {
-    local word known=""
-    [[ $cur != *:* || $COMP_WORDBREAKS != *:* ]] || known=${cur%"${cur##*:}"}
+    local word known
+    known=$(_vmferry_known)
     while read -r word; do
         [[ -z $word || $word != "$cur"* ]] || COMPREPLY+=("$(printf %q "${word#"$known"}")")
     done
@@ -16,8 +21,8 @@ _vmferry_offer() {
 
 # -f or -d.
 _vmferry_files() {
-    local known=""
-    [[ $cur != *:* || $COMP_WORDBREAKS != *:* ]] || known=${cur%"${cur##*:}"}
+    local known
+    known=$(_vmferry_known)
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen "$1" -- "$cur")
     COMPREPLY=("${COMPREPLY[@]#"$known"}")
@@ -78,16 +83,16 @@ _vmferry() {
     fi
     previous=${words[-1]}
     help=$("$program" "${words[1]}" --help 2>/dev/null) || return 0
-    if [[ $previous == -* ]]; then
-        option=$(grep -E -- "^ +(-[a-z],)?$previous([, ]|$)" <<<"$help")
+    if [[ $previous =~ ^--?[a-zA-Z-]+$ ]]; then
+        option=$(grep -E -- "^ +(-[a-zA-Z],)?$previous([, ]|$)" <<<"$help")
         # What takes a value has the value's name, in capitals, beside its own.
-        if [[ $option =~ ^\ +(-[a-z],)?--[a-z-]+\ [A-Z] ]]; then
+        if [[ $option =~ ^\ +(-[a-zA-Z],)?--[a-z-]+\ [A-Z] ]]; then
             _vmferry_value "$option"
             return
         fi
     fi
     case $cur,${words[1]} in
-        -*,*) _vmferry_offer < <(sed -nE 's/^ +(-[a-z],)?(--[a-z-]+).*/\2/p' <<<"$help") ;;
+        -*,*) _vmferry_offer < <(sed -nE 's/^ +(-[a-zA-Z],)?(--[a-z-]+).*/\2/p' <<<"$help") ;;
         *,migrate) _vmferry_domains ;;
         *) _vmferry_place ;;
     esac
