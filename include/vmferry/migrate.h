@@ -304,6 +304,9 @@ struct Patience {
   std::chrono::milliseconds pivot{20'000};
   /// A dead OSD holds the end of a block job up for as long as it is dead.
   std::chrono::milliseconds abort_job{60'000};
+  /// What a run asked of libvirt just before it was killed may not have begun yet: libvirt has to
+  /// be seen idle for as long as this before a recovery looks how things are.
+  std::chrono::milliseconds settle{1'000};
   /// Before the half-made domain at the target of an aborted migration is looked at.
   std::chrono::milliseconds abort_migration{15'000};
   /// A client that died counts for some 30 s as one that has a volume open.

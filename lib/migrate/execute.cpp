@@ -46,6 +46,7 @@ class Execution {
              "finish it: " + command() + or_stay() + "; then move back with --to-dir or --to");
       backward();
     } catch (const std::exception& exception) {
+      if (recovery == Recovery::kAuto && turned_after_all()) return forward();
       fail_recovery(as_error(exception), recovery);
     }
     return {};
@@ -210,6 +211,15 @@ class Execution {
       return steps_.turned();
     } catch (const Error&) {
       return beyond_turning(failed);
+    }
+  }
+
+  /// Did libvirt do what the dead run had asked of it only after this one had looked?
+  bool turned_after_all() const {
+    try {
+      return steps_.turned();
+    } catch (const Error&) {
+      return false;  // what failed first counts more
     }
   }
 

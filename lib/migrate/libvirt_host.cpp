@@ -312,7 +312,17 @@ class LibvirtHost : public Hypervisor {
       if (code == VIR_ERR_NO_DOMAIN || code == VIR_ERR_OPERATION_INVALID) return false;
       throw libvirt_error(label(domain), "ask whether libvirt is busy with it");
     }
-    return control.state == VIR_DOMAIN_CONTROL_JOB || control.state == VIR_DOMAIN_CONTROL_OCCUPIED;
+    switch (control.state) {
+      case VIR_DOMAIN_CONTROL_JOB:
+      case VIR_DOMAIN_CONTROL_OCCUPIED:
+        return true;
+      case VIR_DOMAIN_CONTROL_ERROR:
+        // What virsh domcontrol calls an "internal (locking) error" is a call that waits for an
+        // event of QEMU's, such as the end of the job that it pivots.
+        return control.details == VIR_DOMAIN_CONTROL_ERROR_REASON_INTERNAL;
+      default:
+        return false;
+    }
   }
 
   bool autostart(const std::string& domain) override {

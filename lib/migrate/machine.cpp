@@ -193,6 +193,7 @@ void Machine::commit(const MovingDisk& disk, Place expected, const Watch& watch,
   const std::optional<BlockJob> job = our_job(disk);
   if (!job || job->kind != BlockJob::Kind::kActiveCommit) {
     abort_job(disk);
+    if (place(disk) == expected) return;  // it pivoted just now
     host_->commit_active(name(), disk.dev, 0);
   }
   wait_ready({&disk}, "commit " + disk.dev, std::nullopt, watch);
@@ -221,10 +222,16 @@ bool Machine::shut_down(std::chrono::seconds time) {
 }
 
 void Machine::wait_until_idle() {
-  const Clock::time_point give_up = now() + context_.patience.abort_job;
-  while (active() && host_->busy(name())) {
+  const Clock::time_point began = now();
+  const Clock::time_point give_up = began + context_.patience.abort_job;
+  Clock::time_point idle_since = began;
+  for (Clock::time_point time = began; active(); time = now()) {
     throw_if_stopped();
-    if (now() > give_up)
+    if (host_->busy(name()))
+      idle_since = time;
+    else if (time - idle_since >= context_.patience.settle)
+      return;
+    if (time > give_up)
       fail(ErrorKind::kConflict, name(), "wait for what was asked of libvirt before",
            "it is not done yet", "an OSD may be down ('ceph -s'): it goes on when that is back");
     std::this_thread::sleep_for(context_.patience.poll);

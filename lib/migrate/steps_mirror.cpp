@@ -36,9 +36,13 @@ void Steps::mirror() {
   for (const MovingDisk& disk : plan_.disks) {
     if (require_from(disk, Place::kOriginal) != Place::kOriginal) continue;
     wake();
-    if (!source_.our_job(disk))
+    if (!source_.our_job(disk)) {
+      // Asked again: a pivot is the other end of a job, and a volume copied onto itself loses
+      // writes.
+      if (require_from(disk, Place::kOriginal) != Place::kOriginal) continue;
       copy_onto(disk, plan_.to_files ? disk.image.path : "",
                 rewrite_disk(domain, {.disk = disk.dev, .to = new_place(disk)}), false);
+    }
     mirrored.push_back(&disk);
   }
   if (!mirrored.empty()) source_.wait_ready(mirrored, "mirror", deadline(), {});

@@ -191,6 +191,7 @@ void Steps::stage_overlays() {
     const std::optional<BlockJob> job = source_.our_job(disk);
     if (!job || job->kind != BlockJob::Kind::kCopy) {
       source_.abort_job(disk);
+      if (require_from(disk, Place::kOverlay) != Place::kOverlay) continue;  // it pivoted just now
       require_same_size(disk);
       remove_bridge(disk);
       make_ours(bridged(disk), [&] {

@@ -26,7 +26,6 @@ struct Killed {};
 /// What a disk holds: few sectors, and the number that was last written to each.
 using Content = std::map<unsigned, uint64_t>;
 inline constexpr unsigned kSectors = 8;
-inline constexpr unsigned kLateTicks = 12;  ///< until libvirt has done what a dead client asked for
 
 struct Image {
   std::string format = "raw";
@@ -106,6 +105,8 @@ class World {
   std::set<std::string> foreign;                ///< images that nobody may remove
   std::string failure = "an injected failure";  ///< what a call says that fails
   bool stuck = false;               ///< the cluster stands still: no job on it gets anywhere
+  unsigned late_ticks = 12;         ///< until libvirt has done what a dead client asked for
+  unsigned unseen_ticks = 5;        ///< of those: until it has begun, and says that it is busy
   unsigned ghosts = 0;              ///< dead clients that are still seen; one less each time
   bool deaf = false;                ///< a hanging migration ignores its abort
   std::vector<std::string> wrongs;  ///< what must never happen
@@ -151,14 +152,14 @@ class World {
     call(what, [&] {
       if (striking_ && fault_ == Fault::kKillLate) {
         late_ = act;
-        late_in_ = kLateTicks;
+        late_in_ = late_ticks;
         throw Killed{};
       }
       act();
     });
   }
   /// Is libvirt at what a dead client asked for?
-  bool busy() const { return late_ != nullptr; }
+  bool busy() const { return late_ && late_in_ + unseen_ticks <= late_ticks; }
   /// For acts that take long: the place where a fault in the middle strikes.
   void middle();
   /// Of the call that acts: shall it hang?

@@ -9,6 +9,9 @@ namespace {
 
 using Problems = std::vector<std::string>;
 
+/// So long a recovery takes until it has ended the jobs that it found.
+constexpr unsigned kTicksOfUndo = 50;
+
 std::string failed_checks(const Plan& plan) {
   std::string text;
   for (const Check& check : plan.checks)
@@ -135,6 +138,26 @@ TEST_CASE("what libvirt does after the death of who asked for it is waited for",
       const std::vector<std::string> calls = calls_of(way);
       for (unsigned n = first_own_call(way); n <= calls.size(); ++n)
         if (goes_on(calls[n - 1])) strike_all(way, n, Fault::kKillLate);
+    }
+}
+
+TEST_CASE("a pivot that libvirt begins only when a recovery has looked ends the move",
+          "[faults][sweep]") {
+  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+      const std::vector<std::string> calls = calls_of(way);
+      for (unsigned n = first_own_call(way); n <= calls.size(); ++n) {
+        if (!calls[n - 1].ends_with("pivot")) continue;
+        for (unsigned ticks = 1; ticks < kTicksOfUndo; ++ticks) {
+          INFO(way.name << ", call " << n << ": killed, and done after " << ticks << " ticks");
+          Rig rig(way);
+          const Plan& plan = rig.plan_of_way();
+          rig.world().late_ticks = rig.world().unseen_ticks = ticks;
+          rig.world().arm(n, Fault::kKillLate);
+          CHECK(rig.run(plan).killed);
+          rig.world().arm(0, Fault::kNone);
+          recover_and_check(rig, Recovery::kAuto);
+        }
+      }
     }
 }
 
