@@ -43,6 +43,7 @@ bool wait_for_input(int fd) {
 /// Runs a program on our standard output and error; its exit status, or -1 for a signal.
 int run_program(std::vector<std::string> arguments) {
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   // It shall not inherit what we do with signals.

@@ -189,8 +189,9 @@ class SvgPainter {
     for (size_t cell = 0; cell < summary_.cell_data.size(); ++cell) {
       const int part = summary_.part_of(cell);
       const double x = kGridLeft + kPitch * static_cast<double>(cell % kCellsInRow);
-      const double y = top + kPitch * static_cast<double>(cell / kCellsInRow);
-      paths[static_cast<size_t>(part + 1)][summary_.level(cell)] += fmt::format(
+      const size_t row = cell / kCellsInRow;
+      const double y = top + kPitch * static_cast<double>(row);
+      paths[static_cast<size_t>(part) + 1][summary_.level(cell)] += fmt::format(
           "M{:.1f} {:.1f}h{kCell:.1f}v{kCell:.1f}h-{kCell:.1f}z", x, y, fmt::arg("kCell", kCell));
       if (cell % kCellsInRow == 0) draw_row_label(cell, y);
     }

@@ -12,7 +12,7 @@ namespace {
 
 using tinyxml2::XMLElement;
 
-std::string or_else(std::string value, const char* otherwise) {
+std::string or_else(const std::string& value, const char* otherwise) {
   return value.empty() ? otherwise : value;
 }
 

@@ -37,7 +37,7 @@ class Qcow2Source final : public Source, public Layout {
   Qcow2Source(Qcow2Parts parts, const Qcow2Header& header, const Qcow2Geometry& geometry)
       : file_(std::move(parts.file)),
         backing_(std::move(parts.backing)),
-        data_(parts.data_file ? std::move(parts.data_file) : file_),
+        data_(parts.data_file ? parts.data_file : file_),
         cipher_(std::move(parts.cipher)),
         has_host_sectors_(header.encryption == Qcow2Encryption::kLuks),
         header_(header),

@@ -132,7 +132,7 @@ std::string judge(const Naming& naming, const fs::path& path) {
 }
 
 fs::path beside_image(const Naming& naming, const std::string& file) {
-  const fs::path path = file;
+  fs::path path = file;
   if (path.is_absolute()) return path;
   if (naming.referrer.path.empty()) {
     throw naming.refusal(ErrorKind::kUnsupported, file,

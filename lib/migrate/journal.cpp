@@ -236,7 +236,7 @@ std::optional<std::string> Journal::recorded(const std::string& name) const {
 }
 
 std::string Journal::keep(const std::string& name, const std::string& text) {
-  const std::string path =
+  std::string path =
       (fs::path(dir_) / fmt::format("{}-{}.xml", file_name(plan_.request.domain), name)).string();
   replace_file(path, text);
   return path;

@@ -279,6 +279,7 @@ class LibvirtHost : public Hypervisor {
     if (number < 0 && last_code() == VIR_ERR_NO_SUPPORT) return {};
     check(number, domain, "list its checkpoints");
     std::vector<std::string> names;
+    names.reserve(static_cast<size_t>(number));
     for (int i = 0; i < number; ++i)
       names.emplace_back(virDomainCheckpointGetName(CheckpointPtr(list[i]).get()));
     free(list);
@@ -529,6 +530,7 @@ class LibvirtHost : public Hypervisor {
     const int number = virConnectListAllDomains(connection_.get(), &list, flags);
     if (number < 0) throw libvirt_error(uri_, "list the domains");
     std::vector<std::string> names;
+    names.reserve(static_cast<size_t>(number));
     for (int i = 0; i < number; ++i) names.emplace_back(virDomainGetName(DomainPtr(list[i]).get()));
     free(list);
     return names;

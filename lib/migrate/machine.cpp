@@ -152,7 +152,7 @@ bool Machine::is_ours(const BlockJob& job, const MovingDisk& disk) const {
 }
 
 std::optional<BlockJob> Machine::our_job(const MovingDisk& disk) const {
-  const std::optional<BlockJob> job = host_->block_job(name(), disk.dev);
+  std::optional<BlockJob> job = host_->block_job(name(), disk.dev);
   if (!job || is_ours(*job, disk)) return job;
   const std::string goes_to = job->target.empty() ? "" : " (a copy to " + job->target + ")";
   fail(ErrorKind::kConflict, name(), "go on with " + disk.dev,

@@ -55,8 +55,8 @@ LiveImage live_image(const std::string& live_definition, const std::string& dev)
   document.Parse(live_definition.c_str(), live_definition.size());
   const tinyxml2::XMLElement* disk = find_disk_element(document, dev);
   if (!disk) refuse("the live definition has no disk " + dev);
-  const LiveImage image{.index = attribute(disk->FirstChildElement("source"), "index"),
-                        .discard = attribute(disk->FirstChildElement("driver"), "discard")};
+  LiveImage image{.index = attribute(disk->FirstChildElement("source"), "index"),
+                  .discard = attribute(disk->FirstChildElement("driver"), "discard")};
   if (image.index.empty()) refuse("libvirt does not tell the node of " + dev);
   return image;
 }

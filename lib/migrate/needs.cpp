@@ -106,7 +106,7 @@ std::optional<ImageFormat> format_of(const DiskImage& image) {
 std::string path_of(Hypervisor& host, const DiskImage& image) {
   if (image.type != "volume")
     return image.type == "file" || image.type == "block" ? image.path : std::string();
-  const std::string path = host.volume_path(image.pool, image.volume);
+  std::string path = host.volume_path(image.pool, image.volume);
   if (path.starts_with('/')) return path;
   throw Error({.kind = ErrorKind::kUnsupported,
                .object = image.display(),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/store/ceph_user_key.h"
 
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <cstring>
 #include <vector>
@@ -46,7 +48,8 @@ KeySearch search_keyrings(const std::string& paths, const std::string& entity) {
       continue;
     }
     const std::optional<std::string> key = find_key(file.text, entity);
-    return key ? KeySearch{.key = key} : not_found(path + " holds none of " + entity);
+    return key ? KeySearch{.key = key}
+               : not_found(fmt::format("{} holds none of {}", path, entity));
   }
   return not_found(closed.empty() ? "looked in " + paths : closed);
 }

@@ -36,7 +36,7 @@ bool objects_are_all(const RbdView& view, const rbd_image_info_t& info, RbdDiff 
 std::string map_name(const RbdView& view) {
   std::array<char, 256> id = {};
   if (rbd_get_id(view.image, id.data(), id.size()) < 0) return {};
-  const std::string name = fmt::format("rbd_object_map.{}", id.data());
+  std::string name = fmt::format("rbd_object_map.{}", id.data());
   if (view.snapshot.empty()) return name;
   uint64_t snapshot_id = 0;
   if (rbd_snap_get_id(view.image, view.snapshot.c_str(), &snapshot_id) < 0) return {};

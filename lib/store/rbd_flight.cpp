@@ -28,7 +28,7 @@ void RbdFlight::write(rbd_image_t image, uint64_t offset, Slice data) {
     finish(rc, offset);
     throw rbd_error(rc, location_, "write", offset);
   }
-  write.release();
+  (void)write.release();  // its callback owns it
 }
 
 void RbdFlight::wait() {

@@ -175,6 +175,7 @@ class Objections {
     }
     check(count, "list its snapshots");
     std::vector<Snapshot> found;
+    found.reserve(static_cast<size_t>(count));
     for (int i = 0; i < count; ++i) {
       found.push_back({list[static_cast<size_t>(i)].id, list[static_cast<size_t>(i)].name});
     }
