@@ -14,9 +14,9 @@ namespace {
 
 constexpr int kForEver = -1;
 
-bool becomes_writable(int fd, int milliseconds) noexcept {
+bool becomes_writable(int fd, int patience_ms) noexcept {
   pollfd wanted = {.fd = fd, .events = POLLOUT, .revents = 0};
-  return ::poll(&wanted, 1, milliseconds) > 0;
+  return ::poll(&wanted, 1, patience_ms) > 0;
 }
 
 }  // namespace
