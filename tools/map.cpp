@@ -94,8 +94,9 @@ std::function<int(Session&)> add_map(CLI::App& app) {
          "table, picture, or auto: a picture on a terminal, a table elsewhere (default: auto)")
       ->type_name("VIEW")
       ->check(CLI::IsMember({"auto", "table", "picture"}));
-  app.add_option("--svg", options->svg, "Draw the picture into FILE, as SVG")->type_name("FILE");
-  app.add_flag("--force", options->force, "Replace FILE if it exists");
+  CLI::Option* svg = app.add_option("--svg", options->svg, "Draw the picture into FILE, as SVG")
+                         ->type_name("FILE");
+  app.add_flag("--force", options->force, "Replace FILE if it exists")->needs(svg);
   app.add_flag("--json", options->json, "Print what 'qemu-img map --output=json' prints");
   app.add_flag("-q,--quiet", options->quiet, "Print no warnings");
   add_ceph_options(app, options->from.ceph);

@@ -116,8 +116,8 @@ std::string plan_json(const Plan& plan) {
   return json_text(json, 2);
 }
 
-std::string report_text(const Plan& plan, const MigrateReport& report) {
-  std::string text = line("{}: moved in {:.1f} s", plan.request.domain, report.seconds);
+std::string report_text(const std::string& domain, const MigrateReport& report) {
+  std::string text = line("{}: moved in {:.1f} s", domain, report.seconds);
   for (const MigrateReport::Disk& disk : report.disks)
     text += line("  {}: {} ({} of {}) -> {} ({} of {})", disk.dev, disk.from,
                  about_bytes(disk.before.allocated_bytes), about_bytes(disk.before.virtual_bytes),
@@ -131,7 +131,7 @@ std::string report_text(const Plan& plan, const MigrateReport& report) {
   return text;
 }
 
-std::string report_json(const Plan& plan, const MigrateReport& report) {
+std::string report_json(const std::string& domain, const MigrateReport& report) {
   Json disks = Json::array();
   for (const MigrateReport::Disk& disk : report.disks)
     disks.push_back({{"disk", disk.dev},
@@ -139,7 +139,9 @@ std::string report_json(const Plan& plan, const MigrateReport& report) {
                      {"to", disk.to},
                      {"before", usage(disk.before)},
                      {"after", usage(disk.after)}});
-  Json json = {{"domain", plan.request.domain},
+  static const char* const kEnds[] = {"moved", "undone", "left"};
+  Json json = {{"domain", domain},
+               {"end", kEnds[static_cast<size_t>(report.end)]},
                {"disks", disks},
                {"kept", report.kept},
                {"seconds", report.seconds}};

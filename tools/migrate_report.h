@@ -16,8 +16,9 @@ namespace vmferry::cli {
 std::string plan_text(const Plan& plan);
 std::string plan_json(const Plan& plan);
 std::string checks_text(const Plan& plan, bool failed_only);
-std::string report_text(const Plan& plan, const MigrateReport& report);
-std::string report_json(const Plan& plan, const MigrateReport& report);
+/// Of a run that moved the domain.
+std::string report_text(const std::string& domain, const MigrateReport& report);
+std::string report_json(const std::string& domain, const MigrateReport& report);
 
 /// Steps as lines, jobs as bars (or JSON lines), on stderr.
 class ConsoleObserver : public MigrationObserver {

@@ -22,6 +22,10 @@ constexpr const char* kCephGroup = "Ceph";
 
 }  // namespace
 
+std::string refuse_client_prefix(const std::string& id) {
+  return id.starts_with("client.") ? "a user is named without 'client.'" : "";
+}
+
 void add_cluster_options(CLI::App& app, CephOptions& ceph) {
   app.add_option("--ceph-conf", ceph.conf,
                  "Configuration file of the cluster (default: CEPH_CONF, /etc/ceph)")
@@ -29,6 +33,7 @@ void add_cluster_options(CLI::App& app, CephOptions& ceph) {
       ->group(kCephGroup);
   app.add_option("--id", ceph.id, "Ceph user, without 'client.' (default: admin)")
       ->type_name("USER")
+      ->check(refuse_client_prefix)
       ->group(kCephGroup);
   app.add_option("--keyring", ceph.keyring, "File with the user's key")
       ->type_name("FILE")

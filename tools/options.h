@@ -14,6 +14,9 @@
 
 namespace vmferry::cli {
 
+/// For CLI11: what is wrong with a Ceph user's name, or nothing.
+std::string refuse_client_prefix(const std::string& id);
+
 void add_ceph_options(CLI::App& app, CephOptions& ceph);
 /// The same without --ceph-timeout: a migration waits as long as its guest can.
 void add_cluster_options(CLI::App& app, CephOptions& ceph);

@@ -139,10 +139,11 @@ std::function<int(Session&)> add_rewrite(CLI::App& app) {
                  "The definition of a domain, as 'virsh dumpxml' prints it (default: standard "
                  "input)")
       ->type_name("");
-  app.add_option("-o,--output", options->output,
-                 "Write the new definition to this file (default: standard output)")
-      ->type_name("FILE");
-  app.add_flag("--force", options->force, "Replace that file if it exists");
+  CLI::Option* output =
+      app.add_option("-o,--output", options->output,
+                     "Write the new definition to this file (default: standard output)")
+          ->type_name("FILE");
+  app.add_flag("--force", options->force, "Replace that file if it exists")->needs(output);
   add_move_options(app, options->moves);
   app.add_flag("--validate", options->validate,
                "Check the new definition with libvirt's schema first");

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "tools/options.h"
 #include "vmferry/error.h"
 #include "vmferry/location.h"
 
@@ -86,6 +87,9 @@ std::vector<DiskMove> make_moves(const Domain& domain, const MoveOptions& given)
   }
   for (const std::string& argument : options.to_files) {
     const auto [dev, path] = split(argument);
+    if (path.empty())
+      throw usage(fmt::format("--to-file {}", argument), "does not say where the disk shall be",
+                  "write --to-file vda=/PATH");
     add(dev, FileTarget{path, options.format});
   }
   if (names_disks(options)) return moves;
@@ -108,12 +112,14 @@ void add_move_options(CLI::App& app, MoveOptions& options) {
                  "Names of volumes in --pool, from {domain}, {uuid} and {dev} (default: "
                  "{domain}-{dev})")
       ->type_name("TEXT");
-  list("--to-file", options.to_files, "Move this disk from RBD to a file or block device")
-      ->type_name("DEV=PATH");
+  CLI::Option* to_file =
+      list("--to-file", options.to_files, "Move this disk from RBD to a file or block device")
+          ->type_name("DEV=PATH");
   app.add_option("-O,--target-format", options.format,
                  "Format of that file: raw or qcow2 (default: raw)")
       ->type_name("FORMAT")
-      ->check(CLI::IsMember({"raw", "qcow2"}));
+      ->check(CLI::IsMember({"raw", "qcow2"}))
+      ->needs(to_file);
   app.add_flag("--drop-encryption", options.drop_encryption,
                "Encrypted disks may move: the copy is plain");
 
@@ -127,6 +133,7 @@ void add_move_options(CLI::App& app, MoveOptions& options) {
       ->group(cluster);
   app.add_option("--id", options.cluster.id, "Ceph user, without 'client.'")
       ->type_name("USER")
+      ->check(refuse_client_prefix)
       ->group(cluster);
   auto* uuid = app.add_option("--secret-uuid", options.cluster.secret_uuid,
                               "libvirt's secret with the user's key, by its UUID")

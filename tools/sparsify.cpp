@@ -187,7 +187,8 @@ std::function<int(Session&)> add_sparsify(CLI::App& app) {
                  "rbd:POOL/IMAGE");
   app.add_flag("--in-place", options->in_place,
                "Give back the space of IMAGE itself; what it reads as stays the same");
-  app.add_flag("--dry-run", options->dry_run, "Only say what would be saved; write nothing");
+  app.add_flag("--dry-run", options->dry_run,
+               "Only say what would be saved; write nothing, and do not look at TARGET");
   add_copy_options(app, options->job);
   app.footer(
       "Examples:\n"

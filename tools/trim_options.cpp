@@ -19,7 +19,7 @@ DiskKey parse_key(const std::string& text) {
   const size_t first = text.find(':');
   const size_t second = first == std::string::npos ? first : text.find(':', first + 1);
   if (second == std::string::npos || first == 0) {
-    throw CLI::ValidationError("--key", "is VOLUME:file:NAME or VOLUME:key:SECRET");
+    throw CLI::ValidationError("--key", "it is written VOLUME:file:NAME or VOLUME:key:SECRET");
   }
   const std::string how = text.substr(first + 1, second - first - 1);
   DiskKey key = {text.substr(0, first), text.substr(second + 1)};

@@ -10,13 +10,18 @@
 namespace vmferry {
 
 uint64_t parse_size(std::string_view text) {
-  const Error bad({.kind = ErrorKind::kUsage,
-                   .object = "'" + std::string(text) + "'",
-                   .action = {},
-                   .cause = "is not a valid size",
-                   .hint = "a size is a number with a unit: 512, 64K, 4M, 1.5G, 2T"});
+  ErrorParts parts = {.kind = ErrorKind::kUsage,
+                      .object = "'" + std::string(text) + "'",
+                      .action = {},
+                      .cause = "is not a valid size",
+                      .hint = "a size is a number with a unit: 512, 64K, 4M, 1.5G, 2T"};
+  const Error bad(parts);
   double number = 0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && number == 0) {
+    parts.cause = "is not a size: it has to be more than 0";
+    throw Error(parts);
+  }
   if (error != std::errc() || !(number > 0)) throw bad;
   std::string_view unit(rest, static_cast<size_t>(text.data() + text.size() - rest));
   int power = 0;

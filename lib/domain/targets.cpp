@@ -39,7 +39,9 @@ void check_rbd_name(const char* what, const std::string& name) {
   }
   if (name.find('@') != std::string::npos) {
     nonsense(object, "has an '@' in it, after which Ceph expects a snapshot",
-             "name another with --disk, or with --name-template '{uuid}-{dev}'");
+             std::string_view(what) == "pool"
+                 ? "choose another pool"
+                 : "name another with --disk, or with --name-template '{uuid}-{dev}'");
   }
 }
 

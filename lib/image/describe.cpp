@@ -90,8 +90,9 @@ class Describer {
     try {
       image = open_chain(location, options_, [this](const SeenImage& seen) { add(seen); });
     } catch (const Error& error) {
-      // Without facts there is nothing to say but the error.
-      if (info_.chain.empty() || stop_.stop_requested()) throw;
+      // Without facts there is nothing to say but the error; nor about another state than was asked
+      // for.
+      if (info_.chain.empty() || options_.snapshot.is_given() || stop_.stop_requested()) throw;
       note(error);
       return std::move(info_);
     }

@@ -31,3 +31,28 @@ for option in "--parallel 2" --auto-converge "--max-downtime 10" "--listen-addre
   useless "${words[0]} is for a move to another host" migrate web1 --pool p "${words[@]}"
 done
 useless "mean nothing to the files of --to-dir" migrate web1 --to-dir . --object-size 4M
+for option in --allow-file=/a --define-secret --secret-uuid=u --secret-usage=u; do
+  useless "${option%=*} is for a move to Ceph" migrate web1 --to-dir . "$option"
+done
+for option in --method=staged --overlay-dir=. --overlay-max=1G --quiesce --timeout=9 --synchronous-writes --tls; do
+  useless "${option%=*} is for a machine that runs on" migrate web1 --pool p --mode offline --to qemu:///x "$option"
+done
+for option in --force-off --shutdown-timeout=9; do
+  useless "${option%=*} is for a machine that is shut down" migrate web1 --pool p --mode live "$option"
+done
+for option in --overlay-dir=. --overlay-max=1G --quiesce; do
+  useless "${option%=*} is for overlays" migrate web1 --pool p --method mirror "$option"
+done
+useless "--check excludes --dry-run|--dry-run excludes --check" migrate web1 --pool p --check --dry-run
+useless "--force requires --svg" map --force disk.raw
+useless "--force requires --output" rewrite --force --pool p web1.xml
+useless "does not say where the disk shall be" rewrite --to-file vda "$ROOT/xml/back-to-file.xml"
+useless "--target-format requires --to-file" rewrite -O raw --pool p web1.xml
+
+# What a value cannot be.
+expect 2 "a user is named without 'client\.'" ferry info --id client.admin rbd:p/i
+expect 2 "a user is named without 'client\.'" ferry rewrite --id client.admin --pool p web1.xml
+expect 2 "'0': is not a size: it has to be more than 0" ferry convert --rate-limit 0 disk.raw out.raw
+qemu-img create -q -f qcow2 disk.qcow2 1M
+expect 1 "disk.qcow2: look for the snapshot: there is none with the name 'nosuch'" ferry info -f qcow2 --snapshot nosuch disk.qcow2
+expect 2 "it is raw, and only qcow2 images have snapshots" ferry info -f raw --snapshot nosuch disk.raw
