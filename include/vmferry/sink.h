@@ -39,6 +39,8 @@ class Sink {
   virtual void write_at(uint64_t offset, Slice data) = 0;
   /// Leaves zeros in the range, as a hole where the store has such. Many threads may call it.
   virtual void zero_range(uint64_t offset, uint64_t length) = 0;
+  /// May share_range() do something for `source`? Asked before anything is looked at for it.
+  virtual bool may_share(const Source& source) const;
   /// Shares the blocks in which `source` keeps the range, in place of a copy of them (a reflink).
   /// False, and nothing done: they cannot be shared, write them. Many threads may call it, on the
   /// terms of write_at.

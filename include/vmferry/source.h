@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "vmferry/api.h"
 #include "vmferry/extent.h"
@@ -31,13 +30,6 @@ class Source {
 
   /// Fills `out` from `offset`, wholly, or throws. REQUIRES: offset + out.size() <= size().
   virtual void read_at(uint64_t offset, std::span<std::byte> out) const = 0;
-
-  /// Appends extents that cover [offset, offset + length) in order and that may call zero what the
-  /// store keeps as data but is stored as zeros, found in whole pieces of `granularity` bytes,
-  /// where the store can look at content more cheaply than by copying it (a mapped file).
-  /// Otherwise what extent_at says. Same requirements as extent_at.
-  virtual void find_content(uint64_t offset, uint64_t length, uint32_t granularity,
-                            std::vector<Extent>& out) const;
 
   /// Says that [offset, offset + length) will be read soon. Never waits, never fails.
   virtual void prefetch(uint64_t offset, uint64_t length) const;

@@ -13,9 +13,8 @@ namespace vmferry {
 namespace {
 
 constexpr uint64_t kCompareBlock = 4 << 20;
-constexpr size_t kWindow = 1 << 20;   // of either side; grows to what the sources like
-constexpr size_t kMemory = 64 << 20;  // as a copy has, for each side
-constexpr uint32_t kGranularity = 4096;
+constexpr size_t kWindow = 256 << 10;  // of either side, so that both are in the processor's cache
+constexpr size_t kMemory = 64 << 20;   // as a copy has, for each side
 constexpr uint64_t kNowhere = std::numeric_limits<uint64_t>::max();
 
 /// A source of any length seen as one of `size` bytes: zeros follow its end.
@@ -26,12 +25,6 @@ class Padded {
   Extent extent_at(uint64_t offset, uint64_t max) const {
     if (offset >= source_.size()) return {offset, max, ExtentKind::kZero};
     return source_.extent_at(offset, std::min(max, source_.size() - offset));
-  }
-
-  void find_content(uint64_t offset, uint64_t length, std::vector<Extent>& out) const {
-    const uint64_t inside = std::min(length, source_.size() - std::min(offset, source_.size()));
-    if (inside > 0) source_.find_content(offset, inside, kGranularity, out);
-    if (inside < length) out.push_back({offset + inside, length - inside, ExtentKind::kZero});
   }
 
   void prefetch(uint64_t offset, uint64_t length) const {
@@ -49,6 +42,13 @@ class Padded {
 size_t first_mismatch(std::span<const std::byte> a, std::span<const std::byte> b) {
   if (std::memcmp(a.data(), b.data(), a.size()) == 0) return a.size();
   return std::mismatch(a.begin(), a.end(), b.begin()).first - a.begin();
+}
+
+/// How many bytes are zero from the start on.
+size_t zeros_at_begin(std::span<const std::byte> bytes) {
+  if (is_zero(bytes)) return bytes.size();
+  const auto is_set = [](std::byte byte) { return byte != std::byte{0}; };
+  return std::find_if(bytes.begin(), bytes.end(), is_set) - bytes.begin();
 }
 
 class Comparer {
@@ -111,40 +111,33 @@ class Comparer {
     right = right.first(length);
     const bool any_a = load(a_, offset, left);
     const bool any_b = load(b_, offset, right);
-    if (!any_a && !any_b) return;
-    const size_t same = first_mismatch(left, right);
+    size_t same = length;
+    if (any_a && any_b)
+      same = first_mismatch(left, right);
+    else if (any_a || any_b)
+      same = zeros_at_begin(any_a ? left : right);
     if (same == length) return;
     uint64_t known = first_;
     while (offset + same < known && !first_.compare_exchange_weak(known, offset + same)) {
     }
   }
 
-  /// Fills `out`; reads only what may be data. False: all zero.
+  /// Fills `out`, or answers false: all of it is zero. Reads only what may be data.
   bool load(const Padded& from, uint64_t offset, std::span<std::byte> out) {
-    std::vector<Extent> extents;
-    for (uint64_t at = offset; at < offset + out.size();) {
-      const Extent extent = from.extent_at(at, offset + out.size() - at);
-      if (extent.is_zero()) {
-        append_run(extents, extent);
-      } else {
-        progress_.data_done += extent.length;
-        std::vector<Extent> content;
-        from.find_content(extent.offset, extent.length, content);
-        for (const Extent& piece : content) append_run(extents, piece);
-      }
-      at = extent.end();
-    }
-    bool any = false;
-    for (const Extent& extent : extents) {
+    const uint64_t end = offset + out.size();
+    Extent extent = from.extent_at(offset, out.size());
+    if (extent.is_zero() && extent.end() == end) return false;
+    while (true) {
       const auto place = out.subspan(extent.offset - offset, extent.length);
       if (extent.is_zero()) {
         std::memset(place.data(), 0, place.size());
       } else {
         from.source().read_at(extent.offset, place);
-        any = true;
+        progress_.data_done += extent.length;
       }
+      if (extent.end() == end) return true;
+      extent = from.extent_at(extent.end(), end - extent.end());
     }
-    return any;
   }
 
   const Padded a_;

@@ -2,6 +2,9 @@
 #include "vmferry/copy.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "lib/core/block_walker.h"
 #include "lib/core/workers.h"
@@ -13,13 +16,30 @@ namespace {
 
 constexpr uint64_t kBlock = 4 << 20;        // what one worker takes at a time, at least
 constexpr uint64_t kAheadBytes = 64 << 20;  // how far ahead reads are announced
-constexpr uint64_t kZeroStep = 1 << 30;     // zeroing may be slow on a device: look at stop often
+constexpr uint64_t kHot = 256 << 10;     // what is looked at while it is in the processor's cache
+constexpr uint64_t kZeroStep = 1 << 30;  // zeroing may be slow on a device: look at stop often
 
 uint64_t round_up(uint64_t value, uint64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-/// One run of copy(). A block is cut into windows: what is read into one buffer.
+uint64_t next_multiple(uint64_t value, uint64_t multiple) {
+  return (value / multiple + 1) * multiple;
+}
+
+/// What a worker has read and looked at, and what of it waits for what may follow it: data, which
+/// lies in the buffer, and zeros. Memory is taken when there is something to read.
+struct Looked {
+  std::optional<Buffer> buffer;
+  size_t used = 0;
+  Extent data = {};
+  size_t position = 0;  ///< of the data, in the buffer
+  Extent zeros = {};
+};
+
+/// One run of copy(). A block is cut into windows: what may be written at once. Of a window so much
+/// is read at a time as stays in the processor's cache, and zeros among it leave their place in the
+/// buffer to what comes next.
 class Copier {
  public:
   Copier(const Source& source, Sink& sink, const CopyOptions& options, Progress& progress)
@@ -28,6 +48,7 @@ class Copier {
         traits_(sink.traits()),
         jobs_(std::clamp(options.jobs, 1u, 64u)),
         window_(round_up(std::max<uint64_t>(traits_.write_size, source.read_alignment()), 4096)),
+        hot_(round_up(kHot, source.read_alignment())),
         pool_(std::max<size_t>(2, options.memory / window_), window_),
         progress_(progress),
         walker_(walk_rules()) {}
@@ -65,87 +86,133 @@ class Copier {
 
   void copy_block(const Extent& block, std::vector<Extent>& runs, std::stop_token stop) {
     const uint64_t data = find_runs(block, runs);
-    share_runs(runs);
+    if (sink_.may_share(source_)) runs = share_runs(runs, stop);
+    Looked looked;
     for (uint64_t at = block.offset; at < block.end();) {
-      const uint64_t end = std::min(block.end(), (at / window_ + 1) * window_);
-      copy_window(at, end, runs, stop);
+      const uint64_t end = std::min(block.end(), next_multiple(at, window_));
+      copy_window(at, end, runs, looked, stop);
       at = end;
     }
+    zero(looked.zeros, stop);
     progress_.data_done += data;
   }
 
-  /// What lies in the block, zeros too short for the sink counted as data. Returns how much of
-  /// it the source calls data.
+  /// What the source says of the block, zeros too short for the sink counted as data. Returns how
+  /// much of it the source calls data.
   uint64_t find_runs(const Extent& block, std::vector<Extent>& runs) {
-    std::vector<Extent> found;
+    runs.clear();
     uint64_t data = 0;
     for (uint64_t at = block.offset; at < block.end();) {
-      const Extent extent = source_.extent_at(at, block.end() - at);
-      if (extent.is_zero()) {
-        found.push_back(extent);
-      } else {
-        data += extent.length;
-        source_.find_content(extent.offset, extent.length, traits_.zero_granularity, found);
-      }
+      Extent extent = source_.extent_at(at, block.end() - at);
       at = extent.end();
-    }
-    runs.clear();
-    for (Extent extent : found) append_run(runs, extent);
-    found.swap(runs);
-    runs.clear();
-    for (Extent extent : found) {
-      const bool at_an_end = extent.offset == block.offset || extent.end() == block.end();
-      if (extent.is_zero() && extent.length < traits_.zero_granularity && !at_an_end) {
-        extent.kind = ExtentKind::kData;
+      // extent_at need not give the longest: what follows may belong to it.
+      while (extent.is_zero() && at < block.end() && extent.length < traits_.zero_granularity) {
+        const Extent next = source_.extent_at(at, block.end() - at);
+        if (!next.is_zero()) break;
+        extent.length += next.length;
+        at = extent.end();
       }
+      if (!extent.is_zero()) data += extent.length;
+      const bool at_an_end = extent.offset == block.offset || extent.end() == block.end();
+      if (extent.is_zero() && extent.length < traits_.zero_granularity && !at_an_end)
+        extent.kind = ExtentKind::kData;
       append_run(runs, extent);
     }
     return data;
   }
 
-  /// What can be shared needs no reading, and is done.
-  void share_runs(std::vector<Extent>& runs) {
-    std::erase_if(runs, [this](const Extent& run) {
+  /// Shares what is not zero, which needs no writing. Returns what is left to do.
+  std::vector<Extent> share_runs(const std::vector<Extent>& runs, std::stop_token stop) {
+    std::vector<Extent> looked;
+    for (const Extent& run : runs) {
+      if (run.is_zero())
+        append_run(looked, run);
+      else
+        look(run, looked, stop);
+    }
+    std::erase_if(looked, [this](const Extent& run) {
       if (run.is_zero() || !sink_.share_range(source_, run.offset, run.length)) return false;
       progress_.bytes_written += run.length;
       progress_.bytes_shared += run.length;
       return true;
     });
+    return looked;
+  }
+
+  /// Appends what of the run is zero, and what is not.
+  void look(const Extent& run, std::vector<Extent>& found, std::stop_token stop) {
+    Buffer buffer = pool_.acquire(stop);
+    for (uint64_t at = run.offset; at < run.end();) {
+      if (stop.stop_requested()) throw cancelled_error();
+      const uint64_t end = std::min(run.end(), next_multiple(at, std::min(hot_, window_)));
+      const auto bytes = buffer.bytes().first(end - at);
+      source_.read_at(at, bytes);
+      split_zeros(at, bytes, traits_.zero_granularity, found);
+      at = end;
+    }
   }
 
   /// The part of `runs` that lies in [begin, end), which fits one buffer.
-  void copy_window(uint64_t begin, uint64_t end, const std::vector<Extent>& runs,
+  void copy_window(uint64_t begin, uint64_t end, const std::vector<Extent>& runs, Looked& looked,
                    std::stop_token stop) {
-    std::optional<Buffer> buffer;
     for (const Extent& run : runs) {
       const uint64_t from = std::max(begin, run.offset);
       const uint64_t to = std::min(end, run.end());
       if (from >= to) continue;
-      if (run.is_zero()) {
-        zero({from, to - from, ExtentKind::kZero}, stop);
-        continue;
+      if (run.is_zero())
+        add_zeros({from, to - from, ExtentKind::kZero}, looked, stop);
+      else
+        copy_data(from, to, looked, stop);
+    }
+    write(looked);
+    looked.buffer.reset();
+    looked.used = 0;
+  }
+
+  /// Zeros leave their place in the buffer to what comes next, which the cache holds then.
+  void copy_data(uint64_t at, uint64_t end, Looked& looked, std::stop_token stop) {
+    std::vector<Extent> pieces;
+    while (at < end) {
+      if (stop.stop_requested()) throw cancelled_error();
+      if (!looked.buffer) looked.buffer = pool_.acquire(stop);
+      const uint64_t step = std::min(end, next_multiple(at, hot_)) - at;
+      const auto bytes = looked.buffer->bytes().subspan(looked.used, step);
+      source_.read_at(at, bytes);
+      pieces.clear();
+      split_zeros(at, bytes, traits_.zero_granularity, pieces);
+      for (const Extent& piece : pieces) {
+        if (piece.is_zero())
+          add_zeros(piece, looked, stop);
+        else
+          add_data(piece, looked.used + (piece.offset - at), looked);
       }
-      if (!buffer) buffer = pool_.acquire(stop);
-      copy_run({from, to - from, ExtentKind::kData}, from - begin, *buffer, stop);
+      if (pieces.size() > 1 || !pieces.front().is_zero()) looked.used += step;
+      at += step;
     }
   }
 
-  /// Reads the run to `position` of the buffer and writes what of it is not zero.
-  void copy_run(const Extent& run, uint64_t position, Buffer& buffer, std::stop_token stop) {
-    const auto bytes = buffer.bytes().subspan(position, run.length);
-    source_.read_at(run.offset, bytes);
-    std::vector<Extent> pieces;
-    split_zeros(run.offset, bytes, traits_.zero_granularity, pieces);
-    for (const Extent& piece : pieces) {
-      if (stop.stop_requested()) throw cancelled_error();
-      if (piece.is_zero()) {
-        zero(piece, stop);
-      } else {
-        sink_.write_at(piece.offset,
-                       buffer.slice(position + (piece.offset - run.offset), piece.length));
-        progress_.bytes_written += piece.length;
-      }
+  void add_zeros(const Extent& zeros, Looked& looked, const std::stop_token& stop) {
+    if (looked.zeros.end() != zeros.offset)
+      zero(std::exchange(looked.zeros, {zeros.offset, 0}), stop);
+    looked.zeros.length += zeros.length;
+  }
+
+  void add_data(const Extent& data, size_t position, Looked& looked) {
+    const bool follows =
+        looked.data.end() == data.offset && looked.position + looked.data.length == position;
+    if (!follows) {
+      write(looked);
+      looked.data.offset = data.offset;
+      looked.position = position;
     }
+    looked.data.length += data.length;
+  }
+
+  void write(Looked& looked) {
+    const Extent data = std::exchange(looked.data, {});
+    if (data.length == 0) return;
+    sink_.write_at(data.offset, looked.buffer->slice(looked.position, data.length));
+    progress_.bytes_written += data.length;
   }
 
   void zero(const Extent& extent, std::stop_token stop) {
@@ -161,6 +228,7 @@ class Copier {
   const SinkTraits traits_;
   const unsigned jobs_;
   const uint64_t window_;
+  const uint64_t hot_;
   BufferPool pool_;
   Progress& progress_;
   BlockWalker walker_;

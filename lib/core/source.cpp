@@ -5,15 +5,9 @@
 
 namespace vmferry {
 
-void Source::find_content(uint64_t offset, uint64_t length, uint32_t /*granularity*/,
-                          std::vector<Extent>& out) const {
-  for (const uint64_t end = offset + length; offset < end;) {
-    out.push_back(extent_at(offset, end - offset));
-    offset = out.back().end();
-  }
-}
-
 void Source::prefetch(uint64_t /*offset*/, uint64_t /*length*/) const {}
+
+bool Sink::may_share(const Source& /*source*/) const { return false; }
 
 bool Sink::share_range(const Source& /*source*/, uint64_t /*offset*/, uint64_t /*length*/) {
   return false;

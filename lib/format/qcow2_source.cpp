@@ -24,14 +24,6 @@ namespace {
 // Being asked for what comes next must stay cheap however broken up the image is.
 constexpr int kMaxPrefetchRuns = 256;
 
-void append(std::vector<Extent>& out, size_t first, Extent extent) {
-  if (out.size() > first && out.back().kind == extent.kind && out.back().end() == extent.offset) {
-    out.back().length += extent.length;
-  } else {
-    out.push_back(extent);
-  }
-}
-
 class Qcow2Source final : public Source, public Layout {
  public:
   Qcow2Source(Qcow2Parts parts, const Qcow2Header& header, const Qcow2Geometry& geometry)
@@ -78,21 +70,6 @@ class Qcow2Source final : public Source, public Layout {
       const uint64_t done = read_run(walker, run, offset, out);
       offset += done;
       out = out.subspan(done);
-    }
-  }
-
-  void find_content(uint64_t offset, uint64_t length, uint32_t granularity,
-                    std::vector<Extent>& out) const override {
-    Qcow2Map::Walker walker(map_);
-    const size_t first = out.size();
-    std::vector<Extent> found;
-    while (length > 0) {
-      const Mapping run = walker.next(offset, length);
-      found.clear();
-      find_in_run(run, offset, granularity, found);
-      for (const Extent& extent : found) append(out, first, extent);
-      offset += run.length;
-      length -= run.length;
     }
   }
 
@@ -235,29 +212,6 @@ class Qcow2Source final : public Source, public Layout {
     if (!cipher_) return data_->read_at(run.host_offset, out);
     const uint64_t sector = (has_host_sectors_ ? run.host_offset : offset) / kCipherSector;
     read_encrypted(*data_, *cipher_, run.host_offset, sector, out);
-  }
-
-  void find_in_run(const Mapping& run, uint64_t offset, uint32_t granularity,
-                   std::vector<Extent>& found) const {
-    switch (run.kind) {
-      case MapKind::kUnallocated:
-        backing_->find_content(offset, run.length, granularity, found);
-        break;
-      case MapKind::kZero:
-        found.push_back({offset, run.length, ExtentKind::kZero});
-        break;
-      case MapKind::kCompressed:
-        found.push_back({offset, run.length, ExtentKind::kData});
-        break;
-      case MapKind::kData:
-        if (cipher_) {
-          found.push_back({offset, run.length, ExtentKind::kData});
-          break;
-        }
-        data_->find_content(run.host_offset, run.length, granularity, found);
-        for (Extent& extent : found) extent.offset = extent.offset - run.host_offset + offset;
-        break;
-    }
   }
 
   void prefetch_runs(uint64_t offset, uint64_t length) const {

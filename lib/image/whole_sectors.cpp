@@ -29,13 +29,6 @@ class ResizedSource final : public Source {
     std::fill(out.begin() + static_cast<std::ptrdiff_t>(held), out.end(), std::byte{0});
   }
 
-  void find_content(uint64_t offset, uint64_t length, uint32_t granularity,
-                    std::vector<Extent>& out) const override {
-    const uint64_t held = held_of(offset, length);
-    if (held != 0) image_->find_content(offset, held, granularity, out);
-    if (held != length) out.push_back({offset + held, length - held, ExtentKind::kZero});
-  }
-
   void prefetch(uint64_t offset, uint64_t length) const override {
     if (const uint64_t held = held_of(offset, length); held != 0) image_->prefetch(offset, held);
   }

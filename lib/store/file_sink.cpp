@@ -21,6 +21,11 @@
 namespace vmferry {
 namespace {
 
+/// Small enough to be in the processor's cache still when it is written.
+constexpr uint32_t kWriteSize = 256 << 10;
+
+bool is_file(const Source& source) { return dynamic_cast<const FileSource*>(&source) != nullptr; }
+
 class FileSink : public Sink {
  public:
   FileSink(const std::string& path, const TargetOptions& options)
@@ -39,7 +44,7 @@ class FileSink : public Sink {
   const std::string& name() const override { return name_; }
   uint64_t size() const override { return size_; }
   SinkTraits traits() const override {
-    return {.write_size = 1 << 20, .zero_granularity = granularity_, .starts_zeroed = true};
+    return {.write_size = kWriteSize, .zero_granularity = granularity_, .starts_zeroed = true};
   }
 
   void write_at(uint64_t offset, Slice data) override {
@@ -54,6 +59,10 @@ class FileSink : public Sink {
                     static_cast<off_t>(length)) != 0) {
       throw errno_error(errno, name_, "punch a hole", offset);
     }
+  }
+
+  bool may_share(const Source& source) const override {
+    return may_share_ && (reflink_ == Reflink::kAlways || is_file(source));
   }
 
   bool share_range(const Source& source, uint64_t offset, uint64_t length) override {

@@ -9,10 +9,8 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "lib/core/zeros.h"
 #include "lib/store/file_io.h"
 #include "lib/store/file_stamp.h"
-#include "lib/store/mapped_scan.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
@@ -20,8 +18,6 @@ namespace {
 
 // ZFS has named dirty pages holes (openzfs/zfs#15526): there, what is dirty is written out first.
 constexpr long kZfsMagic = 0x2fc12fc1;
-/// What is read at once where a file cannot be mapped.
-constexpr uint32_t kScanBytes = 1 << 20;
 
 void settle_holes(int fd, const std::string& name) {
   struct statfs fs;
@@ -80,31 +76,6 @@ void FileSource::check_unchanged() const { check_file_unchanged(fd_.get(), name_
 void FileSource::check_still_there() const { check_not_cut(fd_.get(), name_, stamp_); }
 
 void FileSource::check_in_place() const { check_same_file(fd_.get(), name_, stamp_); }
-
-void FileSource::find_content(uint64_t offset, uint64_t length, uint32_t granularity,
-                              std::vector<Extent>& out) const {
-  try {
-    if (scan_mapped(fd_.get(), offset, length, granularity, name_, out)) return;
-  } catch (const Error&) {
-    check_not_cut(fd_.get(), name_, stamp_);  // then that is why
-    throw;
-  }
-  scan_read(offset, length, granularity, out);
-}
-
-/// What cannot be mapped (some file systems, a short address space) is read.
-void FileSource::scan_read(uint64_t offset, uint64_t length, uint32_t granularity,
-                           std::vector<Extent>& out) const {
-  const uint64_t at_once = std::max(kScanBytes, granularity);
-  std::vector<std::byte> bytes(std::min(length, at_once));
-  for (const uint64_t end = offset + length; offset < end;) {
-    const uint64_t until = std::min(end, (offset + at_once) / granularity * granularity);
-    const auto read = std::span(bytes).first(until - offset);
-    read_at(offset, read);
-    split_zeros(offset, read, granularity, out);
-    offset = until;
-  }
-}
 
 void FileSource::prefetch(uint64_t offset, uint64_t length) const {
   // A byte that is in the page cache says that its neighbours are, too: asking is cheaper than

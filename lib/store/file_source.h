@@ -24,8 +24,6 @@ class FileSource : public Source, public Layout {
   uint64_t size() const override { return size_; }
   Extent extent_at(uint64_t offset, uint64_t max) const override;
   void read_at(uint64_t offset, std::span<std::byte> out) const override;
-  void find_content(uint64_t offset, uint64_t length, uint32_t granularity,
-                    std::vector<Extent>& out) const override;
   void check_unchanged() const override;
   void check_still_there() const override;
   void prefetch(uint64_t offset, uint64_t length) const override;
@@ -37,8 +35,6 @@ class FileSource : public Source, public Layout {
   void check_in_place() const;
 
  private:
-  void scan_read(uint64_t offset, uint64_t length, uint32_t granularity,
-                 std::vector<Extent>& out) const;
   uint64_t known_data_at(uint64_t offset) const;
 
   const UniqueFd fd_;

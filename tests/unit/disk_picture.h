@@ -16,12 +16,10 @@
 namespace vmferry::test {
 
 /// A disk in memory, drawn as a string: "64K:A 64K:0 1M:-" is 64 KiB of 'A', 64 KiB of zeros that
-/// are stored as data, and a hole of 1 MiB. Counts what was read. `find_zeros` gives it a
-/// find_content that looks at content.
+/// are stored as data, and a hole of 1 MiB. Tells whether a hole was read.
 class PictureSource : public Source {
  public:
-  explicit PictureSource(const std::string& picture, bool find_zeros = false)
-      : find_zeros_(find_zeros) {
+  explicit PictureSource(const std::string& picture) {
     std::istringstream words(picture);
     for (std::string word; words >> word;) {
       const size_t colon = word.find(':');
@@ -55,15 +53,11 @@ class PictureSource : public Source {
     std::memcpy(out.data(), bytes_.data() + offset, out.size());
   }
 
-  void find_content(uint64_t offset, uint64_t length, uint32_t granularity,
-                    std::vector<Extent>& out) const override;
-
   std::vector<std::byte>& bytes() { return bytes_; }
   mutable std::atomic<bool> hole_was_read = false;
 
  private:
   const std::string name_ = "picture";
-  const bool find_zeros_;
   std::vector<Extent> extents_;
   std::vector<std::byte> bytes_;
 };

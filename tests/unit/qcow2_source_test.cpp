@@ -350,12 +350,6 @@ TEST_CASE("qcow2: an allocated cluster that is a hole of the file reads as zero"
   file->hole = {second + 512, 4096};
   const auto disk = Image::open_bytes(file);
   CHECK(extents(*disk) == "d4608 z4096 d7680");
-  std::vector<Extent> found = {{7, 7, ExtentKind::kData}};  // appends, and touches nothing else
-  disk->find_content(100, 10000, 4096, found);
-  CHECK(found == std::vector<Extent>{{7, 7, ExtentKind::kData},
-                                     {100, 4508, ExtentKind::kData},
-                                     {4608, 4096, ExtentKind::kZero},
-                                     {8704, 1396, ExtentKind::kData}});
 }
 
 TEST_CASE("qcow2: a backing image shows through holes only") {
@@ -367,11 +361,7 @@ TEST_CASE("qcow2: a backing image shows through holes only") {
     std::memcpy(expected.data() + (hole << 12), below.data() + (hole << 12), 4096);
   }
   CHECK(read_all(*disk) == expected);
-  std::vector<Extent> found;
-  disk->find_content(0, disk->size(), 4096, found);
-  CHECK(found == std::vector<Extent>{{0, 3 << 12, ExtentKind::kData},
-                                     {3 << 12, 2 << 12, ExtentKind::kZero},
-                                     {5 << 12, 4 << 12, ExtentKind::kData}});
+  CHECK(extents(*disk) == "d8192 d4096 z8192 d8192 d8192");
 }
 
 TEST_CASE("qcow2: a shorter backing image ends in zeros at every level, a longer one is cut") {

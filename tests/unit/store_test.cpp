@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
-#include <limits>
 
 #include "lib/image/backing.h"
 #include "lib/store/ceph_args.h"
 #include "lib/store/ceph_keyring.h"
 #include "lib/store/descriptors.h"
 #include "lib/store/file_source.h"
-#include "lib/store/mapped_scan.h"
 #include "lib/store/unique_fd.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/temp_dir.h"
@@ -93,54 +90,15 @@ TEST_CASE("paths may hold anything but an address") {
   CHECK_THROWS_AS(parse_location("nbd://host/x"), Error);
 }
 
-TEST_CASE("a mapped scan finds zeros, and an end that came too early is an error, not a crash") {
-  TempDir dir;
-  const std::string path = (dir / "disk").string();
-  {
-    std::ofstream file(path);
-    file << std::string(8192, '\0') << std::string(4096, 'x') << std::string(100, '\0');
-  }
-  UniqueFd fd(::open(path.c_str(), O_RDWR));
-  std::vector<Extent> runs;
-  REQUIRE(scan_mapped(fd.get(), 0, 12388, 4096, path, runs));
-  CHECK(runs == std::vector<Extent>{{0, 8192, ExtentKind::kZero},
-                                    {8192, 4096, ExtentKind::kData},
-                                    {12288, 100, ExtentKind::kZero}});
-  runs.clear();
-  REQUIRE(scan_mapped(fd.get(), 8193, 10, 4096, path, runs));
-  CHECK(runs == std::vector<Extent>{{8193, 10, ExtentKind::kData}});
-  runs.clear();
-  REQUIRE(::ftruncate(fd.get(), 4096) == 0);
-  CHECK_THROWS_WITH(scan_mapped(fd.get(), 0, 12288, 4096, path, runs), Contains("SIGBUS"));
-}
-
-TEST_CASE("a file that cannot be mapped is read to find its zeros") {
+TEST_CASE("a file that is cut while it is read fails with the byte where it ends") {
   TempDir dir;
   const std::string path = dir / "disk";
-  std::ofstream(path) << std::string(8192, '\0') << "data";
-  fs::resize_file(path, 64 << 20);
-  const FileSource source(UniqueFd(::open(path.c_str(), O_RDONLY)), path,
-                          std::numeric_limits<uint64_t>::max());
-  const pid_t child = ::fork();
-  if (child == 0) {
-    // So much address space as there is, and a little for what is read at once.
-    std::ifstream statm("/proc/self/statm");
-    uint64_t pages = 0;
-    statm >> pages;
-    const rlim_t most = pages * 4096 + (16 << 20);
-    const rlimit limit = {most, most};
-    std::vector<Extent> runs;
-    ::setrlimit(RLIMIT_AS, &limit);
-    source.find_content(100, (60 << 20) + 1, 4096, runs);
-    ::_exit(runs == std::vector<Extent>{{100, 8092, ExtentKind::kZero},
-                                        {8192, 4096, ExtentKind::kData},
-                                        {12288, (60 << 20) + 101 - 12288, ExtentKind::kZero}}
-                ? 0
-                : 1);
-  }
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  CHECK(status == 0);
+  std::ofstream(path) << std::string(1 << 20, 'x');
+  const FileSource source(UniqueFd(::open(path.c_str(), O_RDWR)), path);
+  fs::resize_file(path, 300000);
+  std::vector<std::byte> bytes(1 << 20);
+  CHECK_THROWS_WITH(source.read_at(0, bytes), Contains("at 300000"));
+  CHECK_THROWS_WITH(source.check_still_there(), Contains("300000"));
 }
 
 TEST_CASE("an image opens files in its own directory only, and only if its format was named") {
