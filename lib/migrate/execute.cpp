@@ -34,22 +34,14 @@ class Execution {
     if (is_gone) return leave(recovery);
     if (recovery == Recovery::kFinish) return forward();
     if (recovery == Recovery::kStay) return stay();
+    bool onward = false;
     try {
-      steps_.drop_gone_disks();
-      if (steps_.made_something()) steps_.require_known_places();
-      const bool turned = steps_.turned();
-      if (recovery == Recovery::kAuto && (turned || steps_.better_finished())) return forward();
-      if (!turned) steps_.undo_alone();
-      if (turned)
-        fail(ErrorKind::kConflict, plan_.request.domain, "undo the move",
-             "the guest depends on its new disks already",
-             "finish it: " + command() + or_stay() + "; then move back with --to-dir or --to");
-      backward();
+      onward = !undone(recovery);
     } catch (const std::exception& exception) {
-      if (recovery == Recovery::kAuto && turned_after_all()) return forward();
-      fail_recovery(as_error(exception), recovery);
+      onward = recovery == Recovery::kAuto && turned_after_all();
+      if (!onward) fail_recovery(as_error(exception), recovery);
     }
-    return {};
+    return onward ? forward() : MigrateReport();
   }
 
   /// Nobody can tell which of the images holds the newest data: they stay.
@@ -125,6 +117,21 @@ class Execution {
   }
 
  private:
+  /// False, and nothing done: the run is to be finished. Throws what cannot be undone.
+  bool undone(Recovery recovery) {
+    steps_.drop_gone_disks();
+    if (steps_.made_something()) steps_.require_known_places();
+    const bool turned = steps_.turned();
+    if (recovery == Recovery::kAuto && (turned || steps_.better_finished())) return false;
+    if (turned)
+      fail(ErrorKind::kConflict, plan_.request.domain, "undo the move",
+           "the guest depends on its new disks already",
+           "finish it: " + command() + or_stay() + "; then move back with --to-dir or --to");
+    steps_.undo_alone();
+    backward();
+    return true;
+  }
+
   std::string command(const std::string& option = {}) const {
     return recover_command(plan_.request.domain, context_.state_dir, option);
   }

@@ -86,14 +86,16 @@ void Machine::throw_if_stopped() const {
   if (context_.stop.stop_requested()) throw cancelled_error();
 }
 
-void Machine::wait_ready(const std::vector<const MovingDisk*>& disks, const std::string& what,
-                         std::optional<Clock::time_point> deadline, const Watch& watch) {
+void Machine::wait_ready(const std::vector<const MovingDisk*>& disks, Place goal,
+                         const std::string& what, std::optional<Clock::time_point> deadline,
+                         const Watch& watch) {
   while (true) {
     uint64_t done = 0;
     uint64_t total = 0;
     bool ready = true;
     for (const MovingDisk* disk : disks) {
       const std::optional<BlockJob> job = host_->block_job(name(), disk->dev);
+      if (!job && place(*disk) == goal) continue;
       if (!job)
         fail(ErrorKind::kIo, name(), what, "the job of " + disk->dev + " ended by itself",
              "QEMU's log tells why: /var/log/libvirt/qemu/" + name() + ".log");
@@ -192,11 +194,16 @@ void Machine::commit(const MovingDisk& disk, Place expected, const Watch& watch,
   require_below(disk, expected);
   const std::optional<BlockJob> job = our_job(disk);
   if (!job || job->kind != BlockJob::Kind::kActiveCommit) {
+    const Place before = place(disk);
     abort_job(disk);
-    if (place(disk) == expected) return;  // it pivoted just now
+    const Place after = place(disk);
+    if (after == expected) return;  // it pivoted just now
+    if (after != before)
+      fail(ErrorKind::kConflict, name(), "commit " + disk.dev, "it was switched in this moment",
+           "go on with: " + recover_command(name(), context_.state_dir));
     host_->commit_active(name(), disk.dev, 0);
   }
-  wait_ready({&disk}, "commit " + disk.dev, std::nullopt, watch);
+  wait_ready({&disk}, expected, "commit " + disk.dev, std::nullopt, watch);
   if (before_pivot) before_pivot();
   pivot(disk, expected);
 }
@@ -233,7 +240,10 @@ void Machine::wait_until_idle() {
       return;
     if (time > give_up)
       fail(ErrorKind::kConflict, name(), "wait for what was asked of libvirt before",
-           "it is not done yet", "an OSD may be down ('ceph -s'): it goes on when that is back");
+           "it is not done yet",
+           "an OSD may be down ('ceph -s'): it goes on when that is back; if Ceph is well and "
+           "'virsh domcontrol " +
+               shell_word(name()) + "' still tells of a job or an error, restart libvirt's daemon");
     std::this_thread::sleep_for(context_.patience.poll);
   }
 }

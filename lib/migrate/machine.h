@@ -55,9 +55,9 @@ class Machine {
 
   /// What is looked at while waiting; may throw to end the wait.
   using Watch = std::function<void()>;
-  /// Until the jobs of all `disks` can pivot. Throws when a job vanishes, when stopped, or at
-  /// `deadline`.
-  void wait_ready(const std::vector<const MovingDisk*>& disks, const std::string& what,
+  /// Until the jobs of all `disks` can pivot, or have: a disk is at `goal` then. Throws when
+  /// another job vanishes, when stopped, or at `deadline`.
+  void wait_ready(const std::vector<const MovingDisk*>& disks, Place goal, const std::string& what,
                   std::optional<Clock::time_point> deadline, const Watch& watch);
   /// Pivots and proves it by the definition: `expected` is where the disk is then. `pivoted` is
   /// called as soon as libvirt says that it is done.

@@ -45,7 +45,7 @@ void Steps::mirror() {
     }
     mirrored.push_back(&disk);
   }
-  if (!mirrored.empty()) source_.wait_ready(mirrored, "mirror", deadline(), {});
+  if (!mirrored.empty()) source_.wait_ready(mirrored, Place::kTarget, "mirror", deadline(), {});
 }
 
 void Steps::undo_mirror() {

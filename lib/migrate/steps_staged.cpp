@@ -204,7 +204,7 @@ void Steps::stage_overlays() {
     staged.push_back(&disk);
   }
   if (!staged.empty())
-    source_.wait_ready(staged, "copy what was written meanwhile", deadline(),
+    source_.wait_ready(staged, Place::kBridge, "copy what was written meanwhile", deadline(),
                        [this] { watch_overlays(); });
 }
 

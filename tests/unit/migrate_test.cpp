@@ -161,6 +161,23 @@ TEST_CASE("a pivot that libvirt begins only when a recovery has looked ends the 
     }
 }
 
+TEST_CASE("a recovery that fails on its way forward says so, and has tried once", "[faults]") {
+  const WayUnderTest& way = way_named("staged, then to another host");
+  const std::vector<std::string> calls = calls_of(way);
+  const auto leaves = std::find(calls.begin(), calls.end(), "alpha: migrate");
+  REQUIRE(leaves != calls.end());
+  Rig rig(way);
+  const Plan& plan = rig.plan_of_way();
+  rig.world().arm(static_cast<unsigned>(leaves - calls.begin()) + 1, Fault::kKillBefore);
+  CHECK(rig.run(plan).killed);
+  rig.world().arm(1, Fault::kFailBefore, "alpha: migrate");
+  const Outcome outcome = rig.recover(Recovery::kAuto);
+  CHECK_FALSE(outcome.done());
+  CHECK(outcome.names_recovery());
+  rig.world().arm(0, Fault::kNone);
+  recover_and_check(rig, Recovery::kAuto);
+}
+
 TEST_CASE("a failure or death in the middle of a copy is recovered from", "[faults][sweep]") {
   for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
       const std::vector<std::string> calls = calls_of(way);
