@@ -70,11 +70,13 @@ void refuse_useless(const CLI::App& app, const MigrateOptions& options) {
                {"--parallel", "--auto-converge", "--max-downtime", "--listen-address",
                 "--migration-uri", "--tls", "--keep-source-definition"},
                "is for a move to another host", "name that host with --to, or leave it out");
+  if (request.mode == MigrateMode::kOffline && request.method != MigrateMethod::kAuto)
+    refuse_usage("--method is for a machine that runs on", "leave it out, or --mode offline");
   if (request.mode == MigrateMode::kOffline)
     refuse_any(app,
-               {"--method", "--overlay-dir", "--overlay-max", "--quiesce", "--timeout",
-                "--synchronous-writes", "--parallel", "--auto-converge", "--max-downtime",
-                "--listen-address", "--migration-uri", "--tls"},
+               {"--overlay-dir", "--overlay-max", "--quiesce", "--timeout", "--synchronous-writes",
+                "--parallel", "--auto-converge", "--max-downtime", "--listen-address",
+                "--migration-uri", "--tls"},
                "is for a machine that runs on", "leave it out, or --mode offline");
   if (request.mode == MigrateMode::kLive)
     refuse_any(app, {"--shutdown-timeout", "--force-off"}, "is for a machine that is shut down",

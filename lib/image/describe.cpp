@@ -92,7 +92,7 @@ class Describer {
     } catch (const Error& error) {
       // Without facts there is nothing to say but the error; nor about another state than was asked
       // for.
-      if (info_.chain.empty() || options_.snapshot.is_given() || stop_.stop_requested()) throw;
+      if (info_.chain.empty() || lacks_snapshot() || stop_.stop_requested()) throw;
       note(error);
       return std::move(info_);
     }
@@ -109,6 +109,18 @@ class Describer {
   }
 
  private:
+  /// Is a snapshot wanted that is not there, or that is not the only one of its name?
+  bool lacks_snapshot() const {
+    const SnapshotChoice& wanted = options_.snapshot;
+    if (!wanted.is_given()) return false;
+    const std::optional<Qcow2Facts>& qcow2 = info_.chain.front().qcow2;
+    return !qcow2 || std::count_if(qcow2->snapshots.begin(), qcow2->snapshots.end(),
+                                   [&wanted](const SnapshotFacts& snapshot) {
+                                     return snapshot.name == wanted.name.value_or(snapshot.name) &&
+                                            snapshot.id == wanted.id.value_or(snapshot.id);
+                                   }) != 1;
+  }
+
   void note(const Error& error) {
     info_.problem = error.what();
     info_.hint = error.hint();
