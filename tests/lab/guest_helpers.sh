@@ -92,6 +92,9 @@ move_in_background() {
   mover=$!
 }
 
+# Who reads from it waits, and starts no other process for that.
+exec {never}<> <(:)
+
 # read_steps: sets $said to what the mover has said so far. Without a process, as who waits asks often.
 read_steps() {
   said=
@@ -104,7 +107,7 @@ wait_for_step() {
   read_steps
   until [[ $said =~ $pattern ]]; do
     kill -0 "$mover" 2>/dev/null || fail "it ended before the step '$1': $(cat steps)"
-    sleep 0.01
+    read -r -t 0.005 -u "$never" || true
     read_steps
   done
 }

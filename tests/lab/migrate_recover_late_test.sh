@@ -25,7 +25,7 @@ copied "100 %"
 # What the dead run would have asked next, by another who dies of it.
 kill -STOP "$osd"
 guest_io "$VMFERRY_LAB_HOSTA" 0 "aio_write 0 64k" # or there is nothing to wait for
-on_a blockjob mg-late vda --pivot &
+virsh -q -c "$VMFERRY_LAB_HOSTA" blockjob mg-late vda --pivot &
 pivot=$!
 sleep 1
 kill -KILL "$pivot"

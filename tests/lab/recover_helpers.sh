@@ -17,7 +17,7 @@ kill_in() {
   others=${said//'"step"'/}
   until (((${#said} - ${#others}) / 6 >= step)); do
     kill -0 "$mover" 2>/dev/null || fail "it ended before step $step: $(cat steps)"
-    sleep 0.01
+    read -r -t 0.005 -u "$never" || true
     read_steps
     others=${said//'"step"'/}
   done
