@@ -85,7 +85,10 @@ rm disk.raw
 ferry info --json -f qcow2 over.qcow2 >got.json
 is '"No such file" in i["problem"]' True
 is 'len(i["qcow2"]["snapshots"])' 2
-qemu-img create -q -f qcow2 --object secret,id=s,data=x -o encrypt.format=luks,encrypt.key-secret=s locked.qcow2 4M
+truncate -s 3M luks
+cryptsetup -q luksFormat --type luks1 --pbkdf-force-iterations 1000 --cipher aes-xts-plain64 --key-size 512 luks - <<<"x"
+qemu-img create -q -f qcow2 locked.qcow2 4M
+python3 "$ROOT/tests/cli/qcow2/luks.py" locked.qcow2 luks
 ferry info -f qcow2 --json locked.qcow2 >got.json
 is 'i["qcow2"]["encryption"]' LUKS
 

@@ -30,7 +30,9 @@ END
 printf secret >secret.txt
 head -c 18M < <(yes "$GONE") >part
 mke2fs -q -F -t ext4 -E nodiscard,lazy_itable_init=0 -d tree part
-qemu-img convert -f raw -O luks --object secret,id=key,file=secret.txt -o key-secret=key,iter-time=10 part luks1
+truncate -s 20M luks1 # the header takes 2 MiB
+cryptsetup -q luksFormat --type luks1 --pbkdf-force-iterations 1000 --key-size 512 --cipher aes-xts-plain64 luks1 secret.txt
+qemu-img convert -n -f raw --object secret,id=key,file=secret.txt --target-image-opts part driver=luks,key-secret=key,file.filename=luks1
 cryptsetup -q luksDump --dump-volume-key --volume-key-file volume.key --key-file secret.txt luks1 >/dev/null
 truncate -s 36M luks2
 cryptsetup -q luksFormat --type luks2 --volume-key-file volume.key --key-size 512 --cipher aes-xts-plain64 --sector-size 512 \
