@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "lib/core/block_walker.h"
+#include "lib/core/hot_window.h"
 #include "lib/core/workers.h"
 #include "lib/core/zeros.h"
 #include "vmferry/copy.h"
@@ -13,8 +14,7 @@ namespace vmferry {
 namespace {
 
 constexpr uint64_t kCompareBlock = 4 << 20;
-constexpr size_t kWindow = 256 << 10;  // of either side, so that both are in the processor's cache
-constexpr size_t kMemory = 64 << 20;   // as a copy has, for each side
+constexpr size_t kMemory = 64 << 20;  // as a copy has, for each side
 constexpr uint64_t kNowhere = std::numeric_limits<uint64_t>::max();
 
 /// A source of any length seen as one of `size` bytes: zeros follow its end.
@@ -57,7 +57,7 @@ class Comparer {
       : a_(a),
         b_(b),
         jobs_(std::clamp(jobs, 1u, 64u)),
-        window_(std::max({uint64_t{kWindow}, a.read_alignment(), b.read_alignment()})),
+        window_(std::max({uint64_t{kHotWindow}, a.read_alignment(), b.read_alignment()})),
         side_((window_ + 4095) / 4096 * 4096),
         pool_(std::clamp<size_t>(kMemory / (2 * side_), 2, std::max(2u, jobs_)), 2 * side_),
         progress_(progress),

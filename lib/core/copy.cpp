@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lib/core/block_walker.h"
+#include "lib/core/hot_window.h"
 #include "lib/core/workers.h"
 #include "lib/core/zeros.h"
 #include "vmferry/error.h"
@@ -16,8 +17,7 @@ namespace {
 
 constexpr uint64_t kBlock = 4 << 20;        // what one worker takes at a time, at least
 constexpr uint64_t kAheadBytes = 64 << 20;  // how far ahead reads are announced
-constexpr uint64_t kHot = 256 << 10;     // what is looked at while it is in the processor's cache
-constexpr uint64_t kZeroStep = 1 << 30;  // zeroing may be slow on a device: look at stop often
+constexpr uint64_t kZeroStep = 1 << 30;     // zeroing may be slow on a device: look at stop often
 
 uint64_t round_up(uint64_t value, uint64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -48,7 +48,7 @@ class Copier {
         traits_(sink.traits()),
         jobs_(std::clamp(options.jobs, 1u, 64u)),
         window_(round_up(std::max<uint64_t>(traits_.write_size, source.read_alignment()), 4096)),
-        hot_(round_up(kHot, source.read_alignment())),
+        hot_(round_up(kHotWindow, source.read_alignment())),
         pool_(std::max<size_t>(2, options.memory / window_), window_),
         progress_(progress),
         walker_(walk_rules()) {}
@@ -124,11 +124,13 @@ class Copier {
   /// Shares what is not zero, which needs no writing. Returns what is left to do.
   std::vector<Extent> share_runs(const std::vector<Extent>& runs, std::stop_token stop) {
     std::vector<Extent> looked;
+    Buffer buffer = pool_.acquire(stop);
+    const auto window = buffer.bytes().first(std::min(hot_, window_));
     for (const Extent& run : runs) {
       if (run.is_zero())
         append_run(looked, run);
       else
-        look(run, looked, stop);
+        find_zeros(source_, run, window, traits_.zero_granularity, stop, looked);
     }
     std::erase_if(looked, [this](const Extent& run) {
       if (run.is_zero() || !sink_.share_range(source_, run.offset, run.length)) return false;
@@ -137,19 +139,6 @@ class Copier {
       return true;
     });
     return looked;
-  }
-
-  /// Appends what of the run is zero, and what is not.
-  void look(const Extent& run, std::vector<Extent>& found, std::stop_token stop) {
-    Buffer buffer = pool_.acquire(stop);
-    for (uint64_t at = run.offset; at < run.end();) {
-      if (stop.stop_requested()) throw cancelled_error();
-      const uint64_t end = std::min(run.end(), next_multiple(at, std::min(hot_, window_)));
-      const auto bytes = buffer.bytes().first(end - at);
-      source_.read_at(at, bytes);
-      split_zeros(at, bytes, traits_.zero_granularity, found);
-      at = end;
-    }
   }
 
   /// The part of `runs` that lies in [begin, end), which fits one buffer.

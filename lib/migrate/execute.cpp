@@ -38,7 +38,8 @@ class Execution {
     try {
       onward = !undone(recovery);
     } catch (const std::exception& exception) {
-      onward = recovery == Recovery::kAuto && turned_after_all();
+      // libvirt may have done what the dead run had asked of it only now.
+      onward = recovery == Recovery::kAuto && turned_or(false);
       if (!onward) fail_recovery(as_error(exception), recovery);
     }
     return onward ? forward() : MigrateReport();
@@ -212,26 +213,18 @@ class Execution {
     return false;
   }
 
-  /// How things are counts more than what was tried; that is for when nobody can tell.
-  bool depends_on_new_disks(size_t failed) const {
+  /// Does the guest depend on its new disks? How things are counts more than what was tried;
+  /// `otherwise` is for when nobody can tell.
+  bool turned_or(bool otherwise) const {
     try {
       return steps_.turned();
     } catch (const Error&) {
-      return beyond_turning(failed);
-    }
-  }
-
-  /// Did libvirt do what the dead run had asked of it only after this one had looked?
-  bool turned_after_all() const {
-    try {
-      return steps_.turned();
-    } catch (const Error&) {
-      return false;  // what failed first counts more
+      return otherwise;
     }
   }
 
   [[noreturn]] void give_up(size_t failed, const Error& error) {
-    if (depends_on_new_disks(failed)) {
+    if (turned_or(beyond_turning(failed))) {
       ErrorParts parts = error.parts();
       parts.hint =
           "the guest has its new disks already, but the move is not complete; finish it with: " +

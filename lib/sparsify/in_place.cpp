@@ -7,8 +7,8 @@
 #include <cerrno>
 
 #include "lib/core/block_walker.h"
+#include "lib/core/hot_window.h"
 #include "lib/core/workers.h"
-#include "lib/core/zeros.h"
 #include "lib/store/file_io.h"
 #include "lib/store/file_source.h"
 #include "lib/store/image_lock.h"
@@ -21,7 +21,6 @@ namespace vmferry {
 namespace {
 
 constexpr uint64_t kBlock = 16 << 20;       // a hole for each is little work, and a stop comes soon
-constexpr uint64_t kWindow = 256 << 10;     // what is looked at while the processor's cache has it
 constexpr uint64_t kAheadBytes = 64 << 20;  // how far ahead reads are announced
 constexpr uint64_t kReservedStep = uint64_t{1} << 30;  // between two looks at the stop token
 
@@ -80,13 +79,14 @@ class HolePunch {
 
  private:
   void work(std::stop_token stop) {
-    std::vector<std::byte> window(kWindow);
+    std::vector<std::byte> window(kHotWindow);
     std::vector<Extent> runs;
     while (const auto block = walker_.next()) {
       for (uint64_t at = block->offset; at < block->end();) {
         const Extent extent = file_.extent_at(at, block->end() - at);
         if (!extent.is_zero()) {
-          find_zeros(extent, window, runs, stop);
+          runs.clear();
+          find_zeros(file_, extent, window, granularity_, stop, runs);
           for (const Extent& run : runs) {
             if (stop.stop_requested()) throw cancelled_error();
             if (run.is_zero()) give_back(run);
@@ -95,19 +95,6 @@ class HolePunch {
         }
         at = extent.end();
       }
-    }
-  }
-
-  void find_zeros(const Extent& data, std::span<std::byte> window, std::vector<Extent>& runs,
-                  const std::stop_token& stop) const {
-    runs.clear();
-    for (uint64_t at = data.offset; at < data.end();) {
-      if (stop.stop_requested()) throw cancelled_error();
-      const uint64_t end = std::min(data.end(), (at / kWindow + 1) * kWindow);
-      const auto bytes = window.first(end - at);
-      file_.read_at(at, bytes);
-      split_zeros(at, bytes, granularity_, runs);
-      at = end;
     }
   }
 

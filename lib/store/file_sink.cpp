@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <optional>
 
+#include "lib/core/hot_window.h"
 #include "lib/store/file_io.h"
 #include "lib/store/file_source.h"
 #include "lib/store/replaced_file.h"
@@ -20,9 +21,6 @@
 
 namespace vmferry {
 namespace {
-
-/// Small enough to be in the processor's cache still when it is written.
-constexpr uint32_t kWriteSize = 256 << 10;
 
 bool is_file(const Source& source) { return dynamic_cast<const FileSource*>(&source) != nullptr; }
 
@@ -44,7 +42,7 @@ class FileSink : public Sink {
   const std::string& name() const override { return name_; }
   uint64_t size() const override { return size_; }
   SinkTraits traits() const override {
-    return {.write_size = kWriteSize, .zero_granularity = granularity_, .starts_zeroed = true};
+    return {.write_size = kHotWindow, .zero_granularity = granularity_, .starts_zeroed = true};
   }
 
   void write_at(uint64_t offset, Slice data) override {
