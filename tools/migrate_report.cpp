@@ -15,6 +15,18 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+const char* word(MigrateReport::End end) {
+  switch (end) {
+    case MigrateReport::End::kMoved:
+      return "moved";
+    case MigrateReport::End::kUndone:
+      return "undone";
+    case MigrateReport::End::kLeft:
+      return "left";
+  }
+  return "";
+}
+
 const char* word(Check::Result result) {
   switch (result) {
     case Check::Result::kPassed:
@@ -139,9 +151,8 @@ std::string report_json(const std::string& domain, const MigrateReport& report) 
                      {"to", disk.to},
                      {"before", usage(disk.before)},
                      {"after", usage(disk.after)}});
-  static const char* const kEnds[] = {"moved", "undone", "left"};
   Json json = {{"domain", domain},
-               {"end", kEnds[static_cast<size_t>(report.end)]},
+               {"end", word(report.end)},
                {"disks", disks},
                {"kept", report.kept},
                {"seconds", report.seconds}};

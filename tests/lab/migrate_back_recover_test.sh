@@ -83,7 +83,7 @@ forget() {
 
 # one WAY STEP RUNNING|STOPPED|STARTED HOW KIND: killed in that step; what became of the machine then; recovered HOW, to a disk of that kind.
 one() {
-  local try
+  local try end
   echo "$SECONDS s: $*"
   for try in 1 2 3 4 5; do
     ! killed_in "$1" "$2" || break
@@ -96,7 +96,9 @@ one() {
     [[ $3 == stopped ]] || on_a start mg-rec || fail "$*: it does not start"
   fi
   # shellcheck disable=SC2086 # may be none
-  ferry migrate --recover mg-rec --state-dir "$state" -q ${4/auto/} || fail "$*: not recovered"
+  ferry migrate --recover mg-rec --state-dir "$state" -q --json ${4/auto/} >end.json || fail "$*: not recovered"
+  [[ $4 == --undo ]] && end=undone || end=moved
+  grep -q "\"end\":\"$end\"" end.json || fail "$*: it says that it ended otherwise than $end: $(cat end.json)"
   [[ $(on_a domstate mg-rec) == "${state_after[$3]}" ]] || fail "$*: it is $(on_a domstate mg-rec)"
   no_journal
   [[ -z $(find files -name '*overlay*' -o -name '*bridge*' -o -name '*partial*') ]] || fail "$*: left behind: $(ls -A files)"
