@@ -16,7 +16,7 @@ disk, = report["disks"]
 assert disk["disk"] == "vda" and disk["to"] == "rbd:rbd/mg-thick-vda", disk
 assert disk["before"]["virtual_bytes"] == disk["after"]["virtual_bytes"] == 4 << 30, disk
 assert disk["before"]["allocated_bytes"] >= (4 << 30) - (64 << 20) and disk["after"]["allocated_bytes"] <= limit, disk
-assert report["kept"] == [old], report
+assert report["kept"] == [old] and report["end"] == "moved", report
 END
 "$lab" guest down mg-thick
 
