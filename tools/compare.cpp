@@ -28,7 +28,9 @@ struct Options {
 
 std::string describe(const Options& options, const CompareResult& result, uint64_t size_a,
                      uint64_t size_b) {
-  if (result.same) return "the images are the same";
+  if (result.same) {
+    return "the images are the same";
+  }
   const uint64_t at = *result.first_difference;
   if (!options.ignore_trailing_zeros && at == std::min(size_a, size_b) && size_a != size_b) {
     return fmt::format("the sizes differ: {} is {} bytes, {} is {}", printable(options.a), size_a,
@@ -41,7 +43,9 @@ void print_result(const Options& options, const CompareResult& result, uint64_t 
                   uint64_t size_b) {
   if (options.run.json) {
     nlohmann::ordered_json report = {{"same", result.same}};
-    if (result.first_difference) report["first_difference"] = *result.first_difference;
+    if (result.first_difference) {
+      report["first_difference"] = *result.first_difference;
+    }
     report["a"] = {{"name", options.a}, {"virtual_bytes", size_a}};
     report["b"] = {{"name", options.b}, {"virtual_bytes", size_b}};
     print(json_text(report) + "\n");

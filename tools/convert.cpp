@@ -26,10 +26,14 @@ std::string report_of(const ImageCopy& job, const std::string& target, const Cop
                                      {"zero_skipped_bytes", result.zero_bytes},
                                      {"seconds", seconds},
                                      {"verified", job.verify}};
-    if (job.trim) report["parts"] = parts_as_json(outcome.parts);
+    if (job.trim) {
+      report["parts"] = parts_as_json(outcome.parts);
+    }
     return json_text(report) + "\n";
   }
-  if (job.run.quiet) return {};
+  if (job.run.quiet) {
+    return {};
+  }
   return parts_in_words(outcome.parts) +
          fmt::format("{}: {} of data, {} of zeros skipped, in {:.1f} s{}\n", printable(target),
                      about_bytes(result.written_bytes), about_bytes(result.zero_bytes), seconds,

@@ -15,7 +15,9 @@ void verify_target(Session& session, const RunOptions& run, const Source& source
   ProgressDisplay display(session, run.progress_style(), "verify", {&source, written.get()});
   const CompareResult result =
       compare(source, *written, {.jobs = run.jobs, .stop = job.stop}, display.counters());
-  if (result.same) return;
+  if (result.same) {
+    return;
+  }
   check_source(source, job.source_in_use);  // then that is why
   throw Error({.kind = ErrorKind::kIo,
                .object = sink.name(),
@@ -38,15 +40,21 @@ void check_source(const Source& source, bool in_use) {
 CopyResult run_copy_job(Session& session, const RunOptions& run, const Source& source, Sink& sink,
                         const CopyJob& job) {
   std::unique_ptr<Sink> limited;
-  if (job.rate_limit) limited = limit_rate(sink, *job.rate_limit, job.stop);
+  if (job.rate_limit) {
+    limited = limit_rate(sink, *job.rate_limit, job.stop);
+  }
   CopyResult result;
   {
     ProgressDisplay display(session, run.progress_style(), job.what, {&source});
     result = copy(source, limited ? *limited : sink, {.jobs = run.jobs, .stop = job.stop},
                   display.counters());
   }
-  if (job.verify) verify_target(session, run, source, sink, job);
-  if (job.stop.stop_requested()) throw cancelled_error();
+  if (job.verify) {
+    verify_target(session, run, source, sink, job);
+  }
+  if (job.stop.stop_requested()) {
+    throw cancelled_error();
+  }
   check_source(source, job.source_in_use);
   sink.publish();
   return result;

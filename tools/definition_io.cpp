@@ -29,7 +29,9 @@ namespace {
 /// A file without a name that a child can open as /dev/fd/N.
 UniqueFd memory_file(const std::string& text) {
   UniqueFd fd(::memfd_create("vmferry-definition", 0));
-  if (!fd.valid()) throw errno_error(errno, "a file in memory", "create");
+  if (!fd.valid()) {
+    throw errno_error(errno, "a file in memory", "create");
+  }
   pwrite_all(fd.get(), 0, std::as_bytes(std::span(text)), "a file in memory");
   return fd;
 }
@@ -44,7 +46,9 @@ bool wait_for_input(int fd) {
 int run_program(std::vector<std::string> arguments) {
   std::vector<char*> argv;
   argv.reserve(arguments.size() + 1);
-  for (std::string& argument : arguments) argv.push_back(argument.data());
+  for (std::string& argument : arguments) {
+    argv.push_back(argument.data());
+  }
   argv.push_back(nullptr);
   // It shall not inherit what we do with signals.
   posix_spawnattr_t attributes;
@@ -58,10 +62,14 @@ int run_program(std::vector<std::string> arguments) {
   pid_t child = 0;
   const int error = ::posix_spawnp(&child, argv[0], nullptr, &attributes, argv.data(), environ);
   posix_spawnattr_destroy(&attributes);
-  if (error != 0) throw errno_error(error, arguments.front(), "run");
+  if (error != 0) {
+    throw errno_error(error, arguments.front(), "run");
+  }
   int status = 0;
   while (::waitpid(child, &status, 0) < 0) {
-    if (errno != EINTR) throw errno_error(errno, arguments.front(), "wait");
+    if (errno != EINTR) {
+      throw errno_error(errno, arguments.front(), "wait");
+    }
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
@@ -72,7 +80,9 @@ std::string read_definition(const std::string& path) {
   UniqueFd file;
   if (path != "-") {
     file = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-    if (!file.valid()) throw errno_error(errno, path, "open");
+    if (!file.valid()) {
+      throw errno_error(errno, path, "open");
+    }
   }
   const int fd = file.valid() ? file.get() : STDIN_FILENO;
   std::string text;
@@ -80,9 +90,15 @@ std::string read_definition(const std::string& path) {
     char piece[65536];
     const size_t wanted = std::min(sizeof piece, kMaxDefinitionBytes + 1 - text.size());
     const ssize_t got = ::read(fd, piece, wanted);
-    if (got < 0 && (errno == EINTR || (errno == EAGAIN && wait_for_input(fd)))) continue;
-    if (got < 0) throw errno_error(errno, path == "-" ? "standard input" : path, "read");
-    if (got == 0) break;
+    if (got < 0 && (errno == EINTR || (errno == EAGAIN && wait_for_input(fd)))) {
+      continue;
+    }
+    if (got < 0) {
+      throw errno_error(errno, path == "-" ? "standard input" : path, "read");
+    }
+    if (got == 0) {
+      break;
+    }
     text.append(piece, static_cast<size_t>(got));
   }
   return text;
@@ -94,7 +110,9 @@ void print_diff(const std::string& name, const std::string& before, const std::s
   const int status =
       run_program({"diff", "-u", "--color=auto", "--label", name, "--label", name + " (rewritten)",
                    fmt::format("/dev/fd/{}", from.get()), fmt::format("/dev/fd/{}", to.get())});
-  if (status == 0 || status == 1) return;  // 1: they differ
+  if (status == 0 || status == 1) {
+    return;  // 1: they differ
+  }
   throw Error({.kind = ErrorKind::kIo,
                .object = "diff",
                .action = {},

@@ -14,7 +14,9 @@ namespace vmferry::cli {
 namespace {
 
 void refuse_layout(const ImageCopy& job) {
-  if (job.to.layout == RbdLayout()) return;
+  if (job.to.layout == RbdLayout()) {
+    return;
+  }
   throw Error(
       {.kind = ErrorKind::kUsage,
        .object = job.target,
@@ -24,7 +26,9 @@ void refuse_layout(const ImageCopy& job) {
 }
 
 void refuse_limited_sharing(const ImageCopy& job) {
-  if (job.to.reflink != Reflink::kAlways || !job.rate_limit) return;
+  if (job.to.reflink != Reflink::kAlways || !job.rate_limit) {
+    return;
+  }
   throw Error({.kind = ErrorKind::kUsage,
                .object = job.target,
                .action = {},
@@ -58,11 +62,17 @@ struct OpenedSource {
 
 OpenedSource open_source(Session& session, const ImageCopy& job) {
   const Location from = parse_location(job.source);
-  if (job.trim) refuse_snapshot(job);
-  if (job.trim || !job.connect.empty()) refuse_running_guest(session, from, job.connect);
+  if (job.trim) {
+    refuse_snapshot(job);
+  }
+  if (job.trim || !job.connect.empty()) {
+    refuse_running_guest(session, from, job.connect);
+  }
   OpenImage image = open_image(from, job.from);
   // A file system that changes underneath cannot be trimmed, whatever the user says.
-  if (job.trim || !job.source_in_use) refuse_being_written(image);
+  if (job.trim || !job.source_in_use) {
+    refuse_being_written(image);
+  }
   print_warnings(image, job.run.quiet);
   OpenedSource opened = {std::move(image.guest), std::move(image.opened), {}};
   if (job.trim) {
@@ -77,7 +87,9 @@ OpenedSource open_source(Session& session, const ImageCopy& job) {
 }  // namespace
 
 void refuse_snapshot(const ImageCopy& job) {
-  if (!job.from.snapshot.is_given()) return;
+  if (!job.from.snapshot.is_given()) {
+    return;
+  }
   throw Error({.kind = ErrorKind::kUsage,
                .object = job.source,
                .action = {},
@@ -91,14 +103,18 @@ TrimOptions trim_options(Session& session, const ImageCopy& job) {
   options.assume_unused = job.to.assume_unused;
   options.stop = session.stop();
   options.notice = [quiet = job.run.quiet](const std::string& text) {
-    if (!quiet) say_notice(text);
+    if (!quiet) {
+      say_notice(text);
+    }
   };
   return options;
 }
 
 CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what) {
   const Location to = parse_location(job.target);
-  if (std::holds_alternative<PathLocation>(to)) refuse_layout(job);
+  if (std::holds_alternative<PathLocation>(to)) {
+    refuse_layout(job);
+  }
   refuse_limited_sharing(job);
   job.to.ceph = job.from.ceph;
   job.to.before_making = [&session] { session.making_something(); };

@@ -8,16 +8,22 @@ using Json = nlohmann::ordered_json;
 
 // A key whose text is empty says nothing, and is left out.
 void set_text(Json& object, const char* key, const std::string& text) {
-  if (!text.empty()) object[key] = text;
+  if (!text.empty()) {
+    object[key] = text;
+  }
 }
 
 void set_date(Json& object, const char* key, int64_t seconds) {
-  if (seconds != 0) object[key] = format_date(seconds);
+  if (seconds != 0) {
+    object[key] = format_date(seconds);
+  }
 }
 
 template <typename T>
 void set_known(Json& object, const char* key, const std::optional<T>& value) {
-  if (value) object[key] = *value;
+  if (value) {
+    object[key] = *value;
+  }
 }
 
 Json as_json(const SnapshotFacts& snapshot, bool is_rbd) {
@@ -26,13 +32,17 @@ Json as_json(const SnapshotFacts& snapshot, bool is_rbd) {
   set_known(json, "virtual_bytes", snapshot.virtual_size);
   set_known(json, "vm_state_bytes", snapshot.vm_state_bytes);
   set_known(json, "vm_clock_nanoseconds", snapshot.vm_clock_nanoseconds);
-  if (is_rbd) json["protected"] = snapshot.is_protected;
+  if (is_rbd) {
+    json["protected"] = snapshot.is_protected;
+  }
   return json;
 }
 
 Json list_of(const std::vector<SnapshotFacts>& snapshots, bool is_rbd) {
   Json list = Json::array();
-  for (const SnapshotFacts& snapshot : snapshots) list.push_back(as_json(snapshot, is_rbd));
+  for (const SnapshotFacts& snapshot : snapshots) {
+    list.push_back(as_json(snapshot, is_rbd));
+  }
   return list;
 }
 
@@ -66,7 +76,9 @@ Json as_json(const RbdFacts& facts) {
                {"features", facts.features}};
   set_text(json, "data_pool", facts.data_pool);
   set_text(json, "parent", facts.parent);
-  if (!facts.parent.empty()) json["parent_overlap_bytes"] = facts.parent_overlap;
+  if (!facts.parent.empty()) {
+    json["parent_overlap_bytes"] = facts.parent_overlap;
+  }
   set_known(json, "used_bytes", facts.used_bytes);
   set_date(json, "created", facts.created_seconds);
   json["snapshots"] = list_of(facts.snapshots, true);
@@ -81,9 +93,15 @@ Json as_json(const ImageFacts& facts) {
                {"file_bytes", facts.file_size}};
   set_known(json, "allocated_bytes", facts.allocated_bytes);
   set_known(json, "data_bytes", facts.data_bytes);
-  if (facts.qcow2 && facts.data_bytes) json["compressed_bytes"] = facts.compressed_bytes;
-  if (facts.qcow2) json["qcow2"] = as_json(*facts.qcow2);
-  if (facts.rbd) json["rbd"] = as_json(*facts.rbd);
+  if (facts.qcow2 && facts.data_bytes) {
+    json["compressed_bytes"] = facts.compressed_bytes;
+  }
+  if (facts.qcow2) {
+    json["qcow2"] = as_json(*facts.qcow2);
+  }
+  if (facts.rbd) {
+    json["rbd"] = as_json(*facts.rbd);
+  }
   return json;
 }
 
@@ -112,7 +130,9 @@ const char* name_of(PartitionRole role) {
 
 Json as_json(const Partition& partition, PartitionScheme scheme) {
   Json json = {{"number", partition.number}};
-  if (scheme == PartitionScheme::kMbr) json["role"] = name_of(partition.role);
+  if (scheme == PartitionScheme::kMbr) {
+    json["role"] = name_of(partition.role);
+  }
   json["offset"] = partition.offset;
   json["bytes"] = partition.length;
   json["type"] = partition.type;
@@ -128,7 +148,9 @@ Json as_json(const Partition& partition, PartitionScheme scheme) {
     json["chs"] = {{"first", as_json(*partition.first_chs)},
                    {"last", as_json(*partition.last_chs)}};
   }
-  if (partition.file_system) json["file_system"] = as_json(*partition.file_system);
+  if (partition.file_system) {
+    json["file_system"] = as_json(*partition.file_system);
+  }
   return json;
 }
 
@@ -146,8 +168,12 @@ Json as_json(const PartitionTable& table) {
 
 Json as_json(const Contents& contents) {
   Json json = Json::object();
-  if (contents.whole_disk) json["file_system"] = as_json(*contents.whole_disk);
-  if (contents.table) json["partition_table"] = as_json(*contents.table);
+  if (contents.whole_disk) {
+    json["file_system"] = as_json(*contents.whole_disk);
+  }
+  if (contents.table) {
+    json["partition_table"] = as_json(*contents.table);
+  }
   json["notes"] = contents.notes;
   return json;
 }
@@ -156,7 +182,9 @@ Json as_json(const Contents& contents) {
 
 Json info_as_json(const ImageInfo& info, bool with_chain) {
   Json json = as_json(info.chain.front());
-  if (info.contents) json["contents"] = as_json(*info.contents);
+  if (info.contents) {
+    json["contents"] = as_json(*info.contents);
+  }
   if (with_chain) {
     json["backing_chain"] = Json::array();
     for (size_t i = 1; i < info.chain.size(); ++i) {

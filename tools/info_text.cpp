@@ -13,7 +13,9 @@ namespace {
 // "374.2 MiB (392364032 bytes)", or only one of them where they say the same.
 std::string both_sizes(uint64_t bytes) {
   const std::string exact = exact_bytes(bytes);
-  if (bytes < 1024) return fmt::format("{} bytes", bytes);
+  if (bytes < 1024) {
+    return fmt::format("{} bytes", bytes);
+  }
   return fmt::format(
       "{} ({} bytes)",
       exact.find(' ') != std::string::npos && exact.size() < 9 ? exact : about_bytes(bytes), bytes);
@@ -23,7 +25,9 @@ std::string both_sizes(uint64_t bytes) {
 class Lines {
  public:
   void add(std::string_view key, const std::string& value) {
-    if (!value.empty()) out_ += fmt::format("  {:<14}{}\n", key, printable(value));
+    if (!value.empty()) {
+      out_ += fmt::format("  {:<14}{}\n", key, printable(value));
+    }
   }
   void raw(const std::string& text) { out_ += text; }
   const std::string& text() const { return out_; }
@@ -33,7 +37,9 @@ class Lines {
 };
 
 std::string describe_data(const ImageFacts& facts) {
-  if (!facts.data_bytes) return {};
+  if (!facts.data_bytes) {
+    return {};
+  }
   std::string text = both_sizes(*facts.data_bytes);
   if (facts.compressed_bytes > 0 && facts.qcow2) {
     text += fmt::format(", of which {} are compressed ({})", about_bytes(facts.compressed_bytes),
@@ -48,7 +54,9 @@ std::string guest_time(uint64_t nanoseconds) {
 }
 
 void add_snapshots(const std::vector<SnapshotFacts>& snapshots, Lines& lines) {
-  if (snapshots.empty()) return;
+  if (snapshots.empty()) {
+    return;
+  }
   TextTable table({"id", "name", "date", ">size", ">VM state", ">VM clock", "protected"});
   for (const SnapshotFacts& snapshot : snapshots) {
     const bool has_state = snapshot.vm_state_bytes.value_or(0) > 0;
@@ -63,7 +71,9 @@ void add_snapshots(const std::vector<SnapshotFacts>& snapshots, Lines& lines) {
 }
 
 void add_bitmaps(const Qcow2Facts& facts, Lines& lines) {
-  if (facts.bitmaps.empty()) return;
+  if (facts.bitmaps.empty()) {
+    return;
+  }
   TextTable table({"name", ">granularity", "state"});
   for (const BitmapFacts& bitmap : facts.bitmaps) {
     const char* state = bitmap.is_in_use           ? "in use, or not saved: of no use"
@@ -103,7 +113,9 @@ void add_rbd(const RbdFacts& facts, Lines& lines) {
                                     about_bytes(facts.parent_overlap)));
   }
   lines.add("id", facts.id);
-  if (facts.created_seconds != 0) lines.add("created", format_date(facts.created_seconds));
+  if (facts.created_seconds != 0) {
+    lines.add("created", format_date(facts.created_seconds));
+  }
   add_snapshots(facts.snapshots, lines);
 }
 
@@ -115,18 +127,26 @@ std::string image_text(const ImageFacts& facts) {
                         facts.qcow2 ? fmt::format(", version {}", facts.qcow2->version) : "",
                         facts.was_probed ? " (probed)" : ""));
   lines.add("virtual size", both_sizes(facts.virtual_size));
-  if (facts.qcow2) lines.add("file size", both_sizes(facts.file_size));
+  if (facts.qcow2) {
+    lines.add("file size", both_sizes(facts.file_size));
+  }
   if (facts.allocated_bytes) {
     lines.add(facts.rbd ? "used" : "on disk", both_sizes(*facts.allocated_bytes));
   }
   lines.add("data", describe_data(facts));
-  if (facts.qcow2) add_qcow2(*facts.qcow2, lines);
-  if (facts.rbd) add_rbd(*facts.rbd, lines);
+  if (facts.qcow2) {
+    add_qcow2(*facts.qcow2, lines);
+  }
+  if (facts.rbd) {
+    add_rbd(*facts.rbd, lines);
+  }
   return lines.text();
 }
 
 std::string file_system_text(const std::optional<FileSystem>& found) {
-  if (!found) return {};
+  if (!found) {
+    return {};
+  }
   return found->version.empty() ? found->type : fmt::format("{} {}", found->type, found->version);
 }
 
@@ -135,7 +155,9 @@ std::string type_text(const Partition& partition) {
 }
 
 std::string flags_text(const Partition& partition) {
-  if (partition.is_active) return "active";
+  if (partition.is_active) {
+    return "active";
+  }
   return partition.role == PartitionRole::kLogical ? "logical" : "";
 }
 
@@ -151,7 +173,9 @@ std::string table_text(const PartitionTable& table) {
               partition.file_system ? partition.file_system->label : ""});
   }
   out += rows.empty() ? "  no partitions\n" : rows.text("  ");
-  for (const std::string& note : table.notes) out += "  note: " + printable(note) + "\n";
+  for (const std::string& note : table.notes) {
+    out += "  note: " + printable(note) + "\n";
+  }
   return out;
 }
 
@@ -164,11 +188,15 @@ std::string contents_text(const Contents& contents) {
     }
     out += "\n";
   }
-  if (contents.table) out += table_text(*contents.table);
+  if (contents.table) {
+    out += table_text(*contents.table);
+  }
   if (!contents.whole_disk && !contents.table) {
     out += "\nNo partition table and no file system found\n";
   }
-  for (const std::string& note : contents.notes) out += "  note: " + printable(note) + "\n";
+  for (const std::string& note : contents.notes) {
+    out += "  note: " + printable(note) + "\n";
+  }
   return out;
 }
 
@@ -176,10 +204,13 @@ std::string contents_text(const Contents& contents) {
 
 std::string info_as_text(const ImageInfo& info, bool with_chain) {
   std::string out = image_text(info.chain.front());
-  if (info.contents) out += contents_text(*info.contents);
+  if (info.contents) {
+    out += contents_text(*info.contents);
+  }
   if (with_chain) {
-    for (size_t i = 1; i < info.chain.size(); ++i)
+    for (size_t i = 1; i < info.chain.size(); ++i) {
       out += "\nBehind it: " + image_text(info.chain[i]);
+    }
   } else if (info.chain.size() > 1) {
     out += "\nBacking chain:";
     for (const ImageFacts& facts : info.chain) {
@@ -189,7 +220,9 @@ std::string info_as_text(const ImageInfo& info, bool with_chain) {
   }
   if (!info.problem.empty()) {
     out += "\nNot all could be read: " + printable(info.problem) + "\n";
-    if (!info.hint.empty()) out += "  hint: " + printable(info.hint) + "\n";
+    if (!info.hint.empty()) {
+      out += "  hint: " + printable(info.hint) + "\n";
+    }
   }
   return out;
 }

@@ -41,7 +41,9 @@ constexpr int kUsageStatus = 2;
 
 int report(const Error& error, int failed) {
   say_line(fmt::format("vmferry: {}", error.what()));
-  if (!error.hint().empty()) say_line("hint: " + error.hint());
+  if (!error.hint().empty()) {
+    say_line("hint: " + error.hint());
+  }
   return error.kind() == ErrorKind::kUsage ? kUsageStatus : failed;
 }
 
@@ -61,11 +63,17 @@ int run(const std::function<int(Session&)>& command, int failed) {
     try {
       return command(session);
     } catch (const std::exception& exception) {
-      if (session.signal() == 0) throw;
+      if (session.signal() == 0) {
+        throw;
+      }
       const Error error = as_error(exception);
-      if (error.kind() != ErrorKind::kCancelled) report(error, failed);
+      if (error.kind() != ErrorKind::kCancelled) {
+        report(error, failed);
+      }
     }
-    if (can_say_now()) say("vmferry: interrupted\n");
+    if (can_say_now()) {
+      say("vmferry: interrupted\n");
+    }
     return 128 + session.signal();
   };
   return guarded(watched, failed);
@@ -89,7 +97,9 @@ int print_help(const CLI::App& app, const CLI::ParseError& error) {
 
 int usage_error(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App* where = &app;
-  for (const CLI::App* command : app.get_subcommands()) where = command;
+  for (const CLI::App* command : app.get_subcommands()) {
+    where = command;
+  }
   say_line(fmt::format("vmferry: {}", error.what()));
   say_line(fmt::format("hint: see '{} --help'",
                        where == &app ? "vmferry" : "vmferry " + where->get_name()));
@@ -113,7 +123,9 @@ int unknown_command(const std::string& name) {
 }
 
 int main(int argc, char** argv) {
-  if (argc > 1 && argv[1][0] != '-' && !is_command(argv[1])) return unknown_command(argv[1]);
+  if (argc > 1 && argv[1][0] != '-' && !is_command(argv[1])) {
+    return unknown_command(argv[1]);
+  }
   CLI::App app("vmferry moves virtual-machine disks to Ceph.", "vmferry");
   app.set_version_flag("--version", versions);
   app.require_subcommand(0, 1);
@@ -130,10 +142,14 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() != 0) return usage_error(app, error);
+    if (error.get_exit_code() != 0) {
+      return usage_error(app, error);
+    }
     return print_help(app, error);  // --help and --version are thrown, too
   }
-  if (!chosen) return no_command();
+  if (!chosen) {
+    return no_command();
+  }
   return run(chosen, failed);
 }
 

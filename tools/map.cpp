@@ -41,7 +41,9 @@ std::string subtitle_of(const OpenImage& image, const MapSummary& summary) {
   if (totals.compressed > 0) {
     text += fmt::format(", {} of it compressed", about_bytes(totals.compressed));
   }
-  if (totals.zero > 0) text += fmt::format(", {} of zeros kept", about_bytes(totals.zero));
+  if (totals.zero > 0) {
+    text += fmt::format(", {} of zeros kept", about_bytes(totals.zero));
+  }
   return text + fmt::format(", {} extents", totals.extents);
 }
 
@@ -66,7 +68,9 @@ int map_image(Session& session, const MapOptions& options) {
   const OpenImage image = open_image(parse_location(options.image), options.from);
   print_warnings(image, options.quiet);
   Output out;
-  if (!options.svg.empty()) draw_to_file(session, options, image);
+  if (!options.svg.empty()) {
+    draw_to_file(session, options, image);
+  }
   if (options.json) {
     print_map_json(*image.guest, out, session.stop());
   } else if (options.view == View::kPicture ||

@@ -42,7 +42,9 @@ void print_map_table(const Source& disk, Output& out, std::stop_token stop) {
                  "offset", width, "length", width, "kind", "depth", "in file at", host_width,
                  "file");
   map_source(disk, [&](const MappedExtent& e) {
-    if (stop.stop_requested()) throw cancelled_error();
+    if (stop.stop_requested()) {
+      throw cancelled_error();
+    }
     const auto end = fmt::appender(out.buffer());
     fmt::format_to(end, FMT_COMPILE("{:>{}}  {:>{}}  {:<12}  {:>5}  "), e.offset, width, e.length,
                    width, name_of(e.kind), e.depth);
@@ -62,16 +64,22 @@ void print_map_json(const Source& disk, Output& out, std::stop_token stop) {
   bool is_first = true;
   out.put("[");
   map_source(disk, [&](const MappedExtent& e) {
-    if (stop.stop_requested()) throw cancelled_error();
+    if (stop.stop_requested()) {
+      throw cancelled_error();
+    }
     const auto end = fmt::appender(out.buffer());
-    if (!is_first) out.buffer().append(std::string_view(",\n"));
+    if (!is_first) {
+      out.buffer().append(std::string_view(",\n"));
+    }
     is_first = false;
     fmt::format_to(end,
                    FMT_COMPILE("{{ \"start\": {}, \"length\": {}, \"depth\": {}, \"present\": {}, "
                                "\"zero\": {}, \"data\": {}, \"compressed\": {}"),
                    e.offset, e.length, e.depth, e.is_present, e.is_zero(), e.is_data(),
                    e.kind == MappedKind::kCompressed);
-    if (e.host_offset) fmt::format_to(end, FMT_COMPILE(", \"offset\": {}"), *e.host_offset);
+    if (e.host_offset) {
+      fmt::format_to(end, FMT_COMPILE(", \"offset\": {}"), *e.host_offset);
+    }
     out.buffer().push_back('}');
     out.flush_if_full();
   });

@@ -27,7 +27,9 @@ constexpr std::array kColors = {33, 208, 35, 134, 37, 168, 142, 125};
 
 bool is_utf8_locale() {
   const locale_t locale = ::newlocale(LC_CTYPE_MASK, "", nullptr);
-  if (locale == nullptr) return false;
+  if (locale == nullptr) {
+    return false;
+  }
   const bool is_utf8 = std::strcmp(::nl_langinfo_l(CODESET, locale), "UTF-8") == 0;
   ::freelocale(locale);
   return is_utf8;
@@ -41,7 +43,9 @@ bool is_set(const char* name) {
 // As many cells a row as fit, a power of two: then rows begin at round numbers.
 size_t cells_in_row(const PictureStyle& style) {
   size_t cells = 16;
-  while (cells < 128 && kLabelWidth + cells * 2 <= style.columns) cells *= 2;
+  while (cells < 128 && kLabelWidth + cells * 2 <= style.columns) {
+    cells *= 2;
+  }
   return cells;
 }
 
@@ -69,7 +73,9 @@ class Painter {
   }
 
   void set_color(int part) {
-    if (!style_.has_color || part == color_) return;
+    if (!style_.has_color || part == color_) {
+      return;
+    }
     color_ = part;
     out_ += part < 0
                 ? "\033[0m"
@@ -90,10 +96,14 @@ class Painter {
   // line below the cells that are its.
   void draw_marks(size_t first, size_t end) {
     std::vector<int> parts;
-    for (size_t cell = first; cell < end; ++cell) parts.push_back(summary_.part_of(cell));
+    for (size_t cell = first; cell < end; ++cell) {
+      parts.push_back(summary_.part_of(cell));
+    }
     const bool same =
         std::adjacent_find(parts.begin(), parts.end(), std::not_equal_to<>()) == parts.end();
-    if (same && parts.front() == last_part_) return;
+    if (same && parts.front() == last_part_) {
+      return;
+    }
     out_.append(kLabelWidth, ' ');
     for (size_t i = 0; i < parts.size();) {
       const int part = parts[i];
@@ -119,11 +129,15 @@ class Painter {
     std::string mark;
     if (part != last_part_) {
       mark = std::to_string(summary_.parts[static_cast<size_t>(part)].partition->number);
-      if (mark.size() > run) mark = mark.substr(0, run);
+      if (mark.size() > run) {
+        mark = mark.substr(0, run);
+      }
     }
     const size_t line = run - mark.size();
     out_ += mark;
-    for (size_t i = 0; i < line; ++i) out_ += style_.has_unicode ? "▔" : "'";
+    for (size_t i = 0; i < line; ++i) {
+      out_ += style_.has_unicode ? "▔" : "'";
+    }
   }
 
   const MapSummary& summary_;
@@ -161,8 +175,12 @@ size_t cells_of(const PictureStyle& style) { return cells_in_row(style) * kRows;
 std::string draw_picture(const MapSummary& summary, const std::string& title,
                          const PictureStyle& style) {
   std::string out = title + "\n\n";
-  if (!summary.cell_data.empty()) out += Painter(summary, style).draw();
-  if (!summary.parts.empty()) out += list_partitions(summary);
+  if (!summary.cell_data.empty()) {
+    out += Painter(summary, style).draw();
+  }
+  if (!summary.parts.empty()) {
+    out += list_partitions(summary);
+  }
   return out;
 }
 

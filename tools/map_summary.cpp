@@ -15,16 +15,24 @@ constexpr uint64_t kSmallestCell = 512;
 
 uint64_t choose_cell_size(uint64_t disk_size, size_t most_cells) {
   uint64_t size = kSmallestCell;
-  while (disk_size / size + (disk_size % size != 0 ? 1 : 0) > most_cells) size *= 2;
+  while (disk_size / size + (disk_size % size != 0 ? 1 : 0) > most_cells) {
+    size *= 2;
+  }
   return size;
 }
 
 std::vector<MapSummary::Part> parts_of(const Contents& contents, uint64_t disk_size) {
   std::vector<MapSummary::Part> parts;
-  if (!contents.table) return parts;
+  if (!contents.table) {
+    return parts;
+  }
   for (const Partition& partition : contents.table->partitions) {
-    if (partition.role == PartitionRole::kExtended || partition.length == 0) continue;
-    if (partition.offset >= disk_size) continue;
+    if (partition.role == PartitionRole::kExtended || partition.length == 0) {
+      continue;
+    }
+    if (partition.offset >= disk_size) {
+      continue;
+    }
     parts.push_back({&partition, std::min(partition.end(), disk_size), 0});
   }
   std::stable_sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) {
@@ -56,10 +64,14 @@ void add(const MappedExtent& extent, MapSummary& summary) {
     return;
   }
   totals.data += extent.length;
-  if (extent.kind == MappedKind::kCompressed) totals.compressed += extent.length;
+  if (extent.kind == MappedKind::kCompressed) {
+    totals.compressed += extent.length;
+  }
   add_to_cells(extent, summary);
   for (MapSummary::Part& part : summary.parts) {
-    if (part.partition->offset >= extent.end()) break;
+    if (part.partition->offset >= extent.end()) {
+      break;
+    }
     part.data += overlap(extent.offset, extent.end(), part.partition->offset, part.end);
   }
 }
@@ -72,7 +84,9 @@ uint64_t MapSummary::cell_length(size_t cell) const {
 
 unsigned MapSummary::level(size_t cell) const {
   const uint64_t data = cell_data[cell];
-  if (data == 0) return 0;
+  if (data == 0) {
+    return 0;
+  }
   const double share = static_cast<double>(data) / static_cast<double>(cell_length(cell));
   return share <= 0.25 ? 1 : share <= 0.5 ? 2 : share <= 0.75 ? 3 : 4;
 }
@@ -100,14 +114,18 @@ MapSummary summarize(const Source& disk, const Contents& contents, size_t most_c
   summary.cell_data.resize((disk.size() + summary.cell_size - 1) / summary.cell_size);
   summary.parts = parts_of(contents, disk.size());
   map_source(disk, [&](const MappedExtent& extent) {
-    if (stop.stop_requested()) throw cancelled_error();
+    if (stop.stop_requested()) {
+      throw cancelled_error();
+    }
     add(extent, summary);
   });
   return summary;
 }
 
 std::string what_is_in(const Partition& partition) {
-  if (partition.file_system) return partition.file_system->type;
+  if (partition.file_system) {
+    return partition.file_system->type;
+  }
   return partition.type_name.empty() ? partition.type : partition.type_name;
 }
 
@@ -119,7 +137,9 @@ std::string name_of(const Partition& partition) {
 }
 
 std::string percent(uint64_t part, uint64_t whole) {
-  if (part == 0 || whole == 0) return "0 %";
+  if (part == 0 || whole == 0) {
+    return "0 %";
+  }
   const double share = 100 * static_cast<double>(part) / static_cast<double>(whole);
   return share < 0.1 ? "< 0.1 %" : fmt::format("{:.1f} %", share);
 }

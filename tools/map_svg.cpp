@@ -128,8 +128,12 @@ class SvgPainter {
   void draw_bar() {
     put("<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"4\" fill=\"{}\"/>", kMargin, y_,
         kInner, kBarHeight, kGrey[0]);
-    for (size_t i = 0; i < summary_.parts.size(); ++i) draw_block(i);
-    if (!has_parts_) draw_whole();
+    for (size_t i = 0; i < summary_.parts.size(); ++i) {
+      draw_block(i);
+    }
+    if (!has_parts_) {
+      draw_whole();
+    }
     y_ += kBarHeight;
     draw_scale();
     y_ += 34;
@@ -149,9 +153,15 @@ class SvgPainter {
     // The longest of these that fits.
     const std::string number = std::to_string(part.partition->number);
     std::string label = fmt::format("{}  {}", number, title_of(*part.partition));
-    if (columns_of(label) > letters) label = number + "  " + what_is_in(*part.partition);
-    if (columns_of(label) > letters) label = number;
-    if (columns_of(label) > letters) return;
+    if (columns_of(label) > letters) {
+      label = number + "  " + what_is_in(*part.partition);
+    }
+    if (columns_of(label) > letters) {
+      label = number;
+    }
+    if (columns_of(label) > letters) {
+      return;
+    }
     put("<text x=\"{:.1f}\" y=\"{}\" font-weight=\"600\" fill=\"#ffffff\">{}</text>", x + 7,
         y_ + 19.5, escape(label));
   }
@@ -193,11 +203,15 @@ class SvgPainter {
       const double y = top + kPitch * static_cast<double>(row);
       paths[static_cast<size_t>(part) + 1][summary_.level(cell)] += fmt::format(
           "M{:.1f} {:.1f}h{kCell:.1f}v{kCell:.1f}h-{kCell:.1f}z", x, y, fmt::arg("kCell", kCell));
-      if (cell % kCellsInRow == 0) draw_row_label(cell, y);
+      if (cell % kCellsInRow == 0) {
+        draw_row_label(cell, y);
+      }
     }
     for (size_t i = 0; i < paths.size(); ++i) {
       for (unsigned level = 0; level < kLevels; ++level) {
-        if (paths[i][level].empty()) continue;
+        if (paths[i][level].empty()) {
+          continue;
+        }
         put("<path fill=\"{}\" d=\"{}\"/>", grid_ramp(static_cast<int>(i) - 1)[level],
             paths[i][level]);
       }
@@ -211,7 +225,9 @@ class SvgPainter {
 
   // A label for every second row: any more would not fit.
   void draw_row_label(size_t cell, double y) {
-    if (cell / kCellsInRow % 2 != 0) return;
+    if (cell / kCellsInRow % 2 != 0) {
+      return;
+    }
     put("<text x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"10.5\" fill=\"#7b8794\" "
         "text-anchor=\"end\">{}</text>",
         kGridLeft - 8, y + kCell - 0.6, cell == 0 ? "0" : about_bytes(cell * summary_.cell_size));
@@ -233,7 +249,9 @@ class SvgPainter {
   }
 
   void draw_list() {
-    if (!has_parts_) return;
+    if (!has_parts_) {
+      return;
+    }
     y_ += 6;
     put("<g font-size=\"11\" fill=\"#7b8794\"><text x=\"{0}\" y=\"{6}\">Partition</text>"
         "<text x=\"{1}\" y=\"{6}\">What</text><text x=\"{2}\" y=\"{6}\">Name</text>"
@@ -243,7 +261,9 @@ class SvgPainter {
         kMargin, kWhat, kName, kStart, kSize, kData, y_);
     y_ += 8;
     const size_t shown = std::min(summary_.parts.size(), kMostListed);
-    for (size_t i = 0; i < shown; ++i) draw_list_row(i);
+    for (size_t i = 0; i < shown; ++i) {
+      draw_list_row(i);
+    }
     if (shown < summary_.parts.size()) {
       y_ += kListRow;
       put("<text x=\"{}\" y=\"{}\" fill=\"#52606d\">and {} more</text>", kMargin, y_ - 6,

@@ -38,11 +38,12 @@ void tell_end(const MigrateOptions& options, const MigrateReport& report) {
                                                                       : "the run is ended, and all "
                                                                         "its files are left";
   std::string text;
-  if (options.run.json)
+  if (options.run.json) {
     text = report_json(domain, report) + "\n";
-  else if (!options.run.quiet)
+  } else if (!options.run.quiet) {
     text = report.end == MigrateReport::End::kMoved ? report_text(domain, report)
                                                     : printable(domain) + ": " + end + "\n";
+  }
   print_report(text, end);
 }
 
@@ -60,7 +61,9 @@ std::shared_ptr<Hypervisor> target_of(const MigrateOptions& options,
   try {
     return connect_hypervisor(options.request.to);
   } catch (const Error& error) {
-    if (!options.stay && !options.undo) throw;
+    if (!options.stay && !options.undo) {
+      throw;
+    }
     context.observer->warning(std::string(error.what()) + "; going on without that host");
     return context.source;
   }
@@ -68,7 +71,9 @@ std::shared_ptr<Hypervisor> target_of(const MigrateOptions& options,
 
 /// What a recovery was not told is as it was for the run.
 void take_recorded(std::string& option, const std::string& recorded) {
-  if (option.empty()) option = recorded;
+  if (option.empty()) {
+    option = recorded;
+  }
 }
 
 int migrate(Session& session, MigrateOptions& options) {
@@ -100,9 +105,15 @@ int migrate(Session& session, MigrateOptions& options) {
     return 0;
   }
   const Plan plan = plan_migration(request, context);
-  if (options.dry_run || options.check) return print_plan(options, plan);
-  if (!plan.possible()) refuse(plan);
-  if (!options.run.quiet) say(checks_text(plan, true));
+  if (options.dry_run || options.check) {
+    return print_plan(options, plan);
+  }
+  if (!plan.possible()) {
+    refuse(plan);
+  }
+  if (!options.run.quiet) {
+    say(checks_text(plan, true));
+  }
   session.making_something();
   tell_end(options, execute_migration(plan, context));
   return 0;

@@ -16,7 +16,9 @@ namespace {
 
 /// Names of files hold wherever the run, or a later recovery of it, is started.
 void make_absolute(std::string& path) {
-  if (path.empty()) return;
+  if (path.empty()) {
+    return;
+  }
   std::filesystem::path absolute = std::filesystem::absolute(path);
   // What is above a link is not what stands before it.
   const bool plain = std::find(absolute.begin(), absolute.end(), "..") == absolute.end();
@@ -26,9 +28,12 @@ void make_absolute(std::string& path) {
 void make_paths_absolute(MigrateOptions& options) {
   MigrateRequest& request = options.request;
   for (std::string* path : {&request.to_dir, &request.overlay_dir, &options.state_dir,
-                            &options.ceph.conf, &options.ceph.keyring})
+                            &options.ceph.conf, &options.ceph.keyring}) {
     make_absolute(*path);
-  for (std::string& prefix : request.allow_files) make_absolute(prefix);
+  }
+  for (std::string& prefix : request.allow_files) {
+    make_absolute(prefix);
+  }
 }
 
 /// "vda=rbd:pool/image".
@@ -36,61 +41,79 @@ void take_disk(MigrateRequest& request, const std::string& text) {
   const size_t equals = text.find('=');
   const std::string wanted = "--disk vda=rbd:POOL/IMAGE";
   if (equals == std::string::npos || equals == 0) {
-    if (request.to_dir.empty()) refuse_usage("no place is named in --disk " + text, wanted);
+    if (request.to_dir.empty()) {
+      refuse_usage("no place is named in --disk " + text, wanted);
+    }
     request.disks[text] = {};
     return;
   }
-  if (!request.to_dir.empty())
+  if (!request.to_dir.empty()) {
     refuse_usage("a volume is named in --disk " + text, "with --to-dir: --disk vda, and no more");
+  }
   const Location location = parse_location(text.substr(equals + 1));
   const auto* rbd = std::get_if<RbdLocation>(&location);
-  if (!rbd || !rbd->snapshot.empty()) refuse_usage("no volume is named in --disk " + text, wanted);
-  if (!rbd->name_space.empty())
+  if (!rbd || !rbd->snapshot.empty()) {
+    refuse_usage("no volume is named in --disk " + text, wanted);
+  }
+  if (!rbd->name_space.empty()) {
     refuse_usage("libvirt and QEMU open no RADOS namespace: " + text, wanted);
-  if (!rbd->options.empty())
+  }
+  if (!rbd->options.empty()) {
     refuse_usage("options of the cluster go into --ceph-conf, --id and --monitor, not into " + text,
                  wanted);
-  if (!request.disks.emplace(text.substr(0, equals), VolumeName{rbd->pool, rbd->image}).second)
+  }
+  if (!request.disks.emplace(text.substr(0, equals), VolumeName{rbd->pool, rbd->image}).second) {
     refuse_usage("--disk names " + text.substr(0, equals) + " twice", wanted);
+  }
 }
 
 /// Throws if one of these was given.
 void refuse_any(const CLI::App& app, std::initializer_list<const char*> names,
                 const std::string& what, const std::string& hint) {
-  for (const char* name : names)
-    if (app.get_option(name)->count() > 0) refuse_usage(name + (" " + what), hint);
+  for (const char* name : names) {
+    if (app.get_option(name)->count() > 0) {
+      refuse_usage(name + (" " + what), hint);
+    }
+  }
 }
 
 /// What this move has no use for. A recovery knows what its run was.
 void refuse_useless(const CLI::App& app, const MigrateOptions& options) {
   const MigrateRequest& request = options.request;
   const bool to_files = !request.to_dir.empty();
-  if (request.to.empty())
+  if (request.to.empty()) {
     refuse_any(app,
                {"--parallel", "--auto-converge", "--max-downtime", "--listen-address",
                 "--migration-uri", "--tls", "--keep-source-definition"},
                "is for a move to another host", "name that host with --to, or leave it out");
-  if (request.mode == MigrateMode::kOffline && request.method != MigrateMethod::kAuto)
+  }
+  if (request.mode == MigrateMode::kOffline && request.method != MigrateMethod::kAuto) {
     refuse_usage("--method is for a machine that runs on", "leave it out, or --mode offline");
-  if (request.mode == MigrateMode::kOffline)
+  }
+  if (request.mode == MigrateMode::kOffline) {
     refuse_any(app,
                {"--overlay-dir", "--overlay-max", "--quiesce", "--timeout", "--synchronous-writes",
                 "--parallel", "--auto-converge", "--max-downtime", "--listen-address",
                 "--migration-uri", "--tls"},
                "is for a machine that runs on", "leave it out, or --mode offline");
-  if (request.mode == MigrateMode::kLive)
+  }
+  if (request.mode == MigrateMode::kLive) {
     refuse_any(app, {"--shutdown-timeout", "--force-off"}, "is for a machine that is shut down",
                "leave it out, or --mode live");
-  if (request.method == MigrateMethod::kMirror)
+  }
+  if (request.method == MigrateMethod::kMirror) {
     refuse_any(app, {"--overlay-dir", "--overlay-max", "--quiesce"},
                "is for overlays, which --method mirror does without",
                "leave it out, or --method mirror");
-  if (to_files && options.layout != RbdLayout())
+  }
+  if (to_files && options.layout != RbdLayout()) {
     refuse_usage("objects, stripes, pools and features mean nothing to the files of --to-dir",
                  "leave those options out");
-  if (to_files)
+  }
+  if (to_files) {
     refuse_any(app, {"--allow-file", "--define-secret", "--secret-uuid", "--secret-usage"},
                "is for a move to Ceph", "leave it out: --to-dir moves to files");
+  }
 }
 
 /// A run that has begun goes on as it was asked for, but for what is named here.
@@ -122,10 +145,12 @@ void refuse_settled(const CLI::App& app) {
                                                     "--quiet",
                                                     "--json",
                                                     "--progress"};
-  for (const CLI::Option* option : app.get_options())
-    if (option->count() > 0 && !kMayBeGiven.contains(option->get_name()))
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->count() > 0 && !kMayBeGiven.contains(option->get_name())) {
       refuse_usage(option->get_name() + " cannot be given to --recover",
                    "the run has begun otherwise; see --recover in vmferry-migrate(1)");
+    }
+  }
 }
 
 void add_way_options(CLI::App& app, MigrateOptions& options) {
@@ -274,7 +299,9 @@ void add_recovery_options(CLI::App& app, MigrateOptions& options) {
 
 template <typename T>
 void change(T& recorded, const T& given) {
-  if (given != T()) recorded = given;
+  if (given != T()) {
+    recorded = given;
+  }
 }
 
 }  // namespace
@@ -297,31 +324,43 @@ void add_migrate_options(CLI::App& app, MigrateOptions& options) {
 }
 
 void require_useful(const CLI::App& app, const MigrateOptions& options) {
-  if (options.recover)
+  if (options.recover) {
     refuse_settled(app);
-  else
+  } else {
     refuse_useless(app, options);
+  }
 }
 
 void complete(MigrateOptions& options) {
   MigrateRequest& request = options.request;
-  if (options.state_dir.empty()) options.state_dir = default_state_dir();
+  if (options.state_dir.empty()) {
+    options.state_dir = default_state_dir();
+  }
   make_paths_absolute(options);
-  for (const std::string& disk : options.disks) take_disk(request, disk);
-  for (const std::string& monitor : options.monitors)
+  for (const std::string& disk : options.disks) {
+    take_disk(request, disk);
+  }
+  for (const std::string& monitor : options.monitors) {
     request.monitors.push_back(parse_monitor(monitor));
+  }
   request.bandwidth = options.bandwidth.value_or(0);
   request.timeout = std::chrono::seconds(options.timeout);
   request.shutdown_timeout = std::chrono::seconds(options.shutdown_timeout);
-  if (options.recover) return;
-  if (request.to_dir.empty() && request.pool.empty() && request.disks.empty())
+  if (options.recover) {
+    return;
+  }
+  if (request.to_dir.empty() && request.pool.empty() && request.disks.empty()) {
     refuse_usage("no volume is named", "--pool POOL, or --disk vda=rbd:POOL/IMAGE");
-  if (!request.to_dir.empty() && !request.pool.empty())
+  }
+  if (!request.to_dir.empty() && !request.pool.empty()) {
     refuse_usage("--pool and --to-dir do not go together", "one way at a time");
-  if (!request.secret.uuid.empty() && !request.secret.usage.empty())
+  }
+  if (!request.secret.uuid.empty() && !request.secret.usage.empty()) {
     refuse_usage("--secret-uuid and --secret-usage name one secret twice", "leave one out");
-  if (const char* conf = std::getenv("CEPH_CONF"); options.ceph.conf.empty() && conf)
+  }
+  if (const char* conf = std::getenv("CEPH_CONF"); options.ceph.conf.empty() && conf) {
     options.ceph.conf = conf;
+  }
   make_absolute(options.ceph.conf);
   request.ceph_conf = options.ceph.conf;
   request.keyring = options.ceph.keyring;
@@ -329,16 +368,19 @@ void complete(MigrateOptions& options) {
   request.layout = options.layout;
   request.user = options.ceph.id;
   // The name that Ceph's own manual gives it.
-  if (!request.user.empty() && request.secret.uuid.empty() && request.secret.usage.empty())
+  if (!request.user.empty() && request.secret.uuid.empty() && request.secret.usage.empty()) {
     request.secret.usage = "client." + request.user + " secret";
+  }
   if (request.user.empty() &&
-      (request.define_secret || !request.secret.usage.empty() || !request.secret.uuid.empty()))
+      (request.define_secret || !request.secret.usage.empty() || !request.secret.uuid.empty())) {
     refuse_usage("a secret without a user", "--id USER names the Ceph user of the guest");
+  }
 }
 
 MigrateRequest changed(MigrateRequest recorded, const MigrateRequest& given) {
-  if (recorded.to.empty() && !given.to.empty())
+  if (recorded.to.empty() && !given.to.empty()) {
     refuse_usage("--recover with --to", "that run was on one host; leave --to out");
+  }
   change(recorded.from, given.from);
   change(recorded.to, given.to);
   change(recorded.listen_address, given.listen_address);
@@ -349,8 +391,9 @@ MigrateRequest changed(MigrateRequest recorded, const MigrateRequest& given) {
   change(recorded.max_downtime_ms, given.max_downtime_ms);
   change(recorded.bandwidth, given.bandwidth);
   change(recorded.timeout, given.timeout);
-  if (given.shutdown_timeout != MigrateRequest().shutdown_timeout)
+  if (given.shutdown_timeout != MigrateRequest().shutdown_timeout) {
     recorded.shutdown_timeout = given.shutdown_timeout;
+  }
   change(recorded.force_off, given.force_off);
   change(recorded.overlay_max, given.overlay_max);
   return recorded;

@@ -78,14 +78,18 @@ std::string text_of(const Identity& identity) {
 
 struct stat stat_of(const std::string& path) {
   struct stat status;
-  if (::stat(path.c_str(), &status) != 0) throw errno_error(errno, path, "stat");
+  if (::stat(path.c_str(), &status) != 0) {
+    throw errno_error(errno, path, "stat");
+  }
   return status;
 }
 
 uint64_t data_of(const Source& source, std::stop_token stop) {
   Progress sum;
   measure(source, stop, sum);
-  if (!sum.total_known) throw cancelled_error();
+  if (!sum.total_known) {
+    throw cancelled_error();
+  }
   return sum.data_total;
 }
 
@@ -104,7 +108,9 @@ bool on_shared_file_system(const std::string& path) {
       0x5346414f,  // AFS
   };
   struct statfs fs;
-  if (::statfs(path.c_str(), &fs) != 0) throw errno_error(errno, path, "statfs");
+  if (::statfs(path.c_str(), &fs) != 0) {
+    throw errno_error(errno, path, "statfs");
+  }
   return std::find(kShared.begin(), kShared.end(), static_cast<uint32_t>(fs.f_type)) !=
          kShared.end();
 }
@@ -123,32 +129,44 @@ RealMigrationStorage::RealMigrationStorage(Session& session, RunOptions run, Cep
 PoolFacts RealMigrationStorage::pool(const std::string& pool) {
   constexpr uint64_t kUnknownRoom = std::numeric_limits<uint64_t>::max();
   const RbdPoolState state = rbd_pool_state(pool, ceph_);
-  if (!state.exists) return {};
+  if (!state.exists) {
+    return {};
+  }
   PoolFacts facts = {.exists = true,
                      .for_rbd = state.for_rbd.value_or(true),
                      .full = state.full.value_or(false),
                      .nearly_full = state.nearly_full.value_or(false),
                      .available = state.available.value_or(kUnknownRoom),
                      .health = state.trouble};
-  if (layout_.data_pool.empty()) return facts;
+  if (layout_.data_pool.empty()) {
+    return facts;
+  }
   const RbdPoolState data = rbd_pool_state(layout_.data_pool, ceph_);
   facts.for_rbd = facts.for_rbd && data.for_rbd.value_or(true);
   facts.full = facts.full || data.full.value_or(false);
   facts.nearly_full = facts.nearly_full || data.nearly_full.value_or(false);
   facts.available = data.available.value_or(kUnknownRoom);
-  if (!data.exists) facts.health = "there is no data pool '" + layout_.data_pool + "'";
-  if (facts.health.empty()) facts.health = data.trouble;
+  if (!data.exists) {
+    facts.health = "there is no data pool '" + layout_.data_pool + "'";
+  }
+  if (facts.health.empty()) {
+    facts.health = data.trouble;
+  }
   return facts;
 }
 
 void RealMigrationStorage::prove_access(const std::string& pool) {
   prove_rbd_access(pool, ceph_, mon_host_);
-  if (!layout_.data_pool.empty()) prove_rbd_access(layout_.data_pool, ceph_, mon_host_);
+  if (!layout_.data_pool.empty()) {
+    prove_rbd_access(layout_.data_pool, ceph_, mon_host_);
+  }
 }
 
 std::optional<Usage> RealMigrationStorage::volume(const VolumeName& volume) {
   const std::optional<RbdVolumeState> state = rbd_volume_state(location_of(volume), ceph_);
-  if (!state) return std::nullopt;
+  if (!state) {
+    return std::nullopt;
+  }
   return Usage{.virtual_bytes = state->size, .allocated_bytes = state->used};
 }
 
@@ -184,10 +202,11 @@ bool RealMigrationStorage::remove_volume(const VolumeName& volume,
   const std::stop_token stop = clearing_up ? std::stop_token() : session_.stop();
   const std::string found = identity ? this->identity(volume) : "";
   const bool another = !found.empty() && found != *identity;
-  if (another)
+  if (another) {
     remove_rbd_left_over(location_of(volume), ceph_, stop);
-  else
+  } else {
     remove_rbd_volume(location_of(volume), ceph_, stop);
+  }
   return !another;
 }
 
@@ -212,12 +231,13 @@ void RealMigrationStorage::copy_in(const HostImage& image, const VolumeName& vol
                                    uint64_t bandwidth, std::stop_token stop, const Made& made) {
   const OpenImage source = open_host_image(image);
   refuse_being_written(source);
-  if (!image.identity.empty() && text_of(source.opened.front()) != image.identity)
+  if (!image.identity.empty() && text_of(source.opened.front()) != image.identity) {
     throw Error({.kind = ErrorKind::kConflict,
                  .object = image.path,
                  .action = "copy",
                  .cause = "it is not the file any more that was looked at before",
                  .hint = "somebody replaced it: look which one the domain needs, and begin again"});
+  }
   copy_and_check(source, location_of(volume), false, bandwidth, stop, made);
 }
 
@@ -238,7 +258,9 @@ void RealMigrationStorage::copy_out(const VolumeName& volume, bool frozen, const
                                     uint64_t bandwidth, std::stop_token stop, const Made& made) {
   const SourceOptions options = {.format = ImageFormat::kRaw, .ceph = ceph_};
   const OpenImage source = open_as_guest(location_of(volume), options);
-  if (!frozen) refuse_being_written(source);
+  if (!frozen) {
+    refuse_being_written(source);
+  }
   copy_and_check(source, PathLocation{path}, frozen, bandwidth, stop, made);
 }
 
@@ -256,7 +278,9 @@ void RealMigrationStorage::copy_and_check(const OpenImage& image, const Location
   }
   const std::unique_ptr<Sink> sink = open_target(to, options);
   CopyJob job = {.what = "copy", .source_in_use = is_open, .verify = true, .stop = either.token()};
-  if (bandwidth > 0) job.rate_limit = bandwidth;
+  if (bandwidth > 0) {
+    job.rate_limit = bandwidth;
+  }
   run_copy_job(session_, run_, *image.guest, *sink, job);
 }
 
@@ -266,11 +290,15 @@ Usage RealMigrationStorage::image_usage(const HostImage& image) {
   try {
     return {.virtual_bytes = size, .allocated_bytes = data_of(*source.guest, session_.stop())};
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kCorrupt || source.written.empty()) throw;
+    if (error.kind() != ErrorKind::kCorrupt || source.written.empty()) {
+      throw;
+    }
   }
   // QEMU changes the tables while we read them. What the files occupy is a good estimate, too.
   uint64_t occupied = file_allocation(image.path);
-  for (const std::string& path : image.backing) occupied += file_allocation(path);
+  for (const std::string& path : image.backing) {
+    occupied += file_allocation(path);
+  }
   return {.virtual_bytes = size, .allocated_bytes = std::min(size, occupied)};
 }
 
@@ -280,27 +308,39 @@ ImageParts RealMigrationStorage::image_parts(const HostImage& image) {
   const auto see = [&](const SeenImage& seen) {
     parts.files.push_back(text_of(identity_of(stat_of(seen.store.name()))));
     complete = !seen.qcow2 || (seen.qcow2->backing_name.empty() && !seen.qcow2->has_data_file());
-    if (parts.files.size() > 1 || !seen.qcow2) return;
-    for (const Qcow2Snapshot& snapshot : read_qcow2_snapshots(seen.store, *seen.qcow2))
+    if (parts.files.size() > 1 || !seen.qcow2) {
+      return;
+    }
+    for (const Qcow2Snapshot& snapshot : read_qcow2_snapshots(seen.store, *seen.qcow2)) {
       parts.snapshots.push_back(printable(snapshot.name));
-    for (const Qcow2Bitmap& bitmap : read_qcow2_bitmaps(seen.store, *seen.qcow2))
+    }
+    for (const Qcow2Bitmap& bitmap : read_qcow2_bitmaps(seen.store, *seen.qcow2)) {
       parts.bitmaps.push_back(printable(bitmap.name));
+    }
   };
   try {
     const OpenImage opened =
         open_chain(PathLocation{image.path},
                    {.format = image.format, .policy = {.allowed_prefixes = {"/"}}}, see);
     parts.files.clear();
-    for (const Identity& identity : opened.opened) parts.files.push_back(text_of(identity));
+    for (const Identity& identity : opened.opened) {
+      parts.files.push_back(text_of(identity));
+    }
   } catch (const Error& error) {
-    if (parts.files.empty()) throw;
-    if (!complete) parts.unknown = error.what();
+    if (parts.files.empty()) {
+      throw;
+    }
+    if (!complete) {
+      parts.unknown = error.what();
+    }
   }
   return parts;
 }
 
 std::optional<FileLook> RealMigrationStorage::look(const std::string& path) {
-  if (!file_exists(path)) return std::nullopt;
+  if (!file_exists(path)) {
+    return std::nullopt;
+  }
   const struct stat status = stat_of(path);
   return FileLook{.identity = text_of(identity_of(status)),
                   .real = std::filesystem::canonical(path).string(),
@@ -311,29 +351,42 @@ std::optional<FileLook> RealMigrationStorage::look(const std::string& path) {
 
 void RealMigrationStorage::remove_image(const HostImage& image) {
   const UniqueFd fd(::open(image.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd.valid() && errno == ENOENT) return;
-  if (!fd.valid()) throw errno_error(errno, image.path, "open");
-  if (text_of(identity_of(stat_fd(fd.get(), image.path))) != image.identity)
+  if (!fd.valid() && errno == ENOENT) {
+    return;
+  }
+  if (!fd.valid()) {
+    throw errno_error(errno, image.path, "open");
+  }
+  if (text_of(identity_of(stat_fd(fd.get(), image.path))) != image.identity) {
     throw Error({.kind = ErrorKind::kConflict,
                  .object = image.path,
                  .action = "remove",
                  .cause = "it is not the file any more that was copied"});
+  }
   lock_image_alone(fd.get(), image.path, false);
   remove_file(image.path, std::nullopt);
 }
 
 bool RealMigrationStorage::file_exists(const std::string& path) {
   struct stat status;
-  if (::lstat(path.c_str(), &status) == 0) return true;
-  if (errno == ENOENT || errno == ENOTDIR) return false;
+  if (::lstat(path.c_str(), &status) == 0) {
+    return true;
+  }
+  if (errno == ENOENT || errno == ENOTDIR) {
+    return false;
+  }
   throw errno_error(errno, path, "stat");
 }
 
 uint64_t RealMigrationStorage::file_allocation(const std::string& path) {
   const struct stat status = stat_of(path);
-  if (!S_ISBLK(status.st_mode)) return static_cast<uint64_t>(status.st_blocks) * 512;
+  if (!S_ISBLK(status.st_mode)) {
+    return static_cast<uint64_t>(status.st_blocks) * 512;
+  }
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) throw errno_error(errno, path, "open");
+  if (!fd.valid()) {
+    throw errno_error(errno, path, "open");
+  }
   return size_of(fd.get(), status, path);
 }
 
@@ -349,11 +402,14 @@ bool RealMigrationStorage::remove_file(const std::string& path,
                                        const std::optional<std::string>& identity) {
   ::unlink(partial_path(path).c_str());
   const std::optional<FileLook> found = identity ? look(path) : std::nullopt;
-  if (found && found->identity != *identity) return false;
-  if (::unlink(path.c_str()) == 0)
+  if (found && found->identity != *identity) {
+    return false;
+  }
+  if (::unlink(path.c_str()) == 0) {
     sync_directory_of(path);
-  else if (errno != ENOENT)
+  } else if (errno != ENOENT) {
     throw errno_error(errno, path, "remove");
+  }
   return true;
 }
 

@@ -155,8 +155,12 @@ void add_layout_options(CLI::App& app, RbdLayout& layout) {
 }
 
 void print_warnings(const OpenImage& image, bool quiet) {
-  if (quiet) return;
-  for (const std::string& warning : image.warnings) say_line("vmferry: warning: " + warning);
+  if (quiet) {
+    return;
+  }
+  for (const std::string& warning : image.warnings) {
+    say_line("vmferry: warning: " + warning);
+  }
 }
 
 }  // namespace vmferry::cli

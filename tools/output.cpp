@@ -23,7 +23,9 @@ void Output::put(std::string_view text) {
 }
 
 void Output::flush_if_full() {
-  if (buffer_.size() >= kPiece) flush();
+  if (buffer_.size() >= kPiece) {
+    flush();
+  }
 }
 
 void Output::flush() {
@@ -57,7 +59,9 @@ bool is_terminal() { return ::isatty(STDOUT_FILENO) != 0; }
 
 unsigned terminal_width(int fd) {
   winsize size = {};
-  if (::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  if (::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+    return size.ws_col;
+  }
   const char* columns = std::getenv("COLUMNS");
   const long width = columns != nullptr ? std::strtol(columns, nullptr, 10) : 0;
   return width > 0 && width < 10000 ? static_cast<unsigned>(width) : 80;

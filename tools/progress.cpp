@@ -22,8 +22,9 @@ constexpr unsigned kNarrowestTerminal = 40;
 
 std::string duration(double seconds) {
   const auto whole = static_cast<long>(std::llround(seconds));
-  if (whole >= 3600)
+  if (whole >= 3600) {
     return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+  }
   return fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
 
@@ -35,7 +36,9 @@ void measure_all(const std::vector<const Source*>& sources, std::stop_token stop
     for (const Source* source : sources) {
       sum.total_known = false;
       measure(*source, stop, sum);
-      if (!sum.total_known) return;
+      if (!sum.total_known) {
+        return;
+      }
     }
     into.data_total = sum.data_total.load();
     into.total_known = true;
@@ -52,17 +55,27 @@ ProgressDisplay::ProgressDisplay(Session& session, ProgressStyle style, std::str
   if (style_ == ProgressStyle::kAuto) {
     style_ = ::isatty(STDERR_FILENO) != 0 ? ProgressStyle::kBar : ProgressStyle::kNone;
   }
-  if (style_ == ProgressStyle::kNone) return;
+  if (style_ == ProgressStyle::kNone) {
+    return;
+  }
   // Without sources somebody else counts, and knows the total.
-  if (!sources.empty()) measure_beside(std::move(sources));
+  if (!sources.empty()) {
+    measure_beside(std::move(sources));
+  }
   session_.begin_ticks([this] { draw(); });
 }
 
 ProgressDisplay::~ProgressDisplay() {
-  if (style_ == ProgressStyle::kNone) return;
+  if (style_ == ProgressStyle::kNone) {
+    return;
+  }
   session_.end_ticks();
-  if (style_ == ProgressStyle::kJson) draw();
-  if (style_ == ProgressStyle::kBar && drawn_ && can_say_now()) say("\r\033[K");
+  if (style_ == ProgressStyle::kJson) {
+    draw();
+  }
+  if (style_ == ProgressStyle::kBar && drawn_ && can_say_now()) {
+    say("\r\033[K");
+  }
 }
 
 /// Where there is no thread for it, the work is worth more than its total.
@@ -77,7 +90,9 @@ void ProgressDisplay::measure_beside(std::vector<const Source*> sources) {
 }
 
 void ProgressDisplay::draw() noexcept {
-  if (!can_say_now()) return;
+  if (!can_say_now()) {
+    return;
+  }
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start_;
   try {
     if (style_ == ProgressStyle::kJson) {
@@ -104,7 +119,9 @@ void ProgressDisplay::draw_bar(double seconds) {
     tail =
         fmt::format(" {:3.0f}%  {} of {}  {}/s  ETA {}", share * 100, about_bytes(done),
                     about_bytes(total), about_bytes(static_cast<uint64_t>(rate)), duration(left));
-    if (dirty_rate_ != 0) tail += fmt::format("  dirty {}/s", about_bytes(dirty_rate_));
+    if (dirty_rate_ != 0) {
+      tail += fmt::format("  dirty {}/s", about_bytes(dirty_rate_));
+    }
     const int room = width - 4 - static_cast<int>(what_.size() + tail.size());
     if (room >= 8) {
       const int full = static_cast<int>(share * room);
@@ -119,9 +136,13 @@ void ProgressDisplay::draw_bar(double seconds) {
 
 void ProgressDisplay::draw_json(double seconds) {
   nlohmann::ordered_json line = {{"phase", what_}, {"data_done_bytes", counters_.data_done.load()}};
-  if (counters_.total_known) line["data_total_bytes"] = counters_.data_total.load();
+  if (counters_.total_known) {
+    line["data_total_bytes"] = counters_.data_total.load();
+  }
   line["written_bytes"] = counters_.bytes_written.load();
-  if (dirty_rate_ != 0) line["dirty_bytes_per_second"] = dirty_rate_.load();
+  if (dirty_rate_ != 0) {
+    line["dirty_bytes_per_second"] = dirty_rate_.load();
+  }
   line["seconds"] = std::round(seconds * 1000) / 1000;
   say(json_text(line) + "\n");
 }

@@ -40,10 +40,14 @@ std::vector<Outcome> outcomes_of(const Domain& domain, const std::vector<DiskMov
   for (const DomainDisk& disk : domain.disks) {
     Outcome outcome{.disk = &disk, .stays = disk.can_move() ? "it was not named" : disk.stays};
     for (const DiskMove& move : moves) {
-      if (move.disk == disk.target) outcome.move = &move;
+      if (move.disk == disk.target) {
+        outcome.move = &move;
+      }
     }
     const bool there = result.find_disk(disk.target)->image.display() == disk.image.display();
-    if (outcome.move) outcome.stays = there ? "it is there already" : "";
+    if (outcome.move) {
+      outcome.stays = there ? "it is there already" : "";
+    }
     outcomes.push_back(std::move(outcome));
   }
   return outcomes;
@@ -54,11 +58,15 @@ void tell(const Domain& domain, const std::vector<Outcome>& outcomes, bool named
   bool changed = false;
   for (const Outcome& outcome : outcomes) {
     changed = changed || outcome.stays.empty();
-    if (outcome.stays.empty() || (named && !outcome.move)) continue;
+    if (outcome.stays.empty() || (named && !outcome.move)) {
+      continue;
+    }
     say_line(fmt::format("vmferry: {}: {} stays: {}", domain.object, outcome.disk->target,
                          outcome.stays));
   }
-  if (!changed) say_line(fmt::format("vmferry: {}: nothing changes", domain.object));
+  if (!changed) {
+    say_line(fmt::format("vmferry: {}: nothing changes", domain.object));
+  }
 }
 
 std::string as_json(const Domain& domain, const std::vector<Outcome>& outcomes,
@@ -77,13 +85,17 @@ std::string as_json(const Domain& domain, const std::vector<Outcome>& outcomes,
           {{"disk", disk.target}, {"on", disk.image.display()}, {"reason", outcome.stays}});
     }
   }
-  if (!output.empty()) report["output"] = output;
+  if (!output.empty()) {
+    report["output"] = output;
+  }
   return json_text(report) + "\n";
 }
 
 void require_valid(const Domain& domain, const std::string& text) {
   const std::string complaints = schema_complaints(text);
-  if (complaints.empty()) return;
+  if (complaints.empty()) {
+    return;
+  }
   const bool before = !schema_complaints(domain.text).empty();
   throw Error({.kind = ErrorKind::kCorrupt,
                .object = domain.object,
@@ -94,7 +106,9 @@ void require_valid(const Domain& domain, const std::string& text) {
 }
 
 void check_output_options(const RewriteOptions& options) {
-  if (!options.diff || !options.json) return;
+  if (!options.diff || !options.json) {
+    return;
+  }
   throw Error({.kind = ErrorKind::kUsage,
                .object = "--diff and --json",
                .action = {},
@@ -114,11 +128,17 @@ int rewrite(Session& session, const RewriteOptions& options) {
   }
   const std::vector<DiskMove> moves = make_moves(domain, options.moves);
   const std::string text = rewrite_disks(domain, moves);
-  if (options.validate) require_valid(domain, text);
+  if (options.validate) {
+    require_valid(domain, text);
+  }
   const std::vector<Outcome> outcomes =
       outcomes_of(domain, moves, parse_domain(text, domain.object));
-  if (!options.output.empty()) write_text_file(session, options.output, text, options.force);
-  if (!options.quiet) tell(domain, outcomes, names_disks(options.moves));
+  if (!options.output.empty()) {
+    write_text_file(session, options.output, text, options.force);
+  }
+  if (!options.quiet) {
+    tell(domain, outcomes, names_disks(options.moves));
+  }
   if (options.diff) {
     print_diff(domain.object, domain.text, text);
   } else if (options.json && !options.output.empty()) {

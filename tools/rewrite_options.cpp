@@ -30,7 +30,9 @@ RbdTarget at_location(const MoveOptions& options, const std::string& argument,
   const std::string object = fmt::format("--disk {}", argument);
   const Location location = parse_location(text);
   const auto* rbd = std::get_if<RbdLocation>(&location);
-  if (!rbd) throw usage(object, "does not name an RBD volume", "write --disk vda=rbd:POOL/IMAGE");
+  if (!rbd) {
+    throw usage(object, "does not name an RBD volume", "write --disk vda=rbd:POOL/IMAGE");
+  }
   if (!rbd->name_space.empty()) {
     throw Error({.kind = ErrorKind::kUnsupported,
                  .object = object,
@@ -54,15 +56,21 @@ RbdTarget at_location(const MoveOptions& options, const std::string& argument,
 /// "NAME=VALUE", or "NAME" with an empty value.
 std::pair<std::string, std::string> split(const std::string& argument) {
   const size_t equals = argument.find('=');
-  if (equals == std::string::npos) return {argument, {}};
+  if (equals == std::string::npos) {
+    return {argument, {}};
+  }
   return {argument.substr(0, equals), argument.substr(equals + 1)};
 }
 
 DiskTarget target_of(const Domain& domain, const MoveOptions& options,
                      const std::string& argument) {
   const auto [dev, location] = split(argument);
-  if (!location.empty()) return at_location(options, argument, location);
-  if (!options.pool.empty()) return in_pool(domain, options, dev);
+  if (!location.empty()) {
+    return at_location(options, argument, location);
+  }
+  if (!options.pool.empty()) {
+    return in_pool(domain, options, dev);
+  }
   throw usage(fmt::format("--disk {}", argument), "does not say where the disk shall be",
               "write --disk vda=rbd:POOL/IMAGE, or give --pool");
 }
@@ -87,14 +95,19 @@ std::vector<DiskMove> make_moves(const Domain& domain, const MoveOptions& given)
   }
   for (const std::string& argument : options.to_files) {
     const auto [dev, path] = split(argument);
-    if (path.empty())
+    if (path.empty()) {
       throw usage(fmt::format("--to-file {}", argument), "does not say where the disk shall be",
                   "write --to-file vda=/PATH");
+    }
     add(dev, FileTarget{path, options.format});
   }
-  if (names_disks(options)) return moves;
+  if (names_disks(options)) {
+    return moves;
+  }
   for (const DomainDisk& disk : domain.disks) {
-    if (disk.can_move()) add(disk.target, in_pool(domain, options, disk.target));
+    if (disk.can_move()) {
+      add(disk.target, in_pool(domain, options, disk.target));
+    }
   }
   return moves;
 }

@@ -28,17 +28,27 @@ constexpr milliseconds kLook{100};
 
 /// What libvirt would connect to by itself, as long as that starts no daemon.
 std::optional<std::string> default_uri() {
-  if (libvirt_version().empty()) return std::nullopt;
-  if (std::getenv("LIBVIRT_DEFAULT_URI") != nullptr) return "";
+  if (libvirt_version().empty()) {
+    return std::nullopt;
+  }
+  if (std::getenv("LIBVIRT_DEFAULT_URI") != nullptr) {
+    return "";
+  }
   for (const char* socket : {"/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock"}) {
-    if (::access(socket, R_OK | W_OK) == 0) return "qemu:///system";
+    if (::access(socket, R_OK | W_OK) == 0) {
+      return "qemu:///system";
+    }
   }
   return std::nullopt;
 }
 
 std::string path_of(Hypervisor& host, const DiskImage& image) {
-  if (image.type == "file" || image.type == "block") return image.path;
-  if (image.type != "volume") return {};
+  if (image.type == "file" || image.type == "block") {
+    return image.path;
+  }
+  if (image.type != "volume") {
+    return {};
+  }
   try {
     return host.volume_path(image.pool, image.volume);
   } catch (const Error&) {
@@ -54,7 +64,9 @@ bool uses(Hypervisor& host, const std::string& domain, const std::string& path) 
     for (const DiskImage& image : chain) {
       std::error_code not_there;
       const std::string used = path_of(host, image);
-      if (!used.empty() && fs::equivalent(used, path, not_there)) return true;
+      if (!used.empty() && fs::equivalent(used, path, not_there)) {
+        return true;
+      }
     }
   }
   return false;
@@ -65,9 +77,13 @@ std::string find_user(const std::string& uri, const std::string& path) {
   const std::shared_ptr<Hypervisor> host = connect_hypervisor(uri);
   for (const std::string& domain : host->active_domains()) {
     try {
-      if (uses(*host, domain, path)) return domain;
+      if (uses(*host, domain, path)) {
+        return domain;
+      }
     } catch (const Error& error) {
-      if (error.parts().kind != ErrorKind::kNotFound) throw;  // it has just ended
+      if (error.parts().kind != ErrorKind::kNotFound) {
+        throw;  // it has just ended
+      }
     }
   }
   return {};
@@ -79,8 +95,12 @@ std::optional<std::string> ask(Session& session, const std::string& uri, const s
   const auto user = std::make_shared<std::string>();
   BlockingCall call([user, uri, path] { *user = find_user(uri, path); });
   for (milliseconds waited{0}; !call.wait(kLook); waited += kLook) {
-    if (session.stop().stop_requested()) throw cancelled_error();
-    if (waited >= patience) return std::nullopt;
+    if (session.stop().stop_requested()) {
+      throw cancelled_error();
+    }
+    if (waited >= patience) {
+      return std::nullopt;
+    }
   }
   call.result();
   return *user;
@@ -88,11 +108,15 @@ std::optional<std::string> ask(Session& session, const std::string& uri, const s
 
 std::optional<std::string> ask_default(Session& session, const std::string& path) {
   const std::optional<std::string> uri = default_uri();
-  if (!uri) return std::nullopt;
+  if (!uri) {
+    return std::nullopt;
+  }
   try {
     return ask(session, *uri, path, kPatienceDefault);
   } catch (const Error& error) {
-    if (error.parts().kind == ErrorKind::kCancelled) throw;
+    if (error.parts().kind == ErrorKind::kCancelled) {
+      throw;
+    }
     return std::nullopt;  // nobody said that there is a libvirt
   }
 }
@@ -101,7 +125,9 @@ std::optional<std::string> ask_default(Session& session, const std::string& path
 
 void refuse_running_guest(Session& session, const Location& image, const std::string& uri) {
   const auto* file = std::get_if<PathLocation>(&image);
-  if (file == nullptr) return;
+  if (file == nullptr) {
+    return;
+  }
   const std::optional<std::string> user = uri.empty()
                                               ? ask_default(session, file->path)
                                               : ask(session, uri, file->path, kPatienceNamed);
@@ -112,7 +138,9 @@ void refuse_running_guest(Session& session, const Location& image, const std::st
                  .cause = "libvirt does not answer",
                  .hint = "without --connect only the image's locks are looked at"});
   }
-  if (!user || user->empty()) return;
+  if (!user || user->empty()) {
+    return;
+  }
   throw Error({.kind = ErrorKind::kConflict,
                .object = file->path,
                .action = {},

@@ -29,7 +29,9 @@ using Handle = std::unique_ptr<T, Deleter<Free>>;
 
 const char* find_schema() {
   for (const char* path : kSchemas) {
-    if (::access(path, R_OK) == 0) return path;
+    if (::access(path, R_OK) == 0) {
+      return path;
+    }
   }
   throw Error({.kind = ErrorKind::kUnsupported,
                .object = kSchemas[0],
@@ -43,8 +45,12 @@ using Message = std::conditional_t<(LIBXML_VERSION >= 21200), const xmlError*, x
 void collect(void* complaints, Message error) {
   auto& text = *static_cast<std::string*>(complaints);
   std::string_view message = error->message ? error->message : "something is wrong";
-  while (message.ends_with('\n')) message.remove_suffix(1);
-  if (!text.empty()) text += "; ";
+  while (message.ends_with('\n')) {
+    message.remove_suffix(1);
+  }
+  if (!text.empty()) {
+    text += "; ";
+  }
   text += error->line > 0 ? fmt::format("line {}: {}", error->line, message) : std::string(message);
 }
 
@@ -65,12 +71,16 @@ std::string schema_complaints(const std::string& text) {
   const Handle<xmlDoc, xmlFreeDoc> document(
       xmlReadMemory(text.data(), static_cast<int>(text.size()), nullptr, nullptr,
                     XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING));
-  if (!document) return "libxml2 cannot read it";
+  if (!document) {
+    return "libxml2 cannot read it";
+  }
   const Handle<xmlRelaxNGValidCtxt, xmlRelaxNGFreeValidCtxt> context(
       xmlRelaxNGNewValidCtxt(schema.get()));
   xmlRelaxNGSetValidStructuredErrors(context.get(), collect, &complaints);
   const int result = xmlRelaxNGValidateDoc(context.get(), document.get());
-  if (result != 0 && complaints.empty()) complaints = "it does not follow the schema";
+  if (result != 0 && complaints.empty()) {
+    complaints = "it does not follow the schema";
+  }
   return complaints;
 }
 

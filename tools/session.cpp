@@ -41,16 +41,22 @@ sigset_t our_signals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, wake_up());
-  for (const int signal : kRequests) sigaddset(&set, signal);
+  for (const int signal : kRequests) {
+    sigaddset(&set, signal);
+  }
   for (const int signal : kEndings) {
-    if (has_default_action(signal)) sigaddset(&set, signal);
+    if (has_default_action(signal)) {
+      sigaddset(&set, signal);
+    }
   }
   return set;
 }
 
 /// No destructors: a library call that hangs would hang them, too.
 [[noreturn]] void leave_now(int signal, const char* message) {
-  if (can_say_now()) say(message);
+  if (can_say_now()) {
+    say(message);
+  }
   ::_exit(128 + signal);
 }
 
@@ -84,20 +90,28 @@ void Session::watch(std::stop_token end, const sigset_t& signals) {
   int ticks_since_signal = 0;
   while (!end.stop_requested()) {
     const int got = ::sigtimedwait(&signals, nullptr, &tick);
-    if (got > 0 && got != wake_up()) on_signal(got);
+    if (got > 0 && got != wake_up()) {
+      on_signal(got);
+    }
     if (signal_ != 0 && !cleanup_needed_ && ++ticks_since_signal > kTicksOfGrace) {
       leave_now(signal_, "vmferry: interrupted; nothing had been made yet\n");
     }
     std::lock_guard lock(mutex_);
-    if (draw_) draw_();
+    if (draw_) {
+      draw_();
+    }
   }
 }
 
 /// The system sends SIGHUP or SIGXCPU more than once for one reason: those never count.
 bool Session::is_second_request(int signal) {
-  if (!is_request(signal)) return false;
+  if (!is_request(signal)) {
+    return false;
+  }
   const auto now = std::chrono::steady_clock::now();
-  if (!requested_) requested_ = now;
+  if (!requested_) {
+    requested_ = now;
+  }
   return now - *requested_ > kSameRequest;
 }
 
@@ -108,7 +122,9 @@ void Session::on_signal(int signal) {
               "or with --force the old volume as '.vmferry-old'; the next run to the same target "
               "puts that right\n");
   }
-  if (signal_ == 0) signal_ = signal;
+  if (signal_ == 0) {
+    signal_ = signal;
+  }
   stop_.request_stop();
 }
 

@@ -47,7 +47,9 @@ nlohmann::ordered_json as_json(const SparsifyOptions& options, const Outcome& ou
   report["allocated_after_bytes"] = or_null(outcome.use.after);
   report["saved_bytes"] = outcome.use.dropped;
   report["seconds"] = seconds;
-  if (options.job.trim) report["parts"] = parts_as_json(outcome.parts);
+  if (options.job.trim) {
+    report["parts"] = parts_as_json(outcome.parts);
+  }
   return report;
 }
 
@@ -56,7 +58,9 @@ std::string in_words(const SparsifyOptions& options, const Outcome& outcome, dou
   const std::string& name = options.job.target.empty() ? options.job.source : options.job.target;
   std::string line = fmt::format("{}: {}", printable(display_name(parse_location(name))),
                                  about_bytes(outcome.virtual_bytes));
-  if (use.before) line += fmt::format(", {} allocated before", about_bytes(*use.before));
+  if (use.before) {
+    line += fmt::format(", {} allocated before", about_bytes(*use.before));
+  }
   if (use.after) {
     line += fmt::format(", {} {}", about_bytes(*use.after), options.dry_run ? "would be" : "after");
   }
@@ -65,7 +69,9 @@ std::string in_words(const SparsifyOptions& options, const Outcome& outcome, dou
 }
 
 void settle_saved(SpaceUse& use) {
-  if (use.before && use.after) use.dropped = *use.before - std::min(*use.before, *use.after);
+  if (use.before && use.after) {
+    use.dropped = *use.before - std::min(*use.before, *use.after);
+  }
 }
 
 /// Space before and after a copy, of which the target's share is `after`.
@@ -96,7 +102,9 @@ Outcome in_place(Session& session, const SparsifyOptions& options) {
   const ImageCopy& job = options.job;
   refuse_snapshot(job);
   const Location location = parse_location(job.source);
-  if (!options.dry_run) refuse_running_guest(session, location, job.connect);
+  if (!options.dry_run) {
+    refuse_running_guest(session, location, job.connect);
+  }
   const OpenImage image = open_image(location, job.from);
   Outcome outcome = {image.guest->size(), {}, {}};
   std::optional<uint64_t> before;
@@ -114,7 +122,9 @@ Outcome in_place(Session& session, const SparsifyOptions& options) {
                                    .before_change = [&session] { session.making_something(); },
                                    .stop = session.stop()},
                                   display.counters());
-  if (before) outcome.use.before = before;
+  if (before) {
+    outcome.use.before = before;
+  }
   settle_saved(outcome.use);
   return outcome;
 }
@@ -122,9 +132,13 @@ Outcome in_place(Session& session, const SparsifyOptions& options) {
 /// In a dry run a copy tells what cannot be told in place without changing something.
 Outcome carry_out(Session& session, SparsifyOptions& options) {
   const bool copies = !options.job.target.empty();
-  if (!options.dry_run) return copies ? copied(session, options) : in_place(session, options);
+  if (!options.dry_run) {
+    return copies ? copied(session, options) : in_place(session, options);
+  }
   const bool is_volume = std::holds_alternative<RbdLocation>(parse_location(options.job.source));
-  if (copies || options.job.trim || is_volume) return rehearse(session, options);
+  if (copies || options.job.trim || is_volume) {
+    return rehearse(session, options);
+  }
   return in_place(session, options);
 }
 
@@ -156,8 +170,12 @@ void check_options(const SparsifyOptions& options) {
 }
 
 std::string report_of(const SparsifyOptions& options, const Outcome& outcome, double seconds) {
-  if (options.job.run.json) return json_text(as_json(options, outcome, seconds)) + "\n";
-  if (options.job.run.quiet) return {};
+  if (options.job.run.json) {
+    return json_text(as_json(options, outcome, seconds)) + "\n";
+  }
+  if (options.job.run.quiet) {
+    return {};
+  }
   return parts_in_words(outcome.parts) + in_words(options, outcome, seconds);
 }
 

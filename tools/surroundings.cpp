@@ -23,7 +23,9 @@ bool is_limited(int resource) {
 
 void live_thriftily() {
   pthread_attr_t attributes;
-  if (pthread_attr_init(&attributes) != 0) return;
+  if (pthread_attr_init(&attributes) != 0) {
+    return;
+  }
   size_t usual = 0;
   if (pthread_attr_getstacksize(&attributes, &usual) == 0 && usual > kSmallStack &&
       pthread_attr_setstacksize(&attributes, kSmallStack) == 0) {
@@ -35,7 +37,9 @@ void live_thriftily() {
 
 /// Between fork() and exec(): only calls that a signal handler may make.
 void give_back_signals() {
-  for (const int signal : kIgnored) ::signal(signal, SIG_DFL);
+  for (const int signal : kIgnored) {
+    ::signal(signal, SIG_DFL);
+  }
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -51,24 +55,34 @@ using Start = void();
 
 void occupy_standard_descriptors() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) {
+      continue;
+    }
     // The lowest that is free is this one. O_PATH neither reads nor writes, and / is always there.
-    if (::open("/", O_PATH) != fd) ::_exit(1);
+    if (::open("/", O_PATH) != fd) {
+      ::_exit(1);
+    }
   }
 }
 
 void settle_in() {
-  for (const int signal : kIgnored) ::signal(signal, SIG_IGN);
+  for (const int signal : kIgnored) {
+    ::signal(signal, SIG_IGN);
+  }
   ::signal(SIGCHLD, SIG_DFL);
   ::pthread_atfork(nullptr, nullptr, give_back_signals);
   // RLIMIT_DATA counts stacks and heaps, too (getrlimit(2)).
-  if (is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA)) live_thriftily();
+  if (is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA)) {
+    live_thriftily();
+  }
 }
 
 sigset_t default_signals_of_children() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : kIgnored) sigaddset(&set, signal);
+  for (const int signal : kIgnored) {
+    sigaddset(&set, signal);
+  }
   return set;
 }
 

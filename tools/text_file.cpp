@@ -13,12 +13,13 @@ namespace vmferry::cli {
 
 void write_text_file(Session& session, const std::string& path, const std::string& text, bool force,
                      const std::vector<Identity>& sources) {
-  if (struct stat is = {}; ::stat(path.c_str(), &is) == 0 && !S_ISREG(is.st_mode))
+  if (struct stat is = {}; ::stat(path.c_str(), &is) == 0 && !S_ISREG(is.st_mode)) {
     throw Error({.kind = ErrorKind::kConflict,
                  .object = path,
                  .action = "write",
                  .cause = "it exists, and it is not a file",
                  .hint = "name a new file"});
+  }
   TargetOptions options;
   options.size = text.size();
   options.force = force;
@@ -29,7 +30,9 @@ void write_text_file(Session& session, const std::string& path, const std::strin
   const auto bytes = std::as_bytes(std::span(*memory));
   sink->write_at(0, Slice(std::shared_ptr<const std::byte>(memory, bytes.data()), bytes));
   sink->flush();
-  if (session.stop().stop_requested()) throw cancelled_error();
+  if (session.stop().stop_requested()) {
+    throw cancelled_error();
+  }
   sink->publish();
 }
 

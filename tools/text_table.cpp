@@ -18,10 +18,14 @@ size_t columns_of(std::string_view text) {
 }
 
 std::string cut_to(std::string_view text, size_t columns) {
-  if (columns_of(text) <= columns) return std::string(text);
+  if (columns_of(text) <= columns) {
+    return std::string(text);
+  }
   size_t at = 0;
   for (size_t seen = 0; at < text.size(); ++at) {
-    if (begins_character(text[at]) && ++seen >= columns) break;
+    if (begins_character(text[at]) && ++seen >= columns) {
+      break;
+    }
   }
   return std::string(text.substr(0, at)) + "…";
 }
@@ -29,25 +33,33 @@ std::string cut_to(std::string_view text, size_t columns) {
 TextTable::TextTable(std::vector<std::string> headings) : headings_(std::move(headings)) {
   for (std::string& heading : headings_) {
     is_right_.push_back(heading.starts_with('>'));
-    if (is_right_.back()) heading.erase(0, 1);
+    if (is_right_.back()) {
+      heading.erase(0, 1);
+    }
   }
 }
 
 void TextTable::add(std::vector<std::string> cells) {
-  for (std::string& cell : cells) cell = printable(std::move(cell));
+  for (std::string& cell : cells) {
+    cell = printable(std::move(cell));
+  }
   rows_.push_back(std::move(cells));
 }
 
 std::string TextTable::text(std::string_view indent) const {
   std::vector<size_t> widths(headings_.size(), 0);
   for (const auto& row : rows_) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns_of(row[i]));
+    for (size_t i = 0; i < row.size(); ++i) {
+      widths[i] = std::max(widths[i], columns_of(row[i]));
+    }
   }
   std::string out;
   const auto add_row = [&](const std::vector<std::string>& row) {
     std::string line(indent);
     for (size_t i = 0; i < row.size(); ++i) {
-      if (widths[i] == 0) continue;
+      if (widths[i] == 0) {
+        continue;
+      }
       const std::string& cell = row[i].empty() ? "-" : row[i];
       const std::string pad(std::max(widths[i], columns_of(headings_[i])) - columns_of(cell), ' ');
       line += is_right_[i] ? pad + cell : cell + pad;
@@ -57,7 +69,9 @@ std::string TextTable::text(std::string_view indent) const {
     out += line + "\n";
   };
   add_row(headings_);
-  for (const auto& row : rows_) add_row(row);
+  for (const auto& row : rows_) {
+    add_row(row);
+  }
   return out;
 }
 

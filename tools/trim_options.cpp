@@ -23,15 +23,21 @@ DiskKey parse_key(const std::string& text) {
   }
   const std::string how = text.substr(first + 1, second - first - 1);
   DiskKey key = {text.substr(0, first), text.substr(second + 1)};
-  if (how == "key") return key;
-  if (how != "file") throw CLI::ValidationError("--key", "'" + how + "' is neither file nor key");
+  if (how == "key") {
+    return key;
+  }
+  if (how != "file") {
+    throw CLI::ValidationError("--key", "'" + how + "' is neither file nor key");
+  }
   std::ifstream file(key.secret, std::ios::binary);
   std::ostringstream content;
   if (!file || !(content << file.rdbuf())) {
     throw CLI::ValidationError("--key", "cannot read " + key.secret);
   }
   key.secret = content.str();
-  if (key.secret.ends_with('\n')) key.secret.pop_back();
+  if (key.secret.ends_with('\n')) {
+    key.secret.pop_back();
+  }
   return key;
 }
 
@@ -60,7 +66,9 @@ void add_trim_options(CLI::App& app, bool& wanted, TrimOptions& options) {
   app.add_option_function<std::vector<std::string>>(
          "--key",
          [&options](const std::vector<std::string>& keys) {
-           for (const std::string& key : keys) options.keys.push_back(parse_key(key));
+           for (const std::string& key : keys) {
+             options.keys.push_back(parse_key(key));
+           }
          },
          "Key of an encrypted volume: VOLUME:file:NAME or VOLUME:key:SECRET, VOLUME a device, a "
          "UUID or 'all'; may be repeated")
@@ -95,7 +103,9 @@ nlohmann::ordered_json parts_as_json(const std::vector<TrimmedPart>& parts) {
                                   {"size_bytes", part.size},
                                   {"used_bytes", or_null(part.used)},
                                   {"dropped_bytes", or_null(part.dropped)}};
-    if (!part.left.empty()) row["left_whole"] = part.left;
+    if (!part.left.empty()) {
+      row["left_whole"] = part.left;
+    }
     list.push_back(std::move(row));
   }
   return list;
@@ -103,7 +113,9 @@ nlohmann::ordered_json parts_as_json(const std::vector<TrimmedPart>& parts) {
 
 std::string parts_in_words(const std::vector<TrimmedPart>& parts) {
   size_t widest = 0;
-  for (const TrimmedPart& part : parts) widest = std::max(widest, part.name.size());
+  for (const TrimmedPart& part : parts) {
+    widest = std::max(widest, part.name.size());
+  }
   std::string lines;
   for (const TrimmedPart& part : parts) {
     std::string line =
@@ -111,8 +123,12 @@ std::string parts_in_words(const std::vector<TrimmedPart>& parts) {
     if (!part.left.empty()) {
       line += ", left whole: " + part.left;
     } else {
-      if (part.used) line += fmt::format(", {} used", about_bytes(*part.used));
-      if (part.dropped) line += fmt::format(", {} dropped", about_bytes(*part.dropped));
+      if (part.used) {
+        line += fmt::format(", {} used", about_bytes(*part.used));
+      }
+      if (part.dropped) {
+        line += fmt::format(", {} dropped", about_bytes(*part.dropped));
+      }
     }
     lines += printable(std::move(line)) + "\n";
   }

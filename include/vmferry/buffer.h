@@ -61,4 +61,4 @@ class BufferPool {
   size_t size_;
 };
 
-}  // namespace vmferry
+}  // namespace VMFERRY_API vmferry

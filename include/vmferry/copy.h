@@ -69,4 +69,4 @@ CompareResult compare(const Source& a, const Source& b, const CompareOptions& op
 /// Many threads may write; they wait in turn. Throws Error kCancelled when stopped while waiting.
 std::unique_ptr<Sink> limit_rate(Sink& sink, uint64_t bytes_per_second, std::stop_token stop);
 
-}  // namespace vmferry
+}  // namespace VMFERRY_API vmferry

@@ -100,4 +100,4 @@ struct ImageInfo {
 /// goes wrong after that is a `problem`. Throws kCancelled when stopped.
 ImageInfo describe(const Location& location, const SourceOptions& options, std::stop_token stop);
 
-}  // namespace vmferry
+}  // namespace VMFERRY_API vmferry

@@ -190,4 +190,4 @@ std::string restore_disks(const Domain& domain, const Domain& original,
 /// rewrite_disks.
 std::string rewrite_disk(const Domain& domain, const DiskMove& move);
 
-}  // namespace vmferry
+}  // namespace VMFERRY_API vmferry

@@ -61,4 +61,4 @@ Error as_error(const std::exception& exception);
 /// The Error that every part of the library throws when its stop token was triggered.
 Error cancelled_error();
 
-}  // namespace vmferry
+}  // namespace VMFERRY_API vmferry

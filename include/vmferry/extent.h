@@ -22,4 +22,4 @@ struct Extent {
   bool operator==(const Extent&) const = default;
 };
 
-}  // namespace vmferry
+}  // namespace VMFERRY_API vmferry

@@ -187,4 +187,4 @@ class Hypervisor {
 /// libvirt.
 std::shared_ptr<Hypervisor> connect_hypervisor(const std::string& uri);
 
-}  // namespace vmferry
+}  // namespace VMFERRY_API vmferry

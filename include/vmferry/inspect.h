@@ -77,4 +77,4 @@ struct Contents {
 /// or shown with notes; it is no error. Throws Error when the disk cannot be read. Any thread.
 Contents inspect(const Source& disk);
 
-}  // namespace vmferry
+}  // namespace VMFERRY_API vmferry

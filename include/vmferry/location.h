@@ -47,4 +47,4 @@ std::string display_name(const Location& location);
 /// like).
 Location parse_location(std::string_view text);
 
-}  // namespace vmferry
+}  // namespace VMFERRY_API vmferry

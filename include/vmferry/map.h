@@ -65,4 +65,4 @@ void map_source(const Source& source, const MapVisitor& visit);
 /// The same for a range, runs as they come.
 void map_range(const Source& source, uint64_t offset, uint64_t length, const MapVisitor& visit);
 
-}  // namespace vmferry
+}  // namespace VMFERRY_API vmferry

@@ -351,4 +351,4 @@ MigrateRequest recorded_request(const std::string& domain, const std::string& st
 MigrateReport recover_migration(const MigrateRequest& request, Recovery recovery,
                                 const MigrateContext& context);
 
-}  // namespace vmferry
+}  // namespace VMFERRY_API vmferry

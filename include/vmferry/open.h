@@ -127,4 +127,4 @@ struct TargetOptions {
 /// byte.
 std::unique_ptr<Sink> open_target(const Location& location, const TargetOptions& options);
 
-}  // namespace vmferry
+}  // namespace VMFERRY_API vmferry

@@ -56,4 +56,4 @@ class Sink {
   virtual void publish() = 0;
 };
 
-}  // namespace vmferry
+}  // namespace VMFERRY_API vmferry

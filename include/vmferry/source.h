@@ -47,4 +47,4 @@ class Source {
   virtual uint64_t read_alignment() const { return 1; }
 };
 
-}  // namespace vmferry
+}  // namespace VMFERRY_API vmferry

@@ -109,4 +109,4 @@ std::vector<TrimmedPart> trim_in_place(const Location& location, const Source& g
 /// What the file or volume takes of its store's space now (bytes); nothing for a block device.
 std::optional<uint64_t> allocated_bytes(const Location& location, const CephOptions& ceph);
 
-}  // namespace vmferry
+}  // namespace VMFERRY_API vmferry

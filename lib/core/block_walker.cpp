@@ -8,7 +8,9 @@ namespace vmferry {
 std::optional<Extent> BlockWalker::next() {
   std::lock_guard lock(mutex_);
   plan_ahead();
-  if (planned_.empty()) return std::nullopt;
+  if (planned_.empty()) {
+    return std::nullopt;
+  }
   const Extent extent = planned_.front();
   planned_.pop_front();
   return extent;
@@ -18,13 +20,17 @@ void BlockWalker::plan_ahead() {
   while (cursor_ < rules_.size && planned_.size() < rules_.ahead + 1) {
     const uint64_t rest = rules_.size - cursor_;
     if (const uint64_t zeros = rules_.zeros_at(cursor_, rest); zeros > 0) {
-      if (rules_.with_zeros) planned_.push_back({cursor_, zeros, ExtentKind::kZero});
+      if (rules_.with_zeros) {
+        planned_.push_back({cursor_, zeros, ExtentKind::kZero});
+      }
       cursor_ += zeros;
       continue;
     }
     const uint64_t length = std::min(rest, rules_.block - cursor_ % rules_.block);
     planned_.push_back({cursor_, length, ExtentKind::kData});
-    if (rules_.announce) rules_.announce(cursor_, length);
+    if (rules_.announce) {
+      rules_.announce(cursor_, length);
+    }
     cursor_ += length;
   }
 }

@@ -45,9 +45,15 @@ bool BlockingCall::wait(const Pulse& pulse, const SilenceLimit& limit, std::stop
   auto stopped = steady_clock::time_point::max();
   while (!wait(kLook)) {
     const auto now = steady_clock::now();
-    if (stop.stop_requested()) stopped = std::min(stopped, now);
-    if (now - pulse.last() > limit.silence) return false;
-    if (now > stopped && now - std::max(pulse.last(), stopped) > limit.after_stop) return false;
+    if (stop.stop_requested()) {
+      stopped = std::min(stopped, now);
+    }
+    if (now - pulse.last() > limit.silence) {
+      return false;
+    }
+    if (now > stopped && now - std::max(pulse.last(), stopped) > limit.after_stop) {
+      return false;
+    }
   }
   return true;
 }
@@ -59,7 +65,9 @@ void BlockingCall::result() {
     const std::lock_guard lock(state_->mutex);
     error = std::exchange(state_->error, nullptr);
   }
-  if (error) std::rethrow_exception(std::move(error));
+  if (error) {
+    std::rethrow_exception(std::move(error));
+  }
 }
 
 }  // namespace vmferry

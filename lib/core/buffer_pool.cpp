@@ -48,13 +48,17 @@ Buffer BufferPool::acquire(std::stop_token stop) {
     std::unique_lock lock(state_->mutex);
     const bool found = state_->freed.wait(
         lock, stop, [this] { return !state_->idle.empty() || state_->not_yet_made > 0; });
-    if (!found || stop.stop_requested()) throw cancelled_error();
+    if (!found || stop.stop_requested()) {
+      throw cancelled_error();
+    }
     if (!state_->idle.empty()) {
       memory = std::move(state_->idle.back());
       state_->idle.pop_back();
     } else {
       memory.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, size_)));
-      if (!memory) throw std::bad_alloc();
+      if (!memory) {
+        throw std::bad_alloc();
+      }
       --state_->not_yet_made;
     }
   }

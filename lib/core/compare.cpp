@@ -23,13 +23,16 @@ class Padded {
   explicit Padded(const Source& source) : source_(source) {}
 
   Extent extent_at(uint64_t offset, uint64_t max) const {
-    if (offset >= source_.size()) return {offset, max, ExtentKind::kZero};
+    if (offset >= source_.size()) {
+      return {offset, max, ExtentKind::kZero};
+    }
     return source_.extent_at(offset, std::min(max, source_.size() - offset));
   }
 
   void prefetch(uint64_t offset, uint64_t length) const {
-    if (offset < source_.size())
+    if (offset < source_.size()) {
       source_.prefetch(offset, std::min(length, source_.size() - offset));
+    }
   }
 
   const Source& source() const { return source_; }
@@ -40,13 +43,17 @@ class Padded {
 
 /// How many bytes are equal from the start on. REQUIRES: equal sizes.
 size_t first_mismatch(std::span<const std::byte> a, std::span<const std::byte> b) {
-  if (std::memcmp(a.data(), b.data(), a.size()) == 0) return a.size();
+  if (std::memcmp(a.data(), b.data(), a.size()) == 0) {
+    return a.size();
+  }
   return std::mismatch(a.begin(), a.end(), b.begin()).first - a.begin();
 }
 
 /// How many bytes are zero from the start on.
 size_t zeros_at_begin(std::span<const std::byte> bytes) {
-  if (is_zero(bytes)) return bytes.size();
+  if (is_zero(bytes)) {
+    return bytes.size();
+  }
   const auto is_set = [](std::byte byte) { return byte != std::byte{0}; };
   return std::find_if(bytes.begin(), bytes.end(), is_set) - bytes.begin();
 }
@@ -66,14 +73,20 @@ class Comparer {
   uint64_t run(std::stop_token stop) {
     run_workers(jobs_, stop, [this](std::stop_token any_stop) {
       while (const auto block = walker_.next()) {
-        if (any_stop.stop_requested()) throw cancelled_error();
-        if (block->offset >= first_) return;  // only what lies before it still matters
+        if (any_stop.stop_requested()) {
+          throw cancelled_error();
+        }
+        if (block->offset >= first_) {
+          return;  // only what lies before it still matters
+        }
         // Room for both sides at once: nobody can wait for one half while he holds the other.
         Buffer both = pool_.acquire(any_stop);
         compare_block(*block, both.bytes().first(side_), both.bytes().last(side_));
       }
     });
-    if (stop.stop_requested()) throw cancelled_error();
+    if (stop.stop_requested()) {
+      throw cancelled_error();
+    }
     return first_;
   }
 
@@ -86,7 +99,9 @@ class Comparer {
             .with_zeros = false,
             .zeros_at = [this](uint64_t offset, uint64_t max) -> uint64_t {
               const Extent in_a = a_.extent_at(offset, max);
-              if (!in_a.is_zero()) return 0;
+              if (!in_a.is_zero()) {
+                return 0;
+              }
               const Extent in_b = b_.extent_at(offset, in_a.length);
               return in_b.is_zero() ? in_b.length : 0;
             },
@@ -112,11 +127,14 @@ class Comparer {
     const bool any_a = load(a_, offset, left);
     const bool any_b = load(b_, offset, right);
     size_t same = length;
-    if (any_a && any_b)
+    if (any_a && any_b) {
       same = first_mismatch(left, right);
-    else if (any_a || any_b)
+    } else if (any_a || any_b) {
       same = zeros_at_begin(any_a ? left : right);
-    if (same == length) return;
+    }
+    if (same == length) {
+      return;
+    }
     uint64_t known = first_;
     while (offset + same < known && !first_.compare_exchange_weak(known, offset + same)) {
     }
@@ -126,7 +144,9 @@ class Comparer {
   bool load(const Padded& from, uint64_t offset, std::span<std::byte> out) {
     const uint64_t end = offset + out.size();
     Extent extent = from.extent_at(offset, out.size());
-    if (extent.is_zero() && extent.end() == end) return false;
+    if (extent.is_zero() && extent.end() == end) {
+      return false;
+    }
     while (true) {
       const auto place = out.subspan(extent.offset - offset, extent.length);
       if (extent.is_zero()) {
@@ -135,7 +155,9 @@ class Comparer {
         from.source().read_at(extent.offset, place);
         progress_.data_done += extent.length;
       }
-      if (extent.end() == end) return true;
+      if (extent.end() == end) {
+        return true;
+      }
       extent = from.extent_at(extent.end(), end - extent.end());
     }
   }
@@ -157,10 +179,18 @@ CompareResult compare(const Source& a, const Source& b, const CompareOptions& op
                       Progress& progress) {
   const uint64_t shorter = std::min(a.size(), b.size());
   const uint64_t first = Comparer(a, b, options.jobs, progress).run(options.stop);
-  if (first < shorter) return {.same = false, .first_difference = first};
-  if (a.size() == b.size()) return {.same = true, .first_difference = {}};
-  if (!options.ignore_trailing_zeros) return {.same = false, .first_difference = shorter};
-  if (first == kNowhere) return {.same = true, .first_difference = {}};
+  if (first < shorter) {
+    return {.same = false, .first_difference = first};
+  }
+  if (a.size() == b.size()) {
+    return {.same = true, .first_difference = {}};
+  }
+  if (!options.ignore_trailing_zeros) {
+    return {.same = false, .first_difference = shorter};
+  }
+  if (first == kNowhere) {
+    return {.same = true, .first_difference = {}};
+  }
   return {.same = false, .first_difference = first};
 }
 

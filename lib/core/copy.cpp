@@ -75,7 +75,9 @@ class Copier {
   void work(std::stop_token stop) {
     std::vector<Extent> runs;
     while (const auto next = walker_.next()) {
-      if (stop.stop_requested()) throw cancelled_error();
+      if (stop.stop_requested()) {
+        throw cancelled_error();
+      }
       if (next->is_zero()) {
         zero(*next, stop);
       } else {
@@ -86,7 +88,9 @@ class Copier {
 
   void copy_block(const Extent& block, std::vector<Extent>& runs, std::stop_token stop) {
     const uint64_t data = find_runs(block, runs);
-    if (sink_.may_share(source_)) runs = share_runs(runs, stop);
+    if (sink_.may_share(source_)) {
+      runs = share_runs(runs, stop);
+    }
     Looked looked;
     for (uint64_t at = block.offset; at < block.end();) {
       const uint64_t end = std::min(block.end(), next_multiple(at, window_));
@@ -108,14 +112,19 @@ class Copier {
       // extent_at need not give the longest: what follows may belong to it.
       while (extent.is_zero() && at < block.end() && extent.length < traits_.zero_granularity) {
         const Extent next = source_.extent_at(at, block.end() - at);
-        if (!next.is_zero()) break;
+        if (!next.is_zero()) {
+          break;
+        }
         extent.length += next.length;
         at = extent.end();
       }
-      if (!extent.is_zero()) data += extent.length;
+      if (!extent.is_zero()) {
+        data += extent.length;
+      }
       const bool at_an_end = extent.offset == block.offset || extent.end() == block.end();
-      if (extent.is_zero() && extent.length < traits_.zero_granularity && !at_an_end)
+      if (extent.is_zero() && extent.length < traits_.zero_granularity && !at_an_end) {
         extent.kind = ExtentKind::kData;
+      }
       append_run(runs, extent);
     }
     return data;
@@ -127,13 +136,16 @@ class Copier {
     Buffer buffer = pool_.acquire(stop);
     const auto window = buffer.bytes().first(std::min(hot_, window_));
     for (const Extent& run : runs) {
-      if (run.is_zero())
+      if (run.is_zero()) {
         append_run(looked, run);
-      else
+      } else {
         find_zeros(source_, run, window, traits_.zero_granularity, stop, looked);
+      }
     }
     std::erase_if(looked, [this](const Extent& run) {
-      if (run.is_zero() || !sink_.share_range(source_, run.offset, run.length)) return false;
+      if (run.is_zero() || !sink_.share_range(source_, run.offset, run.length)) {
+        return false;
+      }
       progress_.bytes_written += run.length;
       progress_.bytes_shared += run.length;
       return true;
@@ -147,11 +159,14 @@ class Copier {
     for (const Extent& run : runs) {
       const uint64_t from = std::max(begin, run.offset);
       const uint64_t to = std::min(end, run.end());
-      if (from >= to) continue;
-      if (run.is_zero())
+      if (from >= to) {
+        continue;
+      }
+      if (run.is_zero()) {
         add_zeros({from, to - from, ExtentKind::kZero}, looked, stop);
-      else
+      } else {
         copy_data(from, to, looked, stop);
+      }
     }
     write(looked);
     looked.buffer.reset();
@@ -162,27 +177,35 @@ class Copier {
   void copy_data(uint64_t at, uint64_t end, Looked& looked, std::stop_token stop) {
     std::vector<Extent> pieces;
     while (at < end) {
-      if (stop.stop_requested()) throw cancelled_error();
-      if (!looked.buffer) looked.buffer = pool_.acquire(stop);
+      if (stop.stop_requested()) {
+        throw cancelled_error();
+      }
+      if (!looked.buffer) {
+        looked.buffer = pool_.acquire(stop);
+      }
       const uint64_t step = std::min(end, next_multiple(at, hot_)) - at;
       const auto bytes = looked.buffer->bytes().subspan(looked.used, step);
       source_.read_at(at, bytes);
       pieces.clear();
       split_zeros(at, bytes, traits_.zero_granularity, pieces);
       for (const Extent& piece : pieces) {
-        if (piece.is_zero())
+        if (piece.is_zero()) {
           add_zeros(piece, looked, stop);
-        else
+        } else {
           add_data(piece, looked.used + (piece.offset - at), looked);
+        }
       }
-      if (pieces.size() > 1 || !pieces.front().is_zero()) looked.used += step;
+      if (pieces.size() > 1 || !pieces.front().is_zero()) {
+        looked.used += step;
+      }
       at += step;
     }
   }
 
   void add_zeros(const Extent& zeros, Looked& looked, const std::stop_token& stop) {
-    if (looked.zeros.end() != zeros.offset)
+    if (looked.zeros.end() != zeros.offset) {
       zero(std::exchange(looked.zeros, {zeros.offset, 0}), stop);
+    }
     looked.zeros.length += zeros.length;
   }
 
@@ -199,15 +222,21 @@ class Copier {
 
   void write(Looked& looked) {
     const Extent data = std::exchange(looked.data, {});
-    if (data.length == 0) return;
+    if (data.length == 0) {
+      return;
+    }
     sink_.write_at(data.offset, looked.buffer->slice(looked.position, data.length));
     progress_.bytes_written += data.length;
   }
 
   void zero(const Extent& extent, std::stop_token stop) {
-    if (traits_.starts_zeroed) return;
+    if (traits_.starts_zeroed) {
+      return;
+    }
     for (uint64_t at = extent.offset; at < extent.end(); at += kZeroStep) {
-      if (stop.stop_requested()) throw cancelled_error();
+      if (stop.stop_requested()) {
+        throw cancelled_error();
+      }
       sink_.zero_range(at, std::min(kZeroStep, extent.end() - at));
     }
   }
@@ -230,7 +259,9 @@ CopyResult copy(const Source& source, Sink& sink, const CopyOptions& options, Pr
   const uint64_t written_before = progress.bytes_written;
   const uint64_t shared_before = progress.bytes_shared;
   Copier(source, sink, options, progress).run(options.stop);
-  if (options.stop.stop_requested()) throw cancelled_error();
+  if (options.stop.stop_requested()) {
+    throw cancelled_error();
+  }
   sink.flush();
   CopyResult result;
   result.virtual_bytes = source.size();
@@ -244,9 +275,13 @@ CopyResult copy(const Source& source, Sink& sink, const CopyOptions& options, Pr
 void measure(const Source& source, std::stop_token stop, Progress& progress) {
   const uint64_t size = source.size();
   for (uint64_t at = 0; at < size;) {
-    if (stop.stop_requested()) return;
+    if (stop.stop_requested()) {
+      return;
+    }
     const Extent extent = source.extent_at(at, size - at);
-    if (!extent.is_zero()) progress.data_total += extent.length;
+    if (!extent.is_zero()) {
+      progress.data_total += extent.length;
+    }
     at = extent.end();
   }
   progress.total_known = true;

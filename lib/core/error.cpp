@@ -18,11 +18,15 @@ namespace {
 std::string compose(const ErrorParts& parts) {
   std::string message = parts.object;
   auto append = [&message](const std::string& text) {
-    if (!message.empty() && !text.empty()) message += ": ";
+    if (!message.empty() && !text.empty()) {
+      message += ": ";
+    }
     message += text;
   };
   std::string action = parts.action;
-  if (parts.offset) action = fmt::format("{} at {}", action, exact_bytes(*parts.offset));
+  if (parts.offset) {
+    action = fmt::format("{} at {}", action, exact_bytes(*parts.offset));
+  }
   append(action);
   append(parts.cause);
   return message;
@@ -94,7 +98,9 @@ Error no_thread_error(const std::system_error& cause) {
 }
 
 Error as_error(const std::exception& exception) {
-  if (const auto* error = dynamic_cast<const Error*>(&exception)) return *error;
+  if (const auto* error = dynamic_cast<const Error*>(&exception)) {
+    return *error;
+  }
   if (const auto* file = dynamic_cast<const std::filesystem::filesystem_error*>(&exception)) {
     return errno_error(file->code().value(), file->path1().string(), "look at");
   }

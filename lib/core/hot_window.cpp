@@ -11,7 +11,9 @@ namespace vmferry {
 void find_zeros(const Source& source, const Extent& range, std::span<std::byte> window,
                 uint32_t granularity, const std::stop_token& stop, std::vector<Extent>& found) {
   for (uint64_t at = range.offset; at < range.end();) {
-    if (stop.stop_requested()) throw cancelled_error();
+    if (stop.stop_requested()) {
+      throw cancelled_error();
+    }
     const uint64_t end = std::min(range.end(), (at / window.size() + 1) * window.size());
     const auto bytes = window.first(end - at);
     source.read_at(at, bytes);

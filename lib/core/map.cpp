@@ -14,7 +14,9 @@ bool continues(const MappedExtent& run, const MappedExtent& next) {
       run.host_offset.has_value() != next.host_offset.has_value()) {
     return false;
   }
-  if (run.host_offset && *run.host_offset + run.length != *next.host_offset) return false;
+  if (run.host_offset && *run.host_offset + run.length != *next.host_offset) {
+    return false;
+  }
   return is_same_file(run.file, next.file);
 }
 
@@ -43,10 +45,14 @@ void map_source(const Source& source, const MapVisitor& visit) {
       run.length += next.length;
       return;
     }
-    if (run.length > 0) visit(run);
+    if (run.length > 0) {
+      visit(run);
+    }
     run = next;
   });
-  if (run.length > 0) visit(run);
+  if (run.length > 0) {
+    visit(run);
+  }
 }
 
 }  // namespace vmferry

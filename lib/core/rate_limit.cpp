@@ -40,7 +40,9 @@ class RateLimitedSink : public Sink {
                             static_cast<double>(bytes) / static_cast<double>(rate_)));
     const Clock::time_point until = free_from_;
     wake_.wait_until(lock, stop_, until, [] { return false; });
-    if (stop_.stop_requested()) throw cancelled_error();
+    if (stop_.stop_requested()) {
+      throw cancelled_error();
+    }
   }
 
   Sink& sink_;

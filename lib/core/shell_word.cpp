@@ -17,7 +17,9 @@ bool is_plain(std::string_view word) {
 }  // namespace
 
 std::string shell_word(const std::string& word) {
-  if (is_plain(word)) return word;
+  if (is_plain(word)) {
+    return word;
+  }
   std::string quoted = "'";
   for (const char c : word) {
     if (c == '\'') {

@@ -22,7 +22,9 @@ void run_workers(unsigned count, std::stop_token stop,
       // The error is kept before the others are told, so none of their answers can come first.
       {
         std::lock_guard lock(mutex);
-        if (!first) first = std::current_exception();
+        if (!first) {
+          first = std::current_exception();
+        }
       }
       all.request_stop();
     }
@@ -31,13 +33,17 @@ void run_workers(unsigned count, std::stop_token stop,
     std::vector<std::jthread> threads;
     threads.reserve(count);
     try {
-      while (threads.size() + 1 < count) threads.emplace_back(guarded);
+      while (threads.size() + 1 < count) {
+        threads.emplace_back(guarded);
+      }
     } catch (const std::exception&) {
       // No more threads, or no memory for them: those that run, and the caller's, do the work.
     }
     guarded();
   }
-  if (first) std::rethrow_exception(first);
+  if (first) {
+    std::rethrow_exception(first);
+  }
 }
 
 }  // namespace vmferry

@@ -22,11 +22,17 @@ bool is_zero(std::span<const std::byte> bytes) {
   constexpr size_t kStride = 32 * kWord;
   const std::byte* at = bytes.data();
   const std::byte* const end = at + bytes.size();
-  if (bytes.size() >= kWord && load_word(at) != 0) return false;
+  if (bytes.size() >= kWord && load_word(at) != 0) {
+    return false;
+  }
   while (static_cast<size_t>(end - at) >= kStride) {
     uint64_t seen = 0;
-    for (size_t i = 0; i < kStride; i += kWord) seen |= load_word(at + i);
-    if (seen != 0) return false;
+    for (size_t i = 0; i < kStride; i += kWord) {
+      seen |= load_word(at + i);
+    }
+    if (seen != 0) {
+      return false;
+    }
     at += kStride;
   }
   return std::all_of(at, end, [](std::byte b) { return b == std::byte{0}; });

@@ -66,7 +66,9 @@ void read_chain(const XMLElement& element, DomainDisk& disk) {
 }
 
 std::string reason_of_type(const DiskImage& image) {
-  if (image.is_rbd()) return "it is on RBD already";
+  if (image.is_rbd()) {
+    return "it is on RBD already";
+  }
   if (image.type == "network") {
     return fmt::format("it is on the network already ({})", image.protocol);
   }
@@ -77,30 +79,51 @@ std::string reason_of_type(const DiskImage& image) {
 }
 
 std::string reason_of_use(const DomainDisk& disk) {
-  if (disk.transient) return "it is transient: what the guest writes is dropped when it stops";
-  if (disk.shareable) return "it is shared with other machines";
+  if (disk.transient) {
+    return "it is transient: what the guest writes is dropped when it stops";
+  }
+  if (disk.shareable) {
+    return "it is shared with other machines";
+  }
   return {};
 }
 
 /// See the table of the disks that libvirt's block jobs and RBD do not take, in docs/design.md.
 std::string reason_to_stay(const DomainDisk& disk) {
-  if (disk.device == "cdrom") return "it is a cdrom";
-  if (disk.device == "floppy") return "it is a floppy";
-  if (disk.device == "lun") return "it passes a SCSI LUN through to the guest, which RBD cannot";
-  if (disk.device != "disk") return fmt::format("it is a '{}', not a disk", disk.device);
-  if (disk.bus == "sd") return "it is an SD card";
+  if (disk.device == "cdrom") {
+    return "it is a cdrom";
+  }
+  if (disk.device == "floppy") {
+    return "it is a floppy";
+  }
+  if (disk.device == "lun") {
+    return "it passes a SCSI LUN through to the guest, which RBD cannot";
+  }
+  if (disk.device != "disk") {
+    return fmt::format("it is a '{}', not a disk", disk.device);
+  }
+  if (disk.bus == "sd") {
+    return "it is an SD card";
+  }
   std::string reason = reason_of_type(disk.image);
   return reason.empty() ? reason_of_use(disk) : reason;
 }
 
 std::string reason_to_stay_on_rbd(const DomainDisk& disk) {
   const DiskImage& image = disk.image;
-  if (!image.is_rbd()) return "it is not on RBD";
-  if (disk.device != "disk") return "it is a " + disk.device;
-  if (!image.snapshot.empty()) return "it is a snapshot of a volume";
+  if (!image.is_rbd()) {
+    return "it is not on RBD";
+  }
+  if (disk.device != "disk") {
+    return "it is a " + disk.device;
+  }
+  if (!image.snapshot.empty()) {
+    return "it is a snapshot of a volume";
+  }
   // With a namespace the name is POOL/NAMESPACE/IMAGE.
-  if (std::count(image.name.begin(), image.name.end(), '/') != 1)
+  if (std::count(image.name.begin(), image.name.end(), '/') != 1) {
     return "its volume is in a namespace, which a move does not open";
+  }
   return reason_of_use(disk);
 }
 
@@ -125,7 +148,9 @@ DomainDisk read_disk(const XMLElement& element) {
 }
 
 std::string DiskImage::display() const {
-  if (type == "volume") return fmt::format("storage pool {}, volume {}", pool, volume);
+  if (type == "volume") {
+    return fmt::format("storage pool {}, volume {}", pool, volume);
+  }
   if (type == "network") {
     return fmt::format("{}:{}{}{}", protocol, name, snapshot.empty() ? "" : "@", snapshot);
   }

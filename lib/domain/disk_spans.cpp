@@ -14,7 +14,9 @@ constexpr size_t kInDisk = 3;
 constexpr size_t kMaxDisks = 4096;
 
 void require_domain(const XmlPlaces& places, const XmlToken& root) {
-  if (root.name == "domain") return;
+  if (root.name == "domain") {
+    return;
+  }
   const std::string cause = fmt::format("this is a <{}>, not a <domain>", root.name);
   if (root.name == "domstatus" || root.name == "domainsnapshot" ||
       root.name == "domaincheckpoint") {
@@ -57,13 +59,21 @@ class SpanFinder {
  private:
   /// A tag with `depth` open elements around it.
   void opened(const XmlToken& token, size_t depth) {
-    if (depth == 0) require_domain(places_, token);
-    if (depth == kInDomain) in_devices_ = token.name == "devices";
+    if (depth == 0) {
+      require_domain(places_, token);
+    }
+    if (depth == kInDomain) {
+      in_devices_ = token.name == "devices";
+    }
     if (depth == kInDevices) {
       in_disk_ = in_devices_ && token.name == "disk";
-      if (in_disk_) add_disk(token.span);
+      if (in_disk_) {
+        add_disk(token.span);
+      }
     }
-    if (depth == kInDisk && in_disk_) spans_.disks.back().children.push_back(token.span);
+    if (depth == kInDisk && in_disk_) {
+      spans_.disks.back().children.push_back(token.span);
+    }
   }
 
   void add_disk(Span tag) {
@@ -75,13 +85,19 @@ class SpanFinder {
   }
 
   void closed(const XmlToken& token, size_t depth) {
-    if (depth == kInDisk && in_disk_) spans_.disks.back().children.back().end = token.span.end;
+    if (depth == kInDisk && in_disk_) {
+      spans_.disks.back().children.back().end = token.span.end;
+    }
     if (depth == kInDevices && in_disk_) {
       spans_.disks.back().whole.end = token.span.end;
-      if (token.kind == XmlTokenKind::kEndTag) spans_.disks.back().end_tag = token.span;
+      if (token.kind == XmlTokenKind::kEndTag) {
+        spans_.disks.back().end_tag = token.span;
+      }
       in_disk_ = false;
     }
-    if (depth == kInDomain) in_devices_ = false;
+    if (depth == kInDomain) {
+      in_devices_ = false;
+    }
   }
 
   const XmlPlaces& places_;

@@ -41,14 +41,18 @@ void print(const XMLElement& element, const TextStyle& style, const std::string&
     }
     on_lines = true;
     out += deeper;
-    if (const auto* nested = node->ToElement()) print(*nested, style, deeper, out);
+    if (const auto* nested = node->ToElement()) {
+      print(*nested, style, deeper, out);
+    }
     if (const auto* comment = node->ToComment()) {
       out += "<!--";
       out += comment->Value();
       out += "-->";
     }
   }
-  if (on_lines) out += line;
+  if (on_lines) {
+    out += line;
+  }
   out += "</";
   out += element.Name();
   out += '>';
@@ -59,12 +63,18 @@ void print(const XMLElement& element, const TextStyle& style, const std::string&
 TextStyle style_of(std::string_view text, const DiskSpan& disk) {
   TextStyle style;
   const size_t quote = disk.whole.of(text).find_first_of("'\"");
-  if (quote != std::string_view::npos) style.quote = disk.whole.of(text)[quote];
-  if (disk.children.empty()) return style;
+  if (quote != std::string_view::npos) {
+    style.quote = disk.whole.of(text)[quote];
+  }
+  if (disk.children.empty()) {
+    return style;
+  }
   const size_t first = disk.children.front().begin;
   const std::string_view gap = text.substr(disk.start_tag.end, first - disk.start_tag.end);
   const size_t newline = gap.find('\n');
-  if (newline == std::string_view::npos) return style;
+  if (newline == std::string_view::npos) {
+    return style;
+  }
   const std::string_view indent = indentation(text, first);
   const std::string_view outer = indentation(text, disk.whole.begin);
   style.line = newline > 0 && gap[newline - 1] == '\r' ? "\r\n" : "\n";

@@ -15,7 +15,9 @@ namespace {
 using tinyxml2::XMLElement;
 
 void require_reasonable_length(const std::string& text, const std::string& object) {
-  if (text.size() <= kMaxDefinitionBytes) return;
+  if (text.size() <= kMaxDefinitionBytes) {
+    return;
+  }
   throw Error({.kind = ErrorKind::kUnsupported,
                .object = object,
                .action = {},
@@ -26,11 +28,15 @@ void require_reasonable_length(const std::string& text, const std::string& objec
 /// Calls `visit` for each child of that name.
 template <typename Visit>
 void each(const XMLElement* element, const char* name, Visit visit) {
-  for (const XMLElement* e = child(element, name); e; e = e->NextSiblingElement(name)) visit(e);
+  for (const XMLElement* e = child(element, name); e; e = e->NextSiblingElement(name)) {
+    visit(e);
+  }
 }
 
 void add_file(Domain& domain, std::string what, std::string path) {
-  if (!path.empty()) domain.host_files.push_back({std::move(what), std::move(path)});
+  if (!path.empty()) {
+    domain.host_files.push_back({std::move(what), std::move(path)});
+  }
 }
 
 void read_firmware(const XMLElement* os, Domain& domain) {
@@ -55,17 +61,26 @@ void read_firmware(const XMLElement* os, Domain& domain) {
 void read_interface(const XMLElement* interface, Domain& domain) {
   const std::string type = attribute(interface, "type");
   const XMLElement* source = child(interface, "source");
-  if (type == "network") domain.networks.push_back(attribute(source, "network"));
-  if (type == "bridge") domain.bridges.push_back(attribute(source, "bridge"));
-  if (type == "hostdev") domain.hostdevs.push_back("pci");
-  if (type == "vhostuser") add_file(domain, "vhost-user interface", attribute(source, "path"));
+  if (type == "network") {
+    domain.networks.push_back(attribute(source, "network"));
+  }
+  if (type == "bridge") {
+    domain.bridges.push_back(attribute(source, "bridge"));
+  }
+  if (type == "hostdev") {
+    domain.hostdevs.push_back("pci");
+  }
+  if (type == "vhostuser") {
+    add_file(domain, "vhost-user interface", attribute(source, "path"));
+  }
 }
 
 void read_filesystem(const XMLElement* filesystem, Domain& domain) {
   add_file(domain, "filesystem", attribute(child(filesystem, "source"), "dir"));
-  if (attribute(child(filesystem, "driver"), "type") == "virtiofs")
+  if (attribute(child(filesystem, "driver"), "type") == "virtiofs") {
     domain.tied_devices.push_back("virtiofs file system " +
                                   attribute(child(filesystem, "target"), "dir"));
+  }
 }
 
 /// What is passed to QEMU past libvirt, which knows nothing of it.
@@ -73,21 +88,26 @@ void read_command_line(const XMLElement* root, Domain& domain) {
   each(root, "qemu:commandline", [&](const XMLElement* line) {
     each(line, "qemu:arg", [&](const XMLElement* e) {
       const std::string value = attribute(e, "value");
-      if (value.find('/') != std::string::npos) add_file(domain, "qemu:commandline", value);
+      if (value.find('/') != std::string::npos) {
+        add_file(domain, "qemu:commandline", value);
+      }
     });
   });
 }
 
 void read_devices(const XMLElement* devices, Domain& domain) {
-  if (domain.emulator.empty()) domain.emulator = text_of(child(devices, "emulator"));
+  if (domain.emulator.empty()) {
+    domain.emulator = text_of(child(devices, "emulator"));
+  }
   each(devices, "interface", [&](const XMLElement* e) { read_interface(e, domain); });
   each(devices, "hostdev",
        [&](const XMLElement* e) { domain.hostdevs.push_back(attribute(e, "type")); });
   each(devices, "tpm", [&](const XMLElement*) { domain.has_tpm = true; });
   each(devices, "filesystem", [&](const XMLElement* e) { read_filesystem(e, domain); });
   each(devices, "shmem", [&](const XMLElement* e) {
-    if (attribute(e, "role") != "master")
+    if (attribute(e, "role") != "master") {
       domain.tied_devices.push_back("shared memory " + attribute(e, "name"));
+    }
   });
   for (const char* character : {"serial", "console", "parallel", "channel"}) {
     each(devices, character, [&](const XMLElement* e) {
@@ -114,7 +134,9 @@ void read_domain(const XMLElement* root, Domain& domain) {
 void require_single(const XmlPlaces& places, const DiskSpan& span, const XMLElement& element) {
   for (const char* name : {"source", "target", "driver"}) {
     const XMLElement* first = child(&element, name);
-    if (!first || !first->NextSiblingElement(name)) continue;
+    if (!first || !first->NextSiblingElement(name)) {
+      continue;
+    }
     throw places.error(ErrorKind::kCorrupt, span.whole.begin,
                        fmt::format("a <disk> with more than one <{}>", name));
   }
@@ -169,14 +191,18 @@ std::vector<std::string> Domain::media_paths() const {
   std::vector<std::string> paths;
   for (const DomainDisk& disk : disks) {
     const bool drive = disk.device == "cdrom" || disk.device == "floppy";
-    if (drive && !disk.image.path.empty()) paths.push_back(disk.image.path);
+    if (drive && !disk.image.path.empty()) {
+      paths.push_back(disk.image.path);
+    }
   }
   return paths;
 }
 
 const DomainDisk* Domain::find_disk(std::string_view target) const {
   for (const DomainDisk& disk : disks) {
-    if (disk.target == target) return &disk;
+    if (disk.target == target) {
+      return &disk;
+    }
   }
   return nullptr;
 }

@@ -30,10 +30,15 @@ size_t rank_of(std::string_view name) {
 void set_in_order(XMLElement& driver, const char* name, const std::string& value) {
   const bool there = driver.Attribute(name);
   driver.SetAttribute(name, value.c_str());
-  if (there) return;
+  if (there) {
+    return;
+  }
   std::vector<std::pair<std::string, std::string>> after;
-  for (const auto* a = driver.FirstAttribute(); a; a = a->Next())
-    if (rank_of(a->Name()) > rank_of(name)) after.emplace_back(a->Name(), a->Value());
+  for (const auto* a = driver.FirstAttribute(); a; a = a->Next()) {
+    if (rank_of(a->Name()) > rank_of(name)) {
+      after.emplace_back(a->Name(), a->Value());
+    }
+  }
   for (const auto& [other, kept] : after) {
     driver.DeleteAttribute(other.c_str());
     driver.SetAttribute(other.c_str(), kept.c_str());
@@ -41,7 +46,9 @@ void set_in_order(XMLElement& driver, const char* name, const std::string& value
 }
 
 void set(XMLElement& driver, const char* name, const std::optional<std::string>& value) {
-  if (!value) return;
+  if (!value) {
+    return;
+  }
   if (value->empty()) {
     driver.DeleteAttribute(name);
   } else {
@@ -52,7 +59,9 @@ void set(XMLElement& driver, const char* name, const std::optional<std::string>&
 /// libvirt refuses io='native' where the page cache is used (qemuValidateDomainDeviceDefDisk...).
 void require_possible_io(const Domain& domain, const XMLElement& driver, const DiskMove& move) {
   const std::string cache = attribute(&driver, "cache");
-  if (attribute(&driver, "io") != "native" || cache == "none" || cache == "directsync") return;
+  if (attribute(&driver, "io") != "native" || cache == "none" || cache == "directsync") {
+    return;
+  }
   throw Error({.kind = ErrorKind::kUsage,
                .object = domain.object,
                .action = move.disk,
@@ -67,11 +76,17 @@ void edit_driver(const Domain& domain, XMLElement& driver, const DiskMove& move)
   // They are about images with layers, and formats that keep metadata.
   driver.DeleteAttribute("copy_on_read");
   driver.DeleteAttribute("discard_no_unref");
-  if (XMLElement* cache = driver.FirstChildElement("metadata_cache")) driver.DeleteChild(cache);
+  if (XMLElement* cache = driver.FirstChildElement("metadata_cache")) {
+    driver.DeleteChild(cache);
+  }
   // QEMU's rbd driver has no such choice (libvirt's qemu_block.c passes it to files only), and
   // "native" beside the wrong cache would make libvirt refuse the definition.
-  if (!file) driver.DeleteAttribute("io");
-  if (!driver.Attribute("discard")) set_in_order(driver, "discard", "unmap");
+  if (!file) {
+    driver.DeleteAttribute("io");
+  }
+  if (!driver.Attribute("discard")) {
+    set_in_order(driver, "discard", "unmap");
+  }
   set(driver, "cache", move.driver.cache);
   set(driver, "io", move.driver.io);
   set(driver, "discard", move.driver.discard);
@@ -90,13 +105,19 @@ void fill_source(XMLElement& source, const RbdTarget& target) {
   if (!target.conf.empty()) {
     source.InsertNewChildElement("config")->SetAttribute("file", target.conf.c_str());
   }
-  if (target.id.empty()) return;
+  if (target.id.empty()) {
+    return;
+  }
   XMLElement* auth = source.InsertNewChildElement("auth");
   auth->SetAttribute("username", target.id.c_str());
   XMLElement* secret = auth->InsertNewChildElement("secret");
   secret->SetAttribute("type", "ceph");
-  if (!target.secret_uuid.empty()) secret->SetAttribute("uuid", target.secret_uuid.c_str());
-  if (!target.secret_usage.empty()) secret->SetAttribute("usage", target.secret_usage.c_str());
+  if (!target.secret_uuid.empty()) {
+    secret->SetAttribute("uuid", target.secret_uuid.c_str());
+  }
+  if (!target.secret_usage.empty()) {
+    secret->SetAttribute("usage", target.secret_usage.c_str());
+  }
 }
 
 void fill_source(XMLElement& source, const FileTarget& target) {
@@ -105,7 +126,9 @@ void fill_source(XMLElement& source, const FileTarget& target) {
 
 const char* type_of(const DiskTarget& target) {
   const auto* file = std::get_if<FileTarget>(&target);
-  if (!file) return "network";
+  if (!file) {
+    return "network";
+  }
   return is_device_path(file->path) ? "block" : "file";
 }
 
@@ -113,9 +136,13 @@ const char* type_of(const DiskTarget& target) {
 /// left would be believed: libvirt takes one even for raw volumes.
 bool is_gone(const XMLElement& element) {
   const std::string_view name = element.Name();
-  if (name == "backingStore") return !element.NoChildren() || element.FirstAttribute();
+  if (name == "backingStore") {
+    return !element.NoChildren() || element.FirstAttribute();
+  }
   // libvirt reads only the aliases that users may give.
-  if (name == "alias") return !attribute(&element, "name").starts_with("ua-");
+  if (name == "alias") {
+    return !attribute(&element, "name").starts_with("ua-");
+  }
   return name == "auth" || name == "encryption" || name == "mirror" || name == "privateData";
 }
 
@@ -136,7 +163,9 @@ std::string new_disk(const Domain& domain, const DomainSpans& spans, const DiskS
 
   XMLElement* driver = disk.FirstChildElement("driver");
   const bool had_driver = driver;
-  if (!driver) driver = document.NewElement("driver");
+  if (!driver) {
+    driver = document.NewElement("driver");
+  }
   edit_driver(domain, *driver, move);
   XMLElement* source = document.NewElement("source");
   std::visit([&](const auto& target) { fill_source(*source, target); }, move.to);
@@ -144,12 +173,16 @@ std::string new_disk(const Domain& domain, const DomainSpans& spans, const DiskS
   size_t index = 0;
   for (XMLElement* e = disk.FirstChildElement(); e; e = e->NextSiblingElement(), ++index) {
     const std::string_view name = e->Name();
-    if (name == "driver") text.replace(index, print_child(*e, style));
+    if (name == "driver") {
+      text.replace(index, print_child(*e, style));
+    }
     if (name == "source") {
       const std::string before = had_driver ? "" : print_child(*driver, style) + style.line;
       text.replace(index, before + print_child(*source, style));
     }
-    if (is_gone(*e)) text.remove(index);
+    if (is_gone(*e)) {
+      text.remove(index);
+    }
   }
   return text.str();
 }

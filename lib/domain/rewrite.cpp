@@ -25,7 +25,9 @@ Error disk_error(ErrorKind kind, const Domain& domain, const std::string& disk, 
 }
 
 void require_qemu(const Domain& domain) {
-  if (domain.type == "kvm" || domain.type == "qemu" || domain.type == "hvf") return;
+  if (domain.type == "kvm" || domain.type == "qemu" || domain.type == "hvf") {
+    return;
+  }
   throw Error(
       {.kind = ErrorKind::kUnsupported,
        .object = domain.object,
@@ -34,7 +36,9 @@ void require_qemu(const Domain& domain) {
 }
 
 const DomainDisk& require_disk(const Domain& domain, const std::string& target) {
-  if (const DomainDisk* disk = domain.find_disk(target)) return *disk;
+  if (const DomainDisk* disk = domain.find_disk(target)) {
+    return *disk;
+  }
   std::string known;
   for (const DomainDisk& disk : domain.disks) {
     known += known.empty() ? "" : ", ";
@@ -77,7 +81,9 @@ void refuse_shared_targets(const Domain& domain, std::span<const DiskMove> moves
     }
   }
   for (const DomainDisk& disk : domain.disks) {
-    if (moved.contains(disk.target) || !taken.contains(disk.image.display())) continue;
+    if (moved.contains(disk.target) || !taken.contains(disk.image.display())) {
+      continue;
+    }
     throw disk_error(ErrorKind::kConflict, domain, disk.target,
                      fmt::format("is on {} already", disk.image.display()),
                      "choose another target for the disk that moves");
@@ -88,12 +94,18 @@ void refuse_shared_targets(const Domain& domain, std::span<const DiskMove> moves
 /// neither of them moves.
 void refuse_shared_sources(const Domain& domain, std::span<const DiskMove> moves) {
   std::unordered_map<std::string, std::vector<const DomainDisk*>> disks_on;
-  for (const DomainDisk& disk : domain.disks) disks_on[disk.image.display()].push_back(&disk);
+  for (const DomainDisk& disk : domain.disks) {
+    disks_on[disk.image.display()].push_back(&disk);
+  }
   for (const DiskMove& move : moves) {
     const DomainDisk& disk = require_disk(domain, move.disk);
-    if (is_on(disk, move.to)) continue;
+    if (is_on(disk, move.to)) {
+      continue;
+    }
     for (const DomainDisk* other : disks_on.at(disk.image.display())) {
-      if (other == &disk) continue;
+      if (other == &disk) {
+        continue;
+      }
       throw disk_error(ErrorKind::kConflict, domain, move.disk,
                        fmt::format("is on {}, and so is {}: they would be two disks afterwards",
                                    disk.image.display(), other->target),
@@ -180,7 +192,9 @@ std::string restore_disks(const Domain& domain, const Domain& original,
   for (const std::string& target : targets) {
     const DomainDisk* now = domain.find_disk(target);
     const DomainDisk* before = original.find_disk(target);
-    if (!now || !before) continue;
+    if (!now || !before) {
+      continue;
+    }
     changes.emplace_back(place_of(domain, spans, *now),
                          place_of(original, original_spans, *before).of(original.text));
   }
@@ -188,8 +202,12 @@ std::string restore_disks(const Domain& domain, const Domain& original,
 }
 
 DriverOptions for_live_copy(DriverOptions driver) {
-  if (!driver.discard) driver.discard = "unmap";
-  if (!driver.detect_zeroes) driver.detect_zeroes = "unmap";
+  if (!driver.discard) {
+    driver.discard = "unmap";
+  }
+  if (!driver.detect_zeroes) {
+    driver.detect_zeroes = "unmap";
+  }
   return driver;
 }
 

@@ -32,7 +32,9 @@ void check_characters(const char* what, const std::string& value) {
 void check_rbd_name(const char* what, const std::string& name) {
   check_characters(what, name);
   const std::string object = fmt::format("the {} '{}'", what, name);
-  if (name.empty()) nonsense(object, "is empty");
+  if (name.empty()) {
+    nonsense(object, "is empty");
+  }
   if (name.find('/') != std::string::npos) {
     nonsense(object, "has a slash in it",
              "a disk is on rbd:POOL/IMAGE; libvirt and QEMU open no namespace of a pool");
@@ -48,7 +50,9 @@ void check_rbd_name(const char* what, const std::string& name) {
 bool is_uuid(const std::string& text) {
   constexpr std::string_view kShape = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
   return std::equal(text.begin(), text.end(), kShape.begin(), kShape.end(), [](char c, char shape) {
-    if (shape == '-') return c == '-';
+    if (shape == '-') {
+      return c == '-';
+    }
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
   });
 }
@@ -58,7 +62,9 @@ void check_user(const RbdTarget& target) {
   check_characters("usage of the secret", target.secret_usage);
   const bool uuid = !target.secret_uuid.empty();
   const bool usage = !target.secret_usage.empty();
-  if (uuid && usage) nonsense("the secret", "is named by its UUID and by its usage", "choose one");
+  if (uuid && usage) {
+    nonsense("the secret", "is named by its UUID and by its usage", "choose one");
+  }
   if (uuid && !is_uuid(target.secret_uuid)) {
     nonsense(fmt::format("the secret '{}'", target.secret_uuid), "is not a UUID",
              "'virsh secret-list' prints them");
@@ -86,19 +92,27 @@ void check_path(const char* what, const std::string& path) {
 void check_monitor(const CephMonitor& monitor) {
   check_characters("monitor", monitor.host);
   const std::string object = fmt::format("the monitor '{}'", monitor.host);
-  if (monitor.host.empty()) nonsense(object, "is empty");
+  if (monitor.host.empty()) {
+    nonsense(object, "is empty");
+  }
   if (monitor.host.find_first_of("[]/, ;@") != std::string::npos) {
     nonsense(object, "is neither a host name nor an address");
   }
-  if (monitor.port == 0) nonsense(object, "has the port 0");
+  if (monitor.port == 0) {
+    nonsense(object, "has the port 0");
+  }
 }
 
 void check(const RbdTarget& target) {
   check_rbd_name("pool", target.pool);
   check_rbd_name("image", target.image);
   check_user(target);
-  for (const CephMonitor& monitor : target.monitors) check_monitor(monitor);
-  if (!target.conf.empty()) check_path("Ceph configuration", target.conf);
+  for (const CephMonitor& monitor : target.monitors) {
+    check_monitor(monitor);
+  }
+  if (!target.conf.empty()) {
+    check_path("Ceph configuration", target.conf);
+  }
 }
 
 void check(const FileTarget& target) {
@@ -110,8 +124,12 @@ void check(const FileTarget& target) {
 
 void check_value(const char* what, const std::optional<std::string>& value,
                  std::initializer_list<std::string_view> allowed) {
-  if (!value || value->empty()) return;
-  if (std::find(allowed.begin(), allowed.end(), *value) != allowed.end()) return;
+  if (!value || value->empty()) {
+    return;
+  }
+  if (std::find(allowed.begin(), allowed.end(), *value) != allowed.end()) {
+    return;
+  }
   std::string list;
   for (const std::string_view name : allowed) {
     list += list.empty() ? "" : ", ";
@@ -159,7 +177,9 @@ CephMonitor parse_monitor(std::string_view text) {
   std::string_view rest;
   if (text.starts_with('[')) {
     const size_t close = text.find(']');
-    if (close == std::string_view::npos) nonsense(object, "has no ']'");
+    if (close == std::string_view::npos) {
+      nonsense(object, "has no ']'");
+    }
     monitor.host = text.substr(1, close - 1);
     rest = text.substr(close + 1);
   } else {

@@ -41,7 +41,9 @@ Error XmlPlaces::error(ErrorKind kind, size_t offset, std::string cause, std::st
   const std::string_view before = text_.substr(0, offset);
   const size_t newline = before.rfind('\n');
   std::string_view in_line = before.substr(newline == std::string_view::npos ? 0 : newline + 1);
-  if (in_line.starts_with(kByteOrderMark)) in_line.remove_prefix(kByteOrderMark.size());
+  if (in_line.starts_with(kByteOrderMark)) {
+    in_line.remove_prefix(kByteOrderMark.size());
+  }
   const auto characters = std::count_if(in_line.begin(), in_line.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
   });
@@ -61,7 +63,9 @@ XmlTokens::XmlTokens(const XmlPlaces& places) : places_(places), text_(places.te
     corrupt(*bad, fmt::format("the byte 0x{:02x} is not a character of XML in UTF-8",
                               static_cast<unsigned char>(text_[*bad])));
   }
-  if (text_.starts_with(kByteOrderMark)) at_ = kByteOrderMark.size();
+  if (text_.starts_with(kByteOrderMark)) {
+    at_ = kByteOrderMark.size();
+  }
 }
 
 void XmlTokens::corrupt(size_t offset, std::string cause) const {
@@ -81,7 +85,9 @@ bool XmlTokens::next(XmlToken& token) {
     token.kind = XmlTokenKind::kText;
   }
   token.span.end = at_;
-  if (token.kind == XmlTokenKind::kText) check_text(token.span);
+  if (token.kind == XmlTokenKind::kText) {
+    check_text(token.span);
+  }
   return true;
 }
 
@@ -89,18 +95,24 @@ void XmlTokens::at_end() const {
   if (!open_.empty()) {
     corrupt(text_.size(), fmt::format("the text ends inside of <{}>", open_.back()));
   }
-  if (!root_seen_) corrupt(text_.size(), "there is no XML element");
+  if (!root_seen_) {
+    corrupt(text_.size(), "there is no XML element");
+  }
 }
 
 /// Where `what` begins, which has to close the construct that began before `from`.
 size_t XmlTokens::find(std::string_view what, size_t from, const char* construct) const {
   const size_t found = text_.find(what, from);
-  if (found == std::string_view::npos) corrupt(at_, fmt::format("{} is not closed", construct));
+  if (found == std::string_view::npos) {
+    corrupt(at_, fmt::format("{} is not closed", construct));
+  }
   return found;
 }
 
 void XmlTokens::count_node(size_t offset) {
-  if (++nodes_ <= kMaxNodes) return;
+  if (++nodes_ <= kMaxNodes) {
+    return;
+  }
   throw places_.error(ErrorKind::kUnsupported, offset,
                       fmt::format("more than {} elements and attributes", kMaxNodes));
 }
@@ -115,14 +127,18 @@ void XmlTokens::check_text(Span span) const {
     }
   }
   const size_t stray = text.find("]]>");
-  if (stray != std::string_view::npos) corrupt(span.begin + stray, "']]>' outside of CDATA");
+  if (stray != std::string_view::npos) {
+    corrupt(span.begin + stray, "']]>' outside of CDATA");
+  }
   check_references(span);
 }
 
 void XmlTokens::check_references(Span span) const {
   const std::string_view text = span.of(text_);
   for (size_t at = text.find('&'); at != std::string_view::npos; at = text.find('&', at + 1)) {
-    if (is_reference(text.substr(at))) continue;
+    if (is_reference(text.substr(at))) {
+      continue;
+    }
     corrupt(span.begin + at, "an '&' that begins no entity; it is written '&amp;'");
   }
 }
@@ -132,12 +148,16 @@ void XmlTokens::read_markup(XmlToken& token) {
   if (rest.starts_with("<!--")) {
     token.kind = XmlTokenKind::kComment;
     const size_t end = find("--", at_ + 4, "the comment");
-    if (!text_.substr(end).starts_with("-->")) corrupt(end, "'--' inside of a comment");
+    if (!text_.substr(end).starts_with("-->")) {
+      corrupt(end, "'--' inside of a comment");
+    }
     count_node(at_);
     at_ = end + 3;
   } else if (rest.starts_with("<![CDATA[")) {
     token.kind = XmlTokenKind::kCdata;
-    if (open_.empty()) corrupt(at_, "text outside of the definition");
+    if (open_.empty()) {
+      corrupt(at_, "text outside of the definition");
+    }
     const size_t end = find("]]>", at_ + 9, "the CDATA section");
     count_node(at_);
     at_ = end + 3;
@@ -172,11 +192,17 @@ void XmlTokens::read_instruction(XmlToken& token) {
 void XmlTokens::check_declaration(Span span) const {
   const std::string_view text = span.of(text_);
   const size_t at = text.find("encoding");
-  if (at == std::string_view::npos) return;
+  if (at == std::string_view::npos) {
+    return;
+  }
   const size_t open = text.find_first_of("'\"", at);
-  if (open == std::string_view::npos) corrupt(span.begin + at, "an encoding without a name");
+  if (open == std::string_view::npos) {
+    corrupt(span.begin + at, "an encoding without a name");
+  }
   const size_t close = text.find(text[open], open + 1);
-  if (close == std::string_view::npos) corrupt(span.begin + at, "an encoding without a name");
+  if (close == std::string_view::npos) {
+    corrupt(span.begin + at, "an encoding without a name");
+  }
   std::string encoding(text.substr(open + 1, close - open - 1));
   std::transform(encoding.begin(), encoding.end(), encoding.begin(),
                  [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
@@ -193,34 +219,48 @@ Span XmlTokens::take_name() {
   if (at_ == text_.size() || !begins_name(text_[at_])) {
     corrupt(begin, "a name is missing; a '<' in a text is written '&lt;'");
   }
-  while (at_ < text_.size() && continues_name(text_[at_])) ++at_;
+  while (at_ < text_.size() && continues_name(text_[at_])) {
+    ++at_;
+  }
   return {begin, at_};
 }
 
 void XmlTokens::skip_space() {
-  while (at_ < text_.size() && is_space(text_[at_])) ++at_;
+  while (at_ < text_.size() && is_space(text_[at_])) {
+    ++at_;
+  }
 }
 
 void XmlTokens::read_start_tag(XmlToken& token) {
   const size_t begin = at_++;
   token.name = take_name().of(text_);
-  if (open_.empty() && root_seen_) corrupt(begin, "a second XML element after the first");
+  if (open_.empty() && root_seen_) {
+    corrupt(begin, "a second XML element after the first");
+  }
   count_node(begin);
   std::vector<std::string_view> attributes;
   for (;;) {
     const size_t before = at_;
     skip_space();
     const std::string_view rest = text_.substr(at_);
-    if (rest.starts_with('>') || rest.starts_with("/>")) break;
-    if (rest.empty()) corrupt(begin, fmt::format("the tag <{} is not closed", token.name));
-    if (before == at_) corrupt(at_, fmt::format("something odd in the tag <{}", token.name));
+    if (rest.starts_with('>') || rest.starts_with("/>")) {
+      break;
+    }
+    if (rest.empty()) {
+      corrupt(begin, fmt::format("the tag <{} is not closed", token.name));
+    }
+    if (before == at_) {
+      corrupt(at_, fmt::format("something odd in the tag <{}", token.name));
+    }
     read_attribute(attributes);
   }
   root_seen_ = true;
   const bool empty = text_[at_] == '/';
   token.kind = empty ? XmlTokenKind::kEmptyTag : XmlTokenKind::kStartTag;
   at_ += empty ? 2 : 1;
-  if (empty) return;
+  if (empty) {
+    return;
+  }
   if (open_.size() == kMaxDepth) {
     throw places_.error(ErrorKind::kUnsupported, begin,
                         fmt::format("elements nested deeper than {}", kMaxDepth));
@@ -269,7 +309,9 @@ void XmlTokens::read_end_tag(XmlToken& token) {
     corrupt(begin, fmt::format("the tag </{} is not closed", token.name));
   }
   ++at_;
-  if (open_.empty()) corrupt(begin, fmt::format("</{}> closes nothing", token.name));
+  if (open_.empty()) {
+    corrupt(begin, fmt::format("</{}> closes nothing", token.name));
+  }
   if (open_.back() != token.name) {
     corrupt(begin, fmt::format("<{}> is closed by </{}>", open_.back(), token.name));
   }

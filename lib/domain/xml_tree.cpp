@@ -31,11 +31,15 @@ std::string text_of(const tinyxml2::XMLElement* element) {
   std::string text;
   for (const auto* node = element ? element->FirstChild() : nullptr; node;
        node = node->NextSibling()) {
-    if (const auto* part = node->ToText()) text += part->Value();
+    if (const auto* part = node->ToText()) {
+      text += part->Value();
+    }
   }
   constexpr const char* kSpace = " \t\r\n";
   const size_t begin = text.find_first_not_of(kSpace);
-  if (begin == std::string::npos) return {};
+  if (begin == std::string::npos) {
+    return {};
+  }
   return text.substr(begin, text.find_last_not_of(kSpace) + 1 - begin);
 }
 

@@ -30,7 +30,9 @@ class ByteReader {
   uint64_t u64(uint64_t offset) const { return integer<8>(offset); }
 
   std::span<const std::byte> bytes(uint64_t offset, uint64_t length) const {
-    if (offset > bytes_.size() || length > bytes_.size() - offset) fail(offset, length);
+    if (offset > bytes_.size() || length > bytes_.size() - offset) {
+      fail(offset, length);
+    }
     return bytes_.subspan(offset, length);
   }
 
@@ -53,8 +55,9 @@ class ByteReader {
   template <unsigned kBytes>
   uint64_t integer(uint64_t offset) const {
     uint64_t value = 0;
-    for (const std::byte b : bytes(offset, kBytes))
+    for (const std::byte b : bytes(offset, kBytes)) {
       value = value << 8 | std::to_integer<uint64_t>(b);
+    }
     return value;
   }
 
@@ -72,7 +75,9 @@ class ByteReader {
 /// Turns words just read from a big-endian table into this machine's order, in place.
 inline void from_big_endian(std::span<uint64_t> words) {
   if constexpr (std::endian::native == std::endian::little) {
-    for (uint64_t& word : words) word = __builtin_bswap64(word);
+    for (uint64_t& word : words) {
+      word = __builtin_bswap64(word);
+    }
   }
 }
 

@@ -26,8 +26,12 @@ struct FreeZstd {
 libdeflate_decompressor* thread_deflate() {
   thread_local std::unique_ptr<libdeflate_decompressor, FreeDeflate> decompressor(
       libdeflate_alloc_decompressor());
-  if (!decompressor) decompressor.reset(libdeflate_alloc_decompressor());
-  if (!decompressor) throw std::bad_alloc();
+  if (!decompressor) {
+    decompressor.reset(libdeflate_alloc_decompressor());
+  }
+  if (!decompressor) {
+    throw std::bad_alloc();
+  }
   return decompressor.get();
 }
 
@@ -35,7 +39,9 @@ ZSTD_DCtx* thread_zstd() {
   thread_local std::unique_ptr<ZSTD_DCtx, FreeZstd> context;
   if (!context) {
     context.reset(ZSTD_createDCtx());
-    if (!context) throw std::bad_alloc();
+    if (!context) {
+      throw std::bad_alloc();
+    }
   }
   return context.get();
 }
@@ -44,16 +50,24 @@ ZSTD_DCtx* thread_zstd() {
 // stream that ends there, so this is the judge of everything libdeflate cannot take.
 std::string_view inflate_first_cluster(std::span<const std::byte> in, std::span<std::byte> out) {
   z_stream stream = {};
-  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw std::bad_alloc();
+  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) {
+    throw std::bad_alloc();
+  }
   const std::unique_ptr<z_stream, int (*)(z_stream*)> owner(&stream, inflateEnd);
   stream.next_in = const_cast<Bytef*>(reinterpret_cast<const Bytef*>(in.data()));
   stream.avail_in = static_cast<uInt>(in.size());
   stream.next_out = reinterpret_cast<Bytef*>(out.data());
   stream.avail_out = static_cast<uInt>(out.size());
   const int result = inflate(&stream, Z_FINISH);
-  if (result == Z_MEM_ERROR) throw std::bad_alloc();
-  if (result == Z_DATA_ERROR || result == Z_NEED_DICT) return "the deflate stream is damaged";
-  if (stream.avail_out == 0) return {};
+  if (result == Z_MEM_ERROR) {
+    throw std::bad_alloc();
+  }
+  if (result == Z_DATA_ERROR || result == Z_NEED_DICT) {
+    return "the deflate stream is damaged";
+  }
+  if (stream.avail_out == 0) {
+    return {};
+  }
   return result == Z_STREAM_END ? "the deflate stream gives less than a cluster"
                                 : "the deflate stream is cut short";
 }
@@ -68,8 +82,12 @@ std::string_view decompress_deflate(std::span<const std::byte> in, std::span<std
 bool wants_large_window(std::span<const std::byte> frame) {
   constexpr uint8_t kMagic[] = {0x28, 0xb5, 0x2f, 0xfd};
   constexpr auto kSingleSegment = std::byte{0x20};
-  if (frame.size() < 6 || std::memcmp(frame.data(), kMagic, sizeof kMagic) != 0) return false;
-  if ((frame[4] & kSingleSegment) != std::byte{0}) return false;
+  if (frame.size() < 6 || std::memcmp(frame.data(), kMagic, sizeof kMagic) != 0) {
+    return false;
+  }
+  if ((frame[4] & kSingleSegment) != std::byte{0}) {
+    return false;
+  }
   const auto window = std::to_integer<unsigned>(frame[5]);
   const unsigned log = 10 + (window >> 3);
   return log > kMaxZstdWindowLog || (log == kMaxZstdWindowLog && (window & 7) != 0);
@@ -91,10 +109,16 @@ std::string_view zstd_fault(size_t result) {
 std::string_view decompress_zstd(std::span<const std::byte> in, std::span<std::byte> out) {
   while (!out.empty()) {
     const size_t frame = ZSTD_findFrameCompressedSize(in.data(), in.size());
-    if (ZSTD_isError(frame)) return zstd_fault(frame);
-    if (wants_large_window(in)) return "the zstd stream is damaged";
+    if (ZSTD_isError(frame)) {
+      return zstd_fault(frame);
+    }
+    if (wants_large_window(in)) {
+      return "the zstd stream is damaged";
+    }
     const size_t got = ZSTD_decompressDCtx(thread_zstd(), out.data(), out.size(), in.data(), frame);
-    if (ZSTD_isError(got)) return zstd_fault(got);
+    if (ZSTD_isError(got)) {
+      return zstd_fault(got);
+    }
     in = in.subspan(frame);
     out = out.subspan(got);
   }

@@ -47,7 +47,9 @@ constexpr uint64_t kSector = 512;
 
 /// Up to `length` bytes; fewer at the end of the file.
 std::string read_part(const Source& file, uint64_t offset, uint64_t length) {
-  if (offset >= file.size()) return {};
+  if (offset >= file.size()) {
+    return {};
+  }
   std::string text(std::min(length, file.size() - offset), '\0');
   file.read_at(offset, std::as_writable_bytes(std::span(text)));
   return text;
@@ -64,19 +66,28 @@ bool is_vmdk_descriptor(std::string_view text) {
     const size_t end = std::min(text.find('\n'), text.size());
     std::string_view line = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.starts_with("# Disk DescriptorFile")) return true;
-    if (line.starts_with("version="))
+    if (line.ends_with('\r')) {
+      line.remove_suffix(1);
+    }
+    if (line.starts_with("# Disk DescriptorFile")) {
+      return true;
+    }
+    if (line.starts_with("version=")) {
       return line == "version=1" || line == "version=2" || line == "version=3";
+    }
     const bool is_empty = line.find_first_not_of(' ') == std::string_view::npos;
-    if (!is_empty && !line.starts_with('#')) return false;
+    if (!is_empty && !line.starts_with('#')) {
+      return false;
+    }
   }
   return false;
 }
 
 /// A tar archive whose first file is the description of a machine.
 bool is_ova(std::string_view text) {
-  if (!has(text, 257, "ustar")) return false;
+  if (!has(text, 257, "ustar")) {
+    return false;
+  }
   const std::string_view name = text.substr(0, std::min<size_t>(100, text.find('\0')));
   return name.ends_with(".ovf") || name.ends_with(".OVF");
 }
@@ -86,16 +97,26 @@ bool is_ova(std::string_view text) {
 std::optional<ForeignFormat> find_foreign_format(const Source& file) {
   const std::string start = read_part(file, 0, 2 * kSector);
   for (const Mark& mark : kMarks) {
-    if (has(start, mark.offset, mark.bytes)) return ForeignFormat{mark.name, mark.qemu_name};
+    if (has(start, mark.offset, mark.bytes)) {
+      return ForeignFormat{mark.name, mark.qemu_name};
+    }
   }
-  if (is_vmdk_descriptor(start)) return ForeignFormat{"VMDK (a descriptor)", "vmdk"};
-  if (is_ova(start)) return ForeignFormat{"OVA", ""};
+  if (is_vmdk_descriptor(start)) {
+    return ForeignFormat{"VMDK (a descriptor)", "vmdk"};
+  }
+  if (is_ova(start)) {
+    return ForeignFormat{"OVA", ""};
+  }
   // A fixed VHD is a raw disk with a footer, one byte shorter where an old Virtual PC made it; a
   // DMG has all that tells about it there.
   const uint64_t tail = file.size() - std::min(file.size(), kSector);
   const std::string end = read_part(file, tail, kSector);
-  if (has(end, 0, "conectix") || has(end, 1, "conectix")) return ForeignFormat{"VHD", "vpc"};
-  if (has(end, 0, "koly")) return ForeignFormat{"DMG", "dmg"};
+  if (has(end, 0, "conectix") || has(end, 1, "conectix")) {
+    return ForeignFormat{"VHD", "vpc"};
+  }
+  if (has(end, 0, "koly")) {
+    return ForeignFormat{"DMG", "dmg"};
+  }
   return std::nullopt;
 }
 

@@ -45,7 +45,9 @@ Batch collect(Qcow2Map::Walker& walker, const Mapping& first, uint64_t offset, u
   uint64_t done = first.length;
   while (done < length) {
     const Mapping next = walker.next(offset + done, length - done);
-    if (next.kind != MapKind::kCompressed || !joins_window(batch.begin, batch.end, next)) break;
+    if (next.kind != MapKind::kCompressed || !joins_window(batch.begin, batch.end, next)) {
+      break;
+    }
     add(batch, offset + done, next);
     done += next.length;
   }
@@ -54,7 +56,9 @@ Batch collect(Qcow2Map::Walker& walker, const Mapping& first, uint64_t offset, u
 
 // This thread's buffer, at least `bytes` long. It grows to a few MiB and stays.
 std::span<std::byte> scratch(std::vector<std::byte>& buffer, uint64_t bytes) {
-  if (buffer.size() < bytes) buffer.resize(bytes);
+  if (buffer.size() < bytes) {
+    buffer.resize(bytes);
+  }
   return std::span(buffer).first(bytes);
 }
 
@@ -73,8 +77,12 @@ void unpack(const Source& file, ClusterCodec codec, const Qcow2Geometry& geometr
   const bool is_whole = out.size() == geometry.cluster_size();
   const auto cluster = is_whole ? out : scratch(buffer, geometry.cluster_size());
   const std::string_view cause = decompress_cluster(codec, in, cluster);
-  if (!cause.empty()) fail(file, stream, cause);
-  if (is_whole) return;
+  if (!cause.empty()) {
+    fail(file, stream, cause);
+  }
+  if (is_whole) {
+    return;
+  }
   const uint64_t skip = geometry.in_cluster(stream.guest_offset);
   std::memcpy(out.data(), cluster.data() + skip, out.size());
 }
@@ -83,8 +91,12 @@ void unpack(const Source& file, ClusterCodec codec, const Qcow2Geometry& geometr
 
 bool joins_window(uint64_t begin, uint64_t end, const Mapping& stream) {
   const uint64_t stream_end = stream.host_offset + stream.stream_bytes;
-  if (stream.host_offset > end && stream.host_offset - end > kMaxGap) return false;
-  if (stream_end < begin && begin - stream_end > kMaxGap) return false;
+  if (stream.host_offset > end && stream.host_offset - end > kMaxGap) {
+    return false;
+  }
+  if (stream_end < begin && begin - stream_end > kMaxGap) {
+    return false;
+  }
   return std::max(end, stream_end) - std::min(begin, stream.host_offset) <= kMaxWindow;
 }
 

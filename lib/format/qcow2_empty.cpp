@@ -57,9 +57,15 @@ void check(uint64_t size, const std::string& backing, const std::string& format,
                  .action = "create as an empty qcow2 image",
                  .cause = std::move(cause)});
   };
-  if (size == 0) refuse("a disk of no bytes");
-  if (size % 512 != 0) refuse(fmt::format("{} bytes are no multiple of 512", size));
-  if (size > kLargestL1 / 8 * kL2Coverage) refuse(fmt::format("{} bytes are too many", size));
+  if (size == 0) {
+    refuse("a disk of no bytes");
+  }
+  if (size % 512 != 0) {
+    refuse(fmt::format("{} bytes are no multiple of 512", size));
+  }
+  if (size > kLargestL1 / 8 * kL2Coverage) {
+    refuse(fmt::format("{} bytes are too many", size));
+  }
   if (backing.empty() || backing.size() > kLongestName) {
     refuse(fmt::format("the name of the backing image has {} bytes, not 1 to {}", backing.size(),
                        kLongestName));

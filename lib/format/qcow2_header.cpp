@@ -76,8 +76,9 @@ class HeaderParser {
   }
 
   void read_fixed_part() {
-    if (in_.u32(0) != kMagic)
+    if (in_.u32(0) != kMagic) {
       corrupt(0, "this is not a qcow2 image", "pass -f raw, or leave -f out");
+    }
     header_.version = in_.u32(4);
     if (header_.version == 1) {
       unsupported(4, "version 1 (qcow) is not supported",
@@ -102,12 +103,16 @@ class HeaderParser {
   }
 
   void read_encryption(uint32_t method) {
-    if (method > 2) unsupported(32, fmt::format("encryption method {} is not known", method));
+    if (method > 2) {
+      unsupported(32, fmt::format("encryption method {} is not known", method));
+    }
     header_.encryption = static_cast<Qcow2Encryption>(method);
   }
 
   void read_version_3_part() {
-    if (header_.version < 3) return;
+    if (header_.version < 3) {
+      return;
+    }
     header_.incompatible_features = in_.u64(72);
     header_.compatible_features = in_.u64(80);
     header_.autoclear_features = in_.u64(88);
@@ -138,7 +143,9 @@ class HeaderParser {
       const uint32_t type = in_.u32(at);
       const uint64_t length = in_.u32(at + 4);
       at += 8;
-      if (type == kExtensionEnd) return;
+      if (type == kExtensionEnd) {
+        return;
+      }
       if (length > end - at) {
         corrupt(at - 8, fmt::format("extension {:#010x} is {} bytes long, past the end of its area",
                                     type, length));
@@ -150,22 +157,32 @@ class HeaderParser {
 
   void read_extension(uint32_t type, uint64_t at, uint64_t length) {
     if (type == kExtensionBackingFormat) {
-      if (length > kMaxFormatLength) corrupt(at, "the name of the backing format is too long");
+      if (length > kMaxFormatLength) {
+        corrupt(at, "the name of the backing format is too long");
+      }
       set_once(header_.backing_format, at, length, "backing format");
     } else if (type == kExtensionDataFile) {
-      if (length > kMaxNameLength) corrupt(at, "the name of the external data file is too long");
+      if (length > kMaxNameLength) {
+        corrupt(at, "the name of the external data file is too long");
+      }
       set_once(header_.data_file_name, at, length, "external data file");
     } else if (type == kExtensionFeatureNames) {
       read_feature_names(in_.bytes(at, length));
     } else if (type == kExtensionLuks) {
-      if (length != 16)
+      if (length != 16) {
         corrupt(at, fmt::format("the encryption extension is {} bytes, not 16", length));
-      if (header_.luks_header) corrupt(at, "the encryption header is named twice");
+      }
+      if (header_.luks_header) {
+        corrupt(at, "the encryption header is named twice");
+      }
       header_.luks_header = {in_.u64(at), in_.u64(at + 8)};
     } else if (type == kExtensionBitmaps) {
-      if (length != 24)
+      if (length != 24) {
         corrupt(at, fmt::format("the bitmaps extension is {} bytes, not 24", length));
-      if (header_.bitmaps) corrupt(at, "the bitmap directory is named twice");
+      }
+      if (header_.bitmaps) {
+        corrupt(at, "the bitmap directory is named twice");
+      }
       header_.bitmaps = {in_.u32(at), {in_.u64(at + 16), in_.u64(at + 8)}};
     }
   }
@@ -174,7 +191,9 @@ class HeaderParser {
     header_.feature_names.clear();
     const ByteReader in(table, name_, "feature name table");
     for (uint64_t at = 0; at + kFeatureNameRecord <= in.size(); at += kFeatureNameRecord) {
-      if (in.u8(at) > 2) continue;
+      if (in.u8(at) > 2) {
+        continue;
+      }
       const std::string text = in.string(at + 2, kFeatureNameRecord - 2);
       header_.feature_names.push_back({static_cast<Qcow2FeatureName::Word>(in.u8(at)),
                                        in.u8(at + 1), text.substr(0, text.find('\0'))});
@@ -184,7 +203,9 @@ class HeaderParser {
   // Two names would let two readers see two different disks.
   void set_once(std::optional<std::string>& target, uint64_t at, uint64_t length,
                 std::string_view what) {
-    if (target) corrupt(at, fmt::format("the {} is named twice", what));
+    if (target) {
+      corrupt(at, fmt::format("the {} is named twice", what));
+    }
     target = in_.string(at, length);
     check_no_nul(at, *target, what);
   }
@@ -207,10 +228,14 @@ class HeaderParser {
 
   void check_features() const {
     const uint64_t unknown = header_.incompatible_features & ~kKnownIncompatible;
-    if (unknown == 0) return;
+    if (unknown == 0) {
+      return;
+    }
     std::string list;
     for (unsigned bit = 0; bit < 64; ++bit) {
-      if ((unknown >> bit & 1) == 0) continue;
+      if ((unknown >> bit & 1) == 0) {
+        continue;
+      }
       const std::string name = feature_name(bit);
       list += list.empty() ? "" : ", ";
       list += name.empty() ? fmt::format("bit {}", bit) : fmt::format("'{}' (bit {})", name, bit);
@@ -222,8 +247,9 @@ class HeaderParser {
   void read_codec() {
     const bool has_type = header_.version >= 3 && header_.header_length > kV3MinHeaderLength;
     const uint8_t type = has_type ? in_.u8(kV3MinHeaderLength) : 0;
-    if (type > 1)
+    if (type > 1) {
       unsupported(kV3MinHeaderLength, fmt::format("compression type {} is not known", type));
+    }
     if ((type != 0) != ((header_.incompatible_features & kFeatureCompression) != 0)) {
       corrupt(has_type ? kV3MinHeaderLength : 72,
               fmt::format("compression type {} does not agree with the feature bit for it", type));
@@ -234,7 +260,9 @@ class HeaderParser {
   void read_backing_name() {
     const uint64_t offset = in_.u64(8);
     const uint64_t length = in_.u32(16);
-    if (offset == 0 || length == 0) return;
+    if (offset == 0 || length == 0) {
+      return;
+    }
     const uint64_t cluster = header_.cluster_size();
     if (offset > cluster || length > kMaxNameLength || length > cluster - offset) {
       corrupt(8,
@@ -255,12 +283,15 @@ class HeaderParser {
       corrupt(at,
               fmt::format("the {} offset {} is not a multiple of the cluster size", what, offset));
     }
-    if (offset > kMaxOffset - bytes) corrupt(at, fmt::format("the {} offset is too large", what));
+    if (offset > kMaxOffset - bytes) {
+      corrupt(at, fmt::format("the {} offset is too large", what));
+    }
   }
 
   void check_disk_and_l1() const {
-    if (header_.virtual_size > kMaxOffset)
+    if (header_.virtual_size > kMaxOffset) {
       corrupt(24, "the virtual size is more than 2^63 - 1 bytes");
+    }
     if (header_.has_extended_l2() && header_.cluster_bits < kMinClusterBitsExtendedL2) {
       corrupt(20, "clusters are too small for extended L2 entries");
     }
@@ -270,8 +301,12 @@ class HeaderParser {
       corrupt(36, fmt::format("the L1 table has {} entries, but the virtual size needs {}",
                               header_.l1_entries, header_.l1_entries_needed()));
     }
-    if (bytes == 0) return;
-    if (header_.l1_offset == 0) corrupt(40, "the L1 table is said to be in the header");
+    if (bytes == 0) {
+      return;
+    }
+    if (header_.l1_offset == 0) {
+      corrupt(40, "the L1 table is said to be in the header");
+    }
     if (header_.l1_offset + bytes > file_size_) {
       corrupt(40,
               fmt::format("the L1 table ({} bytes at {}) ends past the end of the file ({} bytes)",
@@ -281,15 +316,18 @@ class HeaderParser {
   }
 
   void check_refcounts_and_snapshots() const {
-    if (header_.refcount_table_clusters == 0) corrupt(56, "the refcount table is empty");
+    if (header_.refcount_table_clusters == 0) {
+      corrupt(56, "the refcount table is empty");
+    }
     check_table(48, "refcount table", header_.refcount_table_offset,
                 header_.refcount_table_clusters * header_.cluster_size(), kMaxRefcountTableBytes);
     if (header_.snapshot_count > kMaxSnapshots) {
       corrupt(60,
               fmt::format("{} snapshots are more than {}", header_.snapshot_count, kMaxSnapshots));
     }
-    if (header_.snapshot_count > 0)
+    if (header_.snapshot_count > 0) {
       check_table(64, "snapshot table", header_.snapshots_offset, 0, 0);
+    }
   }
 
   std::span<const std::byte> start_;
@@ -308,7 +346,9 @@ Qcow2Header parse_qcow2_header(std::span<const std::byte> start, const std::stri
 
 bool is_qcow2(const Source& file) {
   std::array<std::byte, 4> start;
-  if (file.size() < start.size()) return false;
+  if (file.size() < start.size()) {
+    return false;
+  }
   file.read_at(0, start);
   return ByteReader(start, file.name(), "magic").u32(0) == kMagic;
 }

@@ -41,14 +41,18 @@ class EntryList {
  public:
   EntryList(const Source& file, std::string_view structure, Qcow2Place place)
       : file_(file), structure_(structure), at_(place.offset), end_(place.offset + place.bytes) {
-    if (place.offset > file.size()) past_end();
+    if (place.offset > file.size()) {
+      past_end();
+    }
     is_cut_ = end_ > file.size();
     end_ = std::min(end_, file.size());
   }
 
   /// `bytes` of the entry that begins here.
   ByteReader look(uint64_t bytes) {
-    if (bytes > end_ - at_) past_end();
+    if (bytes > end_ - at_) {
+      past_end();
+    }
     if (at_ < window_at_ || at_ + bytes > window_at_ + window_.size()) {
       window_.resize(std::min(std::max(bytes, kWindow), end_ - at_));
       file_.read_at(at_, window_);
@@ -81,7 +85,9 @@ class EntryList {
 
 std::string list_some(const std::vector<Qcow2Snapshot>& snapshots) {
   constexpr size_t kEnough = 10;
-  if (snapshots.empty()) return "the image has no snapshots";
+  if (snapshots.empty()) {
+    return "the image has no snapshots";
+  }
   std::string text = "there are:";
   for (size_t i = 0; i < std::min(kEnough, snapshots.size()); ++i) {
     text += fmt::format("{} {} (id {})", i == 0 ? "" : ",", printable(snapshots[i].name),
@@ -114,8 +120,12 @@ Qcow2Snapshot parse_snapshot_entry(const ByteReader& in) {
                          .vm_clock_nanoseconds = in.u64(24),
                          .vm_state_bytes = in.u32(32),
                          .virtual_size = {}};
-  if (extra >= 8) snapshot.vm_state_bytes = in.u64(kSnapshotEntryHead);
-  if (extra >= 16) snapshot.virtual_size = in.u64(kSnapshotEntryHead + 8);
+  if (extra >= 8) {
+    snapshot.vm_state_bytes = in.u64(kSnapshotEntryHead);
+  }
+  if (extra >= 16) {
+    snapshot.virtual_size = in.u64(kSnapshotEntryHead + 8);
+  }
   return snapshot;
 }
 
@@ -144,7 +154,9 @@ Qcow2Bitmap parse_bitmap_entry(const ByteReader& in) {
 
 std::vector<Qcow2Snapshot> read_qcow2_snapshots(const Source& file, const Qcow2Header& header) {
   std::vector<Qcow2Snapshot> snapshots;
-  if (header.snapshot_count == 0) return snapshots;
+  if (header.snapshot_count == 0) {
+    return snapshots;
+  }
   EntryList list(file, "snapshot table", {header.snapshots_offset, kMaxSnapshotTable});
   for (uint32_t i = 0; i < header.snapshot_count; ++i) {
     const uint64_t bytes = snapshot_entry_bytes(list.look(kSnapshotEntryHead));
@@ -167,7 +179,9 @@ Qcow2Snapshot find_qcow2_snapshot(const Source& file, const Qcow2Header& header,
   const std::vector<Qcow2Snapshot> all = read_qcow2_snapshots(file, header);
   const Qcow2Snapshot* found = nullptr;
   for (const Qcow2Snapshot& snapshot : all) {
-    if ((name && snapshot.name != *name) || (id && snapshot.id != *id)) continue;
+    if ((name && snapshot.name != *name) || (id && snapshot.id != *id)) {
+      continue;
+    }
     if (found != nullptr) {
       refuse(ErrorKind::kConflict, "there are several like that",
              fmt::format("two of them have the ids {} and {}: use --snapshot-id",
@@ -185,7 +199,9 @@ Qcow2Snapshot find_qcow2_snapshot(const Source& file, const Qcow2Header& header,
 
 std::vector<Qcow2Bitmap> read_qcow2_bitmaps(const Source& file, const Qcow2Header& header) {
   std::vector<Qcow2Bitmap> bitmaps;
-  if (!header.bitmaps) return bitmaps;
+  if (!header.bitmaps) {
+    return bitmaps;
+  }
   const auto& [count, place] = *header.bitmaps;
   constexpr std::string_view kName = "bitmap directory";
   if (count == 0 || count > kMaxBitmaps) {

@@ -41,7 +41,9 @@ MapKind Qcow2Map::Walker::kind_of_nothing(uint64_t guest_offset) const {
 }
 
 bool Qcow2Map::Walker::continues(const Mapping& run, const Mapping& next) const {
-  if (run.kind != next.kind || run.kind == MapKind::kCompressed) return false;
+  if (run.kind != next.kind || run.kind == MapKind::kCompressed) {
+    return false;
+  }
   if (run.kind == MapKind::kData || (view_ == View::kLayer && run.host_offset != 0)) {
     return run.host_offset + run.length == next.host_offset;
   }
@@ -57,7 +59,9 @@ Mapping Qcow2Map::Walker::next(uint64_t offset, uint64_t max) {
   // A run that ends before its table does has met something else, and need not look further.
   while (run.length < max && map_.geometry_.in_l2(offset + run.length) == 0) {
     const Mapping more = next_in_table(offset + run.length, max - run.length);
-    if (!continues(run, more)) break;
+    if (!continues(run, more)) {
+      break;
+    }
     run.length += more.length;
   }
   return run;
@@ -66,7 +70,9 @@ Mapping Qcow2Map::Walker::next(uint64_t offset, uint64_t max) {
 Mapping Qcow2Map::Walker::next_in_table(uint64_t offset, uint64_t max) {
   const Qcow2Geometry& geometry = map_.geometry_;
   const uint64_t table_offset = table_for(offset);
-  if (table_offset == 0) return unmapped(offset, max);
+  if (table_offset == 0) {
+    return unmapped(offset, max);
+  }
   if (table_offset != table_offset_) {
     if (auto fault = check_l2_table(table_offset, geometry)) {
       map_.fail("L1 entry", offset, std::move(*fault));
@@ -75,12 +81,16 @@ Mapping Qcow2Map::Walker::next_in_table(uint64_t offset, uint64_t max) {
     table_offset_ = table_offset;
   }
   Mapping run = entry_at(offset);
-  if (run.kind == MapKind::kUnallocated) max = within_backing(offset, max);
+  if (run.kind == MapKind::kUnallocated) {
+    max = within_backing(offset, max);
+  }
   if (run.kind != MapKind::kCompressed) {
     const uint64_t end = std::min(max, geometry.l2_coverage() - geometry.in_l2(offset));
     while (run.length < end) {
       const Mapping more = entry_at(offset + run.length);
-      if (!continues(run, more)) break;
+      if (!continues(run, more)) {
+        break;
+      }
       run.length += more.length;
     }
   }
@@ -91,10 +101,14 @@ Mapping Qcow2Map::Walker::next_in_table(uint64_t offset, uint64_t max) {
 // Steps over whole L2 ranges: the cost of an empty disk is that of its L1 table.
 Mapping Qcow2Map::Walker::unmapped(uint64_t offset, uint64_t max) {
   const MapKind kind = kind_of_nothing(offset);
-  if (kind == MapKind::kUnallocated) max = within_backing(offset, max);
+  if (kind == MapKind::kUnallocated) {
+    max = within_backing(offset, max);
+  }
   const uint64_t coverage = map_.geometry_.l2_coverage();
   uint64_t length = coverage - map_.geometry_.in_l2(offset);
-  while (length < max && table_for(offset + length) == 0) length += coverage;
+  while (length < max && table_for(offset + length) == 0) {
+    length += coverage;
+  }
   return {.kind = kind, .length = std::min(length, max)};
 }
 
@@ -102,7 +116,9 @@ Mapping Qcow2Map::Walker::unmapped(uint64_t offset, uint64_t max) {
 uint64_t Qcow2Map::Walker::table_for(uint64_t offset) {
   const Qcow2Geometry& geometry = map_.geometry_;
   const uint64_t index = geometry.l1_index(offset);
-  if (index >= geometry.l1_entries) return 0;
+  if (index >= geometry.l1_entries) {
+    return 0;
+  }
   const uint64_t page = index / kL1PageEntries;
   if (page != l1_page_) {
     const uint64_t first = page * kL1PageEntries;
@@ -130,7 +146,9 @@ Mapping Qcow2Map::Walker::entry_at(uint64_t offset) const {
   } else if (entry.kind == MapKind::kData || entry.host_offset != 0) {
     run.host_offset += in_cluster;
   }
-  if (entry.kind == MapKind::kUnallocated) run.kind = kind_of_nothing(offset);
+  if (entry.kind == MapKind::kUnallocated) {
+    run.kind = kind_of_nothing(offset);
+  }
   return run;
 }
 

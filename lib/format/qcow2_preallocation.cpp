@@ -19,7 +19,9 @@ uint64_t used_in(std::span<const std::byte> block, uint32_t order) {
   if (order >= 3) {
     const size_t bytes = size_t{1} << (order - 3);
     for (size_t at = 0; at + bytes <= block.size(); at += bytes) {
-      if (!is_zero(block.subspan(at, bytes))) ++used;
+      if (!is_zero(block.subspan(at, bytes))) {
+        ++used;
+      }
     }
     return used;
   }
@@ -27,7 +29,9 @@ uint64_t used_in(std::span<const std::byte> block, uint32_t order) {
   const unsigned mask = (1U << bits) - 1;
   for (const std::byte b : block) {
     for (unsigned shift = 0; shift < 8; shift += bits) {
-      if ((std::to_integer<unsigned>(b) >> shift & mask) != 0) ++used;
+      if ((std::to_integer<unsigned>(b) >> shift & mask) != 0) {
+        ++used;
+      }
     }
   }
   return used;
@@ -39,7 +43,9 @@ bool is_preallocated(const Source& file, const Qcow2Header& header, uint64_t all
   const uint64_t cluster = header.cluster_size();
   const uint64_t real = allocated / cluster;
   const uint64_t threshold = std::max(real * 10 / 9, real + 2);
-  if (file.size() / cluster + 1 < threshold) return false;
+  if (file.size() / cluster + 1 < threshold) {
+    return false;
+  }
 
   const uint64_t table_bytes =
       std::min(header.refcount_table_clusters * cluster,
@@ -56,11 +62,17 @@ bool is_preallocated(const Source& file, const Qcow2Header& header, uint64_t all
   uint64_t blocks_left = real + 1;  // a file has no more of them than it has clusters
   for (const uint64_t entry : table) {
     const uint64_t offset = entry & kBlockOffsetMask;
-    if (offset == 0 || offset > file.size() || cluster > file.size() - offset) continue;
-    if (blocks_left-- == 0) return false;
+    if (offset == 0 || offset > file.size() || cluster > file.size() - offset) {
+      continue;
+    }
+    if (blocks_left-- == 0) {
+      return false;
+    }
     file.read_at(offset, block);
     used += used_in(block, header.refcount_order);
-    if (used >= threshold) return true;
+    if (used >= threshold) {
+      return true;
+    }
   }
   return false;
 }

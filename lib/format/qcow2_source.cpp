@@ -38,13 +38,21 @@ class Qcow2Source final : public Source, public Layout {
   const std::string& name() const override { return file_->name(); }
   void check_unchanged() const override {
     file_->check_unchanged();
-    if (data_ != file_) data_->check_unchanged();
-    if (backing_) backing_->check_unchanged();
+    if (data_ != file_) {
+      data_->check_unchanged();
+    }
+    if (backing_) {
+      backing_->check_unchanged();
+    }
   }
   void check_still_there() const override {
     file_->check_still_there();
-    if (data_ != file_) data_->check_still_there();
-    if (backing_) backing_->check_still_there();
+    if (data_ != file_) {
+      data_->check_still_there();
+    }
+    if (backing_) {
+      backing_->check_still_there();
+    }
   }
   uint64_t size() const override { return map_.geometry().virtual_size; }
 
@@ -55,9 +63,13 @@ class Qcow2Source final : public Source, public Layout {
       const Mapping next = walker.next(extent.end(), max - extent.length);
       // Asking the backing image only to throw the answer away would double the work with every
       // image of a chain.
-      if (next.kind == MapKind::kUnallocated) break;
+      if (next.kind == MapKind::kUnallocated) {
+        break;
+      }
       const Extent more = extent_of(next, extent.end());
-      if (more.kind != extent.kind) break;
+      if (more.kind != extent.kind) {
+        break;
+      }
       extent.length += more.length;
     }
     return extent;
@@ -106,7 +118,9 @@ class Qcow2Source final : public Source, public Layout {
     MappedExtent extent = {
         .offset = offset, .length = run.length, .is_present = true, .file = data_->name()};
     // Encrypted bytes are not those of the guest: QEMU gives no place for them, either.
-    if (run.host_offset != 0 && !cipher_) extent.host_offset = run.host_offset;
+    if (run.host_offset != 0 && !cipher_) {
+      extent.host_offset = run.host_offset;
+    }
     switch (run.kind) {
       case MapKind::kUnallocated:
         map_below(extent, visit);
@@ -118,7 +132,9 @@ class Qcow2Source final : public Source, public Layout {
         extent.kind = MappedKind::kData;
         if (!cipher_) {
           extent.host_offset = run.host_offset;
-          if (has_holes_in_clusters()) return map_holes(extent, visit);
+          if (has_holes_in_clusters()) {
+            return map_holes(extent, visit);
+          }
         }
         break;
       case MapKind::kCompressed:
@@ -141,12 +157,16 @@ class Qcow2Source final : public Source, public Layout {
         visit(deeper);
       });
     }
-    if (below == hole.length) return;
+    if (below == hole.length) {
+      return;
+    }
     hole.offset += below;
     hole.length -= below;
     hole.is_present = false;
     // Subclusters that are not in use have a place, too.
-    if (hole.host_offset) *hole.host_offset += below;
+    if (hole.host_offset) {
+      *hole.host_offset += below;
+    }
     visit(hole);
   }
 
@@ -183,7 +203,9 @@ class Qcow2Source final : public Source, public Layout {
         break;
     }
     // Zeros that were never encrypted decrypt to something else.
-    if (cipher_) return {offset, run.length, ExtentKind::kData};
+    if (cipher_) {
+      return {offset, run.length, ExtentKind::kData};
+    }
     // An allocated cluster may still be a hole of the file (a preallocated image).
     const Extent host = data_->extent_at(run.host_offset, run.length);
     return {offset, host.length, host.kind};
@@ -209,7 +231,9 @@ class Qcow2Source final : public Source, public Layout {
   }
 
   void read_plain(const Mapping& run, uint64_t offset, std::span<std::byte> out) const {
-    if (!cipher_) return data_->read_at(run.host_offset, out);
+    if (!cipher_) {
+      return data_->read_at(run.host_offset, out);
+    }
     const uint64_t sector = (has_host_sectors_ ? run.host_offset : offset) / kCipherSector;
     read_encrypted(*data_, *cipher_, run.host_offset, sector, out);
   }
@@ -237,7 +261,9 @@ class Qcow2Source final : public Source, public Layout {
       offset += run.length;
       length -= run.length;
     }
-    if (begin < end) file_->prefetch(begin, end - begin);
+    if (begin < end) {
+      file_->prefetch(begin, end - begin);
+    }
   }
 
   const std::shared_ptr<const Source> file_;
@@ -285,9 +311,15 @@ void use_l1_of(const Qcow2Snapshot& snapshot, const Source& file, Qcow2Geometry&
            "examine the image with qemu-img check");
   };
   const uint64_t bytes = uint64_t{snapshot.l1_entries} * sizeof(uint64_t);
-  if (bytes > kQcow2MaxL1Bytes) corrupt("is too long");
-  if (geometry.in_cluster(snapshot.l1_offset) != 0) corrupt("is not aligned to a cluster");
-  if (bytes > 0 && snapshot.l1_offset == 0) corrupt("is said to be in the header");
+  if (bytes > kQcow2MaxL1Bytes) {
+    corrupt("is too long");
+  }
+  if (geometry.in_cluster(snapshot.l1_offset) != 0) {
+    corrupt("is not aligned to a cluster");
+  }
+  if (bytes > 0 && snapshot.l1_offset == 0) {
+    corrupt("is said to be in the header");
+  }
   if (snapshot.l1_offset > geometry.file_size || bytes > geometry.file_size - snapshot.l1_offset) {
     corrupt(fmt::format("ends past the end of the file ({} bytes)", geometry.file_size));
   }
@@ -314,8 +346,12 @@ std::unique_ptr<Source> open_qcow2(Qcow2Parts parts, const Qcow2Header& header) 
       .l1_offset = header.l1_offset,
       .l1_entries = header.l1_entries,
       .block = parts.cipher ? kCipherSector : 1};
-  if (parts.snapshot) use_l1_of(*parts.snapshot, *parts.file, geometry);
-  if (!parts.tables) parts.tables = std::make_shared<Qcow2TableCache>();
+  if (parts.snapshot) {
+    use_l1_of(*parts.snapshot, *parts.file, geometry);
+  }
+  if (!parts.tables) {
+    parts.tables = std::make_shared<Qcow2TableCache>();
+  }
   return std::make_unique<Qcow2Source>(std::move(parts), header, geometry);
 }
 

@@ -30,12 +30,16 @@ uint64_t Qcow2TableCache::add_user() {
 std::shared_ptr<const Qcow2Table> Qcow2TableCache::get(uint64_t user, const Source& file,
                                                        uint64_t offset, uint64_t bytes) {
   const Key key{user, offset};
-  if (auto table = find(key)) return table;
+  if (auto table = find(key)) {
+    return table;
+  }
   // Two threads may load the same table at once: cheaper than making all wait for one read.
   auto table = load(file, offset, bytes);
   Nodes evicted;  // freed after the lock
   const std::lock_guard lock(mutex_);
-  if (const auto known = index_.find(key); known != index_.end()) return known->second->table;
+  if (const auto known = index_.find(key); known != index_.end()) {
+    return known->second->table;
+  }
   used_ += cost(*table);
   while (used_ > budget_ && !recent_first_.empty()) {
     used_ -= cost(*recent_first_.back().table);
@@ -50,7 +54,9 @@ std::shared_ptr<const Qcow2Table> Qcow2TableCache::get(uint64_t user, const Sour
 std::shared_ptr<const Qcow2Table> Qcow2TableCache::find(const Key& key) {
   const std::lock_guard lock(mutex_);
   const auto found = index_.find(key);
-  if (found == index_.end()) return nullptr;
+  if (found == index_.end()) {
+    return nullptr;
+  }
   recent_first_.splice(recent_first_.begin(), recent_first_, found->second);
   return found->second->table;
 }

@@ -52,7 +52,9 @@ Qcow2Fault past_end(uint64_t offset, uint64_t file_size) {
 }
 
 std::optional<Qcow2Fault> check_alignment(uint64_t offset, const Qcow2Geometry& g) {
-  if (g.in_cluster(offset) == 0) return std::nullopt;
+  if (g.in_cluster(offset) == 0) {
+    return std::nullopt;
+  }
   return Qcow2Fault{
       fmt::format("points to {}, which is not a multiple of the cluster size", offset)};
 }
@@ -71,7 +73,9 @@ std::optional<Qcow2Fault> check_metadata(uint64_t offset, const Qcow2Geometry& g
 
 std::optional<Qcow2Fault> check_data(const Qcow2L2Entry& entry, uint64_t guest_offset,
                                      const Qcow2Geometry& g) {
-  if (auto fault = check_alignment(entry.host_offset, g)) return fault;
+  if (auto fault = check_alignment(entry.host_offset, g)) {
+    return fault;
+  }
   const uint64_t in_cluster = g.in_cluster(guest_offset);
   if (g.has_data_file) {
     if (entry.host_offset != guest_offset - in_cluster) {
@@ -92,11 +96,15 @@ std::optional<Qcow2Fault> check_data(const Qcow2L2Entry& entry, uint64_t guest_o
 }
 
 std::optional<Qcow2Fault> check_compressed(const Qcow2L2Entry& entry, const Qcow2Geometry& g) {
-  if (g.has_data_file) return Qcow2Fault{"is compressed, which an external data file cannot hold"};
+  if (g.has_data_file) {
+    return Qcow2Fault{"is compressed, which an external data file cannot hold"};
+  }
   if (entry.host_offset < g.cluster_size()) {
     return Qcow2Fault{fmt::format("points to {}, into the header", entry.host_offset)};
   }
-  if (entry.host_offset >= g.file_size) return past_end(entry.host_offset, g.file_size);
+  if (entry.host_offset >= g.file_size) {
+    return past_end(entry.host_offset, g.file_size);
+  }
   return std::nullopt;
 }
 
@@ -105,7 +113,9 @@ std::optional<Qcow2Fault> check_compressed(const Qcow2L2Entry& entry, const Qcow
 uint64_t decode_l1_entry(uint64_t raw) { return raw & kOffsetMask; }
 
 Qcow2L2Entry decode_l2_entry(Qcow2RawEntry raw, uint64_t in_cluster, const Qcow2Geometry& g) {
-  if (raw.entry & kCompressedFlag) return decode_compressed(raw.entry, in_cluster, g);
+  if (raw.entry & kCompressedFlag) {
+    return decode_compressed(raw.entry, in_cluster, g);
+  }
   const uint64_t offset = raw.entry & kOffsetMask;
   // Offset 0 is a place like any other in a data file; there the flag tells it from no place.
   const bool has_place = offset != 0 || (g.has_data_file && (raw.entry & kCopiedFlag) != 0);
@@ -123,8 +133,12 @@ Qcow2L2Entry decode_l2_entry(Qcow2RawEntry raw, uint64_t in_cluster, const Qcow2
 }
 
 std::optional<Qcow2Fault> check_l2_table(uint64_t table_offset, const Qcow2Geometry& geometry) {
-  if (auto fault = check_alignment(table_offset, geometry)) return fault;
-  if (auto fault = check_metadata(table_offset, geometry)) return fault;
+  if (auto fault = check_alignment(table_offset, geometry)) {
+    return fault;
+  }
+  if (auto fault = check_metadata(table_offset, geometry)) {
+    return fault;
+  }
   if (table_offset > geometry.file_size ||
       geometry.cluster_size() > geometry.file_size - table_offset) {
     return past_end(table_offset, geometry.file_size);
@@ -139,7 +153,9 @@ std::optional<Qcow2Fault> check_l2_entry(const Qcow2L2Entry& entry, uint64_t gue
   }
   switch (entry.kind) {
     case MapKind::kZero:
-      if (geometry.version < 3) return Qcow2Fault{"has a zero flag, which version 2 does not know"};
+      if (geometry.version < 3) {
+        return Qcow2Fault{"has a zero flag, which version 2 does not know"};
+      }
       [[fallthrough]];
     case MapKind::kUnallocated:
       // The place kept for later is not read: that it is aligned shows that the entry is sane.

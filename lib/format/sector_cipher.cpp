@@ -42,7 +42,9 @@ const uint8_t* raw(std::span<const std::byte> bytes) {
 }
 
 void check(int result) {
-  if (result != 1) fail();
+  if (result != 1) {
+    fail();
+  }
 }
 
 enum class IvKind { kPlain, kPlain64, kEssiv };
@@ -64,7 +66,9 @@ class OpensslCipher final : public SectorCipher {
 
   void decrypt(uint64_t first, std::span<std::byte> data) const override {
     const Context context(EVP_CIPHER_CTX_new());
-    if (!context) throw std::bad_alloc();
+    if (!context) {
+      throw std::bad_alloc();
+    }
     check(EVP_DecryptInit_ex2(context.get(), cipher_.get(), raw(key_), nullptr, nullptr));
     check(EVP_CIPHER_CTX_set_padding(context.get(), 0));
     const Context essiv = essiv_context();
@@ -74,15 +78,21 @@ class OpensslCipher final : public SectorCipher {
       int length = 0;
       check(EVP_DecryptInit_ex2(context.get(), nullptr, nullptr, iv.data(), nullptr));
       check(EVP_DecryptUpdate(context.get(), bytes, &length, bytes, kCipherSector));
-      if (length != static_cast<int>(kCipherSector)) fail();
+      if (length != static_cast<int>(kCipherSector)) {
+        fail();
+      }
     }
   }
 
  private:
   Context essiv_context() const {
-    if (iv_ != IvKind::kEssiv) return nullptr;
+    if (iv_ != IvKind::kEssiv) {
+      return nullptr;
+    }
     Context context(EVP_CIPHER_CTX_new());
-    if (!context) throw std::bad_alloc();
+    if (!context) {
+      throw std::bad_alloc();
+    }
     check(EVP_EncryptInit_ex2(context.get(), essiv_.get(), raw(essiv_key_), nullptr, nullptr));
     check(EVP_CIPHER_CTX_set_padding(context.get(), 0));
     return context;
@@ -90,9 +100,13 @@ class OpensslCipher final : public SectorCipher {
 
   // The number in little endian, filled up with zeros; ESSIV encrypts that with a hash of the key.
   Iv iv_for(uint64_t sector, EVP_CIPHER_CTX* essiv) const {
-    if (iv_ == IvKind::kPlain) sector &= UINT32_MAX;
+    if (iv_ == IvKind::kPlain) {
+      sector &= UINT32_MAX;
+    }
     Iv iv = {};
-    for (size_t i = 0; i < sizeof sector; ++i) iv[i] = static_cast<uint8_t>(sector >> 8 * i);
+    for (size_t i = 0; i < sizeof sector; ++i) {
+      iv[i] = static_cast<uint8_t>(sector >> 8 * i);
+    }
     if (essiv != nullptr) {
       int length = 0;
       check(EVP_EncryptUpdate(essiv, iv.data(), &length, iv.data(), kBlock));
@@ -140,23 +154,31 @@ std::unique_ptr<SectorCipher> make_sector_cipher(const CipherSpec& spec,
          .hint = "decrypt it with qemu-img convert first"});
   };
   const size_t dash = spec.mode.find('-');
-  if (spec.algorithm != "aes" || dash == std::string::npos) throw unsupported();
+  if (spec.algorithm != "aes" || dash == std::string::npos) {
+    throw unsupported();
+  }
   const std::string chaining = spec.mode.substr(0, dash);
   const std::string iv = spec.mode.substr(dash + 1);
   // XTS takes two keys of equal length, and is called after one.
   const size_t bits = spec.key.size() * 8 / (chaining == "xts" ? 2 : 1);
   Cipher cipher = fetch(fmt::format("AES-{}-{}", bits, chaining), spec.key.size());
-  if (!cipher || (chaining != "xts" && chaining != "cbc")) throw unsupported();
+  if (!cipher || (chaining != "xts" && chaining != "cbc")) {
+    throw unsupported();
+  }
 
   constexpr std::string_view kEssivPrefix = "essiv:";
   if (iv.starts_with(kEssivPrefix)) {
     auto essiv_key = digest(iv.substr(kEssivPrefix.size()), spec.key);
     Cipher essiv = fetch(fmt::format("AES-{}-ECB", essiv_key.size() * 8), essiv_key.size());
-    if (!essiv) throw unsupported();
+    if (!essiv) {
+      throw unsupported();
+    }
     return std::make_unique<OpensslCipher>(std::move(cipher), spec.key, IvKind::kEssiv,
                                            std::move(essiv), std::move(essiv_key));
   }
-  if (iv != "plain" && iv != "plain64") throw unsupported();
+  if (iv != "plain" && iv != "plain64") {
+    throw unsupported();
+  }
   return std::make_unique<OpensslCipher>(std::move(cipher), spec.key,
                                          iv == "plain" ? IvKind::kPlain : IvKind::kPlain64, nullptr,
                                          std::vector<std::byte>());

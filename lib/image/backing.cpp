@@ -60,7 +60,9 @@ bool is_allowed(const OpenPolicy& policy, const fs::path& resolved) {
                      [&](const std::string& prefix) {
                        std::error_code error;
                        const fs::path allowed = fs::weakly_canonical(prefix, error);
-                       if (prefix.empty() || error) return false;
+                       if (prefix.empty() || error) {
+                         return false;
+                       }
                        return is_below(allowed.has_filename() ? allowed : allowed.parent_path(),
                                        resolved);
                      });
@@ -72,7 +74,9 @@ void refuse_unasked(const Naming& naming, const std::string& lexical) {
   const bool has_prefixes =
       std::any_of(naming.policy.allowed_prefixes.begin(), naming.policy.allowed_prefixes.end(),
                   [](const std::string& prefix) { return !prefix.empty(); });
-  if (has_prefixes) return;
+  if (has_prefixes) {
+    return;
+  }
   if (!naming.referrer.format_named) {
     throw naming.refusal(
         ErrorKind::kConflict, lexical,
@@ -91,7 +95,9 @@ void refuse_unasked(const Naming& naming, const std::string& lexical) {
 fs::path absolute_of(const Naming& naming, const fs::path& path) {
   std::error_code error;
   fs::path absolute = fs::absolute(path, error);
-  if (!error) return absolute;
+  if (!error) {
+    return absolute;
+  }
   throw naming.refusal(ErrorKind::kIo, path.string(), "the working directory: " + error.message(),
                        "start in a directory that exists and may be read");
 }
@@ -100,7 +106,9 @@ std::string judge(const Naming& naming, const fs::path& path) {
   const std::string lexical = absolute_of(naming, path).lexically_normal().string();
   refuse_unasked(naming, lexical);
   const fs::path resolved = resolve(naming, lexical, path);
-  if (is_allowed(naming.policy, resolved)) return resolved.string();
+  if (is_allowed(naming.policy, resolved)) {
+    return resolved.string();
+  }
   const std::string allow = "--allow-file " + printable(resolved.string());
   if (naming.needs_prefix) {
     throw naming.refusal(ErrorKind::kConflict, resolved.string(),
@@ -124,7 +132,9 @@ std::string judge(const Naming& naming, const fs::path& path) {
   if (!referrer.path.empty()) {
     const fs::path home =
         resolve(naming, resolved.string(), absolute_of(naming, referrer.path).parent_path());
-    if (is_below(home, resolved)) return resolved.string();
+    if (is_below(home, resolved)) {
+      return resolved.string();
+    }
   }
   throw naming.refusal(ErrorKind::kConflict, resolved.string(),
                        "it lies outside the image's own directory",
@@ -133,7 +143,9 @@ std::string judge(const Naming& naming, const fs::path& path) {
 
 fs::path beside_image(const Naming& naming, const std::string& file) {
   fs::path path = file;
-  if (path.is_absolute()) return path;
+  if (path.is_absolute()) {
+    return path;
+  }
   if (naming.referrer.path.empty()) {
     throw naming.refusal(ErrorKind::kUnsupported, file,
                          "a relative name has no meaning in an image that is not a file");
@@ -142,7 +154,9 @@ fs::path beside_image(const Naming& naming, const std::string& file) {
 }
 
 void refuse_protocol(const Naming& naming, const std::string& name, const std::string& stored) {
-  if (!has_protocol(name)) return;
+  if (!has_protocol(name)) {
+    return;
+  }
   throw naming.refusal(ErrorKind::kUnsupported, stored, "only plain files are opened",
                        "make a copy that needs no other file first (qemu-img convert)");
 }

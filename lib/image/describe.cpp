@@ -32,10 +32,14 @@ constexpr KnownFeature kFeatures[] = {
 
 std::string feature_name(const Qcow2Header& header, Word word, unsigned bit) {
   for (const KnownFeature& known : kFeatures) {
-    if (known.word == word && known.bit == bit) return known.name;
+    if (known.word == word && known.bit == bit) {
+      return known.name;
+    }
   }
   for (const Qcow2FeatureName& own : header.feature_names) {
-    if (own.word == word && own.bit == bit) return own.name;
+    if (own.word == word && own.bit == bit) {
+      return own.name;
+    }
   }
   return "bit " + std::to_string(bit);
 }
@@ -46,7 +50,9 @@ std::vector<std::string> features_of(const Qcow2Header& header) {
                                    std::pair{Word::kCompatible, header.compatible_features},
                                    std::pair{Word::kAutoclear, header.autoclear_features}}) {
     for (unsigned bit = 0; bit < 64; ++bit) {
-      if ((bits >> bit & 1) != 0) names.push_back(feature_name(header, word, bit));
+      if ((bits >> bit & 1) != 0) {
+        names.push_back(feature_name(header, word, bit));
+      }
     }
   }
   return names;
@@ -74,8 +80,12 @@ Qcow2Facts facts_of(const Qcow2Header& header) {
                       .snapshots = {},
                       .bitmaps = {},
                       .are_bitmaps_valid = header.are_bitmaps_valid()};
-  if (header.encryption == Qcow2Encryption::kAes) facts.encryption = "AES";
-  if (header.encryption == Qcow2Encryption::kLuks) facts.encryption = "LUKS";
+  if (header.encryption == Qcow2Encryption::kAes) {
+    facts.encryption = "AES";
+  }
+  if (header.encryption == Qcow2Encryption::kLuks) {
+    facts.encryption = "LUKS";
+  }
   return facts;
 }
 
@@ -92,7 +102,9 @@ class Describer {
     } catch (const Error& error) {
       // Without facts there is nothing to say but the error; nor about another state than was asked
       // for.
-      if (info_.chain.empty() || lacks_snapshot() || stop_.stop_requested()) throw;
+      if (info_.chain.empty() || lacks_snapshot() || stop_.stop_requested()) {
+        throw;
+      }
       note(error);
       return std::move(info_);
     }
@@ -102,7 +114,9 @@ class Describer {
       sum_up(*image.guest);
       info_.contents = inspect(*image.guest);
     } catch (const Error& error) {
-      if (error.kind() == ErrorKind::kCancelled) throw;
+      if (error.kind() == ErrorKind::kCancelled) {
+        throw;
+      }
       note(error);
     }
     return std::move(info_);
@@ -112,7 +126,9 @@ class Describer {
   /// Is a snapshot wanted that is not there, or that is not the only one of its name?
   bool lacks_snapshot() const {
     const SnapshotChoice& wanted = options_.snapshot;
-    if (!wanted.is_given()) return false;
+    if (!wanted.is_given()) {
+      return false;
+    }
     const std::optional<Qcow2Facts>& qcow2 = info_.chain.front().qcow2;
     return !qcow2 || std::count_if(qcow2->snapshots.begin(), qcow2->snapshots.end(),
                                    [&wanted](const SnapshotFacts& snapshot) {
@@ -169,13 +185,21 @@ class Describer {
 
   // What each image of the chain contributes to the disk.
   void sum_up(const Source& guest) {
-    for (ImageFacts& facts : info_.chain) facts.data_bytes = 0;
+    for (ImageFacts& facts : info_.chain) {
+      facts.data_bytes = 0;
+    }
     map_range(guest, 0, guest.size(), [this](const MappedExtent& extent) {
-      if (stop_.stop_requested()) throw cancelled_error();
-      if (!extent.is_data() || extent.is_zero() || extent.depth >= info_.chain.size()) return;
+      if (stop_.stop_requested()) {
+        throw cancelled_error();
+      }
+      if (!extent.is_data() || extent.is_zero() || extent.depth >= info_.chain.size()) {
+        return;
+      }
       ImageFacts& facts = info_.chain[extent.depth];
       *facts.data_bytes += extent.length;
-      if (extent.kind == MappedKind::kCompressed) facts.compressed_bytes += extent.length;
+      if (extent.kind == MappedKind::kCompressed) {
+        facts.compressed_bytes += extent.length;
+      }
     });
   }
 

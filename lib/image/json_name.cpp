@@ -26,10 +26,14 @@ std::string flatten(const json& node, const std::string& prefix, Options& option
   for (const auto& [key, value] : node.items()) {
     const std::string name = prefix + key;
     if (value.is_object()) {
-      if (auto cause = flatten(value, name + ".", options); !cause.empty()) return cause;
+      if (auto cause = flatten(value, name + ".", options); !cause.empty()) {
+        return cause;
+      }
     } else if (value.is_string() || value.is_boolean()) {
       const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-      if (!options.emplace(name, text).second) return "it says '" + printable(name) + "' twice";
+      if (!options.emplace(name, text).second) {
+        return "it says '" + printable(name) + "' twice";
+      }
     } else {
       return "its option '" + printable(name) + "' is not understood";
     }
@@ -41,8 +45,12 @@ std::string flatten(const json& node, const std::string& prefix, Options& option
 json parse(const std::string& text, bool& has_twins) {
   std::vector<std::vector<std::string>> keys;  // of the objects that are open
   const auto watch = [&](int, json::parse_event_t event, json& parsed) {
-    if (event == json::parse_event_t::object_start) keys.emplace_back();
-    if (event == json::parse_event_t::object_end) keys.pop_back();
+    if (event == json::parse_event_t::object_start) {
+      keys.emplace_back();
+    }
+    if (event == json::parse_event_t::object_end) {
+      keys.pop_back();
+    }
     if (event == json::parse_event_t::key) {
       auto& known = keys.back();
       const auto key = parsed.get<std::string>();
@@ -56,7 +64,9 @@ json parse(const std::string& text, bool& has_twins) {
 
 std::optional<std::string> take(Options& options, const std::string& key) {
   const auto found = options.find(key);
-  if (found == options.end()) return std::nullopt;
+  if (found == options.end()) {
+    return std::nullopt;
+  }
   std::string value = std::move(found->second);
   options.erase(found);
   return value;
@@ -67,7 +77,9 @@ bool is_file_driver(const std::optional<std::string>& driver) {
 }
 
 bool is_harmless(std::string key) {
-  if (key.starts_with("file.")) key.erase(0, 5);
+  if (key.starts_with("file.")) {
+    key.erase(0, 5);
+  }
   return std::find(kHarmless.begin(), kHarmless.end(), key) != kHarmless.end();
 }
 
@@ -83,7 +95,9 @@ JsonName understand(Options options) {
     driver = take(options, "file.driver");
   } else {  // a file: with its driver named, what is in it is the disk
     file = take(options, "filename");
-    if (driver) name.format = "raw";
+    if (driver) {
+      name.format = "raw";
+    }
   }
   if (!file) {
     name.cause = "it does not name a plain file";
@@ -106,7 +120,9 @@ JsonName understand(Options options) {
 
 std::optional<JsonName> parse_json_name(const std::string& name) {
   constexpr std::string_view kPrefix = "json:";
-  if (!name.starts_with(kPrefix)) return std::nullopt;
+  if (!name.starts_with(kPrefix)) {
+    return std::nullopt;
+  }
   bool has_twins = false;
   const json parsed = parse(name.substr(kPrefix.size()), has_twins);
   JsonName failed;

@@ -47,7 +47,9 @@ class ChainOpener {
   static ImageFormat probe(const Source& store, const std::string& if_raw) {
     // Before qcow2, whose first version is a format of its own.
     const std::optional<ForeignFormat> foreign = find_foreign_format(store);
-    if (!foreign) return is_qcow2(store) ? ImageFormat::kQcow2 : ImageFormat::kRaw;
+    if (!foreign) {
+      return is_qcow2(store) ? ImageFormat::kQcow2 : ImageFormat::kRaw;
+    }
     const std::string first = foreign->qemu_name.empty()
                                   ? "unpack it first"
                                   : "convert it first: qemu-img convert -p -f " +
@@ -99,7 +101,9 @@ class ChainOpener {
     self.name = store->name();
     if (format == ImageFormat::kRaw) {
       seen_({*store, format, !self.format_named, nullptr});
-      if (is_top && options_.snapshot.is_given()) refuse_snapshot(self);
+      if (is_top && options_.snapshot.is_given()) {
+        refuse_snapshot(self);
+      }
       return store;
     }
     const Qcow2Header header = read_qcow2_header(*store);
@@ -112,8 +116,12 @@ class ChainOpener {
     if (header.encryption != Qcow2Encryption::kNone && !options_.key_file.empty()) {
       parts.cipher = unlock(*store, header, options_.key_file);
     }
-    if (header.has_data_file()) parts.data_file = open_data_file(header, self);
-    if (!header.backing_name.empty()) parts.backing = open_backing(header, self);
+    if (header.has_data_file()) {
+      parts.data_file = open_data_file(header, self);
+    }
+    if (!header.backing_name.empty()) {
+      parts.backing = open_backing(header, self);
+    }
     parts.file = std::move(store);
     return open_qcow2(std::move(parts), header);
   }
@@ -161,7 +169,9 @@ class ChainOpener {
     const Reference base =
         resolve_backing(referrer, header.backing_name, header.backing_format, options_.policy);
     const bool named = base.format.has_value();
-    if (!named && options_.policy.only_allowed) throw undeclared_format(referrer, base.path);
+    if (!named && options_.policy.only_allowed) {
+      throw undeclared_format(referrer, base.path);
+    }
     std::unique_ptr<Source> store = open_file(base.path);
     const ImageFormat format =
         named ? parse_format(*base.format, referrer)
@@ -179,8 +189,12 @@ class ChainOpener {
   }
 
   static ImageFormat parse_format(const std::string& name, const Referrer& referrer) {
-    if (name == "raw") return ImageFormat::kRaw;
-    if (name == "qcow2") return ImageFormat::kQcow2;
+    if (name == "raw") {
+      return ImageFormat::kRaw;
+    }
+    if (name == "qcow2") {
+      return ImageFormat::kQcow2;
+    }
     throw Error({.kind = ErrorKind::kUnsupported,
                  .object = referrer.name,
                  .action = "open its backing file",
@@ -198,7 +212,9 @@ class ChainOpener {
 }  // namespace
 
 void refuse_being_written(const OpenImage& image) {
-  if (image.written.empty()) return;
+  if (image.written.empty()) {
+    return;
+  }
   throw Error({.kind = ErrorKind::kConflict,
                .object = image.written,
                .action = "read",

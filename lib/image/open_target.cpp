@@ -36,7 +36,9 @@ void refuse_source_as_target(const std::string& path, const struct stat& status,
 }
 
 void refuse_reflink(const std::string& name, const TargetOptions& options) {
-  if (options.reflink != Reflink::kAlways) return;
+  if (options.reflink != Reflink::kAlways) {
+    return;
+  }
   throw Error({.kind = ErrorKind::kUsage,
                .object = name,
                .action = "open as a target",
@@ -58,8 +60,10 @@ std::string follow_links(const std::string& path) {
   for (int i = 0; i < kMostLinks; ++i) {
     std::error_code error;
     const fs::path link = fs::read_symlink(at, error);
-    if (error) return at.string();  // not a link, or not there
-    at = at.parent_path() / link;   // an absolute one stands for itself
+    if (error) {
+      return at.string();  // not a link, or not there
+    }
+    at = at.parent_path() / link;  // an absolute one stands for itself
   }
   throw errno_error(ELOOP, path, "open as a target");
 }
@@ -68,7 +72,9 @@ std::string follow_links(const std::string& path) {
 void refuse_file_in_dev(const std::string& path) {
   std::error_code error;
   const std::string place = fs::weakly_canonical(fs::absolute(path, error), error).string();
-  if (error || !place.starts_with("/dev/") || place.starts_with("/dev/shm/")) return;
+  if (error || !place.starts_with("/dev/") || place.starts_with("/dev/shm/")) {
+    return;
+  }
   throw Error({.kind = ErrorKind::kNotFound,
                .object = path,
                .action = "open as a target",
@@ -78,7 +84,9 @@ void refuse_file_in_dev(const std::string& path) {
 
 /// A run to the file that it belongs to would remove it as its own.
 void refuse_reserved_name(const std::string& path) {
-  if (!is_partial_path(path)) return;
+  if (!is_partial_path(path)) {
+    return;
+  }
   throw Error({.kind = ErrorKind::kUsage,
                .object = path,
                .action = "open as a target",

@@ -60,14 +60,22 @@ class Secret {
 
 Secret read_passphrase(const std::string& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!fd.valid()) throw errno_error(errno, path, "open the key file");
+  if (!fd.valid()) {
+    throw errno_error(errno, path, "open the key file");
+  }
   Secret secret(kMaxPassphrase + 1);
   size_t size = 0;
   while (size < secret.size()) {
     const ssize_t got = ::read(fd.get(), secret.data() + size, secret.size() - size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw errno_error(errno, path, "read the key file");
-    if (got == 0) break;
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got < 0) {
+      throw errno_error(errno, path, "read the key file");
+    }
+    if (got == 0) {
+      break;
+    }
     size += static_cast<size_t>(got);
   }
   if (size == 0 || size > kMaxPassphrase) {
@@ -95,7 +103,9 @@ using Device = std::unique_ptr<crypt_device, FreeDevice>;
 
 // libcryptsetup reads headers from a device or a file only: so this one becomes a file in memory.
 UniqueFd copy_luks_header(const Source& file, const Qcow2Header& header) {
-  if (!header.luks_header) fail(ErrorKind::kCorrupt, file, "the image names no LUKS header");
+  if (!header.luks_header) {
+    fail(ErrorKind::kCorrupt, file, "the image names no LUKS header");
+  }
   const auto [offset, bytes] = *header.luks_header;
   if (bytes == 0 || bytes > kMaxLuksHeader || offset > file.size() ||
       bytes > file.size() - offset) {
@@ -107,7 +117,9 @@ UniqueFd copy_luks_header(const Source& file, const Qcow2Header& header) {
   std::vector<std::byte> copy(bytes);
   file.read_at(offset, copy);
   UniqueFd fd(::memfd_create("luks-header", MFD_CLOEXEC));
-  if (!fd.valid()) throw errno_error(errno, file.name(), "make room for its LUKS header");
+  if (!fd.valid()) {
+    throw errno_error(errno, file.name(), "make room for its LUKS header");
+  }
   pwrite_all(fd.get(), 0, copy, "memory");
   if (::ftruncate(fd.get(), static_cast<off_t>(kRoomForData)) != 0) {
     throw errno_error(errno, file.name(), "make room for its LUKS header");
@@ -123,14 +135,18 @@ std::shared_ptr<const SectorCipher> unlock_luks(const Source& file, const Qcow2H
   crypt_device* raw = nullptr;
   int result = crypt_init(&raw, fmt::format("/proc/self/fd/{}", copy.get()).c_str());
   const Device device(raw);
-  if (result < 0) throw errno_error(-result, file.name(), "open its LUKS header");
+  if (result < 0) {
+    throw errno_error(-result, file.name(), "open its LUKS header");
+  }
   crypt_set_log_callback(raw, keep_silent, nullptr);
   if (crypt_load(raw, CRYPT_LUKS1, nullptr) < 0) {
     fail(ErrorKind::kCorrupt, file, "its LUKS header is damaged",
          "examine the image with qemu-img check, or use another copy of it");
   }
   const int size = crypt_get_volume_key_size(raw);
-  if (size <= 0) fail(ErrorKind::kCorrupt, file, "its LUKS header has no key");
+  if (size <= 0) {
+    fail(ErrorKind::kCorrupt, file, "its LUKS header has no key");
+  }
   Secret key(static_cast<size_t>(size));
   // Do we know the method at all? Deriving a key takes a while, and libcryptsetup would say only
   // that something failed.
@@ -142,7 +158,9 @@ std::shared_ptr<const SectorCipher> unlock_luks(const Source& file, const Qcow2H
     fail(ErrorKind::kConflict, file, "the passphrase opens none of its key slots",
          "every byte of the key file counts, including a newline at the end");
   }
-  if (result < 0) throw errno_error(-result, file.name(), "open a LUKS key slot");
+  if (result < 0) {
+    throw errno_error(-result, file.name(), "open a LUKS key slot");
+  }
   key.shrink(key_size);
   return make_sector_cipher({crypt_get_cipher(raw), crypt_get_cipher_mode(raw), key.bytes()},
                             file.name());

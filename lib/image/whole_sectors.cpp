@@ -19,18 +19,24 @@ class ResizedSource final : public Source {
   uint64_t size() const override { return size_; }
 
   Extent extent_at(uint64_t offset, uint64_t max) const override {
-    if (offset >= held_) return {offset, max, ExtentKind::kZero};
+    if (offset >= held_) {
+      return {offset, max, ExtentKind::kZero};
+    }
     return image_->extent_at(offset, std::min(max, held_ - offset));
   }
 
   void read_at(uint64_t offset, std::span<std::byte> out) const override {
     const size_t held = held_of(offset, out.size());
-    if (held != 0) image_->read_at(offset, out.first(held));
+    if (held != 0) {
+      image_->read_at(offset, out.first(held));
+    }
     std::fill(out.begin() + static_cast<std::ptrdiff_t>(held), out.end(), std::byte{0});
   }
 
   void prefetch(uint64_t offset, uint64_t length) const override {
-    if (const uint64_t held = held_of(offset, length); held != 0) image_->prefetch(offset, held);
+    if (const uint64_t held = held_of(offset, length); held != 0) {
+      image_->prefetch(offset, held);
+    }
   }
 
   void check_unchanged() const override { image_->check_unchanged(); }
@@ -52,13 +58,17 @@ class ResizedSource final : public Source {
 
 uint64_t guest_bytes(ImageFormat format, uint64_t bytes) {
   const uint64_t part = bytes % kSector;
-  if (part == 0) return bytes;
+  if (part == 0) {
+    return bytes;
+  }
   return format == ImageFormat::kRaw ? bytes - part + kSector : bytes - part;
 }
 
 std::unique_ptr<Source> in_whole_sectors(std::unique_ptr<Source> image, ImageFormat format) {
   const uint64_t size = guest_bytes(format, image->size());
-  if (size == image->size()) return image;
+  if (size == image->size()) {
+    return image;
+  }
   return std::make_unique<ResizedSource>(std::move(image), size);
 }
 

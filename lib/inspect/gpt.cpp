@@ -54,7 +54,9 @@ std::string parse_name(std::span<const std::byte> bytes) {
   std::string name;
   for (size_t i = 0; i < kNameUnits; ++i) {
     uint32_t unit = le16(bytes, i * 2);
-    if (unit == 0) break;
+    if (unit == 0) {
+      break;
+    }
     if (unit >= 0xd800 && unit < 0xdc00) {
       const uint32_t low = i + 1 < kNameUnits ? le16(bytes, (i + 1) * 2) : 0;
       if (low >= 0xdc00 && low < 0xe000) {
@@ -82,7 +84,9 @@ class GptReader {
   uint64_t sectors() const { return sectors_; }
 
   GptParse header_at(uint64_t lba) const {
-    if (lba >= sectors_) return {std::nullopt, "it lies beyond the end of the disk"};
+    if (lba >= sectors_) {
+      return {std::nullopt, "it lies beyond the end of the disk"};
+    }
     std::vector<std::byte> sector(sector_size_);
     disk_.read_at(lba * sector_size_, sector);
     return parse_gpt_header(sector, lba);
@@ -105,7 +109,9 @@ class GptReader {
     std::vector<Partition> found;
     for (uint32_t i = 0; i < header.entries; ++i) {
       const auto entry = std::span(entries).subspan(size_t{i} * header.entry_size, kMinEntry);
-      if (!is_nil(entry.first(16))) found.push_back(parse_entry(entry, i + 1));
+      if (!is_nil(entry.first(16))) {
+        found.push_back(parse_entry(entry, i + 1));
+      }
     }
     return found;
   }
@@ -156,9 +162,13 @@ std::optional<PartitionTable> read_primary(const GptReader& reader, uint32_t sec
                                            std::string& cause) {
   const GptParse primary = reader.header_at(1);
   cause = primary.cause;
-  if (!primary.header) return std::nullopt;
+  if (!primary.header) {
+    return std::nullopt;
+  }
   auto partitions = reader.partitions(*primary.header, cause);
-  if (!partitions) return std::nullopt;
+  if (!partitions) {
+    return std::nullopt;
+  }
   PartitionTable table = make_table(*primary.header, sector_size, std::move(*partitions));
   note_backup(reader, *primary.header, table);
   return table;
@@ -166,12 +176,18 @@ std::optional<PartitionTable> read_primary(const GptReader& reader, uint32_t sec
 
 std::optional<PartitionTable> read_backup(const GptReader& reader, uint32_t sector_size,
                                           const std::string& cause) {
-  if (reader.sectors() < 3) return std::nullopt;
+  if (reader.sectors() < 3) {
+    return std::nullopt;
+  }
   const GptParse backup = reader.header_at(reader.sectors() - 1);
-  if (!backup.header) return std::nullopt;
+  if (!backup.header) {
+    return std::nullopt;
+  }
   std::string ignored;
   auto partitions = reader.partitions(*backup.header, ignored);
-  if (!partitions) return std::nullopt;
+  if (!partitions) {
+    return std::nullopt;
+  }
   PartitionTable table = make_table(*backup.header, sector_size, std::move(*partitions));
   table.notes.push_back(
       "this is the backup GPT at the end of the disk; the first one is of no "
@@ -184,13 +200,17 @@ std::optional<PartitionTable> read_backup(const GptReader& reader, uint32_t sect
 
 std::string format_guid(std::span<const std::byte> bytes) {
   std::string tail;
-  for (size_t i = 8; i < 16; ++i) tail += fmt::format("{:02X}", le8(bytes, i));
+  for (size_t i = 8; i < 16; ++i) {
+    tail += fmt::format("{:02X}", le8(bytes, i));
+  }
   return fmt::format("{:08X}-{:04X}-{:04X}-{}-{}", le32(bytes, 0), le16(bytes, 4), le16(bytes, 6),
                      tail.substr(0, 4), tail.substr(4));
 }
 
 GptParse parse_gpt_header(std::span<const std::byte> sector, uint64_t lba) {
-  if (le64(sector, 0) != kSignature) return {std::nullopt, "there is no GPT header"};
+  if (le64(sector, 0) != kSignature) {
+    return {std::nullopt, "there is no GPT header"};
+  }
   const uint32_t length = le32(sector, 12);
   if (length < kMinHeader || length > sector.size()) {
     return {std::nullopt, fmt::format("its header says that it is {} bytes long", length)};
@@ -224,8 +244,12 @@ std::optional<PartitionTable> read_gpt(const Source& disk) {
   std::string first_cause;
   for (const uint32_t sector_size : {512U, 4096U}) {
     std::string cause;
-    if (auto table = read_primary(GptReader(disk, sector_size), sector_size, cause)) return table;
-    if (sector_size == 512) first_cause = cause;
+    if (auto table = read_primary(GptReader(disk, sector_size), sector_size, cause)) {
+      return table;
+    }
+    if (sector_size == 512) {
+      first_cause = cause;
+    }
   }
   for (const uint32_t sector_size : {512U, 4096U}) {
     if (auto table = read_backup(GptReader(disk, sector_size), sector_size, first_cause)) {

@@ -24,11 +24,15 @@ bool has_boot_sector(const std::optional<FileSystem>& found) {
 }
 
 std::optional<PartitionTable> read_table(const Source& disk, Contents& contents) {
-  if (disk.size() < kMbrSector) return std::nullopt;
+  if (disk.size() < kMbrSector) {
+    return std::nullopt;
+  }
   std::array<std::byte, kMbrSector> sector;
   disk.read_at(0, sector);
   const auto entries = parse_mbr_sector(sector);
-  if (!entries) return std::nullopt;
+  if (!entries) {
+    return std::nullopt;
+  }
   if (is_protective(*entries)) {
     if (auto table = read_gpt(disk)) {
       if (std::count_if(entries->begin(), entries->end(),
@@ -69,7 +73,9 @@ void probe_partitions(const Source& disk, PartitionTable& table) {
     // The copy that is looked at is as long as the partition: one that is cut is not known any more
     // by what lies at its end, but by what lies at its beginning.
     const bool is_guard = partition.role == PartitionRole::kExtended || partition.type == "0xee";
-    if (is_guard || partition.length == 0 || partition.offset >= disk.size()) continue;
+    if (is_guard || partition.length == 0 || partition.offset >= disk.size()) {
+      continue;
+    }
     if (++probed > kMostProbed) {
       table.notes.push_back(
           fmt::format("only the first {} partitions were looked into", kMostProbed));
@@ -90,8 +96,12 @@ Contents inspect(const Source& disk) {
   Contents contents;
   std::vector<std::string> notes;
   contents.whole_disk = probe_file_system(disk, 0, disk.size(), notes);
-  for (const std::string& note : notes) contents.notes.push_back("the disk looks like " + note);
-  if (!has_boot_sector(contents.whole_disk)) contents.table = read_table(disk, contents);
+  for (const std::string& note : notes) {
+    contents.notes.push_back("the disk looks like " + note);
+  }
+  if (!has_boot_sector(contents.whole_disk)) {
+    contents.table = read_table(disk, contents);
+  }
   if (contents.table) {
     name_types(*contents.table);
     note_places(disk, *contents.table);

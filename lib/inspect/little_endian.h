@@ -11,7 +11,9 @@ namespace vmferry {
 /// partitions are little endian, all of them.
 template <unsigned kBytes>
 uint64_t little_endian(std::span<const std::byte> bytes, size_t offset) {
-  if (offset > bytes.size() || bytes.size() - offset < kBytes) return 0;
+  if (offset > bytes.size() || bytes.size() - offset < kBytes) {
+    return 0;
+  }
   uint64_t value = 0;
   for (unsigned i = kBytes; i-- > 0;) {
     value = value << 8 | std::to_integer<uint64_t>(bytes[offset + i]);

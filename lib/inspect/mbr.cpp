@@ -57,14 +57,18 @@ class MbrReader {
     for (const MbrEntry& entry : entries) {
       ++number;
       if (!entry.is_used()) {
-        if (entry.type != 0) note("partition {} of type {:#04x} has no length", number, entry.type);
+        if (entry.type != 0) {
+          note("partition {} of type {:#04x} has no length", number, entry.type);
+        }
         continue;
       }
       const auto role = entry.is_extended() ? PartitionRole::kExtended : PartitionRole::kPrimary;
       add(entry, 0, number, role);
     }
     for (const MbrEntry& entry : entries) {
-      if (entry.is_used() && entry.is_extended()) follow(entry);
+      if (entry.is_used() && entry.is_extended()) {
+        follow(entry);
+      }
     }
     return std::move(table_);
   }
@@ -110,7 +114,9 @@ class MbrReader {
         return;
       }
       const auto next = add_link(*entries, at, begin, extended.sectors);
-      if (!next) return;
+      if (!next) {
+        return;
+      }
       at = *next;
     }
   }
@@ -120,18 +126,26 @@ class MbrReader {
     std::optional<uint64_t> next;
     for (size_t i = 0; i < entries.size(); ++i) {
       const MbrEntry& entry = entries[i];
-      if (!entry.is_used()) continue;
+      if (!entry.is_used()) {
+        continue;
+      }
       if (entry.is_extended()) {
-        if (!next) next = begin + entry.start;
+        if (!next) {
+          next = begin + entry.start;
+        }
         continue;
       }
       const uint64_t first = at + entry.start;
       const bool is_inside = first >= begin && first + entry.sectors <= begin + sectors;
       // Only two entries mean something; old systems left rubbish in the others.
-      if (i >= 2 && !is_inside) continue;
+      if (i >= 2 && !is_inside) {
+        continue;
+      }
       const unsigned number = next_logical_++;
       add(entry, at, number, PartitionRole::kLogical);
-      if (!is_inside) note("partition {} is not inside the extended partition", number);
+      if (!is_inside) {
+        note("partition {} is not inside the extended partition", number);
+      }
     }
     return next;
   }
@@ -147,7 +161,9 @@ struct Geometry {
   uint64_t sectors;
 
   bool maps(const Chs& chs, uint64_t sector) const {
-    if (chs.cylinder == kLastCylinder) return sector >= kLastCylinder * heads * sectors;
+    if (chs.cylinder == kLastCylinder) {
+      return sector >= kLastCylinder * heads * sectors;
+    }
     return chs.head < heads && chs.sector >= 1 && chs.sector <= sectors &&
            (chs.cylinder * heads + chs.head) * sectors + chs.sector - 1 == sector;
   }
@@ -156,7 +172,9 @@ struct Geometry {
 }  // namespace
 
 std::optional<std::array<MbrEntry, 4>> parse_mbr_sector(std::span<const std::byte> sector) {
-  if (sector.size() < kMbrSector || le16(sector, 510) != 0xaa55) return std::nullopt;
+  if (sector.size() < kMbrSector || le16(sector, 510) != 0xaa55) {
+    return std::nullopt;
+  }
   std::array<MbrEntry, 4> entries;
   for (size_t i = 0; i < entries.size(); ++i) {
     const size_t at = kTableOffset + i * kEntrySize;
@@ -166,7 +184,9 @@ std::optional<std::array<MbrEntry, 4>> parse_mbr_sector(std::span<const std::byt
                   .last_chs = parse_chs(sector, at + 5),
                   .start = le32(sector, at + 8),
                   .sectors = le32(sector, at + 12)};
-    if ((entries[i].boot & 0x7f) != 0) return std::nullopt;
+    if ((entries[i].boot & 0x7f) != 0) {
+      return std::nullopt;
+    }
   }
   return entries;
 }
@@ -178,18 +198,24 @@ bool is_protective(const std::array<MbrEntry, 4>& entries) {
 
 std::optional<PartitionTable> read_mbr(const Source& disk, std::span<const std::byte> sector) {
   const auto entries = parse_mbr_sector(sector);
-  if (!entries) return std::nullopt;
+  if (!entries) {
+    return std::nullopt;
+  }
   return MbrReader(disk, le32(sector, 440)).read(*entries);
 }
 
 std::optional<std::string> check_chs(const Chs& first, const Chs& last, uint64_t first_sector,
                                      uint64_t last_sector) {
-  if (first == Chs() && last == Chs()) return std::nullopt;  // nobody cared to fill them in
+  if (first == Chs() && last == Chs()) {
+    return std::nullopt;  // nobody cared to fill them in
+  }
   const bool is_sane = first.sector != 0 && last.sector != 0;
   // Tools that write no CHS mark it as too large, whatever the place (UEFI specification 5.2.1).
   const bool is_unused = first.cylinder == kLastCylinder && last.cylinder == kLastCylinder &&
                          first.head >= 254 && last.head >= 254;
-  if (is_sane && is_unused) return std::nullopt;
+  if (is_sane && is_unused) {
+    return std::nullopt;
+  }
   if (is_sane) {
     const Geometry own = {uint64_t{last.head} + 1, last.sector};
     for (const Geometry& geometry :

@@ -35,7 +35,9 @@ using Probe = std::unique_ptr<std::remove_pointer_t<blkid_probe>, FreeProbe>;
 std::string value_of(blkid_probe probe, const char* name) {
   const char* data = nullptr;
   size_t length = 0;
-  if (blkid_probe_lookup_value(probe, name, &data, &length) != 0 || data == nullptr) return {};
+  if (blkid_probe_lookup_value(probe, name, &data, &length) != 0 || data == nullptr) {
+    return {};
+  }
   const std::string text(data, length);
   return printable(text.substr(0, text.find('\0')));
 }
@@ -51,8 +53,12 @@ std::vector<uint64_t> places_pointed_to(std::span<const std::byte> boot) {
   };
   const uint64_t sector = le16(boot, 11);
   const uint64_t cluster = sector * le8(boot, 13);
-  if (is(3, "NTFS    ")) return {le64(boot, 48) * cluster};
-  if (is(3, "-FVE-FS-")) return {le64(boot, 176), le64(boot, 184), le64(boot, 192)};
+  if (is(3, "NTFS    ")) {
+    return {le64(boot, 48) * cluster};
+  }
+  if (is(3, "-FVE-FS-")) {
+    return {le64(boot, 176), le64(boot, 184), le64(boot, 192)};
+  }
   if (is(3, "EXFAT   ")) {
     const unsigned sector_bits = le8(boot, 108) & 31;
     const unsigned cluster_bits = sector_bits + (le8(boot, 109) & 31);
@@ -74,7 +80,9 @@ ScratchFile copy_of(const Source& disk, uint64_t offset, uint64_t length) {
   const uint64_t tail = std::max(head, length - std::min(length, kTail));
   file.fill(disk, offset, tail, length - tail);
   for (const uint64_t place : places_pointed_to(file.read(0, 512))) {
-    if (place < length) file.fill(disk, offset, place, std::min(kPointedTo, length - place));
+    if (place < length) {
+      file.fill(disk, offset, place, std::min(kPointedTo, length - place));
+    }
   }
   return file;
 }
@@ -85,7 +93,9 @@ std::string candidates(blkid_probe probe) {
   blkid_reset_probe(probe);
   while (blkid_do_probe(probe) == 0) {
     const std::string type = value_of(probe, "TYPE");
-    if (type.empty()) continue;
+    if (type.empty()) {
+      continue;
+    }
     names += names.empty() ? type : " and " + type;
   }
   return names;
@@ -95,7 +105,9 @@ std::string candidates(blkid_probe probe) {
 
 std::optional<FileSystem> probe_file_system(const Source& disk, uint64_t offset, uint64_t length,
                                             std::vector<std::string>& notes) {
-  if (length == 0) return std::nullopt;
+  if (length == 0) {
+    return std::nullopt;
+  }
   const ScratchFile file = copy_of(disk, offset, length);
   const Probe probe(blkid_new_probe());
   if (!probe || blkid_probe_set_device(probe.get(), file.fd(), 0, 0) != 0) {
@@ -110,13 +122,17 @@ std::optional<FileSystem> probe_file_system(const Source& disk, uint64_t offset,
     notes.push_back("several things at once: " + candidates(probe.get()));
     return std::nullopt;
   }
-  if (rc != 0) return std::nullopt;
+  if (rc != 0) {
+    return std::nullopt;
+  }
   FileSystem found = {.type = value_of(probe.get(), "TYPE"),
                       .usage = value_of(probe.get(), "USAGE"),
                       .version = value_of(probe.get(), "VERSION"),
                       .label = value_of(probe.get(), "LABEL"),
                       .uuid = value_of(probe.get(), "UUID")};
-  if (found.type.empty()) return std::nullopt;
+  if (found.type.empty()) {
+    return std::nullopt;
+  }
   return found;
 }
 

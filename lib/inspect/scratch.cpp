@@ -20,7 +20,9 @@ constexpr uint64_t kPiece = uint64_t{256} << 10;
 
 ScratchFile::ScratchFile(uint64_t length, const std::string& name) : name_(name) {
   fd_ = ::memfd_create("vmferry-inspect", MFD_CLOEXEC);
-  if (fd_ < 0) throw errno_error(errno, name_, "make a file in memory");
+  if (fd_ < 0) {
+    throw errno_error(errno, name_, "make a file in memory");
+  }
   if (::ftruncate(fd_, static_cast<off_t>(length)) != 0) {
     const int code = errno;
     ::close(fd_);
@@ -32,7 +34,9 @@ ScratchFile::ScratchFile(ScratchFile&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)), name_(std::move(other.name_)) {}
 
 ScratchFile::~ScratchFile() {
-  if (fd_ >= 0) ::close(fd_);
+  if (fd_ >= 0) {
+    ::close(fd_);
+  }
 }
 
 void ScratchFile::fill(const Source& disk, uint64_t base, uint64_t offset, uint64_t length) {
@@ -43,7 +47,9 @@ void ScratchFile::fill(const Source& disk, uint64_t base, uint64_t offset, uint6
       buffer.resize(extent.length);
       disk.read_at(extent.offset, buffer);
       const ssize_t put = ::pwrite(fd_, buffer.data(), buffer.size(), static_cast<off_t>(offset));
-      if (put < 0) throw errno_error(errno, name_, "fill a file in memory", offset);
+      if (put < 0) {
+        throw errno_error(errno, name_, "fill a file in memory", offset);
+      }
     }
     offset += extent.length;
   }

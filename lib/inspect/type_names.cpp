@@ -26,10 +26,14 @@ std::string name_in(const fdisk_label* label, const Partition& partition, Partit
 
 void name_types(PartitionTable& table) {
   const std::unique_ptr<fdisk_context, Unref> context(fdisk_new_context());
-  if (!context) return;
+  if (!context) {
+    return;
+  }
   const fdisk_label* label =
       fdisk_get_label(context.get(), table.scheme == PartitionScheme::kGpt ? "gpt" : "dos");
-  if (label == nullptr) return;
+  if (label == nullptr) {
+    return;
+  }
   for (Partition& partition : table.partitions) {
     partition.type_name = name_in(label, partition, table.scheme);
   }

@@ -27,11 +27,17 @@ class Checker : private CheckList {
     blockers();
     disks();
     old_disks();
-    if (way_.other_host) check_leaving(request_, facts_, way_, *this);
+    if (way_.other_host) {
+      check_leaving(request_, facts_, way_, *this);
+    }
     check_cluster(request_, facts_, way_, *this);
     names();
-    if (way_.staged) staging();
-    if (way_.to_files) files();
+    if (way_.staged) {
+      staging();
+    }
+    if (way_.to_files) {
+      files();
+    }
     definitions();
     return take();
   }
@@ -48,100 +54,120 @@ class Checker : private CheckList {
     };
     pass("source host", describe(facts_.source));
     if (way_.other_host) {
-      if (facts_.source.uuid == facts_.target.uuid && !facts_.source.uuid.empty())
+      if (facts_.source.uuid == facts_.target.uuid && !facts_.source.uuid.empty()) {
         fail("target host", "source and target are the same host: " + facts_.target.hostname,
              "leave --to out to move the disks only");
-      else if (facts_.source.hostname == facts_.target.hostname)
+      } else if (facts_.source.hostname == facts_.target.hostname) {
         fail("target host", "both hosts call themselves " + facts_.target.hostname,
              "libvirt refuses a migration between hosts of one name: rename one");
-      else
+      } else {
         pass("target host", describe(facts_.target));
+      }
     }
-    if (!facts_.source.local) where_it_runs();
+    if (!facts_.source.local) {
+      where_it_runs();
+    }
     rbd_driver("QEMU's rbd driver at the source", facts_.source.rbd_driver,
                way_.staged || !way_.other_host);
-    if (way_.other_host)
+    if (way_.other_host) {
       rbd_driver("QEMU's rbd driver at the target", facts_.target.rbd_driver, true);
+    }
   }
 
   void where_it_runs() {
     const std::string there = fmt::format("run it there: ssh {} vmferry migrate {} ...",
                                           facts_.source.hostname, shell_word(request_.domain));
-    if (way_.to_files)
+    if (way_.to_files) {
       fail("where it runs",
            "the files are made on the host of the guest, which is " + facts_.source.hostname,
            there);
-    else if (way_.staged || !way_.live)
+    } else if (way_.staged || !way_.live) {
       fail("where it runs",
            "a staged or offline move reads the images themselves, and they are on " +
                facts_.source.hostname,
            there + "; or use --method mirror --to");
+    }
   }
 
   void rbd_driver(const std::string& name, std::optional<bool> found, bool needed) {
-    if (!needed || way_.to_files) return;
-    if (!found)
+    if (!needed || way_.to_files) {
+      return;
+    }
+    if (!found) {
       warn(name, "cannot be asked for from here; QEMU will tell when it opens the volume");
-    else if (*found)
+    } else if (*found) {
       pass(name, "installed");
-    else
+    } else {
       fail(name, "not installed", "install qemu-block-extra (Debian) or qemu-block-rbd (RHEL)");
+    }
   }
 
   void state() {
     static const char* const kNames[] = {"absent", "shut off", "running", "paused", "in between"};
     const std::string is = kNames[static_cast<int>(facts_.state)];
-    if (facts_.state == DomainState::kOther)
+    if (facts_.state == DomainState::kOther) {
       fail("state", "the domain is neither running nor shut off",
            "wait, or look at 'virsh domstate'");
-    else if (way_.live && facts_.state == DomainState::kShutOff)
+    } else if (way_.live && facts_.state == DomainState::kShutOff) {
       fail("state", "the domain is shut off; --mode live needs a running one",
            "start it, or leave --mode out");
-    else
+    } else {
       pass("state", fmt::format("{} is {}", request_.domain, is));
-    if (facts_.state == DomainState::kPaused && !way_.live && !request_.force_off)
+    }
+    if (facts_.state == DomainState::kPaused && !way_.live && !request_.force_off) {
       fail("state",
            fmt::format("{} is paused, and does not hear that it shall shut down", request_.domain),
            fmt::format("resume it (virsh resume {}), or allow --force-off",
                        shell_word(request_.domain)));
-    if (!facts_.persistent)
+    }
+    if (!facts_.persistent) {
       fail("definition", "the domain is transient: it has no definition to change",
            "'virsh define' it first");
-    if (facts_.migrating)
+    }
+    if (facts_.migrating) {
       fail("jobs", "another job (a migration, save or dump) runs for this domain",
            "wait for it, or end it with 'virsh domjobabort'");
-    for (const DiskFacts& disk : facts_.disks)
-      if (disk.job_running)
+    }
+    for (const DiskFacts& disk : facts_.disks) {
+      if (disk.job_running) {
         fail("jobs", fmt::format("a block job runs for {}", disk.move.dev),
              fmt::format("wait for it, or end it: virsh blockjob {} {} --abort; after a run of "
                          "vmferry that was killed: {}",
                          shell_word(request_.domain), disk.move.dev, facts_.recovery));
-    if (request_.quiesce && way_.live && !facts_.agent)
+      }
+    }
+    if (request_.quiesce && way_.live && !facts_.agent) {
       fail("quiesce", "the guest's agent does not answer",
            "start qemu-guest-agent in the guest, or leave --quiesce out");
+    }
   }
 
   void blockers() {
-    if (facts_.snapshots != 0)
+    if (facts_.snapshots != 0) {
       fail("snapshots",
            fmt::format("the domain has {} snapshots; their disks would be lost", facts_.snapshots),
            "delete them: virsh snapshot-delete (or only what libvirt knows of them: --metadata)");
-    else
+    } else {
       pass("snapshots", "none");
-    if (!facts_.checkpoints.empty()) checkpoints();
-    if (facts_.saved)
+    }
+    if (!facts_.checkpoints.empty()) {
+      checkpoints();
+    }
+    if (facts_.saved) {
       fail("saved state", "the domain's memory is saved, and belongs to its present disks",
            fmt::format("start it (or restore it from the file that it was saved to), or drop a "
                        "managed save: virsh managedsave-remove {}",
                        shell_word(request_.domain)));
+    }
   }
 
   void checkpoints() {
     std::string commands;
-    for (const std::string& name : facts_.checkpoints)
+    for (const std::string& name : facts_.checkpoints) {
       commands +=
           fmt::format("{}virsh checkpoint-delete {} {} --metadata", commands.empty() ? "" : "; ",
                       shell_word(request_.domain), shell_word(name));
+    }
     const bool go = way_.other_host && !request_.keep_source_definition;
     warn("checkpoints",
          fmt::format("{} checkpoints: a raw volume keeps no bitmaps, so the next backup is a full "
@@ -154,7 +180,9 @@ class Checker : private CheckList {
   void disks() {
     if (!facts_.choice.ok()) {
       std::string hint = facts_.choice.hint;
-      for (const std::string& stays : facts_.stays) hint += (hint.empty() ? "" : "; ") + stays;
+      for (const std::string& stays : facts_.stays) {
+        hint += (hint.empty() ? "" : "; ") + stays;
+      }
       fail("disks", facts_.choice.failure, hint);
     }
     for (const DiskFacts& disk : facts_.disks) {
@@ -162,8 +190,12 @@ class Checker : private CheckList {
         fail("disk " + disk.move.dev, disk.problem.failure, disk.problem.hint);
         continue;
       }
-      if (is_of_another_run(disk)) continue;
-      if (way_.live) stored_disk(disk);
+      if (is_of_another_run(disk)) {
+        continue;
+      }
+      if (way_.live) {
+        stored_disk(disk);
+      }
       if (way_.staged && disk.disk.copy_on_read) {
         fail("disk " + disk.move.dev,
              "it has copy_on_read='on', with which libvirt commits no overlay",
@@ -180,7 +212,9 @@ class Checker : private CheckList {
   /// Somebody's run, with another state directory, is under way, or was killed.
   bool is_of_another_run(const DiskFacts& disk) {
     const std::string& image = disk.move.original;
-    if (!image.ends_with(kOverlaySuffix) && !image.ends_with(kBridgeSuffix)) return false;
+    if (!image.ends_with(kOverlaySuffix) && !image.ends_with(kBridgeSuffix)) {
+      return false;
+    }
     fail("disk " + disk.move.dev, image + " is of a move that has not ended",
          "end that one first (if it had another --state-dir, with that): " + facts_.recovery);
     return true;
@@ -190,39 +224,44 @@ class Checker : private CheckList {
   void stored_disk(const DiskFacts& disk) {
     const DomainDisk* stored = facts_.stored.find_disk(disk.move.dev);
     const std::string name = "stored definition";
-    if (!stored)
+    if (!stored) {
       fail(name, disk.move.dev + " is not in it: only the running guest has that disk",
            "attach it there, too (virsh attach-disk --config), or name the disks to move (--disk)");
-    else if (stored->image.display() != disk.move.original)
+    } else if (stored->image.display() != disk.move.original) {
       fail(name,
            fmt::format("it names {} for {}, and the running guest has {}", stored->image.display(),
                        disk.move.dev, disk.move.original),
            "make them the same first: virsh edit " + shell_word(request_.domain));
+    }
   }
 
   void old_disks() {
-    if (request_.delete_source && !way_.to_files && !facts_.source.local)
+    if (request_.delete_source && !way_.to_files && !facts_.source.local) {
       fail("old disks",
            "--delete-source removes files of this machine, and the images are on " +
                facts_.source.hostname,
            "leave it out, or run the move there");
+    }
     for (const DiskFacts& disk : facts_.disks) {
       held_inside(disk);
-      if (!request_.delete_source || !disk.problem.ok()) continue;
+      if (!request_.delete_source || !disk.problem.ok()) {
+        continue;
+      }
       const std::string name = "old disk of " + disk.move.dev;
-      if (disk.source_stays.empty())
+      if (disk.source_stays.empty()) {
         pass(name, disk.move.original + " will be deleted: nothing else that " +
                        facts_.source.hostname + "'s libvirt knows needs it");
-      else
+      } else {
         warn(name, disk.move.original + " will stay: " + disk.source_stays);
+      }
     }
   }
 
   /// What a raw volume cannot hold.
   void held_inside(const DiskFacts& disk) {
     for (const auto& [what, names] :
-         {std::pair{"snapshots", disk.parts.snapshots}, std::pair{"bitmaps", disk.parts.bitmaps}})
-      if (!names.empty())
+         {std::pair{"snapshots", disk.parts.snapshots}, std::pair{"bitmaps", disk.parts.bitmaps}}) {
+      if (!names.empty()) {
         warn(fmt::format("{} in {}", what, disk.move.dev),
              fmt::format("the image holds {} {} (\"{}\"{}), which do not move{}", names.size(),
                          what, names.front(), names.size() == 1 ? "" : ", ...",
@@ -230,46 +269,56 @@ class Checker : private CheckList {
                              ? " and are deleted with it"
                              : ": they stay in it"),
              "they are listed by: vmferry info " + shell_word(disk.move.image.path));
+      }
+    }
   }
 
   void names() {
     for (size_t i = 0; i < facts_.disks.size(); ++i) {
       const DiskFacts& disk = facts_.disks[i];
-      if (!way_.to_files && disk.volume)
+      if (!way_.to_files && disk.volume) {
         fail("volume " + disk.move.volume.display(), "exists already",
              "name another with --disk, or remove it: rbd rm " + disk.move.volume.ceph_name());
-      for (size_t j = 0; j < i; ++j)
-        if (!way_.to_files && facts_.disks[j].move.volume == disk.move.volume)
+      }
+      for (size_t j = 0; j < i; ++j) {
+        if (!way_.to_files && facts_.disks[j].move.volume == disk.move.volume) {
           fail("volume " + disk.move.volume.display(), "is named for two disks",
                "--disk DISK=rbd:POOL/IMAGE names one for each");
+        }
+      }
     }
   }
 
   void staging() {
     for (const DiskFacts& disk : facts_.disks) {
-      if (!disk.problem.ok()) continue;
+      if (!disk.problem.ok()) {
+        continue;
+      }
       const uint64_t room = overlay_room(disk);
       const std::string name = "overlay of " + disk.move.dev;
-      if (disk.overlay_taken)
+      if (disk.overlay_taken) {
         fail(name, disk.move.overlay + " or its bridge exists already",
              "if a run was killed: " + facts_.recovery);
-      else if (request_.overlay_max.value_or(0) > room)
+      } else if (request_.overlay_max.value_or(0) > room) {
         fail(name,
              fmt::format("--overlay-max is {}, but only {} are free",
                          about_bytes(*request_.overlay_max), about_bytes(room)),
              "--overlay-dir names another place");
-      else if (room < kOverlayComfort)
+      } else if (room < kOverlayComfort) {
         warn(name,
              fmt::format("only {} free for what the guest writes meanwhile", about_bytes(room)),
              "--overlay-dir names another place");
-      else
+      } else {
         pass(name, fmt::format("{} free for what the guest writes meanwhile", about_bytes(room)));
+      }
     }
   }
 
   /// Beside new files it is what those leave.
   uint64_t overlay_room(const DiskFacts& disk) const {
-    if (!way_.to_files || !request_.overlay_dir.empty()) return disk.overlay_room;
+    if (!way_.to_files || !request_.overlay_dir.empty()) {
+      return disk.overlay_room;
+    }
     return disk.overlay_room - std::min(disk.overlay_room, bytes_of_files());
   }
 
@@ -278,29 +327,35 @@ class Checker : private CheckList {
       fail("to files", "--to-dir and --to do not go together", "move to the other host first");
       return;
     }
-    for (const DiskFacts& disk : facts_.disks)
-      if (disk.problem.ok() && disk.file_taken)
+    for (const DiskFacts& disk : facts_.disks) {
+      if (disk.problem.ok() && disk.file_taken) {
         fail("file " + disk.move.image.path, "exists already",
              "move it away, or name another directory");
+      }
+    }
     room_for_files();
-    if (mirrors())
+    if (mirrors()) {
       warn("thin files",
            "QEMU's mirror writes the volume's zeros, too, where the definition does not say "
            "discard='unmap'",
            "leave --method out: a staged move makes sparse files, and compares them");
+    }
   }
 
   void room_for_files() {
-    if (!facts_.file_room) return;  // another check tells why
+    if (!facts_.file_room) {
+      return;  // another check tells why
+    }
     const uint64_t wanted = bytes_of_files();
-    if (*facts_.file_room < wanted)
+    if (*facts_.file_room < wanted) {
       fail("room for the files",
            fmt::format("{} to write, but only {} free in {}", about_bytes(wanted),
                        about_bytes(*facts_.file_room), request_.to_dir),
            "make room, or name another directory");
-    else
+    } else {
       pass("room for the files", fmt::format("{} to write, {} free", about_bytes(wanted),
                                              about_bytes(*facts_.file_room)));
+    }
   }
 
   bool mirrors() const { return way_.live && !way_.staged; }
@@ -308,8 +363,9 @@ class Checker : private CheckList {
   /// They all go to one directory. A mirror may write all of a disk.
   uint64_t bytes_of_files() const {
     uint64_t sum = 0;
-    for (const DiskFacts& disk : facts_.disks)
+    for (const DiskFacts& disk : facts_.disks) {
       sum += mirrors() ? disk.move.size : std::min(disk.move.data, disk.move.size);
+    }
     return sum;
   }
 
@@ -318,14 +374,15 @@ class Checker : private CheckList {
       fail("new definition", facts_.rewriting.failure, facts_.rewriting.hint);
       return;
     }
-    if (!facts_.target_takes_stored.ok())
+    if (!facts_.target_takes_stored.ok()) {
       fail("new definition", facts_.target_takes_stored.failure,
            "the host that will run it does not take it");
-    else if (!facts_.target_takes_live.ok())
+    } else if (!facts_.target_takes_live.ok()) {
       fail("new live definition", facts_.target_takes_live.failure,
            "the host that will run it does not take it");
-    else if (!facts_.rewritten_stored.empty())
+    } else if (!facts_.rewritten_stored.empty()) {
       pass("new definition", "the host that will run it takes it");
+    }
   }
 
   const MigrateRequest& request_;

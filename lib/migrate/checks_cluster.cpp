@@ -32,9 +32,13 @@ class ClusterChecker {
     std::string proven;
     for (const auto& [name, pool] : facts_.pools) {
       check_pool(name, pool);
-      if (pool.exists && !pool.full) proven += (proven.empty() ? "'" : ", '") + name + "'";
+      if (pool.exists && !pool.full) {
+        proven += (proven.empty() ? "'" : ", '") + name + "'";
+      }
     }
-    if (proven.empty()) return;
+    if (proven.empty()) {
+      return;
+    }
     checks_.pass(
         "cluster",
         fmt::format("reached with the guest's user{}; a test object was written and removed in {}",
@@ -102,36 +106,47 @@ class ClusterChecker {
 
  private:
   void check_pool(const std::string& name, const PoolFacts& pool) {
-    if (!pool.exists)
+    if (!pool.exists) {
       return checks_.fail("pool", fmt::format("there is no pool '{}'", name),
                           "'ceph osd pool ls' names them");
-    if (way_.to_files) return;
-    if (!pool.for_rbd)
+    }
+    if (way_.to_files) {
+      return;
+    }
+    if (!pool.for_rbd) {
       checks_.fail("pool", fmt::format("pool '{}' is not made for RBD", name),
                    "rbd pool init " + RbdLocation{.pool = name}.ceph_name());
-    if (!pool.health.empty())
+    }
+    if (!pool.health.empty()) {
       checks_.warn("cluster health", fmt::format("pool '{}': {}", name, pool.health));
+    }
     room(name, pool);
   }
 
   void room(const std::string& name, const PoolFacts& pool) {
     uint64_t data = 0;
-    for (const DiskFacts& disk : facts_.disks)
-      if (disk.move.volume.pool == name) data += std::min(disk.move.data, disk.move.size);
-    if (pool.full)
+    for (const DiskFacts& disk : facts_.disks) {
+      if (disk.move.volume.pool == name) {
+        data += std::min(disk.move.data, disk.move.size);
+      }
+    }
+    if (pool.full) {
       return checks_.fail("room", fmt::format("pool '{}' is full", name),
                           "'ceph df' tells what fills it");
-    if (pool.available == std::numeric_limits<uint64_t>::max())
+    }
+    if (pool.available == std::numeric_limits<uint64_t>::max()) {
       return checks_.warn("room",
                           fmt::format("the cluster does not tell how much is free in '{}'", name));
+    }
     const std::string message = fmt::format("{} of data for pool '{}', which has {} free",
                                             about_bytes(data), name, about_bytes(pool.available));
-    if (data > pool.available)
+    if (data > pool.available) {
       checks_.fail("room", message, "make room, or name another pool");
-    else if (pool.nearly_full)
+    } else if (pool.nearly_full) {
       checks_.warn("room", message + ": it is nearly full");
-    else
+    } else {
       checks_.pass("room", message);
+    }
   }
 
   const MigrateRequest& request_;
@@ -146,7 +161,9 @@ void check_cluster(const MigrateRequest& request, const Facts& facts, const Way&
                    CheckList& checks) {
   ClusterChecker checker(request, facts, way, checks);
   checker.reach();
-  for (const SecretFacts& secret : facts.secrets) checker.check_secret(secret);
+  for (const SecretFacts& secret : facts.secrets) {
+    checker.check_secret(secret);
+  }
 }
 
 }  // namespace vmferry::migrate

@@ -25,58 +25,69 @@ class LeavingChecker {
 
   void features() {
     const Domain& domain = facts_.live;
-    if (domain.has_nvram && !way_.live)
+    if (domain.has_nvram && !way_.live) {
       checks_.fail("NVRAM", "UEFI variables are a file that an offline move does not carry",
                    "move it live, or copy the file yourself and move without --to");
-    if (domain.has_tpm && !way_.live)
+    }
+    if (domain.has_tpm && !way_.live) {
       checks_.fail("TPM", "the TPM's state is on this host and an offline move does not carry it",
                    "move it live, or move the disks only (without --to)");
-    if (way_.live && domain.hostdev_count() != 0)
+    }
+    if (way_.live && domain.hostdev_count() != 0) {
       checks_.fail(
           "host devices",
           fmt::format("{} devices of this host are given to the guest", domain.hostdev_count()),
           "detach them, or move the disks only (without --to)");
-    if (way_.live) running();
+    }
+    if (way_.live) {
+      running();
+    }
   }
 
   void running() {
-    for (const std::string& device : facts_.live.tied_devices)
+    for (const std::string& device : facts_.live.tied_devices) {
       checks_.fail("devices", device + ": libvirt migrates no running guest with it",
                    "detach it, or move with --mode offline");
-    for (const std::string& reason : facts_.leaving.blockers)
+    }
+    for (const std::string& reason : facts_.leaving.blockers) {
       checks_.fail("QEMU", "it would not let the guest go: " + reason,
                    "end that in the guest or in its definition, or move with --mode offline");
-    if (!facts_.leaving.asked.ok())
+    }
+    if (!facts_.leaving.asked.ok()) {
       checks_.warn("QEMU", "it could not be asked whether the guest can leave: " +
                                facts_.leaving.asked.failure);
-    else if (facts_.leaving.blockers.empty())
+    } else if (facts_.leaving.blockers.empty()) {
       checks_.pass("QEMU", "it knows no reason why the guest could not leave");
-    if (facts_.live.type == "qemu" && facts_.source.hypervisor < kSafeEmulation)
+    }
+    if (facts_.live.type == "qemu" && facts_.source.hypervisor < kSafeEmulation) {
       checks_.warn(
           "emulated guest",
           "old versions of QEMU (7.2 was seen to) may lose what an emulated processor (type "
           "'qemu', without KVM) writes to memory meanwhile: the guest may crash",
           "move it with --mode offline");
+    }
   }
 
   void route() {
     const LeavingFacts& leaving = facts_.leaving;
-    if (!leaving.certificates.ok())
+    if (!leaving.certificates.ok()) {
       checks_.fail("certificates", leaving.certificates.failure, leaving.certificates.hint);
-    else if (request_.tls)
+    } else if (request_.tls) {
       checks_.warn("certificates", facts_.source.local
                                        ? "there are some here; whether the target takes them, its "
                                          "QEMU tells only when the guest comes"
                                        : "they cannot be looked at from here");
+    }
     const std::string name = "way to the target";
-    if (!leaving.route.ok())
+    if (!leaving.route.ok()) {
       checks_.fail(name, leaving.route.failure, leaving.route.hint);
-    else if (leaving.tried)
+    } else if (leaving.tried) {
       checks_.pass(name, leaving.endpoint + " answers");
-    else
+    } else {
       checks_.warn(name, leaving.endpoint.empty()
                              ? "libvirt chooses it: it was not tried"
                              : leaving.endpoint + " could not be tried from here");
+    }
   }
 
   void left(const LeftDisk& disk) {
@@ -84,10 +95,12 @@ class LeavingChecker {
     const std::string what = disk.image + " stays on " + facts_.source.hostname +
                              (disk.stored_only ? " (only the stored definition names it)" : "") +
                              (disk.why.empty() ? "" : ": " + disk.why);
-    if (!disk.look.ok())
+    if (!disk.look.ok()) {
       return checks_.fail(name, what + "; it cannot be looked at: " + disk.look.failure, kLeftHint);
-    if (way_.live && disk.transient)
+    }
+    if (way_.live && disk.transient) {
       return checks_.fail(name, what + "; libvirt migrates no running guest with it", kLeftHint);
+    }
     switch (disk.reach) {
       case LeftDisk::Reach::kBound:
         return checks_.fail(name, what + ", which has the device", kLeftHint);
@@ -110,35 +123,42 @@ class LeavingChecker {
   void target() {
     const std::string& name = request_.domain;
     if (facts_.state_at_target == DomainState::kRunning ||
-        facts_.state_at_target == DomainState::kPaused)
+        facts_.state_at_target == DomainState::kPaused) {
       checks_.fail("name at the target", fmt::format("a domain {} runs there already", name),
                    "if it is another machine, rename one of them");
-    else if (!facts_.uuid_at_target.empty() && facts_.uuid_at_target != facts_.live.uuid)
+    } else if (!facts_.uuid_at_target.empty() && facts_.uuid_at_target != facts_.live.uuid) {
       checks_.fail("name at the target", fmt::format("another domain there is called {}", name),
                    "rename or undefine it");
-    else if (!facts_.uuid_at_target.empty())
+    } else if (!facts_.uuid_at_target.empty()) {
       checks_.warn("name at the target",
                    "the same machine is defined there, shut off: it will be replaced");
-    else if (!facts_.name_at_target.empty())
+    } else if (!facts_.name_at_target.empty()) {
       checks_.fail("UUID at the target",
                    fmt::format("domain {} there has the same UUID", facts_.name_at_target),
                    "if it is a copy of this machine, undefine it there");
-    else
+    } else {
       checks_.pass("name at the target", "free, and so is the UUID");
-    for (const std::string& network : facts_.missing_networks)
+    }
+    for (const std::string& network : facts_.missing_networks) {
       checks_.fail("network " + network, "not active at the target",
                    fmt::format("virsh -c {} net-start {}", shell_word(facts_.target.uri),
                                shell_word(network)));
-    for (const std::string& path : facts_.missing_media)
+    }
+    for (const std::string& path : facts_.missing_media) {
       checks_.fail("media", path + " does not exist at the target",
                    "eject it: virsh change-media --eject");
-    for (const std::string& bridge : facts_.live.bridges)
+    }
+    for (const std::string& bridge : facts_.live.bridges) {
       checks_.warn("bridge " + bridge, "libvirt cannot be asked whether the target has it");
-    if (!facts_.target.local && !facts_.live.media_paths().empty())
+    }
+    if (!facts_.target.local && !facts_.live.media_paths().empty()) {
       checks_.warn("media", "the drives' images must exist at the target under the same paths");
-    for (const HostFile& file : facts_.live.host_files)
-      if (!facts_.target.local || file.what == "qemu:commandline")
+    }
+    for (const HostFile& file : facts_.live.host_files) {
+      if (!facts_.target.local || file.what == "qemu:commandline") {
         checks_.warn(file.what, file.path + " must exist at the target, too");
+      }
+    }
   }
 
  private:
@@ -155,8 +175,12 @@ void check_leaving(const MigrateRequest& request, const Facts& facts, const Way&
   LeavingChecker checker(request, facts, way, checks);
   checker.features();
   checker.target();
-  for (const LeftDisk& disk : facts.leaving.left) checker.left(disk);
-  if (way.live) checker.route();
+  for (const LeftDisk& disk : facts.leaving.left) {
+    checker.left(disk);
+  }
+  if (way.live) {
+    checker.route();
+  }
 }
 
 }  // namespace vmferry::migrate

@@ -31,16 +31,24 @@ class Execution {
     } catch (const Error& error) {
       fail_recovery(error, recovery);
     }
-    if (is_gone) return leave(recovery);
-    if (recovery == Recovery::kFinish) return forward();
-    if (recovery == Recovery::kStay) return stay();
+    if (is_gone) {
+      return leave(recovery);
+    }
+    if (recovery == Recovery::kFinish) {
+      return forward();
+    }
+    if (recovery == Recovery::kStay) {
+      return stay();
+    }
     bool onward = false;
     try {
       onward = !undone(recovery);
     } catch (const std::exception& exception) {
       // libvirt may have done what the dead run had asked of it only now.
       onward = recovery == Recovery::kAuto && turned_or(false);
-      if (!onward) fail_recovery(as_error(exception), recovery);
+      if (!onward) {
+        fail_recovery(as_error(exception), recovery);
+      }
     }
     return onward ? forward() : MigrateReport();
   }
@@ -48,17 +56,20 @@ class Execution {
   /// Nobody can tell which of the images holds the newest data: they stay.
   MigrateReport leave(Recovery recovery) {
     const std::string kept = journal_.keep("source", plan_.original_persistent);
-    if (recovery != Recovery::kUndo)
+    if (recovery != Recovery::kUndo) {
       fail(ErrorKind::kNotFound, plan_.request.domain, "go on with the move",
            "it is not defined any more",
            "define it again (as it was before the move: " + kept +
                "); or end the run, which removes no image: " + command("--undo"));
-    for (const MovingDisk& disk : plan_.disks)
+    }
+    for (const MovingDisk& disk : plan_.disks) {
       context_.observer->warning("the data of " + disk.dev +
                                  " is on one of: " + steps_.places_of(disk));
-    for (const std::string& command : steps_.unfinished_copies())
+    }
+    for (const std::string& command : steps_.unfinished_copies()) {
       context_.observer->warning("an unfinished copy may be left, which holds nothing newer: " +
                                  command);
+    }
     context_.observer->warning("the definition as it was before the move is kept: " + kept);
     journal_.remove();
     MigrateReport report;
@@ -72,9 +83,10 @@ class Execution {
   MigrateReport stay() {
     const size_t leave = leaving_step();
     try {
-      if (leave == plan_.steps.size())
+      if (leave == plan_.steps.size()) {
         fail(ErrorKind::kConflict, plan_.request.domain, "stay on this host",
              "only a staged move to another host can end so", "finish or undo it: " + command());
+      }
       steps_.stay_here();
     } catch (const std::exception& exception) {
       fail_recovery(as_error(exception), Recovery::kStay);
@@ -85,7 +97,9 @@ class Execution {
   MigrateReport forward(size_t end) {
     for (size_t i = 0; i < end; ++i) {
       try {
-        if (journal_.status(i) == StepStatus::kDone && steps_.settled(plan_.steps[i])) continue;
+        if (journal_.status(i) == StepStatus::kDone && steps_.settled(plan_.steps[i])) {
+          continue;
+        }
         run(i);
       } catch (const std::exception& exception) {  // memory may be short in the middle of a move
         give_up(i, as_error(exception));
@@ -99,21 +113,33 @@ class Execution {
   /// Undoes what was begun, the guest first; throws what cannot be undone.
   void backward() {
     steps_.drop_gone_disks();
-    if (steps_.made_something()) steps_.require_known_places();
+    if (steps_.made_something()) {
+      steps_.require_known_places();
+    }
     for (size_t i = plan_.steps.size(); i-- > 0;) {
       const StepStatus status = journal_.status(i);
-      if (status == StepStatus::kPending || status == StepStatus::kUndone) continue;
+      if (status == StepStatus::kPending || status == StepStatus::kUndone) {
+        continue;
+      }
       const Step& step = plan_.steps[i];
-      if (!step.undo.empty() && !Steps::only_makes(step)) say_undo(step);
+      if (!step.undo.empty() && !Steps::only_makes(step)) {
+        say_undo(step);
+      }
       steps_.undo(step);
       journal_.set_status(i, StepStatus::kUndone);
     }
     for (size_t i = plan_.steps.size(); i-- > 0;) {
-      if (journal_.status(i) == StepStatus::kPending) continue;
-      if (Steps::only_makes(plan_.steps[i])) say_undo(plan_.steps[i]);
+      if (journal_.status(i) == StepStatus::kPending) {
+        continue;
+      }
+      if (Steps::only_makes(plan_.steps[i])) {
+        say_undo(plan_.steps[i]);
+      }
       steps_.clean(plan_.steps[i]);
     }
-    if (!steps_.left_over().empty()) fail_left_over();
+    if (!steps_.left_over().empty()) {
+      fail_left_over();
+    }
     journal_.remove();
   }
 
@@ -121,13 +147,18 @@ class Execution {
   /// False, and nothing done: the run is to be finished. Throws what cannot be undone.
   bool undone(Recovery recovery) {
     steps_.drop_gone_disks();
-    if (steps_.made_something()) steps_.require_known_places();
+    if (steps_.made_something()) {
+      steps_.require_known_places();
+    }
     const bool turned = steps_.turned();
-    if (recovery == Recovery::kAuto && (turned || steps_.better_finished())) return false;
-    if (turned)
+    if (recovery == Recovery::kAuto && (turned || steps_.better_finished())) {
+      return false;
+    }
+    if (turned) {
       fail(ErrorKind::kConflict, plan_.request.domain, "undo the move",
            "the guest depends on its new disks already",
            "finish it: " + command() + or_stay() + "; then move back with --to-dir or --to");
+    }
     steps_.undo_alone();
     backward();
     return true;
@@ -144,7 +175,9 @@ class Execution {
   }
 
   std::string or_stay() const {
-    if (leaving_step() == plan_.steps.size()) return {};
+    if (leaving_step() == plan_.steps.size()) {
+      return {};
+    }
     return ", or leave the guest on this host: " + command("--stay");
   }
 
@@ -168,15 +201,18 @@ class Execution {
                                : recovery == Recovery::kStay   ? "--stay"
                                                                : "";
     ErrorParts parts = error.parts();
-    if (parts.hint.find("--recover") == std::string::npos)
+    if (parts.hint.find("--recover") == std::string::npos) {
       parts.hint +=
           fmt::format("{}try again with: {}", parts.hint.empty() ? "" : "; then ", command(option));
+    }
     throw Error(parts);
   }
 
   void run(size_t i) {
     // Behind the point of no return a stop makes nothing better: the rest is short.
-    if (!beyond_turning(i) && context_.stop.stop_requested()) throw cancelled_error();
+    if (!beyond_turning(i) && context_.stop.stop_requested()) {
+      throw cancelled_error();
+    }
     context_.observer->step(plan_.steps[i].text);
     journal_.set_status(i, StepStatus::kBegun);
     run_with_what_is_there(plan_.steps[i]);
@@ -191,7 +227,9 @@ class Execution {
       try {
         return steps_.run(step);
       } catch (const Error&) {
-        if (!one_is_gone()) throw;
+        if (!one_is_gone()) {
+          throw;
+        }
       }
     }
   }
@@ -207,8 +245,12 @@ class Execution {
   bool beyond_turning(size_t failed) const {
     for (size_t i = 0; i <= failed; ++i) {
       const Turning turning = plan_.steps[i].turning;
-      if (turning == Turning::kOnceDone && journal_.status(i) == StepStatus::kDone) return true;
-      if (turning == Turning::kOnceBegun && journal_.status(i) != StepStatus::kPending) return true;
+      if (turning == Turning::kOnceDone && journal_.status(i) == StepStatus::kDone) {
+        return true;
+      }
+      if (turning == Turning::kOnceBegun && journal_.status(i) != StepStatus::kPending) {
+        return true;
+      }
     }
     return false;
   }

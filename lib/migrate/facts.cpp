@@ -27,11 +27,21 @@ class Gatherer {
     domain();
     way_ = choose_way(request_, facts_.state, facts_.source);
     choose_disks();
-    for (DiskFacts& disk : facts_.disks) look_at(disk);
-    if (request_.delete_source) old_disks();
-    if (facts_.source.local) look_for_same_files();
-    if (facts_.other_host) target();
-    if (facts_.other_host) gather_leaving(request_, context_, way_, facts_);
+    for (DiskFacts& disk : facts_.disks) {
+      look_at(disk);
+    }
+    if (request_.delete_source) {
+      old_disks();
+    }
+    if (facts_.source.local) {
+      look_for_same_files();
+    }
+    if (facts_.other_host) {
+      target();
+    }
+    if (facts_.other_host) {
+      gather_leaving(request_, context_, way_, facts_);
+    }
     cluster();
     definitions();
     return std::move(facts_);
@@ -47,20 +57,22 @@ class Gatherer {
   void domain() {
     const std::string& name = request_.domain;
     facts_.state = source_.state(name);
-    if (facts_.state == DomainState::kAbsent)
+    if (facts_.state == DomainState::kAbsent) {
       throw Error({.kind = ErrorKind::kNotFound,
                    .object = "domain " + name,
                    .action = {},
                    .cause = "no domain of that name on " + facts_.source.uri,
                    .hint = "list them: virsh -c " + shell_word(facts_.source.uri) + " list --all"});
+    }
     facts_.persistent = source_.persistent(name);
     facts_.autostart = facts_.persistent && source_.autostart(name);
     facts_.snapshots = source_.snapshots(name);
     facts_.checkpoints = source_.checkpoints(name);
     facts_.saved = facts_.persistent && source_.was_saved(name);
     facts_.migrating = source_.has_job(name);
-    if (request_.quiesce && facts_.state == DomainState::kRunning)
+    if (request_.quiesce && facts_.state == DomainState::kRunning) {
       facts_.agent = source_.agent_answers(name);
+    }
     facts_.live = parse_domain(source_.definition(name, DefinitionKind::kLive), "domain " + name);
     facts_.stored =
         parse_domain(source_.definition(name, DefinitionKind::kPersistent), "domain " + name);
@@ -70,33 +82,42 @@ class Gatherer {
 
   /// Why a disk does not move; empty: it does.
   std::string reason_to_stay(const DomainDisk& disk) const {
-    if (!way_.to_files) return disk.stays;
+    if (!way_.to_files) {
+      return disk.stays;
+    }
     const std::string& format = disk.image.format;
     const bool qemu_reads_it = way_.live && !way_.staged;
-    if (disk.stays_on_rbd.empty() && !qemu_reads_it && !format.empty() && format != "raw")
+    if (disk.stays_on_rbd.empty() && !qemu_reads_it && !format.empty() && format != "raw") {
       return "its volume holds a " + format + " image, which only --method mirror reads";
+    }
     return disk.stays_on_rbd;
   }
 
   void choose_disks() {
-    for (const auto& [dev, volume] : request_.disks)
-      if (!facts_.live.find_disk(dev))
+    for (const auto& [dev, volume] : request_.disks) {
+      if (!facts_.live.find_disk(dev)) {
         facts_.choice = {.failure = fmt::format("the domain has no disk '{}'", dev),
                          .hint = "--disk takes the target name, as 'virsh domblklist' prints it"};
+      }
+    }
     for (const DomainDisk& disk : facts_.live.disks) {
       const auto named = request_.disks.find(disk.target);
-      if (!request_.disks.empty() && named == request_.disks.end()) continue;
+      if (!request_.disks.empty() && named == request_.disks.end()) {
+        continue;
+      }
       const std::string reason = reason_to_stay(disk);
       if (reason.empty()) {
         add_disk(disk, named == request_.disks.end() ? nullptr : &named->second);
         continue;
       }
       facts_.stays.push_back(disk.target + ": " + reason);
-      if (named != request_.disks.end())
+      if (named != request_.disks.end()) {
         facts_.choice = {.failure = fmt::format("disk {} cannot move: {}", disk.target, reason)};
+      }
     }
-    if (facts_.choice.ok() && facts_.disks.empty())
+    if (facts_.choice.ok() && facts_.disks.empty()) {
       facts_.choice = {.failure = "no disk of the domain can move"};
+    }
   }
 
   void add_disk(const DomainDisk& disk, const VolumeName* named) {
@@ -136,8 +157,11 @@ class Gatherer {
 
   /// Of a storage pool's volume it is known only if that moves.
   std::string file_of(const DomainDisk& disk) const {
-    for (const DiskFacts& moving : facts_.disks)
-      if (moving.move.dev == disk.target) return moving.move.image.path;
+    for (const DiskFacts& moving : facts_.disks) {
+      if (moving.move.dev == disk.target) {
+        return moving.move.image.path;
+      }
+    }
     return disk.image.path;
   }
 
@@ -145,12 +169,15 @@ class Gatherer {
   /// storage pool's volume.
   void look_for_same_files() {
     for (DiskFacts& disk : facts_.disks) {
-      if (way_.to_files || !disk.problem.ok()) continue;
+      if (way_.to_files || !disk.problem.ok()) {
+        continue;
+      }
       for (const DomainDisk& other : facts_.live.disks) {
         std::error_code unknown;  // there may be no such file: then it is not the same
         if (other.target == disk.move.dev ||
-            !fs::equivalent(disk.move.image.path, file_of(other), unknown))
+            !fs::equivalent(disk.move.image.path, file_of(other), unknown)) {
           continue;
+        }
         disk.problem = {.failure = fmt::format("{} and {} are on one image, {}: they would be two "
                                                "disks afterwards",
                                                disk.move.dev, other.target, disk.move.image.path),
@@ -164,60 +191,79 @@ class Gatherer {
     if (way_.to_files && !way_.live) {
       // libvirt knows the size of a volume only while a guest has it open.
       const std::optional<Usage> usage = context_.storage->volume(move.volume);
-      if (!usage)
+      if (!usage) {
         throw Error({.kind = ErrorKind::kNotFound,
                      .object = move.volume.display(),
                      .action = "look at the disk",
                      .cause = "no such volume"});
+      }
       move.size = usage->virtual_bytes;
       move.data = usage->allocated_bytes;
       return;
     }
-    if (facts_.source.local && !way_.to_files && (way_.staged || !way_.live))
+    if (facts_.source.local && !way_.to_files && (way_.staged || !way_.live)) {
       return;  // the image itself is looked at, and libvirt knows no sizes of a shut-off domain
+    }
     const DiskSizes sizes = source_.disk_sizes(request_.domain, move.dev);
     move.size = sizes.capacity;
     move.data = sizes.allocation;
   }
 
   void look_at_target_file(DiskFacts& disk) {
-    if (!facts_.target.local) return;
+    if (!facts_.target.local) {
+      return;
+    }
     disk.file_taken = context_.storage->file_exists(disk.move.image.path);
     facts_.file_room = context_.storage->free_space(request_.to_dir);
-    if (way_.staged) look_at_overlay(disk);
+    if (way_.staged) {
+      look_at_overlay(disk);
+    }
   }
 
   void look_at_image(DiskFacts& disk) {
     HostImage& image = disk.move.image;
     const bool mirrored = way_.live && !way_.staged;
     image.path = path_of(source_, disk.disk.image);
-    for (const DiskImage& backing : disk.disk.backing)
+    for (const DiskImage& backing : disk.disk.backing) {
       image.backing.push_back(path_of(source_, backing));
+    }
     image.chain_known = disk.disk.chain_is_closed || !image.backing.empty();
     const std::optional<ImageFormat> format = format_of(disk.disk.image);
-    if (!format && !mirrored) refuse_format(image.path, disk.disk.image.format);
+    if (!format && !mirrored) {
+      refuse_format(image.path, disk.disk.image.format);
+    }
     image.format = format.value_or(ImageFormat::kRaw);
     image.allowed = request_.allow_files;
-    if (!facts_.source.local) return;
+    if (!facts_.source.local) {
+      return;
+    }
     disk.look = context_.storage->look(image.path);
-    if (disk.look) image.identity = disk.look->identity;
-    if (format == ImageFormat::kQcow2) disk.parts = context_.storage->image_parts(image);
+    if (disk.look) {
+      image.identity = disk.look->identity;
+    }
+    if (format == ImageFormat::kQcow2) {
+      disk.parts = context_.storage->image_parts(image);
+    }
     if (mirrored) {
       // libvirt counts up to the highest write.
-      if (context_.storage->file_exists(image.path))
+      if (context_.storage->file_exists(image.path)) {
         disk.move.data = context_.storage->file_allocation(image.path);
+      }
       return;
     }
     // A shut-off domain's chain is mostly not declared, and libvirt tells sizes of files only.
     const Usage usage = context_.storage->image_usage(image);
     disk.move.size = usage.virtual_bytes;
     disk.move.data = usage.allocated_bytes;
-    if (!way_.live) return;
-    if (!disk.look)
+    if (!way_.live) {
+      return;
+    }
+    if (!disk.look) {
       throw Error({.kind = ErrorKind::kNotFound,
                    .object = image.path,
                    .action = "look at the disk",
                    .cause = "it is gone"});
+    }
     look_at_overlay(disk);
   }
 
@@ -233,9 +279,15 @@ class Gatherer {
   /// Beside the image itself, or the file that it becomes; a block device's directory is no place
   /// for files.
   fs::path overlay_directory(const DiskFacts& disk) const {
-    if (!request_.overlay_dir.empty()) return request_.overlay_dir;
-    if (way_.to_files) return request_.to_dir;
-    if (disk.look->device) return "/var/lib/libvirt/images";
+    if (!request_.overlay_dir.empty()) {
+      return request_.overlay_dir;
+    }
+    if (way_.to_files) {
+      return request_.to_dir;
+    }
+    if (disk.look->device) {
+      return "/var/lib/libvirt/images";
+    }
     return fs::path(disk.look->real).parent_path();
   }
 
@@ -262,10 +314,14 @@ class Gatherer {
   }
 
   std::string why_old_disk_stays(const DiskFacts& disk) {
-    if (!way_.to_files && !disk.look) return {};  // a failed check tells
-    if (!way_.to_files)
-      if (std::string reason = why_file_stays(disk.move.image, *disk.look); !reason.empty())
+    if (!way_.to_files && !disk.look) {
+      return {};  // a failed check tells
+    }
+    if (!way_.to_files) {
+      if (std::string reason = why_file_stays(disk.move.image, *disk.look); !reason.empty()) {
         return reason;
+      }
+    }
     const auto moves = [this](const Need& need) {
       return need.domain == request_.domain &&
              std::any_of(facts_.disks.begin(), facts_.disks.end(),
@@ -276,7 +332,9 @@ class Gatherer {
   }
 
   const std::vector<Need>& needs() {
-    if (!needs_) needs_ = all_needs(source_, *context_.storage);
+    if (!needs_) {
+      needs_ = all_needs(source_, *context_.storage);
+    }
     return *needs_;
   }
 
@@ -284,39 +342,65 @@ class Gatherer {
     facts_.state_at_target = target_.state(request_.domain);
     facts_.uuid_at_target = target_.uuid_of(request_.domain);
     facts_.name_at_target = target_.name_of_uuid(facts_.live.uuid);
-    for (const std::string& network : facts_.live.networks)
-      if (!target_.network_active(network)) facts_.missing_networks.push_back(network);
-    if (!facts_.target.local) return;
-    for (const std::string& path : facts_.live.media_paths())
-      if (!context_.storage->file_exists(path)) facts_.missing_media.push_back(path);
+    for (const std::string& network : facts_.live.networks) {
+      if (!target_.network_active(network)) {
+        facts_.missing_networks.push_back(network);
+      }
+    }
+    if (!facts_.target.local) {
+      return;
+    }
+    for (const std::string& path : facts_.live.media_paths()) {
+      if (!context_.storage->file_exists(path)) {
+        facts_.missing_media.push_back(path);
+      }
+    }
   }
 
   void cluster() {
     for (DiskFacts& disk : facts_.disks) {
-      if (!facts_.access.ok()) return;
+      if (!facts_.access.ok()) {
+        return;
+      }
       facts_.access = attempt([&] {
-        if (!look_at_pool(disk.move.volume.pool)) return;
+        if (!look_at_pool(disk.move.volume.pool)) {
+          return;
+        }
         disk.volume = context_.storage->volume(disk.move.volume);
-        if (way_.to_files && disk.volume) disk.move.data = disk.volume->allocated_bytes;
+        if (way_.to_files && disk.volume) {
+          disk.move.data = disk.volume->allocated_bytes;
+        }
       });
     }
-    if (facts_.access.ok() && !way_.to_files) secrets();
+    if (facts_.access.ok() && !way_.to_files) {
+      secrets();
+    }
   }
 
   /// Answers whether it exists.
   bool look_at_pool(const std::string& name) {
     const auto known = facts_.pools.find(name);
-    if (known != facts_.pools.end()) return known->second.exists;
+    if (known != facts_.pools.end()) {
+      return known->second.exists;
+    }
     const PoolFacts pool = context_.storage->pool(name);
     facts_.pools[name] = pool;
-    if (pool.exists && !pool.full) context_.storage->prove_access(name);
+    if (pool.exists && !pool.full) {
+      context_.storage->prove_access(name);
+    }
     return pool.exists;
   }
 
   void secrets() {
-    if (request_.user.empty()) return;
-    if (way_.staged || !facts_.other_host) secret_on(source_, facts_.source);
-    if (facts_.other_host) secret_on(target_, facts_.target);
+    if (request_.user.empty()) {
+      return;
+    }
+    if (way_.staged || !facts_.other_host) {
+      secret_on(source_, facts_.source);
+    }
+    if (facts_.other_host) {
+      secret_on(target_, facts_.target);
+    }
   }
 
   void secret_on(Hypervisor& host, const HostFacts& about) {
@@ -324,24 +408,34 @@ class Gatherer {
   }
 
   void definitions() {
-    if (facts_.disks.empty()) return;
+    if (facts_.disks.empty()) {
+      return;
+    }
     facts_.rewriting = attempt([&] {
       std::vector<DiskMove> moves;
-      for (const DiskFacts& disk : facts_.disks)
+      for (const DiskFacts& disk : facts_.disks) {
         moves.push_back({.disk = disk.move.dev, .to = disk_target(request_, disk.move)});
+      }
       facts_.rewritten_stored =
           rewrite_disks(parse_domain(facts_.migratable_stored, "the persistent definition"), moves);
-      for (DiskMove& move : moves) move.driver = for_live_copy({});
+      for (DiskMove& move : moves) {
+        move.driver = for_live_copy({});
+      }
       facts_.rewritten_live =
           rewrite_disks(parse_domain(facts_.migratable_live, "the live definition"), moves);
     });
-    if (!facts_.rewriting.ok()) return;
+    if (!facts_.rewriting.ok()) {
+      return;
+    }
     const bool secret_comes =
         !facts_.secrets.empty() && facts_.secrets.back().state == SecretState::kWillBeDefined;
-    if (secret_comes) return;  // libvirt would only say that it is not there yet
+    if (secret_comes) {
+      return;  // libvirt would only say that it is not there yet
+    }
     facts_.target_takes_stored = attempt([&] { target_.validate(facts_.rewritten_stored); });
-    if (way_.live)
+    if (way_.live) {
       facts_.target_takes_live = attempt([&] { target_.validate(facts_.rewritten_live); });
+    }
   }
 
   const MigrateRequest& request_;
@@ -373,7 +467,9 @@ Facts gather_facts(const MigrateRequest& request, const MigrateContext& context)
 }
 
 DiskTarget disk_target(const MigrateRequest& request, const MovingDisk& disk) {
-  if (!request.to_dir.empty()) return FileTarget{.path = disk.image.path};
+  if (!request.to_dir.empty()) {
+    return FileTarget{.path = disk.image.path};
+  }
   return RbdTarget{.pool = disk.volume.pool,
                    .image = disk.volume.image,
                    .monitors = request.monitors,

@@ -41,7 +41,9 @@ std::string file_name(const std::string& domain) {
 void make_directory(const std::string& dir) {
   std::error_code error;
   fs::create_directories(dir, error);
-  if (error) throw errno_error(error.value(), dir, "make the state directory");
+  if (error) {
+    throw errno_error(error.value(), dir, "make the state directory");
+  }
 }
 
 /// Written beside and renamed over, durable when it returns.
@@ -49,14 +51,20 @@ void replace_file(const std::string& path, const std::string& text) {
   const std::string temporary = path + ".new";
   {
     const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    if (!fd.valid()) throw errno_error(errno, temporary, "create");
+    if (!fd.valid()) {
+      throw errno_error(errno, temporary, "create");
+    }
     pwrite_all(fd.get(), 0, std::as_bytes(std::span(text)), temporary);
     sync_fd(fd.get(), temporary);
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) throw errno_error(errno, path, "replace");
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    throw errno_error(errno, path, "replace");
+  }
   const std::string dir = fs::path(path).parent_path().string();
   const UniqueFd fd(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid()) throw errno_error(errno, dir, "open");
+  if (!fd.valid()) {
+    throw errno_error(errno, dir, "open");
+  }
   sync_fd(fd.get(), dir);
 }
 
@@ -75,23 +83,25 @@ std::string text_of(const nlohmann::json& json, const std::string& path, int ind
 
 nlohmann::json read_journal(const std::string& domain, const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file)
+  if (!file) {
     throw Error({.kind = ErrorKind::kNotFound,
                  .object = "domain " + domain,
                  .action = "recover",
                  .cause = "there is no journal of a migration: " + path,
                  .hint = "nothing was left half done, or it ran with another --state-dir"});
+  }
   std::error_code unknown;
   const uintmax_t size = fs::file_size(path, unknown);
   std::string text(unknown ? 0 : std::min<uintmax_t>(size, kLongest), '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(file.gcount()));
   nlohmann::json journal = nlohmann::json::parse(text, nullptr, false);
-  if (!journal.is_object() || !journal.contains("format") || journal["format"] != kFormat)
+  if (!journal.is_object() || !journal.contains("format") || journal["format"] != kFormat) {
     throw Error({.kind = ErrorKind::kCorrupt,
                  .object = path,
                  .action = "read the journal",
                  .cause = "it is damaged, or of another version of vmferry"});
+  }
   return journal;
 }
 
@@ -114,13 +124,19 @@ void check_names(const Plan& plan, const std::vector<StepStatus>& status, const 
   };
   bool good = known(plan.request.mode, MigrateMode::kOffline) &&
               known(plan.request.method, MigrateMethod::kMirror);
-  for (const Step& step : plan.steps)
+  for (const Step& step : plan.steps) {
     good = good && known(step.kind, StepKind::kDeleteSource) &&
            known(step.turning, Turning::kOnceDone);
-  for (const MovingDisk& disk : plan.disks)
+  }
+  for (const MovingDisk& disk : plan.disks) {
     good = good && known(disk.image.format, ImageFormat::kQcow2);
-  for (const StepStatus each : status) good = good && known(each, StepStatus::kUndone);
-  if (good) return;
+  }
+  for (const StepStatus each : status) {
+    good = good && known(each, StepStatus::kUndone);
+  }
+  if (good) {
+    return;
+  }
   throw Error({.kind = ErrorKind::kCorrupt,
                .object = path,
                .action = "read the journal",
@@ -136,9 +152,13 @@ std::string journal_path(const std::string& domain, const std::string& dir) {
 std::string recover_command(const std::string& domain, const std::string& state_dir,
                             const std::string& option) {
   std::string command = "vmferry migrate --recover ";
-  if (!option.empty()) command += option + " ";
+  if (!option.empty()) {
+    command += option + " ";
+  }
   command += shell_word(domain);
-  if (state_dir != default_state_dir()) command += " --state-dir " + shell_word(state_dir);
+  if (state_dir != default_state_dir()) {
+    command += " --state-dir " + shell_word(state_dir);
+  }
   return command;
 }
 
@@ -151,12 +171,13 @@ Journal Journal::begin(const Plan& plan, const std::string& state_dir) {
   journal.path_ = journal_path(plan.request.domain, state_dir);
   journal.plan_text_ = text_of(plan, journal.path_, 1);
   journal.lock();
-  if (fs::exists(journal.path_))
+  if (fs::exists(journal.path_)) {
     throw Error({.kind = ErrorKind::kConflict,
                  .object = "domain " + plan.request.domain,
                  .action = "migrate",
                  .cause = "an earlier run did not end; its journal is " + journal.path_,
                  .hint = recover_command(plan.request.domain, state_dir)});
+  }
   journal.save();
   return journal;
 }
@@ -173,8 +194,9 @@ Journal Journal::open(const std::string& domain, const std::string& state_dir) {
   journal.plan_text_ = text_of(json["plan"], journal.path_, 1);
   journal.status_ = get<std::vector<StepStatus>>(json, "status", journal.path_);
   journal.notes_ = get<std::set<std::string>>(json, "notes", journal.path_);
-  if (json.contains("texts"))  // journals of older versions have none
+  if (json.contains("texts")) {  // journals of older versions have none
     journal.texts_ = get<std::map<std::string, std::string>>(json, "texts", journal.path_);
+  }
   check_names(journal.plan_, journal.status_, journal.path_);
   journal.status_.resize(journal.plan_.steps.size(), StepStatus::kPending);
   journal.leave_out_gone();
@@ -189,9 +211,15 @@ MigrateRequest Journal::request(const std::string& domain, const std::string& st
 void Journal::lock() {
   const std::string path = path_ + ".lock";
   lock_ = UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!lock_.valid()) throw errno_error(errno, path, "create");
-  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0) return;
-  if (errno != EWOULDBLOCK) throw errno_error(errno, path, "lock");
+  if (!lock_.valid()) {
+    throw errno_error(errno, path, "create");
+  }
+  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0) {
+    return;
+  }
+  if (errno != EWOULDBLOCK) {
+    throw errno_error(errno, path, "lock");
+  }
   throw Error({.kind = ErrorKind::kConflict,
                .object = "domain " + plan_.request.domain,
                .action = "migrate",
@@ -204,11 +232,15 @@ void Journal::set_status(size_t step, StepStatus status) {
 }
 
 void Journal::note(const std::string& fact) {
-  if (notes_.insert(fact).second) save();
+  if (notes_.insert(fact).second) {
+    save();
+  }
 }
 
 void Journal::forget(const std::string& fact) {
-  if (notes_.erase(fact) != 0) save();
+  if (notes_.erase(fact) != 0) {
+    save();
+  }
 }
 
 void Journal::remove() {
@@ -251,9 +283,13 @@ void Journal::save() const {
 }  // namespace migrate
 
 std::string default_state_dir() {
-  if (::geteuid() == 0) return "/var/lib/vmferry";
+  if (::geteuid() == 0) {
+    return "/var/lib/vmferry";
+  }
   const char* state = std::getenv("XDG_STATE_HOME");
-  if (state && *state) return std::string(state) + "/vmferry";
+  if (state && *state) {
+    return std::string(state) + "/vmferry";
+  }
   const char* home = std::getenv("HOME");
   return std::string(home ? home : ".") + "/.local/state/vmferry";
 }

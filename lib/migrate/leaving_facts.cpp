@@ -21,31 +21,52 @@ bool is_bound(const DiskImage& image) {
 
 LeftDisk::Reach reach_of(const DiskImage& image, const Facts& facts,
                          const MigrateContext& context) {
-  if (is_bound(image)) return LeftDisk::Reach::kBound;
+  if (is_bound(image)) {
+    return LeftDisk::Reach::kBound;
+  }
   const std::string path = path_of(*context.source, image);
-  if (path.empty() || !facts.source.local) return LeftDisk::Reach::kNotLooked;
+  if (path.empty() || !facts.source.local) {
+    return LeftDisk::Reach::kNotLooked;
+  }
   const std::optional<FileLook> look = context.storage->look(path);
-  if (!look) return LeftDisk::Reach::kNotSeen;
-  if (look->device) return LeftDisk::Reach::kDevice;
-  if (look->shared) return LeftDisk::Reach::kSharedFile;
+  if (!look) {
+    return LeftDisk::Reach::kNotSeen;
+  }
+  if (look->device) {
+    return LeftDisk::Reach::kDevice;
+  }
+  if (look->shared) {
+    return LeftDisk::Reach::kSharedFile;
+  }
   return facts.target.local ? LeftDisk::Reach::kSameMachine : LeftDisk::Reach::kLocalFile;
 }
 
 /// Drives are asked about elsewhere; other disks on the network are as near from there.
 bool is_left(const DomainDisk& disk, const Facts& facts) {
-  if (disk.device == "cdrom" || disk.device == "floppy" || disk.image.type == "network")
+  if (disk.device == "cdrom" || disk.device == "floppy" || disk.image.type == "network") {
     return false;
-  if (disk.image.path.empty() && disk.image.volume.empty() && !is_bound(disk.image)) return false;
-  for (const DiskFacts& moving : facts.disks)
-    if (moving.move.dev == disk.target) return false;
-  for (const LeftDisk& known : facts.leaving.left)
-    if (known.dev == disk.target) return false;
+  }
+  if (disk.image.path.empty() && disk.image.volume.empty() && !is_bound(disk.image)) {
+    return false;
+  }
+  for (const DiskFacts& moving : facts.disks) {
+    if (moving.move.dev == disk.target) {
+      return false;
+    }
+  }
+  for (const LeftDisk& known : facts.leaving.left) {
+    if (known.dev == disk.target) {
+      return false;
+    }
+  }
   return true;
 }
 
 void look_at_left(const Domain& domain, Facts& facts, const MigrateContext& context) {
   for (const DomainDisk& disk : domain.disks) {
-    if (!is_left(disk, facts)) continue;
+    if (!is_left(disk, facts)) {
+      continue;
+    }
     LeftDisk left;
     left.dev = disk.target;
     left.image = disk.image.display();
@@ -66,11 +87,17 @@ std::vector<fs::path> certificate_places() {
   static const std::regex kSetting(
       R"re(^\s*(migrate|default)_tls_x509_cert_dir\s*=\s*"([^"]+)".*)re");
   std::smatch match;
-  while (std::getline(conf, line))
-    if (std::regex_match(line, match, kSetting))
+  while (std::getline(conf, line)) {
+    if (std::regex_match(line, match, kSetting)) {
       (match[1] == "migrate" ? special : common) = match[2].str();
-  if (!special.empty()) return {special};
-  if (!common.empty()) return {common};
+    }
+  }
+  if (!special.empty()) {
+    return {special};
+  }
+  if (!common.empty()) {
+    return {common};
+  }
   return {"/etc/pki/libvirt-migrate", "/etc/pki/qemu"};
 }
 
@@ -78,7 +105,9 @@ Trial look_at_certificates() {
   std::string places;
   for (const fs::path& place : certificate_places()) {
     std::error_code unknown;
-    if (fs::exists(place / "ca-cert.pem", unknown) || unknown) return {};
+    if (fs::exists(place / "ca-cert.pem", unknown) || unknown) {
+      return {};
+    }
     places += (places.empty() ? "" : " nor in ") + place.string();
   }
   return {.failure = "there is no ca-cert.pem in " + places,
@@ -94,10 +123,14 @@ void gather_leaving(const MigrateRequest& request, const MigrateContext& context
   LeavingFacts& leaving = facts.leaving;
   look_at_left(facts.live, facts, context);
   look_at_left(facts.stored, facts, context);
-  if (!way.live) return;
+  if (!way.live) {
+    return;
+  }
   leaving.asked =
       attempt([&] { leaving.blockers = context.source->migration_blockers(request.domain); });
-  if (request.tls && facts.source.local) leaving.certificates = look_at_certificates();
+  if (request.tls && facts.source.local) {
+    leaving.certificates = look_at_certificates();
+  }
   leaving.route = attempt([&] {
     const Route route = route_of(request, facts.target.uri);
     leaving.endpoint = route.uri;

@@ -28,7 +28,9 @@ void fail(ErrorKind kind, const std::string& domain, const std::string& action,
 
 Error about_new_file(const Error& error, const std::string& file) {
   ErrorParts parts = error.parts();
-  if (file.empty() || parts.cause.find("Permission denied") == std::string::npos) return error;
+  if (file.empty() || parts.cause.find("Permission denied") == std::string::npos) {
+    return error;
+  }
   parts.cause += "; " + file + " was made by root, and QEMU runs as another user";
   parts.hint =
       "libvirt hands files over to QEMU's user only with dynamic_ownership = 1 (its default, in "
@@ -46,7 +48,9 @@ bool Machine::active() const {
 Domain Machine::definition(DefinitionKind kind) const {
   const std::string text = host_->definition(name(), kind);
   const auto seen = seen_.find(kind);
-  if (seen != seen_.end() && seen->second.text == text) return seen->second;
+  if (seen != seen_.end() && seen->second.text == text) {
+    return seen->second;
+  }
   return seen_.insert_or_assign(kind, parse_domain(text, "domain " + name())).first->second;
 }
 
@@ -64,10 +68,18 @@ Place Machine::place_in(const Domain& domain, const MovingDisk& disk) const {
 }
 
 Place Machine::place_of(const DiskImage& image, const MovingDisk& disk) const {
-  if (image.display() == disk.original) return Place::kOriginal;
-  if (!disk.overlay.empty() && image.path == disk.overlay) return Place::kOverlay;
-  if (!disk.bridge.empty() && image.path == disk.bridge) return Place::kBridge;
-  if (plan_.to_files) return image.path == disk.image.path ? Place::kTarget : Place::kElsewhere;
+  if (image.display() == disk.original) {
+    return Place::kOriginal;
+  }
+  if (!disk.overlay.empty() && image.path == disk.overlay) {
+    return Place::kOverlay;
+  }
+  if (!disk.bridge.empty() && image.path == disk.bridge) {
+    return Place::kBridge;
+  }
+  if (plan_.to_files) {
+    return image.path == disk.image.path ? Place::kTarget : Place::kElsewhere;
+  }
   const bool there = image.is_rbd() && image.name == disk.volume.pool + "/" + disk.volume.image;
   return there ? Place::kTarget : Place::kElsewhere;
 }
@@ -83,7 +95,9 @@ bool Machine::half_made() const {
 }
 
 void Machine::throw_if_stopped() const {
-  if (context_.stop.stop_requested()) throw cancelled_error();
+  if (context_.stop.stop_requested()) {
+    throw cancelled_error();
+  }
 }
 
 void Machine::wait_ready(const std::vector<const MovingDisk*>& disks, Place goal,
@@ -95,21 +109,29 @@ void Machine::wait_ready(const std::vector<const MovingDisk*>& disks, Place goal
     bool ready = true;
     for (const MovingDisk* disk : disks) {
       const std::optional<BlockJob> job = host_->block_job(name(), disk->dev);
-      if (!job && place(*disk) == goal) continue;
-      if (!job)
+      if (!job && place(*disk) == goal) {
+        continue;
+      }
+      if (!job) {
         fail(ErrorKind::kIo, name(), what, "the job of " + disk->dev + " ended by itself",
              "QEMU's log tells why: /var/log/libvirt/qemu/" + name() + ".log");
+      }
       done += job->done;
       total += job->total;
       ready = ready && job->ready;
     }
     context_.observer->job(what, done, total, 0);
-    if (ready) return context_.observer->job_ended();
+    if (ready) {
+      return context_.observer->job_ended();
+    }
     throw_if_stopped();
-    if (deadline && now() > *deadline)
+    if (deadline && now() > *deadline) {
       fail(ErrorKind::kIo, name(), what, "not done within --timeout",
            "the guest writes faster than that, or the cluster is slow; try a longer one");
-    if (watch) watch();
+    }
+    if (watch) {
+      watch();
+    }
     std::this_thread::sleep_for(context_.patience.poll);
   }
 }
@@ -126,28 +148,41 @@ void Machine::pivot(const MovingDisk& disk, Place expected, const std::function<
                                    " hangs: the guest waits for the cluster; is an OSD down?");
         told = true;
       }
-      if (told) throw_if_stopped();
+      if (told) {
+        throw_if_stopped();
+      }
     }
     try {
       call.result();
     } catch (const Error&) {
       // Only the definition tells what really happened.
-      if (place(disk) == expected) return;
-      if (now() > give_up || !host_->block_job(name(), disk.dev)) throw;
+      if (place(disk) == expected) {
+        return;
+      }
+      if (now() > give_up || !host_->block_job(name(), disk.dev)) {
+        throw;
+      }
       std::this_thread::sleep_for(context_.patience.poll);
       continue;
     }
-    if (pivoted) pivoted();
+    if (pivoted) {
+      pivoted();
+    }
     break;
   }
-  if (place(disk) != expected)
+  if (place(disk) != expected) {
     fail(ErrorKind::kIo, name(), "switch " + disk.dev,
          "libvirt says that it is done, but the definition names another image");
+  }
 }
 
 bool Machine::is_ours(const BlockJob& job, const MovingDisk& disk) const {
-  if (job.kind == BlockJob::Kind::kActiveCommit) return plan_.staged;
-  if (job.kind != BlockJob::Kind::kCopy) return false;
+  if (job.kind == BlockJob::Kind::kActiveCommit) {
+    return plan_.staged;
+  }
+  if (job.kind != BlockJob::Kind::kCopy) {
+    return false;
+  }
   const std::string goal =
       plan_.to_files ? disk.image.path : disk.volume.pool + "/" + disk.volume.image;
   return job.target.empty() || job.target == (plan_.staged ? disk.bridge : goal);
@@ -155,7 +190,9 @@ bool Machine::is_ours(const BlockJob& job, const MovingDisk& disk) const {
 
 std::optional<BlockJob> Machine::our_job(const MovingDisk& disk) const {
   std::optional<BlockJob> job = host_->block_job(name(), disk.dev);
-  if (!job || is_ours(*job, disk)) return job;
+  if (!job || is_ours(*job, disk)) {
+    return job;
+  }
   const std::string goes_to = job->target.empty() ? "" : " (a copy to " + job->target + ")";
   fail(ErrorKind::kConflict, name(), "go on with " + disk.dev,
        "a block job runs for it that this move did not begin" + goes_to,
@@ -165,15 +202,20 @@ std::optional<BlockJob> Machine::our_job(const MovingDisk& disk) const {
 }
 
 void Machine::abort_job(const MovingDisk& disk) {
-  if (!active()) return;
+  if (!active()) {
+    return;
+  }
   const std::optional<BlockJob> job = host_->block_job(name(), disk.dev);
-  if (!job || !is_ours(*job, disk)) return;  // what is not ours is not in the way, or stops us
+  if (!job || !is_ours(*job, disk)) {
+    return;  // what is not ours is not in the way, or stops us
+  }
   host_->abort_block_job(name(), disk.dev);
   const Clock::time_point give_up = now() + context_.patience.abort_job;
   while (active() && host_->block_job(name(), disk.dev)) {
-    if (now() > give_up)
+    if (now() > give_up) {
       fail(ErrorKind::kIo, name(), "abort the block job of " + disk.dev,
            "it does not end; an OSD may be down, and it ends when that is back");
+    }
     std::this_thread::sleep_for(context_.patience.poll);
   }
 }
@@ -181,9 +223,13 @@ void Machine::abort_job(const MovingDisk& disk) {
 void Machine::require_below(const MovingDisk& disk, Place expected) const {
   const Domain now = definition(DefinitionKind::kLive);
   const DomainDisk* found = now.find_disk(disk.dev);
-  if (!found || found->backing.empty()) return;  // it does not tell
+  if (!found || found->backing.empty()) {
+    return;  // it does not tell
+  }
   const Place below = place_of(found->backing.front(), disk);
-  if (below == expected || below == Place::kElsewhere) return;  // libvirt may name it otherwise
+  if (below == expected || below == Place::kElsewhere) {
+    return;  // libvirt may name it otherwise
+  }
   fail(ErrorKind::kConflict, name(), "commit " + disk.dev,
        found->image.display() + " lies over " + found->backing.front().display() +
            ", which this move did not do");
@@ -197,14 +243,19 @@ void Machine::commit(const MovingDisk& disk, Place expected, const Watch& watch,
     const Place before = place(disk);
     abort_job(disk);
     const Place after = place(disk);
-    if (after == expected) return;  // it pivoted just now
-    if (after != before)
+    if (after == expected) {
+      return;  // it pivoted just now
+    }
+    if (after != before) {
       fail(ErrorKind::kConflict, name(), "commit " + disk.dev, "it was switched in this moment",
            "go on with: " + recover_command(name(), context_.state_dir));
+    }
     host_->commit_active(name(), disk.dev, 0);
   }
   wait_ready({&disk}, expected, "commit " + disk.dev, std::nullopt, watch);
-  if (before_pivot) before_pivot();
+  if (before_pivot) {
+    before_pivot();
+  }
   pivot(disk, expected);
 }
 
@@ -214,13 +265,17 @@ bool Machine::shut_down(std::chrono::seconds time) {
   while (state() != DomainState::kShutOff) {
     throw_if_stopped();
     const Clock::time_point time_now = now();
-    if (time_now > give_up) return false;
+    if (time_now > give_up) {
+      return false;
+    }
     if (time_now >= ask_again) {
       ask_again = time_now + kAskAgain;
       try {
         host_->shut_down(name());
       } catch (const Error&) {
-        if (state() != DomainState::kShutOff) throw;  // else it went off just now
+        if (state() != DomainState::kShutOff) {
+          throw;  // else it went off just now
+        }
       }
     }
     std::this_thread::sleep_for(context_.patience.poll * 4);
@@ -234,24 +289,27 @@ void Machine::wait_until_idle() {
   Clock::time_point idle_since = began;
   for (Clock::time_point time = began; active(); time = now()) {
     throw_if_stopped();
-    if (host_->busy(name()))
+    if (host_->busy(name())) {
       idle_since = time;
-    else if (time - idle_since >= context_.patience.settle)
+    } else if (time - idle_since >= context_.patience.settle) {
       return;
-    if (time > give_up)
+    }
+    if (time > give_up) {
       fail(ErrorKind::kConflict, name(), "wait for what was asked of libvirt before",
            "it is not done yet",
            "an OSD may be down ('ceph -s'): it goes on when that is back; if Ceph is well and "
            "'virsh domcontrol " +
                shell_word(name()) + "' still tells of a job or an error, restart libvirt's daemon");
+    }
     std::this_thread::sleep_for(context_.patience.poll);
   }
 }
 
 void Machine::wait_until_off(std::chrono::seconds time) {
   const Clock::time_point give_up = now() + time;
-  while (state() != DomainState::kShutOff && now() < give_up)
+  while (state() != DomainState::kShutOff && now() < give_up) {
     std::this_thread::sleep_for(context_.patience.poll * 4);
+  }
 }
 
 }  // namespace vmferry::migrate

@@ -23,16 +23,21 @@ std::string attribute(const tinyxml2::XMLElement* element, const char* name) {
 
 /// Is the volume what these options open, directly or below?
 bool names_volume(const json& options, const std::string& pool, const std::string& image) {
-  if (!options.is_object()) return false;
-  if (options.value("driver", "") == "rbd")
+  if (!options.is_object()) {
+    return false;
+  }
+  if (options.value("driver", "") == "rbd") {
     return options.value("pool", "") == pool && options.value("image", "") == image;
+  }
   return options.contains("file") && names_volume(options["file"], pool, image);
 }
 
 /// QEMU names what has more options than fit into a plain name "json:{...}".
 bool is_of_volume(const std::string& name, const std::string& pool, const std::string& image) {
   constexpr std::string_view kJson = "json:";
-  if (!name.starts_with(kJson)) return false;
+  if (!name.starts_with(kJson)) {
+    return false;
+  }
   return names_volume(json::parse(name.substr(kJson.size()), nullptr, false), pool, image);
 }
 
@@ -54,10 +59,14 @@ LiveImage live_image(const std::string& live_definition, const std::string& dev)
   tinyxml2::XMLDocument document;
   document.Parse(live_definition.c_str(), live_definition.size());
   const tinyxml2::XMLElement* disk = find_disk_element(document, dev);
-  if (!disk) refuse("the live definition has no disk " + dev);
+  if (!disk) {
+    refuse("the live definition has no disk " + dev);
+  }
   LiveImage image{.index = attribute(disk->FirstChildElement("source"), "index"),
                   .discard = attribute(disk->FirstChildElement("driver"), "discard")};
-  if (image.index.empty()) refuse("libvirt does not tell the node of " + dev);
+  if (image.index.empty()) {
+    refuse("libvirt does not tell the node of " + dev);
+  }
   return image;
 }
 
@@ -70,7 +79,9 @@ std::string reopen_with_discard(const std::string& nodes, const std::string& ind
   try {
     const json answer = json::parse(nodes);
     for (const json& node : answer.at("return")) {
-      if (node.at("node-name") != format || node.at("drv") != "raw") continue;
+      if (node.at("node-name") != format || node.at("drv") != "raw") {
+        continue;
+      }
       return json{{"execute", "blockdev-reopen"},
                   {"arguments", {{"options", json::array({reopened(node, index)})}}}}
           .dump();
@@ -87,7 +98,9 @@ std::vector<std::string> commands_to_forget(const std::string& nodes, const std:
   try {
     const json answer = json::parse(nodes);
     for (const json& node : answer.at("return")) {
-      if (!is_of_volume(node.value("file", ""), pool, image)) continue;
+      if (!is_of_volume(node.value("file", ""), pool, image)) {
+        continue;
+      }
       const json removal = {{"execute", "blockdev-del"},
                             {"arguments", {{"node-name", node.at("node-name")}}}};
       commands.insert(node.at("drv") == "rbd" ? commands.end() : commands.begin(), removal.dump());
@@ -104,7 +117,9 @@ std::vector<std::string> migration_blockers(const std::string& answer) {
   check_answer(answer);
   try {
     const json told = json::parse(answer).at("return");
-    if (!told.contains("blocked-reasons")) return {};
+    if (!told.contains("blocked-reasons")) {
+      return {};
+    }
     return told.at("blocked-reasons").get<std::vector<std::string>>();
   } catch (const json::exception& error) {
     refuse(std::string("its answer is not understood: ") + error.what());
@@ -124,7 +139,9 @@ std::string run_state(const std::string& answer) {
 
 void check_answer(const std::string& answer) {
   const json parsed = json::parse(answer, nullptr, false);
-  if (parsed.is_object() && parsed.contains("return")) return;
+  if (parsed.is_object() && parsed.contains("return")) {
+    return;
+  }
   const bool told = parsed.is_object() && parsed.contains("error");
   refuse(told ? parsed["error"].value("desc", "it failed") : "the answer is not understood");
 }

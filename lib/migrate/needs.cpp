@@ -15,9 +15,11 @@ class NeedFinder {
   NeedFinder(Hypervisor& host, MigrationStorage& storage) : host_(host), storage_(storage) {}
 
   std::vector<Need> find() {
-    for (const std::string& domain : host_.domains())
-      for (const DefinitionKind kind : {DefinitionKind::kLive, DefinitionKind::kPersistent})
+    for (const std::string& domain : host_.domains()) {
+      for (const DefinitionKind kind : {DefinitionKind::kLive, DefinitionKind::kPersistent}) {
         look_at(domain, kind);
+      }
+    }
     return std::move(needs_);
   }
 
@@ -25,10 +27,14 @@ class NeedFinder {
   void look_at(const std::string& domain, DefinitionKind kind) {
     try {
       const Domain definition = parse_domain(host_.definition(domain, kind), "domain " + domain);
-      for (const DomainDisk& disk : definition.disks) add(domain, disk);
+      for (const DomainDisk& disk : definition.disks) {
+        add(domain, disk);
+      }
     } catch (const Error& error) {
       // It may have been undefined just now.
-      if (error.kind() == ErrorKind::kNotFound) return;
+      if (error.kind() == ErrorKind::kNotFound) {
+        return;
+      }
       needs_.push_back({.domain = domain, .dev = {}, .things = {}, .unknown = error.what()});
     }
   }
@@ -37,24 +43,38 @@ class NeedFinder {
     Need need{.domain = domain, .dev = disk.target, .things = {}, .unknown = {}};
     try {
       add_image(disk.image, need);
-      for (const DiskImage& backing : disk.backing) add_image(backing, need);
+      for (const DiskImage& backing : disk.backing) {
+        add_image(backing, need);
+      }
     } catch (const Error& error) {
       need.unknown = error.what();
     }
-    if (!need.things.empty() || !need.unknown.empty()) needs_.push_back(std::move(need));
+    if (!need.things.empty() || !need.unknown.empty()) {
+      needs_.push_back(std::move(need));
+    }
   }
 
   void add_image(const DiskImage& image, Need& need) {
-    if (image.is_rbd()) return need.things.push_back("rbd:" + image.name);
+    if (image.is_rbd()) {
+      return need.things.push_back("rbd:" + image.name);
+    }
     const std::string path = image.type == "volume" ? host_.volume_path(image.pool, image.volume)
                                                     : path_of(host_, image);
-    if (path.empty()) return;
-    if (!path.starts_with('/')) return need.things.push_back("rbd:" + path);  // of an RBD pool
+    if (path.empty()) {
+      return;
+    }
+    if (!path.starts_with('/')) {
+      return need.things.push_back("rbd:" + path);  // of an RBD pool
+    }
     const std::optional<FileLook> look = storage_.look(path);
-    if (!look) return;
+    if (!look) {
+      return;
+    }
     need.things.push_back(look->identity);
     const std::optional<ImageFormat> format = format_of(image);
-    if (format == ImageFormat::kRaw) return;
+    if (format == ImageFormat::kRaw) {
+      return;
+    }
     if (!format) {
       need.unknown = fmt::format("{} is {}, whose backing files are not read", path, image.format);
       return;
@@ -62,7 +82,9 @@ class NeedFinder {
     const ImageParts parts = storage_.image_parts(
         {.path = path, .format = *format, .backing = {}, .chain_known = false, .identity = {}});
     need.things.insert(need.things.end(), parts.files.begin(), parts.files.end());
-    if (!parts.unknown.empty()) need.unknown = parts.unknown;
+    if (!parts.unknown.empty()) {
+      need.unknown = parts.unknown;
+    }
   }
 
   Hypervisor& host_;
@@ -80,34 +102,53 @@ std::string who_needs(const std::string& thing, const std::vector<Need>& needs,
                       const std::function<bool(const Need&)>& known) {
   std::string perhaps;
   for (const Need& need : needs) {
-    if (known(need)) continue;
-    if (std::find(need.things.begin(), need.things.end(), thing) != need.things.end())
+    if (known(need)) {
+      continue;
+    }
+    if (std::find(need.things.begin(), need.things.end(), thing) != need.things.end()) {
       return fmt::format("domain {} needs it for {}", need.domain, need.dev);
-    if (!need.unknown.empty() && perhaps.empty())
+    }
+    if (!need.unknown.empty() && perhaps.empty()) {
       perhaps = fmt::format("domain {} may need it: {}", need.domain, need.unknown);
+    }
   }
   return perhaps;
 }
 
 std::string why_file_stays(const HostImage& image, const FileLook& look) {
-  if (look.device) return "it is a block device";
-  if (look.link) return "it is a link; the image, " + look.real + ", stays, too";
-  if (image.identity.empty()) return "it was not looked at when the move was planned";
-  if (look.identity != image.identity) return "it is not the file that was copied any more";
+  if (look.device) {
+    return "it is a block device";
+  }
+  if (look.link) {
+    return "it is a link; the image, " + look.real + ", stays, too";
+  }
+  if (image.identity.empty()) {
+    return "it was not looked at when the move was planned";
+  }
+  if (look.identity != image.identity) {
+    return "it is not the file that was copied any more";
+  }
   return {};
 }
 
 std::optional<ImageFormat> format_of(const DiskImage& image) {
-  if (image.format.empty() || image.format == "raw") return ImageFormat::kRaw;
-  if (image.format == "qcow2") return ImageFormat::kQcow2;
+  if (image.format.empty() || image.format == "raw") {
+    return ImageFormat::kRaw;
+  }
+  if (image.format == "qcow2") {
+    return ImageFormat::kQcow2;
+  }
   return std::nullopt;
 }
 
 std::string path_of(Hypervisor& host, const DiskImage& image) {
-  if (image.type != "volume")
+  if (image.type != "volume") {
     return image.type == "file" || image.type == "block" ? image.path : std::string();
+  }
   std::string path = host.volume_path(image.pool, image.volume);
-  if (path.starts_with('/')) return path;
+  if (path.starts_with('/')) {
+    return path;
+  }
   throw Error({.kind = ErrorKind::kUnsupported,
                .object = image.display(),
                .action = {},

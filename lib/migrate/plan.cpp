@@ -23,7 +23,9 @@ class Planner {
   Plan make() {
     plan_.request = request_;
     // "virsh's own" may mean another one to whoever recovers.
-    if (request_.from.empty()) plan_.request.from = facts_.source.uri;
+    if (request_.from.empty()) {
+      plan_.request.from = facts_.source.uri;
+    }
     plan_.uuid = facts_.live.uuid;
     plan_.source_host = {facts_.source.hostname, facts_.source.uuid};
     plan_.target_host = {facts_.target.hostname, facts_.target.uuid};
@@ -35,7 +37,9 @@ class Planner {
         facts_.state == DomainState::kRunning || facts_.state == DomainState::kPaused;
     plan_.autostart = facts_.autostart;
     plan_.original_persistent = facts_.migratable_stored;
-    for (const DiskFacts& disk : facts_.disks) plan_.disks.push_back(disk.move);
+    for (const DiskFacts& disk : facts_.disks) {
+      plan_.disks.push_back(disk.move);
+    }
     plan_.stays = facts_.stays;
     plan_.checks = make_checks(request_, facts_, way_);
     steps();
@@ -49,33 +53,41 @@ class Planner {
   }
 
   void steps() {
-    if (request_.define_secret && !request_.user.empty() && !way_.to_files)
+    if (request_.define_secret && !request_.user.empty() && !way_.to_files) {
       add(StepKind::kDefineSecret, "define the Ceph secret where the guest will need it", "");
-    if (!way_.live)
+    }
+    if (!way_.live) {
       offline();
-    else if (way_.staged)
+    } else if (way_.staged) {
       staged();
-    else if (way_.mirrored_away())
+    } else if (way_.mirrored_away()) {
       mirrored_away();
-    else
+    } else {
       mirrored_here();
-    if (request_.delete_source)
+    }
+    if (request_.delete_source) {
       add(StepKind::kDeleteSource,
           way_.to_files ? "remove the old volumes" : "remove the old images", "",
           Turning::kOnceBegun);
+    }
   }
 
   void offline() {
-    if (plan_.was_running)
+    if (plan_.was_running) {
       add(StepKind::kShutDown, "shut the guest down", "start it again as it was");
+    }
     add(StepKind::kCopyOffline, "copy the disks and compare what was written",
         way_.to_files ? "remove the files" : "remove the volumes");
     add(StepKind::kDefine, "define the machine with its new disks",
         way_.other_host ? "undefine it at the target" : "define it as it was");
     // From then on the target's definition is the one that may run.
-    if (plan_.was_running) add(StepKind::kStart, "start the guest", "", Turning::kOnceDone);
+    if (plan_.was_running) {
+      add(StepKind::kStart, "start the guest", "", Turning::kOnceDone);
+    }
     add(StepKind::kCheckDefinitions, "read the definitions back", "");
-    if (way_.other_host) retire_source();
+    if (way_.other_host) {
+      retire_source();
+    }
   }
 
   void staged() {
@@ -93,7 +105,9 @@ class Planner {
         Turning::kOnceBegun);
     add(StepKind::kCheckDefinitions, "read both definitions back", "");
     add(StepKind::kRemoveOverlays, "remove the overlays", "");
-    if (!way_.other_host) return;
+    if (!way_.other_host) {
+      return;
+    }
     add(StepKind::kMigrateShared, "migrate the guest to " + facts_.target.hostname, "");
     add(StepKind::kCheckDefinitions, "read both definitions back", "");
     retire_source();
@@ -105,7 +119,9 @@ class Planner {
     add(StepKind::kMirror, "mirror the disks", "abort the mirrors");
     add(StepKind::kPivotMirrors, "switch the guest to its new disks", "", Turning::kOnceBegun);
     add(StepKind::kCheckDefinitions, "read both definitions back", "");
-    if (!way_.to_files) add(StepKind::kSparsify, "give back the zeros of the volumes", "");
+    if (!way_.to_files) {
+      add(StepKind::kSparsify, "give back the zeros of the volumes", "");
+    }
   }
 
   void mirrored_away() {
@@ -125,8 +141,9 @@ class Planner {
 
   void estimate() {
     double data = 0;
-    for (const MovingDisk& disk : plan_.disks)
+    for (const MovingDisk& disk : plan_.disks) {
       data += static_cast<double>(std::min(disk.data, disk.size));
+    }
     const double rate =
         request_.bandwidth != 0 ? static_cast<double>(request_.bandwidth) : kGuessedRate;
     plan_.expected_seconds = data / rate + (way_.live ? kLiveOverhead : 0);

@@ -11,13 +11,16 @@ namespace fs = std::filesystem;
 std::optional<bool> local_rbd_driver() {
   std::error_code ignored;
   std::vector<fs::path> places = {"/usr/lib64/qemu-kvm", "/usr/lib64/qemu", "/usr/lib/qemu"};
-  for (const auto& entry : fs::directory_iterator("/usr/lib", ignored))
+  for (const auto& entry : fs::directory_iterator("/usr/lib", ignored)) {
     places.push_back(entry.path() / "qemu");
+  }
   bool modular = false;
   for (const fs::path& place : places) {
     for (const auto& entry : fs::directory_iterator(place, ignored)) {
       const std::string name = entry.path().filename().string();
-      if (name == "block-rbd.so") return true;
+      if (name == "block-rbd.so") {
+        return true;
+      }
       modular = modular || name.starts_with("block-");
     }
   }

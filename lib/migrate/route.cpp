@@ -33,15 +33,25 @@ struct Endpoint {
 /// Of "SCHEME://[USER@]HOST[:PORT][/...]"; no host: there is none.
 Endpoint endpoint_of(const std::string& uri) {
   const size_t begin = uri.find("://");
-  if (begin == std::string::npos) return {};
+  if (begin == std::string::npos) {
+    return {};
+  }
   std::string text = uri.substr(begin + 3, uri.find_first_of("/?", begin + 3) - begin - 3);
-  if (const size_t at = text.find('@'); at != std::string::npos) text.erase(0, at + 1);
+  if (const size_t at = text.find('@'); at != std::string::npos) {
+    text.erase(0, at + 1);
+  }
   const size_t host_end = text.starts_with('[') ? text.find(']') : text.find(':');
-  if (text.starts_with('[') && host_end == std::string::npos) return {};
+  if (text.starts_with('[') && host_end == std::string::npos) {
+    return {};
+  }
   const size_t colon = text.find(':', host_end == std::string::npos ? text.size() : host_end);
   Endpoint endpoint{.host = text.substr(0, text.starts_with('[') ? host_end : colon), .port = {}};
-  if (endpoint.host.starts_with('[')) endpoint.host.erase(0, 1);
-  if (colon != std::string::npos) endpoint.port = text.substr(colon + 1);
+  if (endpoint.host.starts_with('[')) {
+    endpoint.host.erase(0, 1);
+  }
+  if (colon != std::string::npos) {
+    endpoint.port = text.substr(colon + 1);
+  }
   return endpoint;
 }
 
@@ -52,7 +62,9 @@ Addresses look_up(const std::string& host, const std::string& port = {}) {
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   const int rc = ::getaddrinfo(host.c_str(), port.empty() ? nullptr : port.c_str(), &hints, &found);
-  if (rc == 0) return {found, &::freeaddrinfo};
+  if (rc == 0) {
+    return {found, &::freeaddrinfo};
+  }
   throw Error({.kind = ErrorKind::kNotFound,
                .object = host,
                .action = "look up its address",
@@ -79,14 +91,19 @@ std::string uri_of(const std::string& address) {
 /// Empty: it answers, even if it says that nobody listens there yet.
 std::string why_silent(const addrinfo& address) {
   const UniqueFd fd(::socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd.valid()) return std::strerror(errno);
+  if (!fd.valid()) {
+    return std::strerror(errno);
+  }
   int error = 0;
-  if (::connect(fd.get(), address.ai_addr, address.ai_addrlen) != 0) error = errno;
+  if (::connect(fd.get(), address.ai_addr, address.ai_addrlen) != 0) {
+    error = errno;
+  }
   if (error == EINPROGRESS) {
     pollfd waiting = {.fd = fd.get(), .events = POLLOUT, .revents = 0};
     const auto limit = std::chrono::duration_cast<std::chrono::milliseconds>(kAnswers).count();
-    if (::poll(&waiting, 1, static_cast<int>(limit)) != 1)
+    if (::poll(&waiting, 1, static_cast<int>(limit)) != 1) {
       return fmt::format("no answer within {} s", kAnswers.count());
+    }
     socklen_t size = sizeof error;
     ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
   }
@@ -97,30 +114,42 @@ std::string why_silent(const addrinfo& address) {
 
 Route route_of(const MigrateRequest& request, const std::string& target_uri) {
   Route route{.listen = request.listen_address, .uri = request.migration_uri};
-  if (route.listen.empty() && request.tls) return route;
+  if (route.listen.empty() && request.tls) {
+    return route;
+  }
   if (route.listen.empty()) {
     // libvirt would let the target's NBD server listen on every interface, for anyone to write.
     const std::string host = endpoint_of(target_uri).host;
     route.listen = host.empty() ? "127.0.0.1" : texts_of(look_up(host)).front();
   }
   // libvirt would send the guest to the name that the target calls itself.
-  if (route.uri.empty() && !is_wildcard(route.listen)) route.uri = uri_of(route.listen);
+  if (route.uri.empty() && !is_wildcard(route.listen)) {
+    route.uri = uri_of(route.listen);
+  }
   return route;
 }
 
 void require_one_address(const Route& route) {
   const std::string host = endpoint_of(route.uri).host;
-  if (route.uri.empty() || route.uri.starts_with("unix:")) return;
-  if (host.empty())
+  if (route.uri.empty() || route.uri.starts_with("unix:")) {
+    return;
+  }
+  if (host.empty()) {
     throw Error({.kind = ErrorKind::kUsage,
                  .object = route.uri,
                  .action = {},
                  .cause = "is not a migration URI",
                  .hint = "--migration-uri takes tcp://HOST[:PORT], as virsh migrate does"});
+  }
   const std::vector<std::string> sent_to = texts_of(look_up(host));
-  if (route.listen.empty() || is_wildcard(route.listen)) return;
-  for (const std::string& listens : texts_of(look_up(route.listen)))
-    if (std::find(sent_to.begin(), sent_to.end(), listens) != sent_to.end()) return;
+  if (route.listen.empty() || is_wildcard(route.listen)) {
+    return;
+  }
+  for (const std::string& listens : texts_of(look_up(route.listen))) {
+    if (std::find(sent_to.begin(), sent_to.end(), listens) != sent_to.end()) {
+      return;
+    }
+  }
   throw Error({.kind = ErrorKind::kConflict,
                .object = route.uri,
                .action = {},
@@ -132,13 +161,17 @@ void require_one_address(const Route& route) {
 
 bool try_to_reach(const Route& route) {
   const Endpoint endpoint = endpoint_of(route.uri);
-  if (endpoint.host.empty()) return false;
+  if (endpoint.host.empty()) {
+    return false;
+  }
   const Addresses addresses =
       look_up(endpoint.host, endpoint.port.empty() ? kFirstPort : endpoint.port);
   std::string why;
   for (const addrinfo* one = addresses.get(); one; one = one->ai_next) {
     why = why_silent(*one);
-    if (why.empty()) return true;
+    if (why.empty()) {
+      return true;
+    }
   }
   throw Error({.kind = ErrorKind::kIo,
                .object = route.uri,

@@ -13,11 +13,21 @@ SecretFacts found_secret(Hypervisor& host, const SecretName& name,
   };
   try {
     const std::optional<FoundSecret> found = host.find_secret(name);
-    if (!found) return is(SecretState::kMissing);
-    if (!found->other_use.empty()) return is(SecretState::kOtherUse, found->other_use);
-    if (found->is_private) return is(SecretState::kPrivate);
-    if (!found->key) return is(SecretState::kNoValue);
-    if (!wanted) return is(SecretState::kUncompared, key.failure);
+    if (!found) {
+      return is(SecretState::kMissing);
+    }
+    if (!found->other_use.empty()) {
+      return is(SecretState::kOtherUse, found->other_use);
+    }
+    if (found->is_private) {
+      return is(SecretState::kPrivate);
+    }
+    if (!found->key) {
+      return is(SecretState::kNoValue);
+    }
+    if (!wanted) {
+      return is(SecretState::kUncompared, key.failure);
+    }
     return is(*found->key == *wanted ? SecretState::kMatches : SecretState::kDiffers);
   } catch (const Error& error) {
     return is(

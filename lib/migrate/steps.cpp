@@ -89,9 +89,15 @@ bool Steps::only_makes(const Step& step) {
 }
 
 void Steps::clean(const Step& step) {
-  if (only_makes(step)) return clean_copies();
-  if (step.kind == StepKind::kSnapshot) return clean_overlays();
-  if (step.kind == StepKind::kStageOverlays) return clean_bridges();
+  if (only_makes(step)) {
+    return clean_copies();
+  }
+  if (step.kind == StepKind::kSnapshot) {
+    return clean_overlays();
+  }
+  if (step.kind == StepKind::kStageOverlays) {
+    return clean_bridges();
+  }
 }
 
 void Steps::try_to_remove(const std::string& command, const std::function<void()>& remove) {
@@ -104,26 +110,42 @@ void Steps::try_to_remove(const std::string& command, const std::function<void()
 
 void Steps::wait_until_idle() {
   source_.wait_until_idle();
-  if (!plan_.other_host || !target_is_known()) return;
+  if (!plan_.other_host || !target_is_known()) {
+    return;
+  }
   target_.wait_until_idle();
   wait_for_half_made();
 }
 
 bool Steps::turned() const {
-  if (journal_.noted(kRetired)) return true;
-  if (!plan_.live) return turned_offline();
-  if (journal_.noted(kLeft)) return true;
-  if (plan_.other_host && arrived()) return true;
+  if (journal_.noted(kRetired)) {
+    return true;
+  }
+  if (!plan_.live) {
+    return turned_offline();
+  }
+  if (journal_.noted(kLeft)) {
+    return true;
+  }
+  if (plan_.other_host && arrived()) {
+    return true;
+  }
   return std::any_of(plan_.disks.begin(), plan_.disks.end(), [this](const MovingDisk& disk) {
-    if (journal_.noted(switched(disk))) return true;
+    if (journal_.noted(switched(disk))) {
+      return true;
+    }
     const Place place = source_.place(disk);
     return place == Place::kBridge || place == Place::kTarget;
   });
 }
 
 bool Steps::turned_offline() const {
-  if (target_.active()) return !misplaced(target_, DefinitionKind::kLive);
-  if (!plan_.other_host || !waits_at_target()) return false;
+  if (target_.active()) {
+    return !misplaced(target_, DefinitionKind::kLive);
+  }
+  if (!plan_.other_host || !waits_at_target()) {
+    return false;
+  }
   // Both could be started. Where the old one was, that is what people work with.
   const DomainState old = source_.state();
   return old == DomainState::kAbsent || (old == DomainState::kShutOff && journal_.noted(kLeft));
@@ -153,12 +175,16 @@ bool Steps::settled(const Step& step) const {
 }
 
 std::optional<Clock::time_point> Steps::deadline() const {
-  if (plan_.request.timeout.count() == 0) return std::nullopt;
+  if (plan_.request.timeout.count() == 0) {
+    return std::nullopt;
+  }
   return began_ + plan_.request.timeout;
 }
 
 void Steps::require_not_saved() const {
-  if (!source_.host().was_saved(source_.name())) return;
+  if (!source_.host().was_saved(source_.name())) {
+    return;
+  }
   fail(ErrorKind::kConflict, source_.name(), "work on its disks",
        "its memory was saved meanwhile, and belongs to its disks as they are now",
        "start it, or restore it from the file that it was saved to: it goes on with what it did "
@@ -167,16 +193,22 @@ void Steps::require_not_saved() const {
 }
 
 void Steps::wake() {
-  if (source_.active()) return;
+  if (source_.active()) {
+    return;
+  }
   require_not_saved();
   journal_.note(kWoken);
   source_.host().start(source_.name(), true);
 }
 
 void Steps::put_to_sleep() {
-  if (!journal_.noted(kWoken)) return;
+  if (!journal_.noted(kWoken)) {
+    return;
+  }
   // Who resumed it in between wants it to run, and its memory is worth something.
-  if (source_.never_ran()) source_.host().destroy(source_.name());
+  if (source_.never_ran()) {
+    source_.host().destroy(source_.name());
+  }
   journal_.forget(kWoken);
 }
 
@@ -184,9 +216,13 @@ void Steps::define_secret() {
   const std::string key = context_.storage->user_key();
   const bool here = plan_.staged || !plan_.other_host;
   for (const Machine* machine : {&source_, &target_}) {
-    if (machine == &source_ && !here) continue;
+    if (machine == &source_ && !here) {
+      continue;
+    }
     const std::optional<FoundSecret> found = machine->host().find_secret(plan_.request.secret);
-    if (found && found->key == key) continue;
+    if (found && found->key == key) {
+      continue;
+    }
     machine->host().define_secret(plan_.request.secret, key);
   }
 }
@@ -201,15 +237,21 @@ void Steps::make_ours(const std::string& note, const std::function<void()>& make
   try {
     make();
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::kConflict) journal_.forget(note);
+    if (error.kind() == ErrorKind::kConflict) {
+      journal_.forget(note);
+    }
     throw;
   }
 }
 
 bool Steps::is_ours(const MovingDisk& disk) const {
   const std::optional<std::string> made = journal_.recorded(identity(disk));
-  if (!made) return false;
-  if (!plan_.to_files) return context_.storage->identity(disk.volume) == *made;
+  if (!made) {
+    return false;
+  }
+  if (!plan_.to_files) {
+    return context_.storage->identity(disk.volume) == *made;
+  }
   const std::optional<FileLook> look = context_.storage->look(disk.image.path);
   return look && look->identity == *made;
 }
@@ -221,7 +263,9 @@ void Steps::make_new_place(const MovingDisk& disk,
       make([&](const std::string& made) { journal_.record(identity(disk), made); });
     });
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kConflict || !new_place_exists(disk)) throw;
+    if (error.kind() != ErrorKind::kConflict || !new_place_exists(disk)) {
+      throw;
+    }
     // The checks found none: what a person may do about it is not what a copy would say.
     ErrorParts parts = error.parts();
     parts.hint = "somebody made " + goal(disk) + " after the checks: ";
@@ -234,33 +278,42 @@ void Steps::make_new_place(const MovingDisk& disk,
 }
 
 void Steps::copy_disk(const MovingDisk& disk, std::stop_token stop) {
-  if (journal_.noted(copied(disk)) && !recovering_) return;
+  if (journal_.noted(copied(disk)) && !recovering_) {
+    return;
+  }
   if (journal_.noted(made(disk)) && new_place_exists(disk)) {
     // Is it still true? The old image may have been written to since.
-    if (context_.storage->same(disk.image, disk.volume, stop)) return journal_.note(copied(disk));
+    if (context_.storage->same(disk.image, disk.volume, stop)) {
+      return journal_.note(copied(disk));
+    }
     remove_copy(disk);
   }
   make_new_place(disk, [&](const MigrationStorage::Made& made) {
-    if (plan_.to_files)
+    if (plan_.to_files) {
       context_.storage->copy_out(disk.volume, plan_.staged, disk.image.path,
                                  plan_.request.bandwidth, stop, made);
-    else
+    } else {
       context_.storage->copy_in(disk.image, disk.volume, plan_.request.bandwidth, stop, made);
+    }
   });
   journal_.note(copied(disk));
 }
 
 std::string Steps::with_new_disks(const Domain& domain, const DriverOptions& driver) const {
   std::vector<DiskMove> moves;
-  for (const MovingDisk& disk : plan_.disks)
-    if (domain.find_disk(disk.dev))  // else somebody took it out of this definition
+  for (const MovingDisk& disk : plan_.disks) {
+    if (domain.find_disk(disk.dev)) {  // else somebody took it out of this definition
       moves.push_back({.disk = disk.dev, .to = new_place(disk), .driver = driver});
+    }
+  }
   return rewrite_moved_disks(domain, moves);
 }
 
 std::string Steps::with_old_disks(const Domain& domain) const {
   std::vector<std::string> targets;
-  for (const MovingDisk& disk : plan_.disks) targets.push_back(disk.dev);
+  for (const MovingDisk& disk : plan_.disks) {
+    targets.push_back(disk.dev);
+  }
   return restore_disks(domain, parse_domain(plan_.original_persistent, "the old definition"),
                        targets);
 }
@@ -272,16 +325,22 @@ void Steps::remove_copy(const MovingDisk& disk) {
   const bool removed = plan_.to_files ? context_.storage->remove_file(disk.image.path, ours)
                                       : context_.storage->remove_volume(disk.volume, ours);
   journal_.forget(made(disk));
-  if (!removed) context_.observer->warning(goal(disk) + " stays: it is not what this run made");
+  if (!removed) {
+    context_.observer->warning(goal(disk) + " stays: it is not what this run made");
+  }
 }
 
 void Steps::clean_copies() {
   for (const MovingDisk& disk : plan_.disks) {
-    if (!journal_.noted(made(disk))) continue;
+    if (!journal_.noted(made(disk))) {
+      continue;
+    }
     // What may hold the newest data is not among what is named for removal.
     require_before_copy(disk);
     try_to_remove(removing_command(disk), [&] {
-      if (!plan_.to_files && source_.active()) close_unused(disk);
+      if (!plan_.to_files && source_.active()) {
+        close_unused(disk);
+      }
       remove_copy(disk);
     });
   }
@@ -300,7 +359,9 @@ std::string Steps::removing_command(const MovingDisk& disk) const {
 }
 
 bool Steps::old_disk_exists(const MovingDisk& disk) const {
-  if (plan_.to_files) return context_.storage->volume(disk.volume).has_value();
+  if (plan_.to_files) {
+    return context_.storage->volume(disk.volume).has_value();
+  }
   // A mirror's source may be on a host whose files cannot be looked at.
   return !plan_.request.delete_source || context_.storage->file_exists(disk.image.path);
 }
@@ -314,11 +375,14 @@ MigrateReport Steps::report() const {
     line.before = {.virtual_bytes = disk.size, .allocated_bytes = disk.data};
     line.after.virtual_bytes = disk.size;
     try {
-      if (plan_.to_files)
+      if (plan_.to_files) {
         line.after.allocated_bytes = context_.storage->file_allocation(disk.image.path);
-      else
+      } else {
         line.after = context_.storage->volume(disk.volume).value_or(line.after);
-      if (old_disk_exists(disk)) report.kept.push_back(disk.original);
+      }
+      if (old_disk_exists(disk)) {
+        report.kept.push_back(disk.original);
+      }
     } catch (const std::exception& error) {
       context_.observer->warning(std::string("the move is complete, but: ") + error.what());
     }

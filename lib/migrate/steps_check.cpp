@@ -12,34 +12,43 @@ void Steps::check_definitions() {
   // A staged way to another host asks twice: before it leaves, and there.
   const Machine& machine = !plan_.live || arrived() ? target_ : source_;
   const std::string goal = plan_.to_files ? "its file" : "RBD";
-  if (machine.active())
-    if (const auto dev = misplaced(machine, DefinitionKind::kLive))
+  if (machine.active()) {
+    if (const auto dev = misplaced(machine, DefinitionKind::kLive)) {
       fail(ErrorKind::kIo, source_.name(), "read the live definition back",
            "disk " + *dev + " is not on " + goal);
+    }
+  }
   // libvirt leaves the persistent one alone where it differed from the live one before, and never
   // changes what it says of the driver.
   const Domain stored = machine.definition(DefinitionKind::kPersistent);
   warn_of_replaced(machine, stored);
   const std::string wanted = with_new_disks(stored);
-  if (wanted != stored.text) machine.host().define(wanted);
-  for (const MovingDisk& disk : plan_.disks)
+  if (wanted != stored.text) {
+    machine.host().define(wanted);
+  }
+  for (const MovingDisk& disk : plan_.disks) {
     if (stored.find_disk(disk.dev) &&
-        machine.place(disk, DefinitionKind::kPersistent) != Place::kTarget)
+        machine.place(disk, DefinitionKind::kPersistent) != Place::kTarget) {
       fail(ErrorKind::kIo, source_.name(), "read the persistent definition back",
            "disk " + disk.dev + " is not on " + goal,
            "the next start would use the old disk: correct it with vmferry rewrite");
+    }
+  }
   if (machine.active()) {
     let_discard(machine);
     see_writers(stored);
   }
-  if (machine.host().autostart(source_.name()) != plan_.autostart)
+  if (machine.host().autostart(source_.name()) != plan_.autostart) {
     machine.host().set_autostart(source_.name(), plan_.autostart);
+  }
 }
 
 void Steps::warn_of_replaced(const Machine& machine, const Domain& stored) const {
   for (const MovingDisk& disk : plan_.disks) {
     const DomainDisk* found = stored.find_disk(disk.dev);
-    if (!found || machine.place_of(found->image, disk) != Place::kElsewhere) continue;
+    if (!found || machine.place_of(found->image, disk) != Place::kElsewhere) {
+      continue;
+    }
     context_.observer->warning("the stored definition named " + found->image.display() + " for " +
                                disk.dev + ", which somebody wrote into it meanwhile: it names " +
                                goal(disk) + " now");
@@ -58,10 +67,14 @@ void Steps::let_discard(const Machine& machine) const {
 }
 
 void Steps::see_writers(const Domain& domain) const {
-  if (plan_.to_files) return;
+  if (plan_.to_files) {
+    return;
+  }
   for (const MovingDisk& disk : plan_.disks) {
     const DomainDisk* found = domain.find_disk(disk.dev);
-    if (!found || found->readonly) continue;
+    if (!found || found->readonly) {
+      continue;
+    }
     try {
       see_writer(disk);
     } catch (const Error& error) {
@@ -79,15 +92,18 @@ void Steps::see_writer(const MovingDisk& disk) const {
     std::this_thread::sleep_for(context_.patience.poll * 20);
     writers = context_.storage->writers(disk.volume);
   }
-  if (writers == 1) return;
+  if (writers == 1) {
+    return;
+  }
   const std::string status = "rbd status " + disk.volume.ceph_name();
-  if (writers == 0)
+  if (writers == 0) {
     context_.observer->warning("the guest runs, and nobody has " + goal(disk) +
                                " open: look at 'virsh domblkerror' and '" + status + "'");
-  else
+  } else {
     context_.observer->warning(goal(disk) + " is open in another client, too: if the guest's " +
                                disk.dev +
                                " takes no writes, end that one; it is shown by: " + status);
+  }
 }
 
 }  // namespace vmferry::migrate

@@ -13,20 +13,27 @@ void Steps::delete_source() {
   std::string unknown;
   try {
     unknown = why_all_stay();
-    if (unknown.empty()) needs = all_needs(source_.host(), *context_.storage);
+    if (unknown.empty()) {
+      needs = all_needs(source_.host(), *context_.storage);
+    }
   } catch (const Error& error) {
     unknown = std::string("what else needs it could not be found out: ") + error.what();
   }
   for (const MovingDisk& disk : plan_.disks) {
     std::string reason = unknown;
     try {
-      if (reason.empty()) reason = why_source_stays(disk, needs);
-      if (reason.empty()) delete_source_of(disk);
+      if (reason.empty()) {
+        reason = why_source_stays(disk, needs);
+      }
+      if (reason.empty()) {
+        delete_source_of(disk);
+      }
     } catch (const Error& error) {
       reason = error.what();
     }
-    if (!reason.empty() && may_be_left(disk))
+    if (!reason.empty() && may_be_left(disk)) {
       context_.observer->warning("the old disk " + disk.original + " stays: " + reason);
+    }
   }
 }
 
@@ -39,10 +46,13 @@ bool Steps::may_be_left(const MovingDisk& disk) const {
 }
 
 std::string Steps::why_all_stay() const {
-  if (plan_.was_running && !target_.active()) return "the guest does not run on the new ones";
+  if (plan_.was_running && !target_.active()) {
+    return "the guest does not run on the new ones";
+  }
   if (misplaced(target_, DefinitionKind::kPersistent) ||
-      (target_.active() && misplaced(target_, DefinitionKind::kLive)))
+      (target_.active() && misplaced(target_, DefinitionKind::kLive))) {
     return "a definition does not name the new ones";
+  }
   return {};
 }
 
@@ -50,18 +60,23 @@ std::string Steps::why_source_stays(const MovingDisk& disk, const std::vector<Ne
   std::string thing = disk.volume.display();
   if (!plan_.to_files) {
     const std::optional<FileLook> look = context_.storage->look(disk.image.path);
-    if (!look) return {};
-    if (std::string reason = why_file_stays(disk.image, *look); !reason.empty()) return reason;
+    if (!look) {
+      return {};
+    }
+    if (std::string reason = why_file_stays(disk.image, *look); !reason.empty()) {
+      return reason;
+    }
     thing = look->identity;
   }
   return who_needs(thing, needs, [](const Need&) { return false; });
 }
 
 void Steps::delete_source_of(const MovingDisk& disk) {
-  if (plan_.to_files)
+  if (plan_.to_files) {
     context_.storage->remove_volume(disk.volume, std::nullopt);
-  else  // only the topmost image: what it is backed by may serve others
+  } else {  // only the topmost image: what it is backed by may serve others
     context_.storage->remove_image(disk.image);
+  }
 }
 
 }  // namespace vmferry::migrate

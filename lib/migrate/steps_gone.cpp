@@ -18,7 +18,9 @@ const Machine& Steps::present_machine() const {
 }
 
 bool Steps::machine_is_gone() const {
-  if (source_.state() != DomainState::kAbsent) return false;
+  if (source_.state() != DomainState::kAbsent) {
+    return false;
+  }
   return !plan_.other_host || (target_is_known() && target_.state() == DomainState::kAbsent);
 }
 
@@ -31,18 +33,26 @@ std::string Steps::places_of(const MovingDisk& disk) const {
     }
   };
   std::string places = disk.original;
-  for (const std::string* file : {&disk.overlay, &disk.bridge})
-    if (!file->empty() && may_exist([&] { return context_.storage->file_exists(*file); }))
+  for (const std::string* file : {&disk.overlay, &disk.bridge}) {
+    if (!file->empty() && may_exist([&] { return context_.storage->file_exists(*file); })) {
       places += ", " + *file;
-  if (may_exist([&] { return new_place_exists(disk); })) places += ", " + goal(disk);
+    }
+  }
+  if (may_exist([&] { return new_place_exists(disk); })) {
+    places += ", " + goal(disk);
+  }
   return places;
 }
 
 std::vector<std::string> Steps::unfinished_copies() const {
   std::vector<std::string> commands;
   for (const MovingDisk& disk : plan_.disks) {
-    if (!journal_.noted(made(disk)) || journal_.noted(copied(disk))) continue;
-    if (pending(StepKind::kCopyFrozen) && pending(StepKind::kCopyOffline)) continue;
+    if (!journal_.noted(made(disk)) || journal_.noted(copied(disk))) {
+      continue;
+    }
+    if (pending(StepKind::kCopyFrozen) && pending(StepKind::kCopyOffline)) {
+      continue;
+    }
     MovingDisk partial = disk;
     partial.image.path = partial_path(disk.image.path);
     partial.volume.image += kPartialSuffix;
@@ -52,16 +62,23 @@ std::vector<std::string> Steps::unfinished_copies() const {
 }
 
 bool Steps::pending(StepKind kind) const {
-  for (size_t i = 0; i < plan_.steps.size(); ++i)
-    if (plan_.steps[i].kind == kind && journal_.status(i) != StepStatus::kPending) return false;
+  for (size_t i = 0; i < plan_.steps.size(); ++i) {
+    if (plan_.steps[i].kind == kind && journal_.status(i) != StepStatus::kPending) {
+      return false;
+    }
+  }
   return true;
 }
 
 bool Steps::is_gone(const Machine& machine, const Domain& now, const MovingDisk& disk) const {
   const DomainDisk* found = now.find_disk(disk.dev);
-  if (!found) return true;
+  if (!found) {
+    return true;
+  }
   // Another disk of that name? Only a running machine tells all of its chain.
-  if (!machine.active() || machine.place_of(found->image, disk) != Place::kElsewhere) return false;
+  if (!machine.active() || machine.place_of(found->image, disk) != Place::kElsewhere) {
+    return false;
+  }
   const auto is_known = [&](const DiskImage& image) {
     return machine.place_of(image, disk) != Place::kElsewhere || image.path == disk.image.path;
   };
@@ -70,12 +87,19 @@ bool Steps::is_gone(const Machine& machine, const Domain& now, const MovingDisk&
 
 bool Steps::drop_gone_disks() {
   const Machine& machine = present_machine();
-  if (machine.state() == DomainState::kAbsent) return false;
+  if (machine.state() == DomainState::kAbsent) {
+    return false;
+  }
   const Domain now = machine.definition();
   std::vector<MovingDisk> gone;
-  for (const MovingDisk& disk : plan_.disks)
-    if (is_gone(machine, now, disk)) gone.push_back(disk);
-  for (const MovingDisk& disk : gone) drop(disk);
+  for (const MovingDisk& disk : plan_.disks) {
+    if (is_gone(machine, now, disk)) {
+      gone.push_back(disk);
+    }
+  }
+  for (const MovingDisk& disk : gone) {
+    drop(disk);
+  }
   return !gone.empty();
 }
 
@@ -101,17 +125,26 @@ void Steps::drop(const MovingDisk& disk) {
 }
 
 std::string Steps::where_data_is(const MovingDisk& disk) {
-  if (journal_.noted(committed(disk))) return goal(disk);
-  if (plan_.staged && !journal_.noted(kFrozen)) return disk.original;
+  if (journal_.noted(committed(disk))) {
+    return goal(disk);
+  }
+  if (plan_.staged && !journal_.noted(kFrozen)) {
+    return disk.original;
+  }
   const auto commit = [](const std::string& overlay, const std::string& below) {
     return overlay + ", over " + below + "; this puts it in there: qemu-img commit " +
            shell_word(overlay);
   };
-  if (plan_.staged && journal_.noted(switched(disk))) return commit(disk.bridge, goal(disk));
-  if (plan_.staged && pending(StepKind::kPivotOverlays)) return commit(disk.overlay, disk.original);
-  if (plan_.staged)
+  if (plan_.staged && journal_.noted(switched(disk))) {
+    return commit(disk.bridge, goal(disk));
+  }
+  if (plan_.staged && pending(StepKind::kPivotOverlays)) {
+    return commit(disk.overlay, disk.original);
+  }
+  if (plan_.staged) {
     return commit(disk.overlay, disk.original) + ". If it was switched already, it is in " +
            commit(disk.bridge, goal(disk));
+  }
   const bool moved = plan_.live ? journal_.noted(switched(disk)) || (plan_.other_host && arrived())
                                 : !pending(StepKind::kDefine);
   return moved ? goal(disk) : disk.original;

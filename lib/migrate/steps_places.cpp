@@ -12,38 +12,49 @@ namespace vmferry::migrate {
 
 void Steps::require_same_machine() const {
   require_same_machine(source_, plan_.source_host, "--connect");
-  if (plan_.other_host && target_is_known())
+  if (plan_.other_host && target_is_known()) {
     require_same_machine(target_, plan_.target_host, "--to");
+  }
 }
 
 void Steps::require_same_machine(const Machine& machine, const HostIdentity& host,
                                  const std::string& option) const {
   const std::string action = "go on with the move";
   const HostFacts facts = machine.host().facts();
-  if (!host.hostname.empty() && facts.hostname != host.hostname && facts.uuid != host.uuid)
+  if (!host.hostname.empty() && facts.hostname != host.hostname && facts.uuid != host.uuid) {
     fail(ErrorKind::kConflict, machine.name(), action,
          "the run was on " + host.hostname + ", and " + facts.uri + " is " + facts.hostname,
          "name that host with " + option);
+  }
   const std::string uuid = machine.host().uuid_of(machine.name());
-  if (!uuid.empty() && uuid != plan_.uuid)
+  if (!uuid.empty() && uuid != plan_.uuid) {
     fail(ErrorKind::kConflict, machine.name(), action,
          "another machine has that name on " + facts.uri + " now: its UUID is " + uuid +
              ", and that of the run's is " + plan_.uuid,
          "rename that one (virsh domrename), and try again");
+  }
   const std::string name = uuid.empty() ? machine.host().name_of_uuid(plan_.uuid) : "";
-  if (!name.empty())
+  if (!name.empty()) {
     fail(ErrorKind::kConflict, machine.name(), action, "its name is " + name + " now",
          "give it its name back while it is off: virsh domrename " + shell_word(name) + " " +
              shell_word(machine.name()));
+  }
 }
 
 Place Steps::reached(const MovingDisk& disk) const {
-  if (journal_.noted(committed(disk))) return Place::kTarget;
-  if (journal_.noted(switched(disk))) return plan_.staged ? Place::kBridge : Place::kTarget;
-  if (!plan_.live)
+  if (journal_.noted(committed(disk))) {
+    return Place::kTarget;
+  }
+  if (journal_.noted(switched(disk))) {
+    return plan_.staged ? Place::kBridge : Place::kTarget;
+  }
+  if (!plan_.live) {
     return journal_.noted(kStarted) && !plan_.other_host ? Place::kTarget : Place::kOriginal;
+  }
   const bool returned = journal_.noted(returning(disk)) || !journal_.noted(kFrozen);
-  if (!returned && (journal_.noted(kOverlaid) || was_written(disk))) return Place::kOverlay;
+  if (!returned && (journal_.noted(kOverlaid) || was_written(disk))) {
+    return Place::kOverlay;
+  }
   return Place::kOriginal;
 }
 
@@ -57,31 +68,39 @@ bool Steps::was_written(const MovingDisk& disk) const {
 
 void Steps::require_known_places() {
   const Machine& machine = present_machine();
-  if (machine.state() == DomainState::kAbsent) return;
+  if (machine.state() == DomainState::kAbsent) {
+    return;
+  }
   // Inside an overlay they go with it.
-  if (journal_.noted(kFrozen) && machine.host().snapshots(machine.name()) != 0)
+  if (journal_.noted(kFrozen) && machine.host().snapshots(machine.name()) != 0) {
     fail(ErrorKind::kConflict, machine.name(), "go on",
          "somebody took a snapshot of it meanwhile, which the move would lose",
          "delete it (virsh snapshot-list, snapshot-delete), then: " + recovery());
+  }
   const Domain now = machine.definition();
   for (const MovingDisk& disk : plan_.disks) {
     const DomainDisk* found = now.find_disk(disk.dev);
-    if (!found) continue;
+    if (!found) {
+      continue;
+    }
     const Place place = machine.place_of(found->image, disk);
-    if (place == Place::kElsewhere || place < reached(disk))
+    if (place == Place::kElsewhere || place < reached(disk)) {
       fail_out_of_place(machine, disk, found->image, place);
+    }
   }
 }
 
 Place Steps::require_from(const MovingDisk& disk, Place first) {
   const Domain now = source_.definition();
   const DomainDisk* found = now.find_disk(disk.dev);
-  if (!found)
+  if (!found) {
     fail(ErrorKind::kNotFound, source_.name(), "go on with " + disk.dev,
          "it was taken from the machine");
+  }
   const Place place = source_.place_of(found->image, disk);
-  if (place == Place::kElsewhere || place < std::max(first, reached(disk)))
+  if (place == Place::kElsewhere || place < std::max(first, reached(disk))) {
     fail_out_of_place(source_, disk, found->image, place);
+  }
   return place;
 }
 
@@ -89,13 +108,14 @@ void Steps::fail_out_of_place(const Machine& machine, const MovingDisk& disk,
                               const DiskImage& image, Place place) {
   const std::string action = "go on with " + disk.dev;
   const std::string name = shell_word(machine.name());
-  if (place == Place::kElsewhere)
+  if (place == Place::kElsewhere) {
     fail(ErrorKind::kConflict, machine.name(), action,
          "it is on " + image.display() +
              " now, which is none of this move's: somebody took "
              "a snapshot of it, or changed it",
          "end that first (a backup's overlay, while it runs: virsh blockcommit " + name + " " +
              disk.dev + " --shallow --active --pivot), then: " + recovery());
+  }
   try {
     source_.abort_job(disk);  // one begun just then would keep it from being detached
   } catch (const Error&) {
@@ -115,32 +135,44 @@ void Steps::fail_out_of_place(const Machine& machine, const MovingDisk& disk,
 }
 
 void Steps::require_unnamed(const std::string& file) const {
-  if (source_.state() == DomainState::kAbsent) return;
+  if (source_.state() == DomainState::kAbsent) {
+    return;
+  }
   const auto is_it = [&file](const DiskImage& image) { return image.path == file; };
   const auto require_in = [&](const Domain& domain) {
-    for (const DomainDisk& disk : domain.disks)
-      if (is_it(disk.image) || std::any_of(disk.backing.begin(), disk.backing.end(), is_it))
+    for (const DomainDisk& disk : domain.disks) {
+      if (is_it(disk.image) || std::any_of(disk.backing.begin(), disk.backing.end(), is_it)) {
         fail(ErrorKind::kConflict, source_.name(), "remove " + file,
              "its disk " + disk.target + " is on it, or on an image over it");
+      }
+    }
   };
-  if (source_.active()) require_in(source_.definition(DefinitionKind::kLive));
+  if (source_.active()) {
+    require_in(source_.definition(DefinitionKind::kLive));
+  }
   require_in(source_.definition(DefinitionKind::kPersistent));
 }
 
 void Steps::require_before_copy(const MovingDisk& disk) const {
   const std::string action = "remove the copy of " + disk.dev;
   const auto require_in = [&](const Domain& domain) {
-    if (!domain.find_disk(disk.dev)) return;
+    if (!domain.find_disk(disk.dev)) {
+      return;
+    }
     const Place place = source_.place_in(domain, disk);
-    if (place != Place::kOriginal && place != Place::kOverlay)
+    if (place != Place::kOriginal && place != Place::kOverlay) {
       fail(ErrorKind::kConflict, source_.name(), action,
            "a definition names it, or an image that may be over it");
+    }
   };
-  if (source_.active()) require_in(source_.definition(DefinitionKind::kLive));
+  if (source_.active()) {
+    require_in(source_.definition(DefinitionKind::kLive));
+  }
   require_in(source_.definition(DefinitionKind::kPersistent));
   if (plan_.other_host && target_.state() != DomainState::kAbsent &&
-      target_.place(disk, DefinitionKind::kPersistent) == Place::kTarget)
+      target_.place(disk, DefinitionKind::kPersistent) == Place::kTarget) {
     fail_divided(action);
+  }
 }
 
 }  // namespace vmferry::migrate

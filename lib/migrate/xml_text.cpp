@@ -25,25 +25,33 @@ void volume_source(tinyxml2::XMLPrinter& out, const MigrateRequest& request,
                    const VolumeName& volume) {
   Element source(out, "source");
   source.set("protocol", "rbd").set("name", volume.pool + "/" + volume.image);
-  for (const CephMonitor& monitor : request.monitors)
+  for (const CephMonitor& monitor : request.monitors) {
     Element(out, "host").set("name", monitor.host).set("port", std::to_string(monitor.port));
-  if (!request.ceph_conf.empty()) Element(out, "config").set("file", request.ceph_conf);
-  if (request.user.empty()) return;
+  }
+  if (!request.ceph_conf.empty()) {
+    Element(out, "config").set("file", request.ceph_conf);
+  }
+  if (request.user.empty()) {
+    return;
+  }
   Element auth(out, "auth");
   auth.set("username", request.user);
   Element secret(out, "secret");
   secret.set("type", "ceph");
-  if (request.secret.uuid.empty())
+  if (request.secret.uuid.empty()) {
     secret.set("usage", request.secret.usage);
-  else
+  } else {
     secret.set("uuid", request.secret.uuid);
+  }
 }
 
 /// A backslash makes QEMU take the next character as it is (block/rbd.c).
 std::string escaped(const std::string& text) {
   std::string out;
   for (const char c : text) {
-    if (c == ':' || c == '@' || c == '\\' || c == '/' || c == '=') out += '\\';
+    if (c == ':' || c == '@' || c == '\\' || c == '/' || c == '=') {
+      out += '\\';
+    }
     out += c;
   }
   return out;
@@ -86,10 +94,11 @@ std::string bridge_disk(const MigrateRequest& request, const MovingDisk& disk) {
       const bool to_file = !request.to_dir.empty();
       backing.set("type", to_file ? "file" : "network");
       Element(out, "format").set("type", "raw");
-      if (to_file)
+      if (to_file) {
         Element(out, "source").set("file", disk.image.path);
-      else
+      } else {
         volume_source(out, request, disk.volume);
+      }
       Element(out, "backingStore");
     }
     Element(out, "target").set("dev", disk.dev);
@@ -99,9 +108,15 @@ std::string bridge_disk(const MigrateRequest& request, const MovingDisk& disk) {
 
 std::string qemu_volume_name(const MigrateRequest& request, const VolumeName& volume) {
   std::string name = "rbd:" + escaped(volume.pool) + "/" + escaped(volume.image);
-  if (!request.user.empty()) name += ":id=" + escaped(request.user);
-  if (!request.ceph_conf.empty()) name += ":conf=" + escaped(request.ceph_conf);
-  if (!request.monitors.empty()) name += ":mon_host=" + escaped(mon_host_of(request.monitors));
+  if (!request.user.empty()) {
+    name += ":id=" + escaped(request.user);
+  }
+  if (!request.ceph_conf.empty()) {
+    name += ":conf=" + escaped(request.ceph_conf);
+  }
+  if (!request.monitors.empty()) {
+    name += ":mon_host=" + escaped(mon_host_of(request.monitors));
+  }
   return name;
 }
 
@@ -114,21 +129,30 @@ const tinyxml2::XMLElement* find_disk_element(const tinyxml2::XMLDocument& defin
   const auto* disk = devices ? devices->FirstChildElement("disk") : nullptr;
   for (; disk; disk = disk->NextSiblingElement("disk")) {
     const auto* target = disk->FirstChildElement("target");
-    if (target && target->Attribute("dev", dev.c_str())) return disk;
+    if (target && target->Attribute("dev", dev.c_str())) {
+      return disk;
+    }
   }
   return nullptr;
 }
 
 MirrorFacts mirror_facts(const std::string& live_definition, const std::string& dev) {
   tinyxml2::XMLDocument document;
-  if (document.Parse(live_definition.c_str()) != tinyxml2::XML_SUCCESS) return {};
+  if (document.Parse(live_definition.c_str()) != tinyxml2::XML_SUCCESS) {
+    return {};
+  }
   const tinyxml2::XMLElement* disk = find_disk_element(document, dev);
   const tinyxml2::XMLElement* mirror = disk ? disk->FirstChildElement("mirror") : nullptr;
-  if (!mirror) return {};
+  if (!mirror) {
+    return {};
+  }
   MirrorFacts facts{.ready = mirror->Attribute("ready", "yes") != nullptr, .target = {}};
   const tinyxml2::XMLElement* source = mirror->FirstChildElement("source");
-  for (const char* name : {"file", "dev", "name"})
-    if (const char* value = source ? source->Attribute(name) : nullptr) facts.target = value;
+  for (const char* name : {"file", "dev", "name"}) {
+    if (const char* value = source ? source->Attribute(name) : nullptr) {
+      facts.target = value;
+    }
+  }
   return facts;
 }
 
@@ -136,7 +160,9 @@ std::string mon_host_of(const std::vector<CephMonitor>& monitors) {
   std::string hosts;
   for (const CephMonitor& monitor : monitors) {
     const bool ipv6 = monitor.host.find(':') != std::string::npos;
-    if (!hosts.empty()) hosts += ';';
+    if (!hosts.empty()) {
+      hosts += ';';
+    }
     hosts += (ipv6 ? "[" + monitor.host + "]" : monitor.host) + ":" + std::to_string(monitor.port);
   }
   return hosts;

@@ -48,7 +48,9 @@ std::set<int> qemu_children() {
     for (int pid = 0; children >> pid;) {
       std::ifstream comm(fmt::format("/proc/{}/comm", pid));
       std::string name;
-      if (std::getline(comm, name) && name.starts_with("qemu")) found.insert(pid);
+      if (std::getline(comm, name) && name.starts_with("qemu")) {
+        found.insert(pid);
+      }
     }
   }
   return found;
@@ -63,15 +65,21 @@ struct Console {
 void on_console(guestfs_h* /*handle*/, void* opaque, uint64_t event, int /*id*/, int /*flags*/,
                 const char* text, size_t length, const uint64_t* /*array*/, size_t /*array_len*/) {
   auto* console = static_cast<Console*>(opaque);
-  if (console->echo) std::fwrite(text, 1, length, stderr);
-  if (event != GUESTFS_EVENT_APPLIANCE) return;
+  if (console->echo) {
+    std::fwrite(text, 1, length, stderr);
+  }
+  if (event != GUESTFS_EVENT_APPLIANCE) {
+    return;
+  }
   if (std::string_view(text, length).find("Linux version") != std::string_view::npos) {
     console->kernel_runs = true;
   }
 }
 
 void end_process(int pid) {
-  if (pid > 0) ::kill(pid, SIGKILL);
+  if (pid > 0) {
+    ::kill(pid, SIGKILL);
+  }
 }
 
 std::string hint_for_launch(const std::string& cause) {
@@ -86,27 +94,39 @@ std::string hint_for_launch(const std::string& cause) {
 }  // namespace
 
 GuestfsStrings::~GuestfsStrings() {
-  if (list_ == nullptr) return;
-  for (char** at = list_; *at != nullptr; ++at) std::free(*at);
+  if (list_ == nullptr) {
+    return;
+  }
+  for (char** at = list_; *at != nullptr; ++at) {
+    std::free(*at);
+  }
   std::free(list_);
 }
 
 std::vector<std::string> GuestfsStrings::all() const {
   std::vector<std::string> strings;
-  if (list_ == nullptr) return strings;
-  for (char** at = list_; *at != nullptr; ++at) strings.emplace_back(*at);
+  if (list_ == nullptr) {
+    return strings;
+  }
+  for (char** at = list_; *at != nullptr; ++at) {
+    strings.emplace_back(*at);
+  }
   return strings;
 }
 
 std::vector<std::pair<std::string, std::string>> GuestfsStrings::pairs() const {
   const std::vector<std::string> flat = all();
   std::vector<std::pair<std::string, std::string>> table;
-  for (size_t i = 0; i + 1 < flat.size(); i += 2) table.emplace_back(flat[i], flat[i + 1]);
+  for (size_t i = 0; i + 1 < flat.size(); i += 2) {
+    table.emplace_back(flat[i], flat[i + 1]);
+  }
   return table;
 }
 
 std::string take_string(char* text) {
-  if (text == nullptr) return {};
+  if (text == nullptr) {
+    return {};
+  }
   std::string copy = text;
   std::free(text);
   return copy;
@@ -123,12 +143,20 @@ Appliance::Appliance(std::string object, const ApplianceDisk& disk, std::stop_to
   }
   qemu_pid_ = guestfs_get_pid(handle_.get());
   stopper_ = start_thread([this](std::stop_token end) {
-    while (!end.stop_requested() && !stop_.stop_requested()) std::this_thread::sleep_for(kLook);
-    if (end.stop_requested()) return;
+    while (!end.stop_requested() && !stop_.stop_requested()) {
+      std::this_thread::sleep_for(kLook);
+    }
+    if (end.stop_requested()) {
+      return;
+    }
     // In order first: a qcow2 image should be closed, not dropped.
-    if (qemu_pid_ > 0) ::kill(qemu_pid_, SIGTERM);
+    if (qemu_pid_ > 0) {
+      ::kill(qemu_pid_, SIGTERM);
+    }
     for (const auto until = Clock::now() + kGrace; Clock::now() < until;) {
-      if (end.stop_requested()) return;
+      if (end.stop_requested()) {
+        return;
+      }
       std::this_thread::sleep_for(kLook);
     }
     end_process(qemu_pid_);
@@ -137,18 +165,26 @@ Appliance::Appliance(std::string object, const ApplianceDisk& disk, std::stop_to
 
 Appliance::~Appliance() {
   stopper_.request_stop();
-  if (stopper_.joinable()) stopper_.join();
+  if (stopper_.joinable()) {
+    stopper_.join();
+  }
 }
 
 Appliance::Handle Appliance::make_handle(const ApplianceDisk& disk, bool force_emulation) const {
   Handle handle(guestfs_create());
-  if (!handle) throw errno_error(errno, object_, "start libguestfs");
+  if (!handle) {
+    throw errno_error(errno, object_, "start libguestfs");
+  }
   guestfs_h* g = handle.get();
   guestfs_set_error_handler(g, nullptr, nullptr);  // or it would print
   guestfs_set_program(g, "vmferry");
   guestfs_set_pgroup(g, 1);  // Ctrl-C is for us to handle
-  if (std::getenv("LIBGUESTFS_BACKEND") == nullptr) guestfs_set_backend(g, "direct");
-  if (force_emulation) guestfs_set_backend_setting(g, kForceEmulation, "1");
+  if (std::getenv("LIBGUESTFS_BACKEND") == nullptr) {
+    guestfs_set_backend(g, "direct");
+  }
+  if (force_emulation) {
+    guestfs_set_backend_setting(g, kForceEmulation, "1");
+  }
   if (guestfs_add_drive_opts(g, disk.path.c_str(), GUESTFS_ADD_DRIVE_OPTS_FORMAT,
                              disk.format.c_str(), GUESTFS_ADD_DRIVE_OPTS_DISCARD, "enable",
                              -1) != 0) {
@@ -179,16 +215,22 @@ bool Appliance::launch(guestfs_h* handle, bool may_give_up) {
     for (; !end.stop_requested(); std::this_thread::sleep_for(kLook)) {
       try {
         for (const int pid : qemu_children()) {
-          if (qemu != 0 || not_ours.contains(pid)) continue;
+          if (qemu != 0 || not_ours.contains(pid)) {
+            continue;
+          }
           qemu = pid;
           seen = Clock::now();
         }
       } catch (const std::exception&) {
         continue;  // /proc could not be read, or memory is short: the next look may tell
       }
-      if (qemu == 0) continue;
+      if (qemu == 0) {
+        continue;
+      }
       const bool silent = events >= 0 && !console.kernel_runs && Clock::now() - seen > kPatience;
-      if (!silent && !stop_.stop_requested()) continue;
+      if (!silent && !stop_.stop_requested()) {
+        continue;
+      }
       gave_up = silent;
       end_process(qemu);
       return;
@@ -201,9 +243,15 @@ bool Appliance::launch(guestfs_h* handle, bool may_give_up) {
     guestfs_delete_event_callback(handle, events);
     guestfs_set_verbose(handle, console.echo ? 1 : 0);
   }
-  if (rc == 0) return true;
-  if (stop_.stop_requested()) throw cancelled_error();
-  if (gave_up || may_give_up) return false;
+  if (rc == 0) {
+    return true;
+  }
+  if (stop_.stop_requested()) {
+    throw cancelled_error();
+  }
+  if (gave_up || may_give_up) {
+    return false;
+  }
   const char* cause = guestfs_last_error(handle);
   const std::string words = cause == nullptr ? "no reason given" : cause;
   throw Error({.kind = words.find("lock") != std::string::npos ? ErrorKind::kConflict
@@ -218,13 +266,17 @@ std::string Appliance::shell(const std::string& command) {
   std::string text = command;
   char* arguments[] = {text.data(), nullptr};
   char* printed = guestfs_debug(get(), "sh", arguments);
-  if (printed == nullptr) throw last_error("look into the guest's disk");
+  if (printed == nullptr) {
+    throw last_error("look into the guest's disk");
+  }
   return take_string(printed);
 }
 
 void Appliance::upload(const std::string& content, const std::string& path) {
   const UniqueFd file(::memfd_create("vmferry", MFD_CLOEXEC));
-  if (!file.valid()) throw errno_error(errno, object_, "make a file in memory");
+  if (!file.valid()) {
+    throw errno_error(errno, object_, "make a file in memory");
+  }
   if (::write(file.get(), content.data(), content.size()) != std::ssize(content)) {
     throw errno_error(errno, object_, "write a file in memory");
   }
@@ -237,23 +289,31 @@ void Appliance::upload(const std::string& content, const std::string& path) {
 
 std::string Appliance::kernel_name(const std::string& device) {
   constexpr std::string_view kOurs = "/dev/sda";
-  if (!device.starts_with(kOurs)) return device;
+  if (!device.starts_with(kOurs)) {
+    return device;
+  }
   if (disk_.empty()) {
     // There are two disks: the one that the appliance itself lies on, and ours.
     disk_ = shell(
         "own=$(mountpoint -d /); for disk in /sys/block/sd*; do "
         "[ \"$(cat $disk/dev)\" = \"$own\" ] || echo \"/dev/${disk##*/}\"; done");
-    if (disk_.ends_with('\n')) disk_.pop_back();
+    if (disk_.ends_with('\n')) {
+      disk_.pop_back();
+    }
   }
   return disk_ + device.substr(kOurs.size());
 }
 
 void Appliance::sync() {
-  if (guestfs_sync(get()) != 0) throw last_error("flush");
+  if (guestfs_sync(get()) != 0) {
+    throw last_error("flush");
+  }
 }
 
 Error Appliance::last_error(std::string action) const {
-  if (stop_.stop_requested()) return cancelled_error();
+  if (stop_.stop_requested()) {
+    return cancelled_error();
+  }
   const char* cause = guestfs_last_error(get());
   return Error({.kind = ErrorKind::kIo,
                 .object = object_,
@@ -265,13 +325,19 @@ void Appliance::shut_down() {
   stopper_.request_stop();
   stopper_.join();
   const int rc = guestfs_shutdown(get());
-  if (stop_.stop_requested()) throw cancelled_error();
-  if (rc != 0) throw last_error("close the libguestfs appliance");
+  if (stop_.stop_requested()) {
+    throw cancelled_error();
+  }
+  if (rc != 0) {
+    throw last_error("close the libguestfs appliance");
+  }
 }
 
 void create_overlay(const std::string& path, const ApplianceDisk& backing, int cluster_size) {
   const std::unique_ptr<guestfs_h, void (*)(guestfs_h*)> handle(guestfs_create(), guestfs_close);
-  if (!handle) throw errno_error(errno, path, "start libguestfs");
+  if (!handle) {
+    throw errno_error(errno, path, "start libguestfs");
+  }
   guestfs_set_error_handler(handle.get(), nullptr, nullptr);
   if (guestfs_disk_create(handle.get(), path.c_str(), "qcow2", -1, GUESTFS_DISK_CREATE_BACKINGFILE,
                           backing.path.c_str(), GUESTFS_DISK_CREATE_BACKINGFORMAT,

@@ -19,7 +19,9 @@ std::string read_device(Appliance& appliance, const std::string& device, int64_t
                         int count) {
   size_t size = 0;
   char* bytes = guestfs_pread_device(appliance.get(), device.c_str(), count, offset, &size);
-  if (bytes == nullptr) throw appliance.last_error("read " + device);
+  if (bytes == nullptr) {
+    throw appliance.last_error("read " + device);
+  }
   std::string copy(bytes, size);
   std::free(bytes);
   return copy;
@@ -35,10 +37,14 @@ uint64_t little_endian(const std::string& bytes, size_t at, size_t length) {
 
 std::string check_ext(Appliance& appliance, const std::string& device) {
   const GuestfsStrings table(guestfs_tune2fs_l(appliance.get(), device.c_str()));
-  if (!table.valid()) return "its superblock cannot be read";
+  if (!table.valid()) {
+    return "its superblock cannot be read";
+  }
   std::string state;
   for (const auto& [key, value] : table.pairs()) {
-    if (key == "Filesystem state") state = value;
+    if (key == "Filesystem state") {
+      state = value;
+    }
     if (key == "Filesystem features" && value.find("needs_recovery") != std::string::npos) {
       return kDirty;
     }
@@ -51,17 +57,25 @@ std::string check_ext(Appliance& appliance, const std::string& device) {
 /// FAT[1]"; the boot sector's is at 0x25 or, with FAT32, 0x41).
 std::string check_fat(Appliance& appliance, const std::string& device) {
   const std::string boot = read_device(appliance, device, 0, 512);
-  if (boot.size() < 512) return "its boot sector cannot be read";
+  if (boot.size() < 512) {
+    return "its boot sector cannot be read";
+  }
   const uint64_t sector = little_endian(boot, 11, 2);
   const uint64_t reserved = little_endian(boot, 14, 2);
   const bool is_fat32 = little_endian(boot, 22, 2) == 0;
   constexpr unsigned kDirtyBit = 1;
-  if ((static_cast<unsigned char>(boot[is_fat32 ? 0x41 : 0x25]) & kDirtyBit) != 0) return kDirty;
+  if ((static_cast<unsigned char>(boot[is_fat32 ? 0x41 : 0x25]) & kDirtyBit) != 0) {
+    return kDirty;
+  }
   const bool is_fat12 = boot.compare(0x36, 5, "FAT12") == 0;
-  if (is_fat12) return {};  // has no room for the other bit
+  if (is_fat12) {
+    return {};  // has no room for the other bit
+  }
   const std::string table =
       read_device(appliance, device, static_cast<int64_t>(sector * reserved), 8);
-  if (table.size() < 8) return "its allocation table cannot be read";
+  if (table.size() < 8) {
+    return "its allocation table cannot be read";
+  }
   const uint64_t second = is_fat32 ? little_endian(table, 4, 4) : little_endian(table, 2, 2);
   const uint64_t clean = is_fat32 ? 0x08000000 : 0x8000;
   return (second & clean) != 0 ? "" : kDirty;
@@ -89,11 +103,15 @@ bool ntfs_is_marked_dirty(Appliance& appliance, const std::string& device) {
   const std::string volume =
       read_device(appliance, device, static_cast<int64_t>(table * cluster + 3 * record),
                   static_cast<int>(std::min<uint64_t>(record, 4096)));
-  if (volume.compare(0, 4, "FILE") != 0) return true;
+  if (volume.compare(0, 4, "FILE") != 0) {
+    return true;
+  }
   for (uint64_t at = little_endian(volume, 20, 2); at + 24 <= volume.size();) {
     const uint64_t type = little_endian(volume, at, 4);
     const uint64_t length = little_endian(volume, at + 4, 4);
-    if (type == 0xffffffff || length < 24 || length > volume.size() - at) return true;
+    if (type == 0xffffffff || length < 24 || length > volume.size() - at) {
+      return true;
+    }
     if (type != 0x70) {
       at += length;
       continue;
@@ -113,8 +131,12 @@ std::string check_ntfs(Appliance& appliance, const std::string& device) {
     return "Windows is hibernated or was shut down for a fast startup: it will go on with what it "
            "remembers";
   }
-  if (answer == kUnclean) return "Windows did not unmount it cleanly";
-  if (answer != 0) return fmt::format("ntfs-3g.probe refuses it (status {})", answer);
+  if (answer == kUnclean) {
+    return "Windows did not unmount it cleanly";
+  }
+  if (answer != 0) {
+    return fmt::format("ntfs-3g.probe refuses it (status {})", answer);
+  }
   if (ntfs_is_marked_dirty(appliance, device)) {
     return "it is marked dirty: Windows must check it (chkdsk) first";
   }
@@ -124,8 +146,9 @@ std::string check_ntfs(Appliance& appliance, const std::string& device) {
 /// A file system that must replay a log cannot be mounted from a device that takes no writes.
 std::string check_by_mounting(Appliance& appliance, const std::string& device) {
   guestfs_h* g = appliance.get();
-  if (guestfs_blockdev_setro(g, device.c_str()) != 0)
+  if (guestfs_blockdev_setro(g, device.c_str()) != 0) {
     throw appliance.last_error("look at " + device);
+  }
   const int rc = guestfs_mount_options(g, "ro", device.c_str(), "/");
   std::string reason;
   if (rc != 0) {
@@ -137,8 +160,9 @@ std::string check_by_mounting(Appliance& appliance, const std::string& device) {
   } else if (guestfs_umount_all(g) != 0) {
     throw appliance.last_error("unmount " + device);
   }
-  if (guestfs_blockdev_setrw(g, device.c_str()) != 0)
+  if (guestfs_blockdev_setrw(g, device.c_str()) != 0) {
     throw appliance.last_error("look at " + device);
+  }
   return reason;
 }
 
@@ -148,7 +172,9 @@ std::string quoted(const std::string& device) {
   const bool plain = !device.empty() && std::all_of(device.begin(), device.end(), [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 || std::strchr("/_.+-", c) != nullptr;
   });
-  if (plain) return "'" + device + "'";
+  if (plain) {
+    return "'" + device + "'";
+  }
   throw Error({.kind = ErrorKind::kCorrupt,
                .object = device,
                .action = "look at the guest's devices",
@@ -157,9 +183,15 @@ std::string quoted(const std::string& device) {
 
 std::string reason_to_leave(Appliance& appliance, const std::string& device,
                             const std::string& type) {
-  if (type == "ext2" || type == "ext3" || type == "ext4") return check_ext(appliance, device);
-  if (type == "vfat") return check_fat(appliance, device);
-  if (type == "ntfs") return check_ntfs(appliance, device);
+  if (type == "ext2" || type == "ext3" || type == "ext4") {
+    return check_ext(appliance, device);
+  }
+  if (type == "vfat") {
+    return check_fat(appliance, device);
+  }
+  if (type == "ntfs") {
+    return check_ntfs(appliance, device);
+  }
   return check_by_mounting(appliance, device);
 }
 

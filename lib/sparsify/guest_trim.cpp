@@ -44,7 +44,9 @@ class GuestTrim {
     check_names(volumes);
     hibernated_ = std::any_of(volumes.begin(), volumes.end(),
                               [](const Volume& volume) { return volume.type == "swsuspend"; });
-    for (const Volume& volume : volumes) parts_.push_back(trim(volume));
+    for (const Volume& volume : volumes) {
+      parts_.push_back(trim(volume));
+    }
     if (options_.only.empty() && !hibernated_) {
       for (TrimmedPart& part : trim_unclaimed(appliance_, gaps_, meter_)) {
         parts_.push_back(std::move(part));
@@ -62,14 +64,22 @@ class GuestTrim {
     std::vector<std::string> devices;
     auto add = [&](char** list, const char* what) {
       const GuestfsStrings found(list);
-      if (!found.valid()) throw appliance_.last_error(what);
-      for (std::string& device : found.all()) devices.push_back(std::move(device));
+      if (!found.valid()) {
+        throw appliance_.last_error(what);
+      }
+      for (std::string& device : found.all()) {
+        devices.push_back(std::move(device));
+      }
     };
     add(guestfs_list_partitions(g()), "look for partitions");
-    if (devices.empty()) add(guestfs_list_devices(g()), "look for disks");
+    if (devices.empty()) {
+      add(guestfs_list_devices(g()), "look for disks");
+    }
     add(guestfs_list_md_devices(g()), "look for RAID");
     add(guestfs_lvs(g()), "look for logical volumes");
-    for (const auto& [device, name] : opened_) devices.push_back("/dev/mapper/" + name);
+    for (const auto& [device, name] : opened_) {
+      devices.push_back("/dev/mapper/" + name);
+    }
     return devices;
   }
 
@@ -79,38 +89,57 @@ class GuestTrim {
       const GuestfsStrings tags(guestfs_blkid(g(), device.c_str()));
       Volume volume = {device, "unknown", {}, {}};
       for (auto& [tag, value] : tags.pairs()) {
-        if (tag == "TYPE") volume.type = value;
-        if (tag == "UUID") volume.uuid = value;
-        if (tag == "LABEL") volume.label = value;
+        if (tag == "TYPE") {
+          volume.type = value;
+        }
+        if (tag == "UUID") {
+          volume.uuid = value;
+        }
+        if (tag == "LABEL") {
+          volume.label = value;
+        }
       }
       // What is in these comes as a device of its own.
-      if (volume.type == "LVM2_member" || volume.type == "linux_raid_member") continue;
+      if (volume.type == "LVM2_member" || volume.type == "linux_raid_member") {
+        continue;
+      }
       const int64_t size = guestfs_blockdev_getsize64(g(), device.c_str());
       volume.size = size > 0 ? static_cast<uint64_t>(size) : 0;
-      if (volume.size > kExtendedPartition) volumes.push_back(std::move(volume));
+      if (volume.size > kExtendedPartition) {
+        volumes.push_back(std::move(volume));
+      }
     }
     return volumes;
   }
 
   const DiskKey* key_for(const Volume& volume) const {
     for (const DiskKey& key : options_.keys) {
-      if (key.volume == "all" || volume.is_called(key.volume)) return &key;
+      if (key.volume == "all" || volume.is_called(key.volume)) {
+        return &key;
+      }
     }
     return nullptr;
   }
 
   void open_encrypted() {
-    if (options_.keys.empty()) return;
+    if (options_.keys.empty()) {
+      return;
+    }
     for (const Volume& volume : list_volumes()) {
-      if (volume.type != "crypto_LUKS") continue;
+      if (volume.type != "crypto_LUKS") {
+        continue;
+      }
       const DiskKey* key = key_for(volume);
-      if (key == nullptr) continue;
+      if (key == nullptr) {
+        continue;
+      }
       const std::string name = fmt::format("vmferry{}", opened_.size());
       open_volume(volume, key->secret, name);
       opened_.emplace(volume.device, name);
     }
-    if (!opened_.empty() && guestfs_lvm_scan(g(), 1) != 0)
+    if (!opened_.empty() && guestfs_lvm_scan(g(), 1) != 0) {
       throw appliance_.last_error("look for LVM");
+    }
   }
 
   /// The library's own call opens it so that discards stop there, and a volume of LUKS 2 cannot be
@@ -125,7 +154,9 @@ class GuestTrim {
                       kKeyFile, quoted(appliance_.kernel_name(volume.device)), name));
     } catch (const Error& error) {
       ErrorParts parts = error.parts();
-      if (parts.kind == ErrorKind::kCancelled) throw;
+      if (parts.kind == ErrorKind::kCancelled) {
+        throw;
+      }
       parts.kind = ErrorKind::kConflict;
       parts.action = "open the encrypted volume " + volume.device;
       parts.hint = "check the key given with --key for it";
@@ -163,32 +194,48 @@ class GuestTrim {
   }
 
   TrimmedPart trim(const Volume& volume) {
-    if (options_.stop.stop_requested()) throw cancelled_error();
+    if (options_.stop.stop_requested()) {
+      throw cancelled_error();
+    }
     TrimmedPart part;
     part.name = volume.device;
     part.type = volume.type;
     part.size = volume.size;
     part.left = why_left(volume);
-    if (!part.left.empty()) return part;
+    if (!part.left.empty()) {
+      return part;
+    }
     if (volume.type == "swap") {
       trim_swap(volume, part);
     } else {
       part.left = reason_to_leave(appliance_, volume.device, volume.type);
-      if (part.left.empty()) trim_file_system(volume, part);
+      if (part.left.empty()) {
+        trim_file_system(volume, part);
+      }
     }
     return part;
   }
 
   std::string why_left(const Volume& volume) const {
-    if (!is_chosen(volume)) return "not chosen";
-    if (volume.type == "swsuspend") return "a hibernated system is in it";
-    if (hibernated_) return "the guest is hibernated: it will go on with what it remembers";
+    if (!is_chosen(volume)) {
+      return "not chosen";
+    }
+    if (volume.type == "swsuspend") {
+      return "a hibernated system is in it";
+    }
+    if (hibernated_) {
+      return "the guest is hibernated: it will go on with what it remembers";
+    }
     if (volume.type == "crypto_LUKS") {
       return opened_.contains(volume.device) ? "encrypted; what is in it is listed by itself"
                                              : "encrypted, and no --key fits it";
     }
-    if (volume.type == "swap") return {};
-    if (volume.type == "unknown") return "holds no file system that is known";
+    if (volume.type == "swap") {
+      return {};
+    }
+    if (volume.type == "unknown") {
+      return "holds no file system that is known";
+    }
     const bool known =
         std::find(kTrimmable.begin(), kTrimmable.end(), volume.type) != kTrimmable.end();
     return known ? "" : "file systems of this type are not trimmed";
@@ -196,7 +243,9 @@ class GuestTrim {
 
   /// Its header keeps UUID and label, so what remains is the same swap area, empty.
   void trim_swap(const Volume& volume, TrimmedPart& part) {
-    if (part.size <= kSwapHeader) return;
+    if (part.size <= kSwapHeader) {
+      return;
+    }
     part.used = 0;
     part.dropped = metered(appliance_, meter_, [&] {
       appliance_.shell(fmt::format("blkdiscard --force --offset {} {}", kSwapHeader,
@@ -218,13 +267,17 @@ class GuestTrim {
         part.left = appliance_.last_error("trim").parts().cause;
       }
     });
-    if (guestfs_umount_all(g()) != 0) throw appliance_.last_error("unmount " + volume.device);
+    if (guestfs_umount_all(g()) != 0) {
+      throw appliance_.last_error("unmount " + volume.device);
+    }
   }
 
   void note_use(TrimmedPart& part) const {
     const std::unique_ptr<struct guestfs_statvfs, void (*)(struct guestfs_statvfs*)> use(
         guestfs_statvfs(g(), "/"), guestfs_free_statvfs);
-    if (!use || use->frsize <= 0 || use->blocks < use->bfree || use->bfree < 0) return;
+    if (!use || use->frsize <= 0 || use->blocks < use->bfree || use->bfree < 0) {
+      return;
+    }
     part.used =
         static_cast<uint64_t>(use->blocks - use->bfree) * static_cast<uint64_t>(use->frsize);
   }
@@ -246,7 +299,9 @@ std::optional<uint64_t> metered(Appliance& appliance, const Meter& meter,
   drop();
   appliance.sync();
   const std::optional<uint64_t> after = meter();
-  if (!before || !after) return std::nullopt;
+  if (!before || !after) {
+    return std::nullopt;
+  }
   return *before - std::min(*before, *after);
 }
 

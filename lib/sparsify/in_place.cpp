@@ -33,9 +33,13 @@ uint64_t allocated_of(const struct stat& status) {
 }
 
 UniqueFd open_image_file(const std::string& path, const InPlaceOptions& options) {
-  if (!options.dry_run) return open_to_change(path, options.assume_unused);
+  if (!options.dry_run) {
+    return open_to_change(path, options.assume_unused);
+  }
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!fd.valid()) throw errno_error(errno, path, "open");
+  if (!fd.valid()) {
+    throw errno_error(errno, path, "open");
+  }
   require_disk(stat_fd(fd.get(), path), path);
   return fd;
 }
@@ -63,17 +67,25 @@ class HolePunch {
                                     uint64_t length) { file_.prefetch(offset, length); }}) {}
 
   SpaceUse run() {
-    if (!options_.dry_run && options_.before_change) options_.before_change();
+    if (!options_.dry_run && options_.before_change) {
+      options_.before_change();
+    }
     run_workers(std::clamp(options_.jobs, 1u, 64u), options_.stop,
                 [this](std::stop_token stop) { work(stop); });
-    if (S_ISREG(status_.st_mode)) give_back_reserved();
-    if (options_.stop.stop_requested()) throw cancelled_error();
+    if (S_ISREG(status_.st_mode)) {
+      give_back_reserved();
+    }
+    if (options_.stop.stop_requested()) {
+      throw cancelled_error();
+    }
     if (options_.dry_run) {
       file_.check_unchanged();
     } else {
       file_.check_in_place();
     }
-    if (!options_.dry_run) sync_fd(file_.fd(), file_.name());
+    if (!options_.dry_run) {
+      sync_fd(file_.fd(), file_.name());
+    }
     return result();
   }
 
@@ -88,8 +100,12 @@ class HolePunch {
           runs.clear();
           find_zeros(file_, extent, window, granularity_, stop, runs);
           for (const Extent& run : runs) {
-            if (stop.stop_requested()) throw cancelled_error();
-            if (run.is_zero()) give_back(run);
+            if (stop.stop_requested()) {
+              throw cancelled_error();
+            }
+            if (run.is_zero()) {
+              give_back(run);
+            }
           }
           progress_.data_done += extent.length;
         }
@@ -104,8 +120,12 @@ class HolePunch {
     const bool to_the_end = zeros.end() >= file_.size() && S_ISREG(status_.st_mode);
     const uint64_t end = to_the_end ? round_up(zeros.end(), granularity_)
                                     : zeros.end() / granularity_ * granularity_;
-    if (begin >= end) return;
-    if (!options_.dry_run) punch_hole(file_.fd(), begin, end - begin, file_.name());
+    if (begin >= end) {
+      return;
+    }
+    if (!options_.dry_run) {
+      punch_hole(file_.fd(), begin, end - begin, file_.name());
+    }
     dropped_ += end - begin;
   }
 
@@ -117,14 +137,20 @@ class HolePunch {
     for_each_unwritten(file_.fd(), [&](const Extent& reserved) {
       const uint64_t end = std::min(reserved.end(), last);
       for (uint64_t at = reserved.offset; at < end; at += kReservedStep) {
-        if (options_.stop.stop_requested()) throw cancelled_error();
+        if (options_.stop.stop_requested()) {
+          throw cancelled_error();
+        }
         give_back({at, std::min(kReservedStep, end - at), ExtentKind::kZero});
       }
-      if (reserved.end() <= last) return;
+      if (reserved.end() <= last) {
+        return;
+      }
       some_behind = true;
       dropped_ += reserved.end() - std::max(last, reserved.offset);
     });
-    if (some_behind && !options_.dry_run) cut_reserve();
+    if (some_behind && !options_.dry_run) {
+      cut_reserve();
+    }
   }
 
   /// No hole can be made beyond the end of a file. Cutting it to the size that it has does it.
@@ -137,7 +163,9 @@ class HolePunch {
   SpaceUse result() const {
     SpaceUse use;
     use.dropped = dropped_;
-    if (!S_ISREG(status_.st_mode)) return use;
+    if (!S_ISREG(status_.st_mode)) {
+      return use;
+    }
     use.before = allocated_of(status_);
     if (options_.dry_run) {
       use.dropped = std::min(use.dropped, *use.before);
@@ -169,11 +197,17 @@ SpaceUse sparsify_in_place(const Location& location, const InPlaceOptions& optio
 }
 
 std::optional<uint64_t> allocated_bytes(const Location& location, const CephOptions& ceph) {
-  if (const auto* rbd = std::get_if<RbdLocation>(&location)) return volume_bytes(*rbd, ceph);
+  if (const auto* rbd = std::get_if<RbdLocation>(&location)) {
+    return volume_bytes(*rbd, ceph);
+  }
   const std::string& path = std::get<PathLocation>(location).path;
   struct stat status;
-  if (::stat(path.c_str(), &status) != 0) throw errno_error(errno, path, "stat");
-  if (!S_ISREG(status.st_mode)) return std::nullopt;
+  if (::stat(path.c_str(), &status) != 0) {
+    throw errno_error(errno, path, "stat");
+  }
+  if (!S_ISREG(status.st_mode)) {
+    return std::nullopt;
+  }
   return allocated_of(status);
 }
 

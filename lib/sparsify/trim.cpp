@@ -34,7 +34,9 @@ const char* format_name(ImageFormat format) {
 }
 
 std::string tmp_dir_of(const TrimOptions& options) {
-  if (!options.tmp_dir.empty()) return options.tmp_dir;
+  if (!options.tmp_dir.empty()) {
+    return options.tmp_dir;
+  }
   const char* from_environment = std::getenv("TMPDIR");
   return from_environment != nullptr && *from_environment != 0 ? from_environment : "/var/tmp";
 }
@@ -53,15 +55,21 @@ void check_room(const std::string& directory, uint64_t size, const TrimOptions& 
   }
   const uint64_t room = static_cast<uint64_t>(status.f_bavail) * status.f_frsize;
   const uint64_t need = overlay_bound(size);
-  if (room >= need || options.room == RoomCheck::kIgnore) return;
+  if (room >= need || options.room == RoomCheck::kIgnore) {
+    return;
+  }
   const Error error(
       {.kind = ErrorKind::kConflict,
        .object = directory,
        .action = "look for room for the overlay",
        .cause = "it may need " + about_bytes(need) + ", and there are " + about_bytes(room),
        .hint = "name a directory with more room with --tmp"});
-  if (options.room == RoomCheck::kFail) throw error;
-  if (options.notice) options.notice(error.what());
+  if (options.room == RoomCheck::kFail) {
+    throw error;
+  }
+  if (options.notice) {
+    options.notice(error.what());
+  }
 }
 
 /// A directory of our own that goes when this does.
@@ -87,7 +95,9 @@ class TemporaryDirectory {
 };
 
 void say_if_slow(const Appliance& appliance, const TrimOptions& options) {
-  if (!appliance.is_emulated() || !options.notice) return;
+  if (!appliance.is_emulated() || !options.notice) {
+    return;
+  }
   options.notice(appliance.gave_up_kvm()
                      ? "KVM runs no guests here, so libguestfs emulates a machine, which is slow "
                        "(LIBGUESTFS_BACKEND_SETTINGS=force_tcg saves the attempt)"
@@ -98,7 +108,9 @@ void say_if_slow(const Appliance& appliance, const TrimOptions& options) {
 std::string escaped(const std::string& text) {
   std::string safe;
   for (const char c : text) {
-    if (std::strchr("\\:@/=", c) != nullptr) safe += '\\';
+    if (std::strchr("\\:@/=", c) != nullptr) {
+      safe += '\\';
+    }
     safe += c;
   }
   return safe;
@@ -106,17 +118,25 @@ std::string escaped(const std::string& text) {
 
 std::string qemu_name(const RbdLocation& volume, const CephOptions& ceph) {
   std::string name = "rbd:" + escaped(volume.pool) + "/";
-  if (!volume.name_space.empty()) name += escaped(volume.name_space) + "/";
+  if (!volume.name_space.empty()) {
+    name += escaped(volume.name_space) + "/";
+  }
   name += escaped(volume.image);
-  if (!volume.snapshot.empty()) name += "@" + escaped(volume.snapshot);
+  if (!volume.snapshot.empty()) {
+    name += "@" + escaped(volume.snapshot);
+  }
   std::map<std::string, std::string> options = {
       {"id", ceph.id}, {"keyring", ceph.keyring}, {"conf", ceph.conf}};
   if (ceph.conf.empty() && !ceph.cluster.empty()) {
     options["conf"] = "/etc/ceph/" + ceph.cluster + ".conf";
   }
-  for (const auto& [key, value] : volume.options) options[key] = value;
+  for (const auto& [key, value] : volume.options) {
+    options[key] = value;
+  }
   for (const auto& [key, value] : options) {
-    if (!value.empty()) name += ":" + escaped(key) + "=" + escaped(value);
+    if (!value.empty()) {
+      name += ":" + escaped(key) + "=" + escaped(value);
+    }
   }
   return name;
 }
@@ -132,7 +152,9 @@ ApplianceDisk disk_of(const Location& location, ImageFormat format, const CephOp
 std::unique_ptr<Source> read_overlay(const UniqueFd& file, const std::string& name,
                                      const std::shared_ptr<const Source>& source) {
   UniqueFd copy(::fcntl(file.get(), F_DUPFD_CLOEXEC, 0));
-  if (!copy.valid()) throw errno_error(errno, name, "open the overlay");
+  if (!copy.valid()) {
+    throw errno_error(errno, name, "open the overlay");
+  }
   auto store = std::make_unique<FileSource>(std::move(copy), name);
   Qcow2Header header = read_qcow2_header(*store);
   header.virtual_size = source->size();  // QEMU counts in whole sectors
@@ -150,10 +172,14 @@ uint64_t data_bytes(const Source& source) {
 std::string libguestfs_version() {
   const std::unique_ptr<guestfs_h, decltype(&guestfs_close)> handle(
       guestfs_create_flags(GUESTFS_CREATE_NO_ENVIRONMENT), guestfs_close);
-  if (!handle) return "unknown";
+  if (!handle) {
+    return "unknown";
+  }
   const std::unique_ptr<struct guestfs_version, decltype(&guestfs_free_version)> version(
       guestfs_version(handle.get()), guestfs_free_version);
-  if (!version) return "unknown";
+  if (!version) {
+    return "unknown";
+  }
   return fmt::format("{}.{}.{}", version->major, version->minor, version->release);
 }
 
@@ -170,7 +196,9 @@ TrimmedImage trim_copy(const Location& location, std::shared_ptr<const Source> s
   const std::string path = directory.path() + "/overlay.qcow2";
   create_overlay(path, image, kCluster);
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.valid()) throw errno_error(errno, path, "open the overlay");
+  if (!file.valid()) {
+    throw errno_error(errno, path, "open the overlay");
+  }
 
   const std::string name = display_name(location);
   Appliance appliance(name, {path, "qcow2"}, options.stop);

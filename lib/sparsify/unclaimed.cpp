@@ -44,8 +44,12 @@ std::map<std::string, std::vector<FreeSegment>> lvm_free(Appliance& appliance) {
       continue;
     }
     constexpr uint64_t kMost = uint64_t{1} << 62;
-    if (type != "free" || missing != 0 || extent == 0 || count == 0) continue;
-    if (first > kMost / extent || count > kMost / extent) continue;
+    if (type != "free" || missing != 0 || extent == 0 || count == 0) {
+      continue;
+    }
+    if (first > kMost / extent || count > kMost / extent) {
+      continue;
+    }
     groups[group].push_back({device, {begin + first * extent, count * extent, ExtentKind::kZero}});
   }
   return groups;
@@ -55,10 +59,14 @@ std::map<std::string, std::vector<FreeSegment>> lvm_free(Appliance& appliance) {
 
 std::vector<Extent> gaps_between_partitions(const Source& disk) {
   const std::optional<PartitionTable> table = inspect(disk).table;
-  if (!table || table->partitions.empty()) return {};
+  if (!table || table->partitions.empty()) {
+    return {};
+  }
   std::vector<Extent> taken;
   for (const Partition& part : table->partitions) {
-    if (part.offset > disk.size() || part.length > disk.size() - part.offset) return {};
+    if (part.offset > disk.size() || part.length > disk.size() - part.offset) {
+      return {};
+    }
     taken.push_back({part.offset, part.length, ExtentKind::kData});
   }
   std::sort(taken.begin(), taken.end(),
@@ -68,13 +76,17 @@ std::vector<Extent> gaps_between_partitions(const Source& disk) {
   auto note = [&](uint64_t until) {
     const uint64_t from = (end + kMiB - 1) / kMiB * kMiB;
     const uint64_t to = until / kMiB * kMiB;
-    if (from < to) found.push_back({from, to - from, ExtentKind::kZero});
+    if (from < to) {
+      found.push_back({from, to - from, ExtentKind::kZero});
+    }
   };
   for (const Extent& part : taken) {
     note(part.offset);
     end = std::max(end, part.end());
   }
-  if (disk.size() > kMiB) note(disk.size() - kMiB);
+  if (disk.size() > kMiB) {
+    note(disk.size() - kMiB);
+  }
   return found;
 }
 

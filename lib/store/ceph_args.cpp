@@ -9,7 +9,9 @@ namespace {
 /// The next word; nothing at the end.
 std::optional<std::string_view> next_word(std::string_view& rest) {
   const size_t begin = rest.find_first_not_of(' ');
-  if (begin == std::string_view::npos) return std::nullopt;
+  if (begin == std::string_view::npos) {
+    return std::nullopt;
+  }
   rest.remove_prefix(begin);
   const std::string_view word = rest.substr(0, rest.find(' '));
   rest.remove_prefix(word.size());
@@ -22,7 +24,9 @@ CephArgs parse_ceph_args(std::string_view text) {
   CephArgs args;
   std::string_view rest = text;
   while (const auto word = next_word(rest)) {
-    if (*word == "--") break;
+    if (*word == "--") {
+      break;
+    }
     const size_t equals = word->find('=');
     const std::string_view option = word->substr(0, equals);
     std::string* place = nullptr;
@@ -37,10 +41,14 @@ CephArgs parse_ceph_args(std::string_view text) {
       place = &args.entity;
       begin = "client.";
     }
-    if (place == nullptr) continue;
+    if (place == nullptr) {
+      continue;
+    }
     const auto value = equals == std::string_view::npos ? next_word(rest)
                                                         : std::optional(word->substr(equals + 1));
-    if (value) *place = begin + std::string(*value);
+    if (value) {
+      *place = begin + std::string(*value);
+    }
   }
   return args;
 }

@@ -37,18 +37,25 @@ std::string variable(const char* name) {
 
 std::string entity_of(const RbdLocation& location, const CephOptions& options,
                       const CephArgs& args) {
-  if (const std::string id = option_of(location, "id"); !id.empty()) return "client." + id;
-  if (!options.id.empty()) return "client." + options.id;
+  if (const std::string id = option_of(location, "id"); !id.empty()) {
+    return "client." + id;
+  }
+  if (!options.id.empty()) {
+    return "client." + options.id;
+  }
   return args.entity.empty() ? "client.admin" : args.entity;
 }
 
 /// Why librados could not use a file of that name. Itself it says ENOENT for most reasons.
 std::string cause_of(const std::string& path, int rc) {
   const FileText file = read_small_file(path);
-  if (file.error != 0) return std::strerror(file.error);
+  if (file.error != 0) {
+    return std::strerror(file.error);
+  }
   // It takes a list of files, and cuts it there (get_str_list in Ceph's common/str_list.cc).
-  if (rc == -ENOENT && path.find_first_of(";,= \t\n") != std::string::npos)
+  if (rc == -ENOENT && path.find_first_of(";,= \t\n") != std::string::npos) {
     return "Ceph takes a ',', ';', '=' or space for the end of a name; name a link that has none";
+  }
   return rc == -EINVAL ? "it is not in the form of a Ceph configuration" : std::strerror(-rc);
 }
 
@@ -63,20 +70,29 @@ struct ConfigurationFile {
   static ConfigurationFile choose(const RbdLocation& location, const CephOptions& options,
                                   const CephArgs& args) {
     std::string cluster = options.cluster.empty() ? args.cluster : options.cluster;
-    if (cluster.empty()) cluster = "ceph";
+    if (cluster.empty()) {
+      cluster = "ceph";
+    }
     for (const auto& [path, named_by] :
          {std::pair{option_of(location, "conf"), "conf= in the name of the volume"},
           std::pair{options.conf, "--ceph-conf"}, std::pair{args.conf, "-c in CEPH_ARGS"},
-          std::pair{variable("CEPH_CONF"), "the environment variable CEPH_CONF"}})
-      if (!path.empty()) return {path, named_by, cluster};
+          std::pair{variable("CEPH_CONF"), "the environment variable CEPH_CONF"}}) {
+      if (!path.empty()) {
+        return {path, named_by, cluster};
+      }
+    }
     return {"", "", cluster};
   }
 
   /// The first of the files Ceph looks for (CEPH_CONF_FILE_DEFAULT) that is there; "": none is.
   std::string first_default() const {
     const std::string name = cluster + ".conf";
-    for (const std::string& each : {"/etc/ceph/" + name, variable("HOME") + "/.ceph/" + name, name})
-      if (read_small_file(each).error != ENOENT) return each;
+    for (const std::string& each :
+         {"/etc/ceph/" + name, variable("HOME") + "/.ceph/" + name, name}) {
+      if (read_small_file(each).error != ENOENT) {
+        return each;
+      }
+    }
     return "";
   }
 };
@@ -87,7 +103,9 @@ CephClient::CephClient(const RbdLocation& location, const CephOptions& options)
   const ConfigurationFile file = ConfigurationFile::choose(location, options, args);
   entity_ = entity_of(location, options, args);
   const int rc = rados_create2(&cluster_, file.cluster.c_str(), entity_.c_str(), 0);
-  if (rc < 0) throw rbd_error(rc, location_, "set up a Ceph client as " + entity_);
+  if (rc < 0) {
+    throw rbd_error(rc, location_, "set up a Ceph client as " + entity_);
+  }
   try {
     read(file);
     configure(options);
@@ -106,9 +124,13 @@ void CephClient::read(const ConfigurationFile& file) {
   const bool named = !file.path.empty();
   const int rc = rados_conf_read_file(cluster_, named ? file.path.c_str() : nullptr);
   configured_ = rc >= 0;
-  if (configured_) return;
+  if (configured_) {
+    return;
+  }
   const std::string path = named ? file.path : file.first_default();
-  if (path.empty()) return;
+  if (path.empty()) {
+    return;
+  }
   // As in QEMU, nobody needs a file that was not asked for: a location can say all that is in it.
   if (!named && rc == -ENOENT) {
     unreadable_file_ = path + ": " + cause_of(path, rc);
@@ -131,10 +153,13 @@ void CephClient::configure(const CephOptions& options) {
                    .cause = "Ceph has no such option",
                    .hint = "after the volume come 'id=', 'conf=' and options of ceph.conf"});
     }
-    if (rc < 0) throw rbd_error(rc, location_, "set the Ceph option '" + key + "'");
+    if (rc < 0) {
+      throw rbd_error(rc, location_, "set the Ceph option '" + key + "'");
+    }
   };
-  if (const int rc = rados_conf_parse_env(cluster_, nullptr); rc < 0)
+  if (const int rc = rados_conf_parse_env(cluster_, nullptr); rc < 0) {
     throw rbd_error(rc, location_, "read the Ceph options in CEPH_ARGS");
+  }
 
   const std::string seconds = std::to_string(options.timeout);
   set("client_mount_timeout", seconds);
@@ -148,9 +173,13 @@ void CephClient::configure(const CephOptions& options) {
   set("log_to_stderr", "false");
   set("err_to_stderr", "false");
   set("log_file", "");
-  if (!options.keyring.empty()) set("keyring", options.keyring);
+  if (!options.keyring.empty()) {
+    set("keyring", options.keyring);
+  }
   for (const auto& [key, value] : location_.options) {
-    if (key != "id" && key != "conf") set(key, value);
+    if (key != "id" && key != "conf") {
+      set(key, value);
+    }
   }
 }
 
@@ -163,7 +192,9 @@ void CephClient::require_descriptors() const {
   const std::string threads = setting("ms_async_op_threads");
   const size_t needed = kPerThread * std::strtoul(threads.c_str(), nullptr, 10) + kOthers;
   const size_t free = free_descriptors(kConnections);
-  if (free >= needed) return;
+  if (free >= needed) {
+    return;
+  }
   throw Error({.kind = ErrorKind::kIo,
                .object = location_.display(),
                .action = "connect to the cluster",
@@ -180,7 +211,9 @@ void CephClient::require_threads() const {
   std::latch asked(1);
   std::vector<std::jthread> threads;
   try {
-    while (threads.size() < kNeeded) threads.push_back(start_thread([&asked] { asked.wait(); }));
+    while (threads.size() < kNeeded) {
+      threads.push_back(start_thread([&asked] { asked.wait(); }));
+    }
   } catch (const Error& error) {
     asked.count_down();
     throw Error({.kind = ErrorKind::kIo,
@@ -199,7 +232,9 @@ void CephClient::connect() {
   require_threads();
   // Where the monitors are is for librados to find: options, sections [mon.X], a file, or DNS.
   const int rc = rados_connect(cluster_);
-  if (rc < 0) throw connect_error(rc);
+  if (rc < 0) {
+    throw connect_error(rc);
+  }
 }
 
 Error CephClient::connect_error(int rc) const {
@@ -207,7 +242,9 @@ Error CephClient::connect_error(int rc) const {
   const std::string monitors = setting("mon_host");
   if (rc == -ETIMEDOUT) {
     parts.cause = "the monitors did not answer in time";
-    if (!monitors.empty()) parts.cause += " (" + monitors + ")";
+    if (!monitors.empty()) {
+      parts.cause += " (" + monitors + ")";
+    }
     parts.hint = "check that they run and can be reached, and that the key is right";
     return Error(std::move(parts));
   }
@@ -218,7 +255,9 @@ Error CephClient::connect_error(int rc) const {
   if (rc == -ENOENT && (search.key || no_place_for_monitors)) {
     parts.cause =
         monmap.empty() ? "no configuration names its monitors" : "no monitors found in " + monmap;
-    if (!unreadable_file_.empty()) parts.cause += " (" + unreadable_file_ + ")";
+    if (!unreadable_file_.empty()) {
+      parts.cause += " (" + unreadable_file_ + ")";
+    }
     parts.hint = "pass --ceph-conf FILE, or set CEPH_CONF";
   } else if (rc == -ENOENT && monitors.empty() && monmap.empty()) {
     // Monitors may be in sections [mon.X] or in DNS, which librados tells nobody.

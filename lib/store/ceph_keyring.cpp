@@ -7,7 +7,9 @@ namespace {
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kSpace = " \t\r\"'";
   const size_t begin = text.find_first_not_of(kSpace);
-  if (begin == std::string_view::npos) return {};
+  if (begin == std::string_view::npos) {
+    return {};
+  }
   return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
 }
 
@@ -29,9 +31,13 @@ std::optional<std::string> find_key(std::string_view keyring, std::string_view e
       continue;
     }
     const size_t equals = line.find('=');
-    if (!ours || equals == std::string_view::npos) continue;
+    if (!ours || equals == std::string_view::npos) {
+      continue;
+    }
     const std::string_view value = trimmed(line.substr(equals + 1));
-    if (trimmed(line.substr(0, equals)) == "key" && !value.empty()) key = std::string(value);
+    if (trimmed(line.substr(0, equals)) == "key" && !value.empty()) {
+      key = std::string(value);
+    }
   }
   return key;
 }

@@ -19,13 +19,17 @@ std::optional<json> ask_monitors(const CephClient& client, const json& command,
       rados_mon_command(client.get(), commands, 1, "", 0, &answer, &length, nullptr, nullptr);
   const std::string copy = answer == nullptr ? std::string() : std::string(answer, length);
   rados_buffer_free(answer);
-  if (rc == -EACCES || rc == -EPERM || rc == -EINVAL) return std::nullopt;
+  if (rc == -EACCES || rc == -EPERM || rc == -EINVAL) {
+    return std::nullopt;
+  }
   if (rc < 0) {
     throw rbd_error(rc, location,
                     "ask the monitors for '" + command.at("prefix").get<std::string>() + "'");
   }
   json parsed = json::parse(copy, nullptr, false);
-  if (parsed.is_discarded()) return std::nullopt;
+  if (parsed.is_discarded()) {
+    return std::nullopt;
+  }
   return parsed;
 }
 
@@ -39,7 +43,9 @@ std::optional<json> ask_about_pool(const CephClient& client, const std::string& 
 
 const json* find_pool(const json& pools, const char* key, const std::string& pool) {
   for (const json& each : pools) {
-    if (each.at(key) == pool) return &each;
+    if (each.at(key) == pool) {
+      return &each;
+    }
   }
   return nullptr;
 }
@@ -47,7 +53,9 @@ const json* find_pool(const json& pools, const char* key, const std::string& poo
 bool has_flag(std::string_view flags, std::string_view flag) {
   while (!flags.empty()) {
     const size_t comma = flags.find(',');
-    if (flags.substr(0, comma) == flag) return true;
+    if (flags.substr(0, comma) == flag) {
+      return true;
+    }
     flags.remove_prefix(comma == std::string_view::npos ? flags.size() : comma + 1);
   }
   return false;

@@ -41,10 +41,14 @@ KeySearch search_keyrings(const std::string& paths, const std::string& entity) {
   std::string closed;  // those that are there, and cannot be opened
   for (const std::string& path : split_paths(paths)) {
     const FileText file = read_small_file(path);
-    if (file.error == ENOENT) continue;
+    if (file.error == ENOENT) {
+      continue;
+    }
     if (file.error != 0) {
       closed += (closed.empty() ? "" : "; ") + path + ": " + std::strerror(file.error);
-      if (file.opened) break;
+      if (file.opened) {
+        break;
+      }
       continue;
     }
     const std::optional<std::string> key = find_key(file.text, entity);
@@ -57,11 +61,15 @@ KeySearch search_keyrings(const std::string& paths, const std::string& entity) {
 }  // namespace
 
 KeySearch find_user_key(const CephClient& client) {
-  if (const std::string key = client.setting("key"); !key.empty()) return {.key = key};
+  if (const std::string key = client.setting("key"); !key.empty()) {
+    return {.key = key};
+  }
   if (const std::string keyfile = client.setting("keyfile"); !keyfile.empty()) {
     const FileText file = read_small_file(keyfile);
     const std::string key = without_end(file.text);
-    if (file.error == 0 && !key.empty()) return {.key = key};
+    if (file.error == 0 && !key.empty()) {
+      return {.key = key};
+    }
   }
   return search_keyrings(client.setting("keyring"), client.entity());
 }
@@ -69,7 +77,9 @@ KeySearch find_user_key(const CephClient& client) {
 std::string ceph_user_key(const CephOptions& options) {
   const CephClient client({}, options);
   const KeySearch search = find_user_key(client);
-  if (search.key) return *search.key;
+  if (search.key) {
+    return *search.key;
+  }
   throw Error({.kind = ErrorKind::kNotFound,
                .object = client.entity(),
                .action = "find the key of this Ceph user",

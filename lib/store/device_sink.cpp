@@ -40,7 +40,9 @@ class DeviceSink : public Sink {
                             exact_bytes(size_),
                    .hint = "choose a device that is at least as large"});
     }
-    if (options.before_making) options.before_making();
+    if (options.before_making) {
+      options.before_making();
+    }
   }
 
   const std::string& name() const override { return name_; }
@@ -58,7 +60,9 @@ class DeviceSink : public Sink {
     constexpr uint64_t kSector = 4096;
     const uint64_t begin = (offset + kSector - 1) / kSector * kSector;
     const uint64_t end = (offset + length) / kSector * kSector;
-    if (begin >= end || !zero_sectors(begin, end - begin)) return write_zeros(offset, length);
+    if (begin >= end || !zero_sectors(begin, end - begin)) {
+      return write_zeros(offset, length);
+    }
     write_zeros(offset, begin - offset);
     write_zeros(end, offset + length - end);
   }
@@ -71,20 +75,28 @@ class DeviceSink : public Sink {
   std::unique_ptr<Source> read_back() override {
     ::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_DONTNEED);
     UniqueFd fd(::open(name_.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd.valid()) throw errno_error(errno, name_, "open to verify");
+    if (!fd.valid()) {
+      throw errno_error(errno, name_, "open to verify");
+    }
     return std::make_unique<FileSource>(std::move(fd), name_, size_);
   }
 
   void publish() override {
-    if (!flushed_) throw std::logic_error("publish before flush");
+    if (!flushed_) {
+      throw std::logic_error("publish before flush");
+    }
     refuse_used_by_qemu(fd_.get(), name_, true);
   }
 
  private:
   bool zero_sectors(uint64_t offset, uint64_t length) {
     uint64_t range[2] = {offset, length};
-    if (::ioctl(fd_.get(), BLKZEROOUT, range) == 0) return true;
-    if (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOTTY) return false;
+    if (::ioctl(fd_.get(), BLKZEROOUT, range) == 0) {
+      return true;
+    }
+    if (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOTTY) {
+      return false;
+    }
     throw errno_error(errno, name_, "write zeros", offset);
   }
 

@@ -11,7 +11,9 @@ Extent extent_in(const std::vector<Extent>& data, uint64_t offset, uint64_t max)
   const auto next =
       std::upper_bound(data.begin(), data.end(), offset,
                        [](uint64_t at, const Extent& extent) { return at < extent.end(); });
-  if (next == data.end()) return {offset, max, ExtentKind::kZero};
+  if (next == data.end()) {
+    return {offset, max, ExtentKind::kZero};
+  }
   if (next->offset > offset) {
     return {offset, std::min(max, next->offset - offset), ExtentKind::kZero};
   }
@@ -41,7 +43,9 @@ Extent ExtentCache::extent_at(uint64_t offset, uint64_t max) {
 std::shared_ptr<ExtentCache::Answer> ExtentCache::answer_for(uint64_t piece) {
   const std::lock_guard lock(mutex_);
   std::shared_ptr<Answer>& answer = answers_[piece];
-  if (!answer) answer = std::make_shared<Answer>();
+  if (!answer) {
+    answer = std::make_shared<Answer>();
+  }
   answer->last_use = ++uses_;
   return answer;
 }
@@ -55,10 +59,16 @@ void ExtentCache::count(const std::shared_ptr<Answer>& answer, uint64_t piece) {
     auto oldest = answers_.end();
     for (auto it = answers_.begin(); it != answers_.end(); ++it) {
       const bool may_go = it->first != piece && it->second->counted > 0;
-      if (!may_go) continue;
-      if (oldest == answers_.end() || it->second->last_use < oldest->second->last_use) oldest = it;
+      if (!may_go) {
+        continue;
+      }
+      if (oldest == answers_.end() || it->second->last_use < oldest->second->last_use) {
+        oldest = it;
+      }
     }
-    if (oldest == answers_.end()) return;
+    if (oldest == answers_.end()) {
+      return;
+    }
     extents_ -= oldest->second->counted;
     answers_.erase(oldest);
   }

@@ -22,8 +22,12 @@ namespace vmferry {
 void pread_all(int fd, uint64_t offset, std::span<std::byte> out, const std::string& name) {
   while (!out.empty()) {
     const ssize_t got = ::pread(fd, out.data(), out.size(), static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw errno_error(errno, name, "read", offset);
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got < 0) {
+      throw errno_error(errno, name, "read", offset);
+    }
     if (got == 0) {
       throw Error(
           {.kind = ErrorKind::kIo,
@@ -41,29 +45,41 @@ void pread_all(int fd, uint64_t offset, std::span<std::byte> out, const std::str
 void pwrite_all(int fd, uint64_t offset, std::span<const std::byte> data, const std::string& name) {
   while (!data.empty()) {
     const ssize_t put = ::pwrite(fd, data.data(), data.size(), static_cast<off_t>(offset));
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) throw errno_error(errno, name, "write", offset);
+    if (put < 0 && errno == EINTR) {
+      continue;
+    }
+    if (put < 0) {
+      throw errno_error(errno, name, "write", offset);
+    }
     data = data.subspan(static_cast<size_t>(put));
     offset += static_cast<uint64_t>(put);
   }
 }
 
 void sync_fd(int fd, const std::string& name) {
-  if (::fsync(fd) != 0) throw errno_error(errno, name, "flush to disk");
+  if (::fsync(fd) != 0) {
+    throw errno_error(errno, name, "flush to disk");
+  }
 }
 
 /// For a directory that may be written but not read: all of its file system is flushed.
 static void sync_file_system_of(const std::string& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!fd.valid() || ::syncfs(fd.get()) != 0) throw errno_error(errno, path, "flush to disk");
+  if (!fd.valid() || ::syncfs(fd.get()) != 0) {
+    throw errno_error(errno, path, "flush to disk");
+  }
 }
 
 void sync_directory_of(const std::string& path) {
   const std::filesystem::path parent = std::filesystem::path(path).parent_path();
   const std::string directory = parent.empty() ? "." : parent.string();
   UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid() && errno == EACCES) return sync_file_system_of(path);
-  if (!fd.valid()) throw errno_error(errno, directory, "open the directory");
+  if (!fd.valid() && errno == EACCES) {
+    return sync_file_system_of(path);
+  }
+  if (!fd.valid()) {
+    throw errno_error(errno, directory, "open the directory");
+  }
   if (::fsync(fd.get()) != 0 && errno != EINVAL) {
     throw errno_error(errno, directory, "flush to disk");
   }
@@ -71,12 +87,16 @@ void sync_directory_of(const std::string& path) {
 
 struct stat stat_fd(int fd, const std::string& name) {
   struct stat status;
-  if (::fstat(fd, &status) != 0) throw errno_error(errno, name, "stat");
+  if (::fstat(fd, &status) != 0) {
+    throw errno_error(errno, name, "stat");
+  }
   return status;
 }
 
 void require_disk(const struct stat& status, const std::string& name) {
-  if (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode)) return;
+  if (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode)) {
+    return;
+  }
   const char* what = S_ISDIR(status.st_mode)    ? "is a directory"
                      : S_ISFIFO(status.st_mode) ? "is a pipe"
                      : S_ISCHR(status.st_mode)  ? "is a character device"
@@ -90,9 +110,13 @@ void require_disk(const struct stat& status, const std::string& name) {
 }
 
 uint64_t size_of(int fd, const struct stat& status, const std::string& name) {
-  if (!S_ISBLK(status.st_mode)) return static_cast<uint64_t>(status.st_size);
+  if (!S_ISBLK(status.st_mode)) {
+    return static_cast<uint64_t>(status.st_size);
+  }
   uint64_t size = 0;
-  if (::ioctl(fd, BLKGETSIZE64, &size) != 0) throw errno_error(errno, name, "ask for the size");
+  if (::ioctl(fd, BLKGETSIZE64, &size) != 0) {
+    throw errno_error(errno, name, "ask for the size");
+  }
   return size;
 }
 
@@ -119,18 +143,24 @@ bool qemu_writes_to(int fd) {
     lock.l_whence = SEEK_SET;
     lock.l_start = 100 + permission;
     lock.l_len = 1;
-    if (::fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) return true;
+    if (::fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) {
+      return true;
+    }
   }
   return false;
 }
 
 std::optional<Identity> loop_file_of(const Identity& device) {
-  if (device.store != Identity::Store::kDevice) return std::nullopt;
+  if (device.store != Identity::Store::kDevice) {
+    return std::nullopt;
+  }
   for (const char* where : {"/loop/backing_file", "/../loop/backing_file"}) {
     std::ifstream file("/sys/dev/block/" + device.id + where);
     std::string path;
     struct stat status;
-    if (std::getline(file, path) && ::stat(path.c_str(), &status) == 0) return identity_of(status);
+    if (std::getline(file, path) && ::stat(path.c_str(), &status) == 0) {
+      return identity_of(status);
+    }
   }
   return std::nullopt;
 }

@@ -32,11 +32,15 @@ class FileSink : public Sink {
         reflink_(options.reflink),
         may_share_(options.reflink != Reflink::kNever),
         replaced_(path, options) {
-    if (options.before_making) options.before_making();
+    if (options.before_making) {
+      options.before_making();
+    }
     temporary_.emplace(path, options.notice);
     temporary_->rehearse_publish(options.force);
     prepare();
-    if (options.made) options.made(identity_of(stat_fd(fd(), name_)));
+    if (options.made) {
+      options.made(identity_of(stat_fd(fd(), name_)));
+    }
   }
 
   const std::string& name() const override { return name_; }
@@ -64,17 +68,23 @@ class FileSink : public Sink {
   }
 
   bool share_range(const Source& source, uint64_t offset, uint64_t length) override {
-    if (!may_share_) return false;
+    if (!may_share_) {
+      return false;
+    }
     const auto* file = dynamic_cast<const FileSource*>(&source);
     if (file != nullptr) {
       struct file_clone_range range = {};
       range.src_fd = file->fd();
       range.src_offset = range.dest_offset = offset;
       range.src_length = length;
-      if (::ioctl(fd(), FICLONERANGE, &range) == 0) return true;
+      if (::ioctl(fd(), FICLONERANGE, &range) == 0) {
+        return true;
+      }
     }
     const int code = file == nullptr ? EXDEV : errno;
-    if (reflink_ == Reflink::kAlways) throw cannot_share(code, offset);
+    if (reflink_ == Reflink::kAlways) {
+      throw cannot_share(code, offset);
+    }
     may_share_ = false;
     // Space and quota run out for a write as well, and a failed medium fails it: it will tell.
     return false;
@@ -109,7 +119,9 @@ class FileSink : public Sink {
     // Empty first: what a killed run left in it must not shine through the holes.
     if (::ftruncate(fd(), 0) != 0 || ::ftruncate(fd(), static_cast<off_t>(size_)) != 0) {
       Error error = errno_error(errno, name_, fmt::format("set the size to {} bytes", size_));
-      if (errno != EFBIG || size_ > file_size_limit()) throw error;
+      if (errno != EFBIG || size_ > file_size_limit()) {
+        throw error;
+      }
       throw Error({.kind = ErrorKind::kIo,
                    .object = name_,
                    .action = error.parts().action,

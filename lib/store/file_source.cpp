@@ -33,7 +33,9 @@ FileSource::FileSource(UniqueFd fd, std::string name, uint64_t at_most)
   stamp_ = take_file_stamp(fd_.get(), name_);
   size_ = std::min(at_most, stamp_.size);
   knows_holes_ = S_ISREG(stamp_.status.st_mode);
-  if (knows_holes_) settle_holes(fd_.get(), name_);
+  if (knows_holes_) {
+    settle_holes(fd_.get(), name_);
+  }
 }
 
 /// How much data begins at `offset`, as far as that is known without asking. XFS looks through the
@@ -46,21 +48,29 @@ uint64_t FileSource::known_data_at(uint64_t offset) const {
 
 Extent FileSource::extent_at(uint64_t offset, uint64_t max) const {
   const Extent all_data = {offset, max, ExtentKind::kData};
-  if (!knows_holes_) return all_data;
+  if (!knows_holes_) {
+    return all_data;
+  }
   if (const uint64_t known = known_data_at(offset); known > 0) {
     return {offset, std::min(max, known), ExtentKind::kData};
   }
   const off_t data = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_DATA);
   if (data < 0) {
-    if (errno != ENXIO) return all_data;  // this file system cannot tell
+    if (errno != ENXIO) {
+      return all_data;  // this file system cannot tell
+    }
     // No data up to the end; of a file that was cut to before `offset` it says the same.
     check_not_cut(fd_.get(), name_, stamp_);
     return {offset, max, ExtentKind::kZero};
   }
   const auto data_at = static_cast<uint64_t>(data);
-  if (data_at > offset) return {offset, std::min(max, data_at - offset), ExtentKind::kZero};
+  if (data_at > offset) {
+    return {offset, std::min(max, data_at - offset), ExtentKind::kZero};
+  }
   const off_t hole = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_HOLE);
-  if (hole < 0 || static_cast<uint64_t>(hole) <= offset) return all_data;
+  if (hole < 0 || static_cast<uint64_t>(hole) <= offset) {
+    return all_data;
+  }
   const Extent found = {offset, static_cast<uint64_t>(hole) - offset, ExtentKind::kData};
   const std::lock_guard lock(mutex_);
   data_ = found;
@@ -83,9 +93,13 @@ void FileSource::prefetch(uint64_t offset, uint64_t length) const {
   // zeros: data only.
   std::byte probe;
   struct iovec one = {&probe, 1};
-  if (::preadv2(fd_.get(), &one, 1, static_cast<off_t>(offset), RWF_NOWAIT) == 1) return;
+  if (::preadv2(fd_.get(), &one, 1, static_cast<off_t>(offset), RWF_NOWAIT) == 1) {
+    return;
+  }
   const Extent extent = extent_at(offset, length);
-  if (extent.is_zero()) return;
+  if (extent.is_zero()) {
+    return;
+  }
   ::posix_fadvise(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(extent.length),
                   POSIX_FADV_WILLNEED);
 }
@@ -113,7 +127,9 @@ OpenFile open_file_source(const std::string& path) {
   // O_NONBLOCK: opening a pipe that nobody writes to must not wait; it does nothing to files and
   // disks.
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!fd.valid()) throw errno_error(errno, path, "open");
+  if (!fd.valid()) {
+    throw errno_error(errno, path, "open");
+  }
   const struct stat status = stat_fd(fd.get(), path);
   require_disk(status, path);
   const bool being_written = qemu_writes_to(fd.get());

@@ -43,7 +43,9 @@ uint64_t device_writes(dev_t device) {
   uint64_t sum = 0;
   uint64_t value = 0;
   for (int field = 1; field <= 14 && file >> value; ++field) {
-    if (field == 7 || field == 14) sum += value;
+    if (field == 7 || field == 14) {
+      sum += value;
+    }
   }
   return sum;
 }
@@ -68,7 +70,9 @@ bool same_time(const timespec& a, const timespec& b) {
 void check_name(int fd, const std::string& path) {
   struct stat by_name;
   if (::stat(path.c_str(), &by_name) != 0) {
-    if (errno == ENOENT) throw changed(path, "it was removed or renamed meanwhile");
+    if (errno == ENOENT) {
+      throw changed(path, "it was removed or renamed meanwhile");
+    }
     throw errno_error(errno, path, "check that it is still what was opened");
   }
   if (identity_of(by_name) != identity_of(stat_fd(fd, path))) {
@@ -93,13 +97,19 @@ FileStamp take_file_stamp(int fd, const std::string& name) {
 
 void check_not_cut(int fd, const std::string& path, const FileStamp& stamp) {
   const uint64_t size = size_of(fd, stat_fd(fd, path), path);
-  if (size < stamp.size) throw other_size(path, stamp.size, size);
+  if (size < stamp.size) {
+    throw other_size(path, stamp.size, size);
+  }
 }
 
 void check_same_file(int fd, const std::string& path, const FileStamp& stamp) {
   const uint64_t size = size_of(fd, stat_fd(fd, path), path);
-  if (size != stamp.size) throw other_size(path, stamp.size, size);
-  if (stamp.status.st_nlink > 0) check_name(fd, path);
+  if (size != stamp.size) {
+    throw other_size(path, stamp.size, size);
+  }
+  if (stamp.status.st_nlink > 0) {
+    check_name(fd, path);
+  }
 }
 
 void check_file_unchanged(int fd, const std::string& path, const FileStamp& stamp) {
@@ -108,7 +118,9 @@ void check_file_unchanged(int fd, const std::string& path, const FileStamp& stam
   ::statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &fresh);
   check_same_file(fd, path, stamp);
   const struct stat now = stat_fd(fd, path);
-  if (qemu_writes_to(fd)) throw changed(path, "a running virtual machine opened it for writing");
+  if (qemu_writes_to(fd)) {
+    throw changed(path, "a running virtual machine opened it for writing");
+  }
   if (S_ISBLK(now.st_mode)) {
     sync_fd(fd, path);
     if (device_writes(now.st_rdev) != stamp.device_writes) {

@@ -57,8 +57,12 @@ Error unknown_use(const std::string& name, std::string cause) {
 /// Does another hold it, shared or not? Throws where that cannot be found out.
 bool is_taken(int fd, off_t at, const std::string& name, bool assume_unused) {
   struct flock lock = byte_lock(at, F_WRLCK);
-  if (::fcntl(fd, F_OFD_GETLK, &lock) == 0) return lock.l_type != F_UNLCK;
-  if (assume_unused) return false;
+  if (::fcntl(fd, F_OFD_GETLK, &lock) == 0) {
+    return lock.l_type != F_UNLCK;
+  }
+  if (assume_unused) {
+    return false;
+  }
   throw unknown_use(name, std::string("its file system has no locks: ") + std::strerror(errno));
 }
 
@@ -66,10 +70,15 @@ bool is_taken(int fd, off_t at, const std::string& name, bool assume_unused) {
 void take(int fd, std::initializer_list<off_t> bytes, const std::string& name, bool assume_unused) {
   for (const off_t at : bytes) {
     struct flock lock = byte_lock(at, F_RDLCK);
-    if (::fcntl(fd, F_OFD_SETLK, &lock) == 0) continue;
-    if (errno == EAGAIN || errno == EACCES)
+    if (::fcntl(fd, F_OFD_SETLK, &lock) == 0) {
+      continue;
+    }
+    if (errno == EAGAIN || errno == EACCES) {
       throw in_use(name, "another process holds a lock on it");
-    if (assume_unused) return;
+    }
+    if (assume_unused) {
+      return;
+    }
     throw unknown_use(name, std::string("its file system has no locks: ") + std::strerror(errno));
   }
 }
@@ -85,8 +94,12 @@ bool is_on_a_network(int fd) {
 }  // namespace
 
 void refuse_open_for_writing(int fd, const std::string& name, bool assume_unused) {
-  if (qemu_writes_to(fd)) throw in_use(name, "a running virtual machine has it open for writing");
-  if (!S_ISREG(stat_fd(fd, name).st_mode)) return;
+  if (qemu_writes_to(fd)) {
+    throw in_use(name, "a running virtual machine has it open for writing");
+  }
+  if (!S_ISREG(stat_fd(fd, name).st_mode)) {
+    return;
+  }
   // Who opens it for writing just while we have the lease makes the kernel send a signal: not
   // SIGIO, which would end us.
   ::fcntl(fd, F_SETSIG, SIGURG);
@@ -98,7 +111,9 @@ void refuse_open_for_writing(int fd, const std::string& name, bool assume_unused
   if (code == EAGAIN && !is_on_a_network(fd)) {
     throw in_use(name, "another process, or a loop device, has it open for writing");
   }
-  if (assume_unused) return;
+  if (assume_unused) {
+    return;
+  }
   if (code == EACCES || code == EPERM) {
     throw unknown_use(name, "only its owner, or root, may ask whether somebody writes to it");
   }
@@ -107,7 +122,9 @@ void refuse_open_for_writing(int fd, const std::string& name, bool assume_unused
 
 void refuse_open_for_writing(const std::string& path, bool assume_unused) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!fd.valid()) throw errno_error(errno, path, "open");
+  if (!fd.valid()) {
+    throw errno_error(errno, path, "open");
+  }
   refuse_open_for_writing(fd.get(), path, assume_unused);
 }
 
@@ -129,7 +146,9 @@ void lock_image(int fd, const std::string& name, bool assume_unused) {
 void refuse_used_by_qemu(int fd, const std::string& name, bool assume_unused) {
   for (const Permission permission : {kWrite, kResize, kConsistentRead, kWriteUnchanged}) {
     for (const off_t kind : {kUsed, kNotShared}) {
-      if (!is_taken(fd, kind + permission, name, assume_unused)) continue;
+      if (!is_taken(fd, kind + permission, name, assume_unused)) {
+        continue;
+      }
       throw in_use(name, permission == kWrite && kind == kUsed
                              ? "a running virtual machine has it open for writing"
                              : "a QEMU process has it open; it may be the base of a disk");
@@ -156,7 +175,9 @@ UniqueFd open_device_alone(const std::string& path) {
                  .cause = "the device is in use (mounted, or part of LVM or RAID)",
                  .hint = "lsblk shows by what"});
   }
-  if (!fd.valid()) throw errno_error(errno, path, "open for writing");
+  if (!fd.valid()) {
+    throw errno_error(errno, path, "open for writing");
+  }
   // Linux lets it be opened for writing all the same, and fails each write.
   int read_only = 0;
   if (::ioctl(fd.get(), BLKROGET, &read_only) == 0 && read_only != 0) {
@@ -172,12 +193,16 @@ UniqueFd open_device_alone(const std::string& path) {
 UniqueFd open_to_change(const std::string& path, bool assume_unused) {
   refuse_open_for_writing(path, assume_unused);
   struct stat status;
-  if (::stat(path.c_str(), &status) != 0) throw errno_error(errno, path, "stat");
+  if (::stat(path.c_str(), &status) != 0) {
+    throw errno_error(errno, path, "stat");
+  }
   require_disk(status, path);
   UniqueFd fd = S_ISBLK(status.st_mode)
                     ? open_device_alone(path)
                     : UniqueFd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!fd.valid()) throw errno_error(errno, path, "open for writing");
+  if (!fd.valid()) {
+    throw errno_error(errno, path, "open for writing");
+  }
   require_disk(stat_fd(fd.get(), path), path);
   lock_image(fd.get(), path, assume_unused);
   return fd;

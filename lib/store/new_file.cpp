@@ -22,7 +22,9 @@ void create_file(const std::string& path, uint64_t size, std::span<const std::by
                  .cause = "the file exists",
                  .hint = "move it away, or choose another name"});
   }
-  if (!fd.valid()) throw errno_error(errno, path, "create");
+  if (!fd.valid()) {
+    throw errno_error(errno, path, "create");
+  }
   try {
     if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) {
       throw errno_error(errno, path, fmt::format("set the size to {} bytes", size));

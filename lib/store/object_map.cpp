@@ -14,8 +14,9 @@ constexpr size_t kFooter = 4;  // the length of the checksums, which the class l
 
 uint64_t little_endian(std::span<const std::byte> bytes) {
   uint64_t value = 0;
-  for (size_t i = bytes.size(); i > 0; --i)
+  for (size_t i = bytes.size(); i > 0; --i) {
     value = value << 8 | std::to_integer<uint64_t>(bytes[i - 1]);
+  }
   return value;
 }
 
@@ -26,13 +27,19 @@ uint64_t bytes_for(uint64_t objects) { return (objects + kObjectsPerByte - 1) / 
 size_t ObjectMap::encoded_bytes(uint64_t objects) { return kHeader + bytes_for(objects) + kFooter; }
 
 std::optional<ObjectMap> ObjectMap::parse(std::span<const std::byte> encoded, uint64_t objects) {
-  if (encoded.size() < kHeader) return std::nullopt;
+  if (encoded.size() < kHeader) {
+    return std::nullopt;
+  }
   const bool known = little_endian(encoded.first(4)) == kHeader - 4 &&
                      std::to_integer<int>(encoded[kCompatibleAt]) == 1;
   const uint64_t count = little_endian(encoded.subspan(kCountAt, 8));
-  if (!known || count < objects) return std::nullopt;
+  if (!known || count < objects) {
+    return std::nullopt;
+  }
   const auto states = encoded.subspan(kHeader);
-  if (states.size() < bytes_for(objects)) return std::nullopt;
+  if (states.size() < bytes_for(objects)) {
+    return std::nullopt;
+  }
   return ObjectMap(states.first(bytes_for(objects)));
 }
 
@@ -40,7 +47,9 @@ void ObjectMap::visit_runs(uint64_t first, uint64_t end,
                            const std::function<void(uint64_t, uint64_t)>& visit) const {
   while ((first = skip_missing(first, end)) < end) {
     const uint64_t begin = first;
-    while (first < end && exists(first)) ++first;
+    while (first < end && exists(first)) {
+      ++first;
+    }
     visit(begin, first);
   }
 }

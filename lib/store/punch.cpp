@@ -24,7 +24,9 @@ void punch_hole(int fd, uint64_t offset, uint64_t length, const std::string& nam
     rc = ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
                      static_cast<off_t>(length));
   } while (rc != 0 && errno == EINTR);
-  if (rc == 0) return;
+  if (rc == 0) {
+    return;
+  }
   if (errno != EOPNOTSUPP && errno != ENOSYS) {
     throw errno_error(errno, name, "punch a hole", offset);
   }
@@ -49,7 +51,9 @@ void for_each_unwritten(int fd, const std::function<void(const Extent&)>& found)
     map->fm_length = FIEMAP_MAX_OFFSET - at;
     map->fm_flags = FIEMAP_FLAG_SYNC;
     map->fm_extent_count = kExtentsPerAnswer;
-    if (::ioctl(fd, FS_IOC_FIEMAP, map) != 0 || map->fm_mapped_extents == 0) return;
+    if (::ioctl(fd, FS_IOC_FIEMAP, map) != 0 || map->fm_mapped_extents == 0) {
+      return;
+    }
     bool last = false;
     for (uint32_t i = 0; i < map->fm_mapped_extents; ++i) {
       const struct fiemap_extent& extent = map->fm_extents[i];
@@ -59,7 +63,9 @@ void for_each_unwritten(int fd, const std::function<void(const Extent&)>& found)
       at = extent.fe_logical + extent.fe_length;
       last = (extent.fe_flags & FIEMAP_EXTENT_LAST) != 0;
     }
-    if (last) return;
+    if (last) {
+      return;
+    }
   }
 }
 

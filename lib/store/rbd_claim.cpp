@@ -32,13 +32,17 @@ std::string random_cookie() {
 
 std::string who_we_are() {
   std::array<char, 256> host = {};
-  if (::gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
+  if (::gethostname(host.data(), host.size() - 1) != 0) {
+    host[0] = '\0';
+  }
   return fmt::format("process {} on {}", ::getpid(), host.data());
 }
 
 std::string own_address(const RbdPool& pool) {
   char* address = nullptr;
-  if (rados_getaddrs(pool.client().get(), &address) < 0 || address == nullptr) return {};
+  if (rados_getaddrs(pool.client().get(), &address) < 0 || address == nullptr) {
+    return {};
+  }
   std::string copy = address;
   rados_buffer_free(address);
   return copy;
@@ -99,7 +103,9 @@ bool is_another_owner(int rc) { return rc == -ECANCELED || rc == -ENOENT; }
 
 RbdClaim::OwnIo::OwnIo(const RbdPool& pool, const RbdLocation& location) {
   const int rc = rados_ioctx_create2(pool.client().get(), rados_ioctx_get_id(pool.io()), &io_);
-  if (rc < 0) throw rbd_error(rc, location, "open the pool");
+  if (rc < 0) {
+    throw rbd_error(rc, location, "open the pool");
+  }
   rados_ioctx_set_namespace(io_, location.name_space.c_str());
   rados_set_pool_full_try(io_);  // as RbdPool does
 }
@@ -114,7 +120,9 @@ RbdClaim::RbdClaim(const RbdPool& pool, const RbdLocation& location, const RbdCl
   take(wait);
   try {
     const std::string note = read(kReplacing);
-    if (!note.empty()) replacement_ = {line(note, 0), line(note, 1)};
+    if (!note.empty()) {
+      replacement_ = {line(note, 0), line(note, 1)};
+    }
     renewer_ = start_thread([this](std::stop_token stop) { renew_for_ever(stop); });
   } catch (...) {
     undo_take();
@@ -127,8 +135,12 @@ int RbdClaim::lock_in_time(const RbdClaimWait& wait) const {
   const auto deadline = std::chrono::steady_clock::now() + wait.patience;
   for (;;) {
     const int rc = lock(0);
-    if (rc != -EBUSY || std::chrono::steady_clock::now() >= deadline) return rc;
-    if (wait.stop.stop_requested()) throw cancelled_error();
+    if (rc != -EBUSY || std::chrono::steady_clock::now() >= deadline) {
+      return rc;
+    }
+    if (wait.stop.stop_requested()) {
+      throw cancelled_error();
+    }
     std::this_thread::sleep_for(kLook);
   }
 }
@@ -136,10 +148,16 @@ int RbdClaim::lock_in_time(const RbdClaimWait& wait) const {
 void RbdClaim::take(const RbdClaimWait& wait) const {
   for (;;) {
     const int rc = lock_in_time(wait);
-    if (rc == -EBUSY) throw held_by_another();
+    if (rc == -EBUSY) {
+      throw held_by_another();
+    }
     try {
-      if (rc < 0) throw rbd_error(rc, location_, "claim the target");
-      if (try_own(previous_owner())) return;
+      if (rc < 0) {
+        throw rbd_error(rc, location_, "claim the target");
+      }
+      if (try_own(previous_owner())) {
+        return;
+      }
     } catch (...) {
       undo_take();
       throw;
@@ -152,7 +170,9 @@ void RbdClaim::take(const RbdClaimWait& wait) const {
 /// The object stays if it has what another run wrote down.
 void RbdClaim::undo_take() const noexcept {
   try {
-    if (lock(LIBRADOS_LOCK_FLAG_MUST_RENEW) < 0) return;
+    if (lock(LIBRADOS_LOCK_FLAG_MUST_RENEW) < 0) {
+      return;
+    }
     const std::string owner = read(kOwner);
     if (read(kReplacing).empty() && (owner.empty() || owner == owner_)) {
       rados_remove(io_.get(), object_.c_str());
@@ -165,7 +185,9 @@ void RbdClaim::undo_take() const noexcept {
 }
 
 RbdClaim::~RbdClaim() {
-  if (!released_) release();
+  if (!released_) {
+    release();
+  }
 }
 
 int RbdClaim::lock(uint8_t flags) const {
@@ -178,9 +200,15 @@ int RbdClaim::lock(uint8_t flags) const {
 std::string RbdClaim::previous_owner() const {
   std::string previous = read(kOwner);
   const int rc = lock(LIBRADOS_LOCK_FLAG_MUST_RENEW);
-  if (rc == -ENOENT || rc == -EBUSY) throw held_by_another();
-  if (rc < 0) throw rbd_error(rc, location_, "claim the target");
-  if (!previous.empty()) cut_off(previous);
+  if (rc == -ENOENT || rc == -EBUSY) {
+    throw held_by_another();
+  }
+  if (rc < 0) {
+    throw rbd_error(rc, location_, "claim the target");
+  }
+  if (!previous.empty()) {
+    cut_off(previous);
+  }
   return previous;
 }
 
@@ -190,24 +218,36 @@ bool RbdClaim::try_own(const std::string& previous) const {
   write.require_lock(cookie_);
   write.set(kOwner, owner_);
   const int rc = write.operate(io_.get(), object_);
-  if (rc == -EBUSY) throw held_by_another();
-  if (is_another_owner(rc)) return false;
-  if (rc < 0) throw rbd_error(rc, location_, "claim the target");
+  if (rc == -EBUSY) {
+    throw held_by_another();
+  }
+  if (is_another_owner(rc)) {
+    return false;
+  }
+  if (rc < 0) {
+    throw rbd_error(rc, location_, "claim the target");
+  }
   return true;
 }
 
 std::string RbdClaim::read(const char* attribute) const {
   std::array<char, 1024> value;
   const int rc = rados_getxattr(io_.get(), object_.c_str(), attribute, value.data(), value.size());
-  if (rc == -ENODATA || rc == -ENOENT) return {};
-  if (rc < 0) throw rbd_error(rc, location_, "look at the claim of the target");
+  if (rc == -ENODATA || rc == -ENOENT) {
+    return {};
+  }
+  if (rc < 0) {
+    throw rbd_error(rc, location_, "look at the claim of the target");
+  }
   return {value.data(), static_cast<size_t>(rc)};
 }
 
 /// Its time is over, but it may only be asleep: from here on no OSD does anything for it.
 void RbdClaim::cut_off(const std::string& previous_owner) const {
   std::string address = line(previous_owner, 1);
-  if (address.empty() || address == own_address(pool_)) return;
+  if (address.empty() || address == own_address(pool_)) {
+    return;
+  }
   const int rc = rados_blocklist_add(pool_.client().get(), address.data(), kCutOffSeconds);
   if (rc == -EACCES || rc == -EPERM) {
     throw Error({.kind = ErrorKind::kConflict,
@@ -217,7 +257,9 @@ void RbdClaim::cut_off(const std::string& previous_owner) const {
                           ") may only be asleep, and this user may not cut it off from the cluster",
                  .hint = "run this once as a user with mon 'profile rbd'"});
   }
-  if (rc < 0) throw rbd_error(rc, location_, "cut off the run that claimed the target before");
+  if (rc < 0) {
+    throw rbd_error(rc, location_, "cut off the run that claimed the target before");
+  }
   rados_wait_for_latest_osdmap(pool_.client().get());
 }
 
@@ -241,14 +283,20 @@ Error RbdClaim::lost_error() const {
 }
 
 void RbdClaim::check_known() const {
-  if (lost_) throw lost_error();
+  if (lost_) {
+    throw lost_error();
+  }
 }
 
 void RbdClaim::check() {
   int rc = 0;
   const Renewal renewal = renew(rc);
-  if (renewal == Renewal::kLost) throw lost_error();
-  if (renewal == Renewal::kUnknown) throw rbd_error(rc, location_, "renew the claim of the target");
+  if (renewal == Renewal::kLost) {
+    throw lost_error();
+  }
+  if (renewal == Renewal::kUnknown) {
+    throw rbd_error(rc, location_, "renew the claim of the target");
+  }
 }
 
 void RbdClaim::note(const RbdReplacement& replacement) {
@@ -256,16 +304,24 @@ void RbdClaim::note(const RbdReplacement& replacement) {
   write.require_lock(cookie_);
   write.set(kReplacing, replacement.old_id + "\n" + replacement.new_id);
   const int rc = write.operate(io_.get(), object_);
-  if (is_another_owner(rc) || rc == -EBUSY) throw lost_error();
-  if (rc < 0) throw rbd_error(rc, location_, "write down what is replaced");
+  if (is_another_owner(rc) || rc == -EBUSY) {
+    throw lost_error();
+  }
+  if (rc < 0) {
+    throw rbd_error(rc, location_, "write down what is replaced");
+  }
   replacement_ = replacement;
 }
 
 int RbdClaim::release() noexcept {
   released_ = true;
   renewer_.request_stop();
-  if (renewer_.joinable()) renewer_.join();
-  if (lost_) return 0;
+  if (renewer_.joinable()) {
+    renewer_.join();
+  }
+  if (lost_) {
+    return 0;
+  }
   GuardedWrite write(owner_);
   rados_write_op_remove(write.get());
   const int rc = write.operate(io_.get(), object_);
@@ -275,25 +331,35 @@ int RbdClaim::release() noexcept {
 std::string RbdClaim::removal() const {
   const auto word = [](const std::string& text) { return RbdLocation{.pool = text}.ceph_name(); };
   std::string command = "rados -p " + word(location_.pool);
-  if (!location_.name_space.empty()) command += " -N " + word(location_.name_space);
+  if (!location_.name_space.empty()) {
+    command += " -N " + word(location_.name_space);
+  }
   return command + " rm " + word(object_);
 }
 
 /// One that ran out while nobody else took it did no harm: it is taken again.
 RbdClaim::Renewal RbdClaim::renew(int& rc) {
   std::lock_guard guard(mutex_);
-  if (lost_) return Renewal::kLost;
+  if (lost_) {
+    return Renewal::kLost;
+  }
   rc = lock(LIBRADOS_LOCK_FLAG_MUST_RENEW);
   try {
     if (rc == -ENOENT && read(kOwner) == owner_) {
       rc = lock(LIBRADOS_LOCK_FLAG_MAY_RENEW);
-      if (rc >= 0 && read(kOwner) != owner_) rc = -EBUSY;
+      if (rc >= 0 && read(kOwner) != owner_) {
+        rc = -EBUSY;
+      }
     }
   } catch (const Error&) {
     return Renewal::kUnknown;
   }
-  if (rc >= 0) return Renewal::kHeld;
-  if (rc != -ENOENT && rc != -EBUSY && rc != -ESHUTDOWN) return Renewal::kUnknown;
+  if (rc >= 0) {
+    return Renewal::kHeld;
+  }
+  if (rc != -ENOENT && rc != -EBUSY && rc != -ESHUTDOWN) {
+    return Renewal::kUnknown;
+  }
   lost_ = true;
   return Renewal::kLost;
 }
@@ -303,7 +369,9 @@ void RbdClaim::renew_for_ever(std::stop_token stop) {
   std::unique_lock lock(mutex);
   while (!wake_.wait_for(lock, stop, kRenewEvery, [] { return false; }) && !stop.stop_requested()) {
     int rc = 0;
-    if (renew(rc) == Renewal::kLost) return;
+    if (renew(rc) == Renewal::kLost) {
+      return;
+    }
   }
 }
 

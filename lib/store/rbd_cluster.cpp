@@ -68,16 +68,24 @@ void RbdPool::open_pool(const RbdLocation& location) {
                  .cause = "there is no pool '" + location.pool + "'",
                  .hint = "'ceph osd pool ls' shows those there are"});
   }
-  if (rc < 0) throw rbd_error(rc, location, "open the pool");
+  if (rc < 0) {
+    throw rbd_error(rc, location, "open the pool");
+  }
   // Without this a write to a full pool waits, forever, until there is room.
   rados_set_pool_full_try(io_);
-  if (location.name_space.empty()) return;
+  if (location.name_space.empty()) {
+    return;
+  }
   rados_ioctx_set_namespace(io_, location.name_space.c_str());
   bool exists = false;
   rc = rbd_namespace_exists(io_, location.name_space.c_str(), &exists);
-  if (rc >= 0 && exists) return;
+  if (rc >= 0 && exists) {
+    return;
+  }
   rados_ioctx_destroy(io_);
-  if (rc < 0) throw rbd_error(rc, location, "look for the namespace");
+  if (rc < 0) {
+    throw rbd_error(rc, location, "look for the namespace");
+  }
   throw Error({.kind = ErrorKind::kNotFound,
                .object = location.display(),
                .action = "open the namespace",
@@ -89,8 +97,12 @@ Identity RbdPool::identity_of(rbd_image_t image, const RbdLocation& location) co
   std::array<char, 64> fsid = {};
   std::array<char, 256> id = {};
   int rc = rados_cluster_fsid(client_.get(), fsid.data(), fsid.size());
-  if (rc >= 0) rc = rbd_get_id(image, id.data(), id.size());
-  if (rc < 0) throw rbd_error(rc, location, "ask for its id");
+  if (rc >= 0) {
+    rc = rbd_get_id(image, id.data(), id.size());
+  }
+  if (rc < 0) {
+    throw rbd_error(rc, location, "ask for its id");
+  }
   return {Identity::Store::kRbd,
           fmt::format("{}/{}/{}", fsid.data(), rados_ioctx_get_id(io_), id.data())};
 }
@@ -103,7 +115,9 @@ int RbdImage::open(rados_ioctx_t io, const std::string& name, const std::string&
 }
 
 int RbdImage::close() {
-  if (image_ == nullptr) return 0;
+  if (image_ == nullptr) {
+    return 0;
+  }
   const int rc = rbd_close(image_);
   image_ = nullptr;
   return rc;

@@ -16,7 +16,9 @@ namespace {
 using Visit = std::function<void(const Extent&)>;
 
 int pass_on(uint64_t offset, size_t length, int exists, void* visit) {
-  if (exists != 0) (*static_cast<const Visit*>(visit))({offset, length, ExtentKind::kData});
+  if (exists != 0) {
+    (*static_cast<const Visit*>(visit))({offset, length, ExtentKind::kData});
+  }
   return 0;
 }
 
@@ -35,11 +37,17 @@ bool objects_are_all(const RbdView& view, const rbd_image_info_t& info, RbdDiff 
 /// The name of the object with the map (Ceph: librbd::ObjectMap::object_map_name); empty: unknown.
 std::string map_name(const RbdView& view) {
   std::array<char, 256> id = {};
-  if (rbd_get_id(view.image, id.data(), id.size()) < 0) return {};
+  if (rbd_get_id(view.image, id.data(), id.size()) < 0) {
+    return {};
+  }
   std::string name = fmt::format("rbd_object_map.{}", id.data());
-  if (view.snapshot.empty()) return name;
+  if (view.snapshot.empty()) {
+    return name;
+  }
   uint64_t snapshot_id = 0;
-  if (rbd_snap_get_id(view.image, view.snapshot.c_str(), &snapshot_id) < 0) return {};
+  if (rbd_snap_get_id(view.image, view.snapshot.c_str(), &snapshot_id) < 0) {
+    return {};
+  }
   return fmt::format("{}.{:016x}", name, snapshot_id);
 }
 
@@ -52,14 +60,20 @@ bool visit_by_map(const RbdView& view, const Extent& range, RbdDiff what, const 
     return false;
   }
   const std::string name = map_name(view);
-  if (name.empty()) return false;
+  if (name.empty()) {
+    return false;
+  }
   std::vector<std::byte> encoded(ObjectMap::encoded_bytes(info.num_objs));
   const int got = rados_exec(view.io, name.c_str(), "rbd", "object_map_load", nullptr, 0,
                              reinterpret_cast<char*>(encoded.data()), encoded.size());
-  if (got < 0) return false;
+  if (got < 0) {
+    return false;
+  }
   const auto map =
       ObjectMap::parse(std::span(encoded).first(static_cast<size_t>(got)), info.num_objs);
-  if (!map) return false;
+  if (!map) {
+    return false;
+  }
   const uint64_t object = info.obj_size;
   map->visit_runs(range.offset / object, (range.end() + object - 1) / object,
                   [&](uint64_t first, uint64_t end) {
@@ -80,7 +94,9 @@ bool has_object_map(rbd_image_t image) {
 }
 
 int visit_rbd_data(const RbdView& view, const Extent& range, RbdDiff what, const Visit& visit) {
-  if (range.length == 0 || visit_by_map(view, range, what, visit)) return 0;
+  if (range.length == 0 || visit_by_map(view, range, what, visit)) {
+    return 0;
+  }
   // The interface of C takes the visitor as a pointer to what may be changed.
   return rbd_diff_iterate2(view.image, nullptr, range.offset, range.length,
                            what == RbdDiff::kObjectsAndParents ? 1 : 0,

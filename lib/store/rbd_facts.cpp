@@ -56,14 +56,18 @@ class Asker {
     }
     facts.used_bytes = used_bytes({io_, image_, location_.snapshot}, info.size);
     timespec created = {};
-    if (rbd_get_create_timestamp(image_, &created) == 0) facts.created_seconds = created.tv_sec;
+    if (rbd_get_create_timestamp(image_, &created) == 0) {
+      facts.created_seconds = created.tv_sec;
+    }
     facts.snapshots = snapshots();
     return facts;
   }
 
  private:
   void check(int rc, const char* action) const {
-    if (rc < 0) throw rbd_error(rc, location_, action);
+    if (rc < 0) {
+      throw rbd_error(rc, location_, action);
+    }
   }
 
   std::string own_id() const {
@@ -77,18 +81,24 @@ class Asker {
     check(rbd_get_features(image_, &bits), "ask for its features");
     std::vector<std::string> names;
     for (const FeatureName& feature : kFeatureNames) {
-      if ((bits & feature.bit) != 0) names.emplace_back(feature.name);
+      if ((bits & feature.bit) != 0) {
+        names.emplace_back(feature.name);
+      }
       bits &= ~feature.bit;
     }
     for (unsigned bit = 0; bit < 64; ++bit) {
-      if ((bits >> bit & 1) != 0) names.push_back("bit " + std::to_string(bit));
+      if ((bits >> bit & 1) != 0) {
+        names.push_back("bit " + std::to_string(bit));
+      }
     }
     return names;
   }
 
   std::string data_pool() const {
     const int64_t id = rbd_get_data_pool_id(image_);
-    if (id < 0 || id == rados_ioctx_get_id(io_)) return {};
+    if (id < 0 || id == rados_ioctx_get_id(io_)) {
+      return {};
+    }
     std::array<char, 512> name = {};
     const int rc =
         rados_pool_reverse_lookup(rados_ioctx_get_cluster(io_), id, name.data(), name.size());
@@ -99,7 +109,9 @@ class Asker {
     rbd_linked_image_spec_t image = {};
     rbd_snap_spec_t snapshot = {};
     const int rc = rbd_get_parent(image_, &image, &snapshot);
-    if (rc == -ENOENT) return {};
+    if (rc == -ENOENT) {
+      return {};
+    }
     check(rc, "ask for its parent");
     const RbdLocation parent = {.pool = image.pool_name,
                                 .name_space = image.pool_namespace,
@@ -122,7 +134,9 @@ class Asker {
     }
     check(count, "list its snapshots");
     std::vector<SnapshotFacts> found;
-    for (int i = 0; i < count; ++i) add_snapshot(list[static_cast<size_t>(i)], found);
+    for (int i = 0; i < count; ++i) {
+      add_snapshot(list[static_cast<size_t>(i)], found);
+    }
     rbd_snap_list_end(list.data());
     return found;
   }
@@ -131,13 +145,17 @@ class Asker {
     rbd_snap_namespace_type_t type = RBD_SNAP_NAMESPACE_TYPE_USER;
     const int rc = rbd_snap_get_namespace_type(image_, snapshot.id, &type);
     // Those of groups, mirrors and the trash are not the user's; `rbd snap ls` hides them, too.
-    if (rc < 0 || type != RBD_SNAP_NAMESPACE_TYPE_USER) return;
+    if (rc < 0 || type != RBD_SNAP_NAMESPACE_TYPE_USER) {
+      return;
+    }
     SnapshotFacts facts;
     facts.id = std::to_string(snapshot.id);
     facts.name = snapshot.name;
     facts.virtual_size = snapshot.size;
     timespec made = {};
-    if (rbd_snap_get_timestamp(image_, snapshot.id, &made) == 0) facts.date_seconds = made.tv_sec;
+    if (rbd_snap_get_timestamp(image_, snapshot.id, &made) == 0) {
+      facts.date_seconds = made.tv_sec;
+    }
     int is_protected = 0;
     facts.is_protected =
         rbd_snap_is_protected(image_, snapshot.name, &is_protected) == 0 && is_protected != 0;
@@ -167,7 +185,9 @@ std::optional<uint64_t> used_bytes(const RbdView& view, uint64_t size) {
   uint64_t sum = 0;
   const int rc = visit_rbd_data(view, {0, size}, RbdDiff::kObjects,
                                 [&sum](const Extent& extent) { sum += extent.length; });
-  if (rc < 0) return std::nullopt;
+  if (rc < 0) {
+    return std::nullopt;
+  }
   return sum;
 }
 

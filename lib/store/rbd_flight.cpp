@@ -19,7 +19,9 @@ void RbdFlight::write(rbd_image_t image, uint64_t offset, Slice data) {
   std::unique_ptr<Write> write(new Write{this, offset, std::move(data)});
   rbd_completion_t completion = nullptr;
   int rc = rbd_aio_create_completion(write.get(), on_complete, &completion);
-  if (rc < 0) throw rbd_error(rc, location_, "write", offset);
+  if (rc < 0) {
+    throw rbd_error(rc, location_, "write", offset);
+  }
   start();
   rc = rbd_aio_write(image, offset, bytes.size(), reinterpret_cast<const char*>(bytes.data()),
                      completion);
@@ -38,7 +40,9 @@ void RbdFlight::wait() {
 
 void RbdFlight::rethrow() {
   std::lock_guard lock(mutex_);
-  if (first_rc_ < 0) throw rbd_error(first_rc_, location_, "write", first_offset_);
+  if (first_rc_ < 0) {
+    throw rbd_error(first_rc_, location_, "write", first_offset_);
+  }
 }
 
 void RbdFlight::start() {
@@ -50,12 +54,16 @@ void RbdFlight::start() {
 /// after.
 void RbdFlight::finish(int rc, uint64_t offset) {
   std::lock_guard lock(mutex_);
-  if (rc >= 0) pulse_.beat();
+  if (rc >= 0) {
+    pulse_.beat();
+  }
   if (rc < 0 && first_rc_ == 0) {
     first_rc_ = rc;
     first_offset_ = offset;
   }
-  if (--count_ == 0) landed_.notify_all();
+  if (--count_ == 0) {
+    landed_.notify_all();
+  }
 }
 
 void RbdFlight::on_complete(rbd_completion_t completion, void* argument) {

@@ -47,8 +47,9 @@ uint64_t feature_bits(const RbdLocation& location, const std::vector<std::string
                                      [&](const Feature& feature) { return name == feature.name; });
     if (found == std::end(kFeatures)) {
       std::string known;
-      for (const Feature& feature : kFeatures)
+      for (const Feature& feature : kFeatures) {
         known += std::string(known.empty() ? "" : ", ") + feature.name;
+      }
       throw bad_layout(location, "there is no feature '" + name + "'",
                        "the features are: " + known);
     }
@@ -87,10 +88,18 @@ uint64_t set_layout(const RbdLocation& location, const RbdLayout& layout, ImageO
     throw bad_layout(location, "striping needs both a unit and a count",
                      "give --stripe-unit and --stripe-count, or neither");
   }
-  if (layout.stripe_unit) options.set(RBD_IMAGE_OPTION_STRIPE_UNIT, *layout.stripe_unit);
-  if (layout.stripe_count) options.set(RBD_IMAGE_OPTION_STRIPE_COUNT, *layout.stripe_count);
-  if (!layout.data_pool.empty()) options.set(RBD_IMAGE_OPTION_DATA_POOL, layout.data_pool);
-  if (layout.features.empty()) return 0;
+  if (layout.stripe_unit) {
+    options.set(RBD_IMAGE_OPTION_STRIPE_UNIT, *layout.stripe_unit);
+  }
+  if (layout.stripe_count) {
+    options.set(RBD_IMAGE_OPTION_STRIPE_COUNT, *layout.stripe_count);
+  }
+  if (!layout.data_pool.empty()) {
+    options.set(RBD_IMAGE_OPTION_DATA_POOL, layout.data_pool);
+  }
+  if (layout.features.empty()) {
+    return 0;
+  }
   const uint64_t features = feature_bits(location, layout.features);
   options.set(RBD_IMAGE_OPTION_FEATURES, features);
   return features;
@@ -109,13 +118,17 @@ int try_remove(rados_ioctx_t io, const RbdLocation& location, const std::string&
                Pulse& pulse) {
   const int rc = rbd_remove_with_progress(io, name.c_str(), beat, &pulse);
   pulse.beat();
-  if (rc != -ENOENT) return rc;
+  if (rc != -ENOENT) {
+    return rc;
+  }
   return look_up_name(io, location, name).is_free() ? 0 : -ENOSPC;
 }
 
 void empty_image(rados_ioctx_t io, const std::string& name) {
   RbdImage image;
-  if (image.open(io, name, "", false) == 0) rbd_resize(image.get(), 0);
+  if (image.open(io, name, "", false) == 0) {
+    rbd_resize(image.get(), 0);
+  }
 }
 
 }  // namespace
@@ -133,7 +146,9 @@ void create_rbd_image(rados_ioctx_t io, const std::string& name, uint64_t size,
   ImageOptions options;
   const uint64_t features = set_layout(location, layout, options);
   const int rc = rbd_create4(io, name.c_str(), size, options.get());
-  if (rc == -EINVAL) throw invalid_volume_error(io, location, size, layout, features);
+  if (rc == -EINVAL) {
+    throw invalid_volume_error(io, location, size, layout, features);
+  }
   if (rc == -ENOENT && !layout.data_pool.empty()) {
     throw bad_layout(location, "there is no data pool '" + layout.data_pool + "'",
                      "'ceph osd pool ls' shows those there are");
@@ -145,7 +160,9 @@ void create_rbd_image(rados_ioctx_t io, const std::string& name, uint64_t size,
                  .cause = "the volume exists",
                  .hint = "choose another name"});
   }
-  if (rc < 0) throw rbd_error(rc, location, fmt::format("create a volume of {} bytes", size));
+  if (rc < 0) {
+    throw rbd_error(rc, location, fmt::format("create a volume of {} bytes", size));
+  }
 }
 
 bool exists_in_part(rados_ioctx_t io, const RbdLocation& location, const std::string& name) {
@@ -160,8 +177,12 @@ int remove_rbd_image(rados_ioctx_t io, const RbdLocation& location, const std::s
   for (int removed = 0; exists_in_part(io, location, name);) {
     const int rc = try_remove(io, location, name, how.pulse);
     // One of that name that went before may be in the trash still.
-    if (rc >= 0 && ++removed < kMostOfOneName) continue;
-    if (rc != -EBUSY && !no_room(rc)) return rc;
+    if (rc >= 0 && ++removed < kMostOfOneName) {
+      continue;
+    }
+    if (rc != -EBUSY && !no_room(rc)) {
+      return rc;
+    }
     // Emptying a volume needs no room; removing it goes once Ceph has noticed.
     if (no_room(rc) && !emptied) {
       empty_image(io, name);
@@ -169,7 +190,9 @@ int remove_rbd_image(rados_ioctx_t io, const RbdLocation& location, const std::s
     }
     for (auto next = std::chrono::steady_clock::now() + 1s;
          std::chrono::steady_clock::now() < next;) {
-      if (how.stop.stop_requested() || std::chrono::steady_clock::now() > deadline) return rc;
+      if (how.stop.stop_requested() || std::chrono::steady_clock::now() > deadline) {
+        return rc;
+      }
       std::this_thread::sleep_for(100ms);
     }
   }

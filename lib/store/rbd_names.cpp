@@ -41,7 +41,9 @@ std::string ask_directory(rados_ioctx_t io, const RbdLocation& location, const s
   int answer_rc = 0;
   rados_read_op_omap_get_vals_by_keys2(op.get(), keys, 1, lengths, &answer, &answer_rc);
   int rc = rados_read_op_operate(op.get(), io, kDirectory, 0);
-  if (rc >= 0) rc = answer_rc;
+  if (rc >= 0) {
+    rc = answer_rc;
+  }
   std::string value;
   if (rc >= 0) {
     char* found_key = nullptr;
@@ -49,9 +51,13 @@ std::string ask_directory(rados_ioctx_t io, const RbdLocation& location, const s
     size_t key_length = 0;
     size_t length = 0;
     rados_omap_get_next2(answer, &found_key, &found, &key_length, &length);
-    if (found != nullptr) value = decode_rados_text({found, length});
+    if (found != nullptr) {
+      value = decode_rados_text({found, length});
+    }
   }
-  if (answer != nullptr) rados_omap_get_end(answer);
+  if (answer != nullptr) {
+    rados_omap_get_end(answer);
+  }
   // EOPNOTSUPP: a pool that keeps no such maps has no volumes either (erasure-coded).
   if (rc < 0 && rc != -ENOENT && rc != -EOPNOTSUPP) {
     throw rbd_error(rc, location, "look into the pool's directory");
@@ -76,7 +82,9 @@ class TrashReader {
   /// Nothing: that was all.
   std::optional<Entry> next() {
     for (;;) {
-      if (page_ == nullptr && !(more_ && read_page())) return std::nullopt;
+      if (page_ == nullptr && !(more_ && read_page())) {
+        return std::nullopt;
+      }
       char* key = nullptr;
       char* value = nullptr;
       size_t key_length = 0;
@@ -87,7 +95,9 @@ class TrashReader {
         continue;
       }
       last_.assign(key, key_length);
-      if (last_.starts_with("id_")) return Entry{last_.substr(3), {value, length}};
+      if (last_.starts_with("id_")) {
+        return Entry{last_.substr(3), {value, length}};
+      }
     }
   }
 
@@ -100,15 +110,23 @@ class TrashReader {
     int answer_rc = 0;
     rados_read_op_omap_get_vals2(op.get(), last_.c_str(), "", kPage, &page_, &more, &answer_rc);
     int rc = rados_read_op_operate(op.get(), io_, kTrash, 0);
-    if (rc >= 0) rc = answer_rc;
+    if (rc >= 0) {
+      rc = answer_rc;
+    }
     more_ = rc >= 0 && more != 0;
-    if (rc >= 0) return true;
+    if (rc >= 0) {
+      return true;
+    }
     end_page();
-    if (rc == -ENOENT || rc == -EOPNOTSUPP) return false;
+    if (rc == -ENOENT || rc == -EOPNOTSUPP) {
+      return false;
+    }
     throw rbd_error(rc, location_, "look into the trash");
   }
   void end_page() {
-    if (page_ != nullptr) rados_omap_get_end(page_);
+    if (page_ != nullptr) {
+      rados_omap_get_end(page_);
+    }
     page_ = nullptr;
   }
 
@@ -130,8 +148,12 @@ bool is_being_removed(const std::string& entry, const std::string& name) {
 std::string ask_id_object(rados_ioctx_t io, const RbdLocation& location, const std::string& name) {
   std::array<char, 1024> bytes;
   const int rc = rados_read(io, id_object(name).c_str(), bytes.data(), bytes.size(), 0);
-  if (rc == -ENOENT) return {};
-  if (rc < 0) throw rbd_error(rc, location, "look for the volume " + name);
+  if (rc == -ENOENT) {
+    return {};
+  }
+  if (rc < 0) {
+    throw rbd_error(rc, location, "look for the volume " + name);
+  }
   return decode_rados_text({bytes.data(), static_cast<size_t>(rc)});
 }
 
@@ -145,7 +167,9 @@ void remove_id_object(rados_ioctx_t io, const RbdLocation& location, const std::
   rados_write_op_remove(op);
   const int rc = rados_write_op_operate(op, io, id_object(name).c_str(), nullptr, 0);
   rados_release_write_op(op);
-  if (rc < 0 && rc != -ENOENT) throw rbd_error(rc, location, "end the renaming of " + name);
+  if (rc < 0 && rc != -ENOENT) {
+    throw rbd_error(rc, location, "end the renaming of " + name);
+  }
 }
 
 }  // namespace
@@ -158,7 +182,9 @@ std::vector<std::string> ids_being_removed(rados_ioctx_t io, const RbdLocation& 
                                            const std::string& name) {
   std::vector<std::string> ids;
   for (TrashReader trash(io, location); const auto entry = trash.next();) {
-    if (is_being_removed(entry->value, name)) ids.push_back(entry->id);
+    if (is_being_removed(entry->value, name)) {
+      ids.push_back(entry->id);
+    }
   }
   return ids;
 }
@@ -167,10 +193,16 @@ void settle_names(rados_ioctx_t io, const RbdLocation& location,
                   const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     const RbdName found = look_up_name(io, location, name);
-    if (found.by_object.empty() || found.by_object == found.by_directory) continue;
+    if (found.by_object.empty() || found.by_object == found.by_directory) {
+      continue;
+    }
     const std::string other = ask_directory(io, location, "id_" + found.by_object);
-    if (std::find(names.begin(), names.end(), other) == names.end()) continue;
-    if (!look_up_name(io, location, other).leads_to(found.by_object)) continue;
+    if (std::find(names.begin(), names.end(), other) == names.end()) {
+      continue;
+    }
+    if (!look_up_name(io, location, other).leads_to(found.by_object)) {
+      continue;
+    }
     remove_id_object(io, location, name, found.by_object);
   }
 }

@@ -44,7 +44,9 @@ Error RbdNewVolume::conflict(std::string action, std::string cause, std::string 
 
 void RbdNewVolume::begin() {
   refuse_unfit_pools(pool_, location_, options_.layout);
-  if (options_.before_making) options_.before_making();
+  if (options_.before_making) {
+    options_.before_making();
+  }
   claim_.emplace(pool_, location_);
   pulse_.beat();
   finish_killed_run();
@@ -65,12 +67,20 @@ void RbdNewVolume::finish_killed_run() {
   if (old.is_free() && !ids_being_removed(pool_.io(), location_, old_name()).empty()) {
     remove_old(action);
   }
-  if (!claim_->replacement()) return;
+  if (!claim_->replacement()) {
+    return;
+  }
   const RbdReplacement& was = *claim_->replacement();
   const RbdName final_name = look_up(location_.image);
-  if (!old.leads_to(was.old_id)) return;
-  if (final_name.leads_to(was.new_id)) remove_old(action);
-  if (final_name.is_free()) rename(old_name(), location_.image, was.old_id);
+  if (!old.leads_to(was.old_id)) {
+    return;
+  }
+  if (final_name.leads_to(was.new_id)) {
+    remove_old(action);
+  }
+  if (final_name.is_free()) {
+    rename(old_name(), location_.image, was.old_id);
+  }
 }
 
 /// False: there is nothing of that name. Throws as well for what somebody else's 'rbd create' or
@@ -78,9 +88,15 @@ void RbdNewVolume::finish_killed_run() {
 bool RbdNewVolume::open_existing(RbdImage& image, const std::string& name) const {
   const RbdName ids = look_up(name);
   const int rc = image.open(pool_.io(), name, "", true);
-  if (rc == -ENOENT && ids.is_free()) return false;
-  if (rc < 0 && rc != -ENOENT) throw rbd_error(rc, location_, "look for the volume " + name);
-  if (rc >= 0 && (ids.is_whole() || ids.is_free())) return true;  // those of format 1 have no ids
+  if (rc == -ENOENT && ids.is_free()) {
+    return false;
+  }
+  if (rc < 0 && rc != -ENOENT) {
+    throw rbd_error(rc, location_, "look for the volume " + name);
+  }
+  if (rc >= 0 && (ids.is_whole() || ids.is_free())) {
+    return true;  // those of format 1 have no ids
+  }
   const std::string spec = location_.beside(name).ceph_name();
   throw conflict("create",
                  "the name '" + spec +
@@ -91,7 +107,9 @@ bool RbdNewVolume::open_existing(RbdImage& image, const std::string& name) const
 
 void RbdNewVolume::refuse_half_replaced() const {
   RbdImage image;
-  if (!open_existing(image, old_name())) return;
+  if (!open_existing(image, old_name())) {
+    return;
+  }
   const std::string old = old_of(location_).ceph_name();
   if (look_up(location_.image).is_free()) {
     throw conflict(
@@ -109,7 +127,9 @@ void RbdNewVolume::refuse_half_replaced() const {
 
 void RbdNewVolume::find_old() {
   RbdImage existing;
-  if (!open_existing(existing, location_.image)) return;
+  if (!open_existing(existing, location_.image)) {
+    return;
+  }
   const Identity identity = pool_.identity_of(existing.get(), location_);
   const auto& sources = options_.sources;
   if (std::find(sources.begin(), sources.end(), identity) != sources.end()) {
@@ -125,7 +145,9 @@ void RbdNewVolume::find_old() {
 /// Whoever made it is gone: the claim is ours. Only a client that is none of our kind, or an older
 /// vmferry that claims nothing, may have it open.
 void RbdNewVolume::clear_left_over() {
-  if (!exists_in_part(pool_.io(), location_, partial_.image)) return;
+  if (!exists_in_part(pool_.io(), location_, partial_.image)) {
+    return;
+  }
   const int rc = remove_rbd_image(pool_.io(), location_, partial_.image,
                                   {.patience = kCutOffPatience, .stop = {}, .pulse = pulse_});
   if (rc == -EBUSY) {
@@ -135,27 +157,39 @@ void RbdNewVolume::clear_left_over() {
                  .cause = "another vmferry is writing this target",
                  .hint = "wait for it to end; if it was killed, its claim ends after 30 seconds"});
   }
-  if (rc < 0) throw rbd_error(rc, partial_, "remove what a killed run left");
+  if (rc < 0) {
+    throw rbd_error(rc, partial_, "remove what a killed run left");
+  }
 }
 
 void RbdNewVolume::create() {
   made_ = true;  // the name is ours: whatever comes of it, end() removes it
   create_rbd_image(pool_.io(), partial_.image, options_.size, options_.layout, location_);
   const int rc = image_.open(pool_.io(), partial_.image, "", false);
-  if (rc < 0) throw rbd_error(rc, location_, "open the new volume");
+  if (rc < 0) {
+    throw rbd_error(rc, location_, "open the new volume");
+  }
   std::array<char, 256> id = {};
   const int id_rc = rbd_get_id(image_.get(), id.data(), id.size());
-  if (id_rc < 0) throw rbd_error(id_rc, location_, "ask for its id");
+  if (id_rc < 0) {
+    throw rbd_error(id_rc, location_, "ask for its id");
+  }
   id_ = id.data();
-  if (options_.made) options_.made(pool_.identity_of(image_.get(), location_));
+  if (options_.made) {
+    options_.made(pool_.identity_of(image_.get(), location_));
+  }
 }
 
 void RbdNewVolume::publish() {
   const int rc = image_.close();
-  if (rc < 0) throw rbd_error(rc, location_, "close");
+  if (rc < 0) {
+    throw rbd_error(rc, location_, "close");
+  }
   pulse_.beat();
   try {
-    if (old_) make_room();
+    if (old_) {
+      make_room();
+    }
     rename(partial_.image, location_.image, id_);
   } catch (const Error& error) {
     if (!has_final_name(error)) {
@@ -164,7 +198,9 @@ void RbdNewVolume::publish() {
     }
   }
   published_ = true;
-  if (!old_) return;
+  if (!old_) {
+    return;
+  }
   remove_old("complete, but the volume it replaced could not be removed ('" +
              old_of(location_).ceph_name() + "')");
   replacing_ = false;
@@ -184,7 +220,9 @@ bool RbdNewVolume::has_final_name(const Error& failure) const {
   try {
     return look_up(location_.image).leads_to(id_);
   } catch (const Error&) {
-    if (claim_->lost()) throw failure;
+    if (claim_->lost()) {
+      throw failure;
+    }
     ErrorParts parts = failure.parts();
     parts.cause += "; whether the new volume has got its name could not be asked";
     parts.hint =
@@ -195,7 +233,9 @@ bool RbdNewVolume::has_final_name(const Error& failure) const {
 
 /// REQUIRES: called for an error, which says more than that it could not be put back alone.
 void RbdNewVolume::put_old_back() {
-  if (!old_) return;
+  if (!old_) {
+    return;
+  }
   try {
     if (look_up(old_name()).leads_to(old_->id())) {
       rename(old_name(), location_.image, old_->id());
@@ -220,8 +260,12 @@ void RbdNewVolume::rename(const std::string& from, const std::string& to, const 
   }
   const int rc = rbd_rename(pool_.io(), from.c_str(), to.c_str());
   pulse_.beat();
-  if (rc < 0) settle_names(pool_.io(), location_, {location_.image, partial_.image, old_name()});
-  if (look_up(to).leads_to(id)) return;
+  if (rc < 0) {
+    settle_names(pool_.io(), location_, {location_.image, partial_.image, old_name()});
+  }
+  if (look_up(to).leads_to(id)) {
+    return;
+  }
   if (rc >= 0 || rc == -EEXIST) {
     throw conflict("publish", "somebody made a volume '" + to + "' meanwhile",
                    "choose another name");
@@ -236,9 +280,13 @@ void RbdNewVolume::remove_old(const std::string& action) {
   try {
     const int rc = remove_rbd_image(pool_.io(), location_, old_name(),
                                     {.patience = kCutOffPatience, .stop = {}, .pulse = pulse_});
-    if (rc >= 0) return;
+    if (rc >= 0) {
+      return;
+    }
     parts = rbd_error(rc, location_, action).parts();
-    if (rc == -ENOTEMPTY) parts.cause = "it has snapshots";
+    if (rc == -ENOTEMPTY) {
+      parts.cause = "it has snapshots";
+    }
   } catch (const Error& error) {
     parts = error.parts();
     parts.action = action;
@@ -258,7 +306,9 @@ std::vector<std::string> RbdNewVolume::end() noexcept {
     try {
       discard();
     } catch (const Error& error) {
-      if (!claim_->lost()) left.push_back(partial_left(error.parts().cause));
+      if (!claim_->lost()) {
+        left.push_back(partial_left(error.parts().cause));
+      }
     }
   }
   pulse_.beat();
@@ -280,18 +330,24 @@ void RbdNewVolume::discard() {
   settle_names(pool_.io(), location_, {location_.image, partial_.image, old_name()});
   const int rc = remove_rbd_image(pool_.io(), location_, partial_.image,
                                   {.patience = kRemovePatience, .stop = {}, .pulse = pulse_});
-  if (rc < 0) throw rbd_error(rc, partial_, "remove");
+  if (rc < 0) {
+    throw rbd_error(rc, partial_, "remove");
+  }
 }
 
 std::vector<std::string> RbdNewVolume::left_behind() const {
   const std::string old = old_of(location_).ceph_name();
   if (published_) {
-    if (!replacing_) return {};
+    if (!replacing_) {
+      return {};
+    }
     return {
         "the copy is complete and has its name; the volume it replaced may still be there, as '" +
         old + "'; the next run to this target removes it"};
   }
-  if (!made_) return {};
+  if (!made_) {
+    return {};
+  }
   std::vector<std::string> left = {partial_left("the cluster does not answer")};
   if (replacing_) {
     left.push_back("the volume that was to be replaced may be called '" + old +

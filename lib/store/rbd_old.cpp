@@ -42,19 +42,25 @@ class Objections {
   }
 
   void check(int rc, const char* action) const {
-    if (rc < 0) throw rbd_error(rc, location_, action);
+    if (rc < 0) {
+      throw rbd_error(rc, location_, action);
+    }
   }
 
   void refuse_format() const {
     uint8_t is_old = 0;
     check(rbd_get_old_format(image_.get(), &is_old), "ask for its format");
-    if (is_old == 0) return;
+    if (is_old == 0) {
+      return;
+    }
     throw refusal("the volume has the old format 1, which cannot be replaced safely",
                   "remove it first ('rbd rm " + spec_ + "'), or choose another name");
   }
 
   void refuse_clients() const {
-    if (count_writers(image_.get(), location_) == 0) return;
+    if (count_writers(image_.get(), location_) == 0) {
+      return;
+    }
     throw refusal("a client has the volume open",
                   "'rbd status " + spec_ + "' shows who; stop it first");
   }
@@ -72,7 +78,9 @@ class Objections {
     check(static_cast<int>(count), "ask for its locks");
     const char* cookie = cookies.data();
     for (ssize_t i = 0; i < count; ++i, cookie += std::string_view(cookie).size() + 1) {
-      if (std::string_view(cookie).starts_with("auto ")) continue;
+      if (std::string_view(cookie).starts_with("auto ")) {
+        continue;
+      }
       throw refusal("somebody has locked the volume ('" + printable(cookie) + "')",
                     "'rbd lock ls " + spec_ + "' shows who; 'rbd lock rm' takes the lock away");
     }
@@ -81,7 +89,9 @@ class Objections {
   void refuse_migration() const {
     uint64_t features = 0;
     check(rbd_get_features(image_.get(), &features), "ask for its features");
-    if ((features & RBD_FEATURE_MIGRATING) == 0) return;
+    if ((features & RBD_FEATURE_MIGRATING) == 0) {
+      return;
+    }
     throw refusal("the volume is the target of an 'rbd migration' that is not committed",
                   "end it first: 'rbd migration execute " + spec_ + "' and 'rbd migration commit " +
                       spec_ + "'");
@@ -93,7 +103,9 @@ class Objections {
     const std::string name = group.name == nullptr ? "" : group.name;
     const int64_t pool = group.pool;
     rbd_group_info_cleanup(&group, sizeof group);
-    if (pool < 0 || name.empty()) return;
+    if (pool < 0 || name.empty()) {
+      return;
+    }
     const std::string group_spec = in_pool(pool).beside(name).ceph_name();
     throw refusal("the volume belongs to the group '" + group_spec + "'",
                   "'rbd group image rm " + group_spec + " " + spec_ + "' takes it out");
@@ -111,11 +123,15 @@ class Objections {
   void refuse_mirror() const {
     rbd_mirror_image_info_t mirror = {};
     const int rc = rbd_mirror_image_get_info(image_.get(), &mirror, sizeof mirror);
-    if (rc == -ENOENT || rc == -EOPNOTSUPP) return;
+    if (rc == -ENOENT || rc == -EOPNOTSUPP) {
+      return;
+    }
     check(rc, "ask for its mirroring");
     const bool mirrored = mirror.state != RBD_MIRROR_IMAGE_DISABLED;
     rbd_mirror_image_get_info_cleanup(&mirror);
-    if (!mirrored) return;
+    if (!mirrored) {
+      return;
+    }
     throw refusal("the volume is mirrored to another cluster, or from there",
                   "'rbd mirror image disable " + spec_ + "' ends that");
   }
@@ -157,7 +173,9 @@ class Objections {
                                 children.size(), children.front().name),
                     children.front().remedy + "; or choose another name");
     }
-    for (const Snapshot& snapshot : snapshots()) refuse_snapshot(snapshot);
+    for (const Snapshot& snapshot : snapshots()) {
+      refuse_snapshot(snapshot);
+    }
   }
 
   struct Snapshot {
@@ -234,26 +252,37 @@ RbdOldVolume::RbdOldVolume(const RbdPool& pool, const RbdLocation& location, con
 void RbdOldVolume::check_unchanged() const {
   RbdImage image;
   const int rc = image.open(pool_.io(), location_.image, "", true);
-  if (rc == -ENOENT)
+  if (rc == -ENOENT) {
     throw used_meanwhile(location_, "somebody removed or renamed it while the copy ran");
-  if (rc < 0) throw rbd_error(rc, location_, "look at the volume again");
+  }
+  if (rc < 0) {
+    throw rbd_error(rc, location_, "look at the volume again");
+  }
   Objections(pool_, location_, image, location_.image).raise();
   try {
     check_rbd_unchanged(pool_, location_, stamp_);
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kConflict) throw;
+    if (error.kind() != ErrorKind::kConflict) {
+      throw;
+    }
     throw used_meanwhile(location_, error.parts().cause);
   }
   uint64_t size = 0;
   const int size_rc = rbd_get_size(image.get(), &size);
-  if (size_rc < 0) throw rbd_error(size_rc, location_, "ask for its size");
-  if (size != stamp_.size) throw used_meanwhile(location_, "somebody changed its size meanwhile");
+  if (size_rc < 0) {
+    throw rbd_error(size_rc, location_, "ask for its size");
+  }
+  if (size != stamp_.size) {
+    throw used_meanwhile(location_, "somebody changed its size meanwhile");
+  }
 }
 
 void RbdOldVolume::check_let_go(const std::string& name) const {
   RbdImage image;
   const int rc = image.open(pool_.io(), name, "", true);
-  if (rc < 0) throw rbd_error(rc, location_, "look at the volume again");
+  if (rc < 0) {
+    throw rbd_error(rc, location_, "look at the volume again");
+  }
   Objections(pool_, location_, image, location_.image).raise();
 }
 

@@ -41,8 +41,12 @@ class PoolObserver {
 
   RbdPoolState look() {
     id_ = rados_pool_lookup(client_.get(), pool_.c_str());
-    if (id_ == -ENOENT) return state_;
-    if (id_ < 0) throw rbd_error(static_cast<int>(id_), location_, "look for the pool");
+    if (id_ == -ENOENT) {
+      return state_;
+    }
+    if (id_ < 0) {
+      throw rbd_error(static_cast<int>(id_), location_, "look for the pool");
+    }
     state_.exists = true;
     // What a monitor of another version says in other words is as good as not said.
     forgiving([this] { look_at_flags(); });
@@ -63,20 +67,28 @@ class PoolObserver {
 
   void look_at_flags() {
     const auto pool = ask_about_pool(client_, pool_, location_);
-    if (!pool) return;
+    if (!pool) {
+      return;
+    }
     state_.for_rbd = pool->at("application_metadata").contains("rbd");
     const auto flags = pool->at("flags_names").get<std::string>();
     state_.full = has_flag(flags, "full") || has_flag(flags, "full_quota");
     state_.nearly_full = has_flag(flags, "nearfull") || has_flag(flags, "backfillfull");
     const auto quota = pool->at("quota_max_bytes").get<uint64_t>();
-    if (quota > 0) quota_ = quota;
+    if (quota > 0) {
+      quota_ = quota;
+    }
   }
 
   void look_at_room() {
     const auto report = ask_monitors(client_, {{"prefix", "df"}, {"format", "json"}}, location_);
-    if (!report || report->at("stats").at("total_bytes") == 0) return;  // no manager reported yet
+    if (!report || report->at("stats").at("total_bytes") == 0) {
+      return;  // no manager reported yet
+    }
     const json* pool = find_pool(report->at("pools"), "name", pool_);
-    if (pool == nullptr) return;
+    if (pool == nullptr) {
+      return;
+    }
     const json& stats = pool->at("stats");
     auto room = stats.at("max_avail").get<uint64_t>();
     if (quota_) {
@@ -89,7 +101,9 @@ class PoolObserver {
   void look_at_health() {
     const auto report = ask_monitors(
         client_, {{"prefix", "health"}, {"detail", "detail"}, {"format", "json"}}, location_);
-    if (!report) return;
+    if (!report) {
+      return;
+    }
     for (const auto& [name, check] : report->at("checks").items()) {
       const auto message = check.at("summary").at("message").get<std::string>();
       const bool stops_us = (name == "PG_AVAILABILITY" && is_about_us(check.at("detail"))) ||
@@ -105,7 +119,9 @@ class PoolObserver {
   bool is_about_us(const json& details) const {
     constexpr size_t kMostDetails = 50;
     const std::string ours = fmt::format("pg {}.", id_);
-    if (details.empty() || details.size() >= kMostDetails) return true;
+    if (details.empty() || details.size() >= kMostDetails) {
+      return true;
+    }
     return std::any_of(details.begin(), details.end(), [&](const json& detail) {
       return detail.at("message").get<std::string>().starts_with(ours);
     });
@@ -127,7 +143,9 @@ std::string object_name() {
 
 void write_and_read(rados_ioctx_t io, const std::string& object, const RbdLocation& location) {
   auto check = [&](int rc, const char* action) {
-    if (rc >= 0) return;
+    if (rc >= 0) {
+      return;
+    }
     ErrorParts parts = rbd_error(rc, location, action).parts();
     if (rc == -ETIMEDOUT) {
       parts.cause =
@@ -156,7 +174,9 @@ void write_and_read(rados_ioctx_t io, const std::string& object, const RbdLocati
 RbdPoolState rbd_pool_state(const std::string& pool, const CephOptions& options) {
   RbdPoolState state = PoolObserver(pool, options).look();
   // The monitors learn late that data cannot be written: nothing but writing tells for sure.
-  if (!state.exists || state.full.value_or(false) || !state.trouble.empty()) return state;
+  if (!state.exists || state.full.value_or(false) || !state.trouble.empty()) {
+    return state;
+  }
   try {
     prove_rbd_access(pool, options);
   } catch (const Error& error) {
@@ -168,7 +188,9 @@ RbdPoolState rbd_pool_state(const std::string& pool, const CephOptions& options)
 void prove_rbd_access(const std::string& pool, const CephOptions& options,
                       const std::string& mon_host) {
   RbdLocation location = quick_location(pool, options);
-  if (!mon_host.empty()) location.options["mon_host"] = mon_host;
+  if (!mon_host.empty()) {
+    location.options["mon_host"] = mon_host;
+  }
   const RbdPool open_pool(location, quick(options));
   const std::string object = object_name();
   try {

@@ -32,7 +32,9 @@ Error refusal(const RbdLocation& location, std::string cause, std::string hint) 
 
 /// Pools with snapshots of their own stay what they are when the last of them is removed.
 void refuse_pool_snapshots(const json& pool, const std::string& name, const RbdLocation& location) {
-  if (!has_flag(pool.at("flags_names").get<std::string>(), "pool_snaps")) return;
+  if (!has_flag(pool.at("flags_names").get<std::string>(), "pool_snaps")) {
+    return;
+  }
   throw refusal(location,
                 "snapshots of the pool '" + name +
                     "' as a whole were made ('ceph osd pool mksnap'); such a pool cannot keep "
@@ -61,7 +63,9 @@ void refuse_data_pool(const json& pool, const std::string& name, const RbdLocati
 }
 
 uint64_t object_size_of(rados_ioctx_t io, const RbdLayout& layout) {
-  if (layout.object_size) return *layout.object_size;
+  if (layout.object_size) {
+    return *layout.object_size;
+  }
   std::array<char, 64> order = {};
   rados_conf_get(rados_ioctx_get_cluster(io), "rbd_default_order", order.data(), order.size());
   const unsigned long value = std::strtoul(order.data(), nullptr, 10);
@@ -77,17 +81,22 @@ bool lacks(uint64_t features, uint64_t feature, uint64_t needed) {
 void prove_data_pool(rados_t cluster, const std::string& name, const RbdLocation& location) {
   constexpr std::string_view kObject = "vmferry_access";
   const auto check = [&](int rc) {
-    if (rc >= 0) return;
+    if (rc >= 0) {
+      return;
+    }
     ErrorParts parts = rbd_error(rc, location, "write to the data pool '" + name + "'").parts();
-    if (rc == -EPERM || rc == -EACCES)
+    if (rc == -EPERM || rc == -EACCES) {
       parts.hint =
           "the Ceph user needs osd 'profile rbd' for that pool, too, or another "
           "--data-pool";
+    }
     throw Error(std::move(parts));
   };
   rados_ioctx_t io = nullptr;
   const int rc = rados_ioctx_create(cluster, name.c_str(), &io);
-  if (rc == -ENOENT) return;  // making the volume tells
+  if (rc == -ENOENT) {
+    return;  // making the volume tells
+  }
   check(rc);
   const std::unique_ptr<void, decltype(&rados_ioctx_destroy)> destroyed(io, rados_ioctx_destroy);
   rados_ioctx_set_namespace(io, location.name_space.c_str());
@@ -102,10 +111,16 @@ void refuse_unfit_pools(const RbdPool& pool, const RbdLocation& location, const 
       layout.data_pool.empty() ? pool.client().setting("rbd_default_data_pool") : layout.data_pool;
   try {
     const auto main = ask_about_pool(pool.client(), location.pool, location);
-    if (main) refuse_main_pool(*main, location);
-    if (data_pool.empty() || data_pool == location.pool) return;
+    if (main) {
+      refuse_main_pool(*main, location);
+    }
+    if (data_pool.empty() || data_pool == location.pool) {
+      return;
+    }
     const auto data = ask_about_pool(pool.client(), data_pool, location);
-    if (data) refuse_data_pool(*data, data_pool, location);
+    if (data) {
+      refuse_data_pool(*data, data_pool, location);
+    }
     prove_data_pool(pool.client().get(), data_pool, location);
   } catch (const json::exception&) {
     return;  // a monitor of another version says it in other words: as good as not said

@@ -58,7 +58,9 @@ class RbdSink : public Sink {
 
   void zero_range(uint64_t offset, uint64_t length) override {
     const ssize_t rc = rbd_write_zeroes(target_->image(), offset, length, 0, 0);
-    if (rc < 0) throw rbd_error(static_cast<int>(rc), location_, "write zeros", offset);
+    if (rc < 0) {
+      throw rbd_error(static_cast<int>(rc), location_, "write zeros", offset);
+    }
   }
 
   void flush() override {
@@ -66,7 +68,9 @@ class RbdSink : public Sink {
       target.flight().wait();
       target.flight().rethrow();
       const int rc = rbd_flush(target.image());
-      if (rc < 0) throw rbd_error(rc, location, "flush");
+      if (rc < 0) {
+        throw rbd_error(rc, location, "flush");
+      }
       target.claim().check();
     });
   }
@@ -81,7 +85,9 @@ class RbdSink : public Sink {
 
  private:
   void refuse_snapshot_target() const {
-    if (location_.snapshot.empty()) return;
+    if (location_.snapshot.empty()) {
+      return;
+    }
     throw Error({.kind = ErrorKind::kUsage,
                  .object = name_,
                  .action = "create",
@@ -92,7 +98,9 @@ class RbdSink : public Sink {
   /// A run to the volume NAME removes these as its own.
   void refuse_reserved_name() const {
     for (const std::string& name : {partial_of({}).image, old_of({}).image}) {
-      if (!location_.image.ends_with(name)) continue;
+      if (!location_.image.ends_with(name)) {
+        continue;
+      }
       throw Error({.kind = ErrorKind::kUsage,
                    .object = name_,
                    .action = "create",
@@ -104,7 +112,9 @@ class RbdSink : public Sink {
   void learn_traits() {
     rbd_image_info_t info;
     const int rc = rbd_stat(target_->image(), &info, sizeof info);
-    if (rc < 0) throw rbd_error(rc, location_, "stat");
+    if (rc < 0) {
+      throw rbd_error(rc, location_, "stat");
+    }
     write_size_ = static_cast<uint32_t>(std::clamp<uint64_t>(info.obj_size, 4096, kLargestWrite));
     granularity_ = std::min(granularity_, write_size_);
   }
@@ -112,16 +122,24 @@ class RbdSink : public Sink {
   void call(std::function<void(RbdNewVolume&)> work) {
     target_->pulse().beat();
     BlockingCall call([target = target_, work = std::move(work)] { work(*target); });
-    if (call.wait(target_->pulse(), for_work(options_.ceph), options_.stop)) return call.result();
+    if (call.wait(target_->pulse(), for_work(options_.ceph), options_.stop)) {
+      return call.result();
+    }
     gave_up_ = true;
-    if (options_.stop.stop_requested()) throw cancelled_error();
+    if (options_.stop.stop_requested()) {
+      throw cancelled_error();
+    }
     throw rbd_error(-ETIMEDOUT, location_, "wait for the cluster");
   }
 
   void end() noexcept {
-    if (!target_) return;
+    if (!target_) {
+      return;
+    }
     for (const std::string& line : gave_up_ ? target_->left_behind() : end_in_time()) {
-      if (options_.notice) options_.notice(line);
+      if (options_.notice) {
+        options_.notice(line);
+      }
     }
     target_.reset();
   }
@@ -131,7 +149,9 @@ class RbdSink : public Sink {
     auto left = std::make_shared<std::vector<std::string>>();
     try {
       BlockingCall call([target = target_, left] { *left = target->end(); });
-      if (!call.wait(target_->pulse(), for_end(options_.ceph), {})) return target_->left_behind();
+      if (!call.wait(target_->pulse(), for_end(options_.ceph), {})) {
+        return target_->left_behind();
+      }
       return std::move(*left);
     } catch (const Error&) {  // no thread is to be had
       return target_->end();

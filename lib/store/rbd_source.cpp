@@ -38,11 +38,17 @@ class RbdSource : public Source, public Layout, public Volume {
   RbdSource(const RbdLocation& location, const CephOptions& options)
       : location_(location), name_(location.display()), pool_(location, options) {
     const int rc = image_.open(pool_.io(), location.image, location.snapshot, true);
-    if (rc == -ENOENT) throw missing();
-    if (rc < 0) throw rbd_error(rc, location_, "open");
+    if (rc == -ENOENT) {
+      throw missing();
+    }
+    if (rc < 0) {
+      throw rbd_error(rc, location_, "open");
+    }
     rbd_image_info_t info;
     const int stat_rc = rbd_stat(image_.get(), &info, sizeof info);
-    if (stat_rc < 0) throw rbd_error(stat_rc, location_, "stat");
+    if (stat_rc < 0) {
+      throw rbd_error(stat_rc, location_, "stat");
+    }
     size_ = info.size;
     object_size_ = info.obj_size;
     extents_.emplace(size_, piece_of(image_.get(), info), kMostExtents,
@@ -93,7 +99,9 @@ class RbdSource : public Source, public Layout, public Volume {
   void read_at(uint64_t offset, std::span<std::byte> out) const override {
     const ssize_t got =
         rbd_read(image_.get(), offset, out.size(), reinterpret_cast<char*>(out.data()));
-    if (got < 0) throw rbd_error(static_cast<int>(got), location_, "read", offset);
+    if (got < 0) {
+      throw rbd_error(static_cast<int>(got), location_, "read", offset);
+    }
     if (static_cast<size_t>(got) != out.size()) {
       check_still_there();  // then that is why
       throw Error({.kind = ErrorKind::kIo,
@@ -125,7 +133,9 @@ class RbdSource : public Source, public Layout, public Volume {
                                   RbdDiff::kObjectsAndParents,
                                   [&data](const Extent& extent) { append_run(data, extent); });
     // Extents only save work: if the cluster cannot tell, all of it is read.
-    if (rc < 0) data.assign(1, {offset, length, ExtentKind::kData});
+    if (rc < 0) {
+      data.assign(1, {offset, length, ExtentKind::kData});
+    }
     return data;
   }
 

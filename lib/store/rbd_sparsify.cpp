@@ -34,20 +34,26 @@ void open_or_throw(RbdImage& image, const RbdPool& pool, const RbdLocation& loca
                  .cause = "no such volume",
                  .hint = "'rbd ls " + location.beside("").ceph_name() + "' shows those there are"});
   }
-  if (rc < 0) throw rbd_error(rc, location, "open");
+  if (rc < 0) {
+    throw rbd_error(rc, location, "open");
+  }
 }
 
 rbd_image_info_t stat_image(rbd_image_t image, const RbdLocation& location) {
   rbd_image_info_t info;
   const int rc = rbd_stat(image, &info, sizeof info);
-  if (rc < 0) throw rbd_error(rc, location, "stat");
+  if (rc < 0) {
+    throw rbd_error(rc, location, "stat");
+  }
   return info;
 }
 
 std::string id_of(rbd_image_t image, const RbdLocation& location) {
   std::array<char, 256> id = {};
   const int rc = rbd_get_id(image, id.data(), id.size());
-  if (rc < 0) throw rbd_error(rc, location, "ask for its id");
+  if (rc < 0) {
+    throw rbd_error(rc, location, "ask for its id");
+  }
   return id.data();
 }
 
@@ -65,20 +71,30 @@ std::string refuse_if_in_use(const RbdPool& pool, const RbdLocation& location) {
 void lock(rbd_image_t image, const RbdLocation& location) {
   uint64_t features = 0;
   int rc = rbd_get_features(image, &features);
-  if (rc < 0) throw rbd_error(rc, location, "ask for its features");
-  if ((features & RBD_FEATURE_EXCLUSIVE_LOCK) == 0) return;
+  if (rc < 0) {
+    throw rbd_error(rc, location, "ask for its features");
+  }
+  if ((features & RBD_FEATURE_EXCLUSIVE_LOCK) == 0) {
+    return;
+  }
   rc = rbd_lock_acquire(image, RBD_LOCK_MODE_EXCLUSIVE);
   if (rc == -EBUSY || rc == -EROFS || rc == -EAGAIN) {
     throw in_use(location, "another client holds its lock");
   }
-  if (rc < 0) throw rbd_error(rc, location, "lock");
+  if (rc < 0) {
+    throw rbd_error(rc, location, "lock");
+  }
 }
 
 /// Somebody may have come between the first look and our opening.
 void keep_others_out(rbd_image_t image, const RbdLocation& location, const std::string& id) {
-  if (id_of(image, location) != id) throw in_use(location, "another volume took its name just now");
+  if (id_of(image, location) != id) {
+    throw in_use(location, "another volume took its name just now");
+  }
   lock(image, location);
-  if (count_writers(image, location) > 1) throw in_use(location, "a client has the volume open");
+  if (count_writers(image, location) > 1) {
+    throw in_use(location, "a client has the volume open");
+  }
 }
 
 struct Work {
@@ -88,7 +104,9 @@ struct Work {
   /// Counts objects. A negative answer makes librbd start no more of them (AsyncObjectThrottle).
   static int on_progress(uint64_t done, uint64_t /*total*/, void* argument) {
     const auto* self = static_cast<const Work*>(argument);
-    if (self->options.stop.stop_requested()) return -ECANCELED;
+    if (self->options.stop.stop_requested()) {
+      return -ECANCELED;
+    }
     self->options.progress(std::min(done * self->info.obj_size, self->info.size), self->info.size);
     return 0;
   }
@@ -102,14 +120,24 @@ void sparsify_rbd_volume(const RbdLocation& volume, const RbdSparsifyOptions& op
   RbdImage image;
   open_or_throw(image, pool, volume, false);
   Work work = {options, stat_image(image.get(), volume)};
-  if (!options.may_be_in_use) keep_others_out(image.get(), volume, id);
-  if (options.before_change) options.before_change();
+  if (!options.may_be_in_use) {
+    keep_others_out(image.get(), volume, id);
+  }
+  if (options.before_change) {
+    options.before_change();
+  }
   int rc = rbd_sparsify_with_progress(image.get(), kSmallestHole, Work::on_progress, &work);
-  if (options.stop.stop_requested()) throw cancelled_error();
-  if (rc < 0) throw rbd_error(rc, volume, "give back zeros");
+  if (options.stop.stop_requested()) {
+    throw cancelled_error();
+  }
+  if (rc < 0) {
+    throw rbd_error(rc, volume, "give back zeros");
+  }
   options.progress(work.info.size, work.info.size);
   rc = image.close();
-  if (rc < 0) throw rbd_error(rc, volume, "close");
+  if (rc < 0) {
+    throw rbd_error(rc, volume, "close");
+  }
 }
 
 SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& options,
@@ -137,7 +165,9 @@ SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& opti
                  .before_change = options.before_change,
                  .stop = options.stop});
   use.after = volume_bytes(location, options.ceph);
-  if (use.before && use.after) use.dropped = *use.before - std::min(*use.before, *use.after);
+  if (use.before && use.after) {
+    use.dropped = *use.before - std::min(*use.before, *use.after);
+  }
   return use;
 }
 

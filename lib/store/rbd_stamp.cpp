@@ -29,7 +29,9 @@ Error changed(const RbdLocation& location, std::string cause) {
 }
 
 void check(int rc, const RbdLocation& location) {
-  if (rc < 0) throw rbd_error(rc, location, kChecking);
+  if (rc < 0) {
+    throw rbd_error(rc, location, kChecking);
+  }
 }
 
 bool same(const timespec& a, const timespec& b) {
@@ -48,7 +50,9 @@ void ask_header(const RbdPool& pool, const RbdLocation& location, RbdStamp& stam
 /// A writer locks the object map, too, and a reader leaves it alone (librbd::object_map).
 void ask_object_map(const RbdPool& pool, const RbdLocation& location, uint64_t features,
                     RbdStamp& stamp) {
-  if ((features & RBD_FEATURE_OBJECT_MAP) == 0) return;
+  if ((features & RBD_FEATURE_OBJECT_MAP) == 0) {
+    return;
+  }
   const std::string map = "rbd_object_map." + stamp.id;
   uint64_t size = 0;
   time_t time = 0;
@@ -93,37 +97,57 @@ constexpr uint64_t kMapOfResizing = 3;
 /// A reader that is not us may have noted that it read, and nothing else: that is as old as the
 /// header then.
 bool was_only_read(const RbdStamp& before, const RbdStamp& now) {
-  if (same(before.accessed, now.accessed)) return false;
-  if (std::abs(now.header_time - now.accessed.tv_sec) > 1) return false;
-  if (before.map_version != 0) return now.map_version == before.map_version;
+  if (same(before.accessed, now.accessed)) {
+    return false;
+  }
+  if (std::abs(now.header_time - now.accessed.tv_sec) > 1) {
+    return false;
+  }
+  if (before.map_version != 0) {
+    return now.map_version == before.map_version;
+  }
   return before.lockable && now.header_version - before.header_version <= kHeaderOfReader;
 }
 
 bool only_grew(const RbdStamp& before, const RbdStamp& now) {
-  if (now.size <= before.size) return false;
-  if (before.map_version != 0) return now.map_version - before.map_version <= kMapOfResizing;
+  if (now.size <= before.size) {
+    return false;
+  }
+  if (before.map_version != 0) {
+    return now.map_version - before.map_version <= kMapOfResizing;
+  }
   return !before.lockable || now.header_version - before.header_version <= kHeaderOfResizing;
 }
 
 void check_nobody_wrote(const RbdLocation& location, const RbdStamp& before, const RbdStamp& now,
                         size_t writers) {
-  if (writers > 0) throw changed(location, "a client opened it for writing meanwhile");
+  if (writers > 0) {
+    throw changed(location, "a client opened it for writing meanwhile");
+  }
   if (!same(now.modified, before.modified)) {
     throw changed(location, "something wrote to it meanwhile");
   }
   const bool same_header =
       now.header_time == before.header_time && now.header_version == before.header_version;
-  if (same_header || only_grew(before, now) || was_only_read(before, now)) return;
+  if (same_header || only_grew(before, now) || was_only_read(before, now)) {
+    return;
+  }
   throw changed(location, "a client had it open for writing meanwhile, or changed what it is");
 }
 
 void open_again(RbdImage& image, const RbdPool& pool, const RbdLocation& location) {
   int rc = image.open(pool.io(), location.image, "", true);
-  if (rc == -ENOENT) throw changed(location, "the volume was removed or renamed meanwhile");
+  if (rc == -ENOENT) {
+    throw changed(location, "the volume was removed or renamed meanwhile");
+  }
   check(rc, location);
-  if (location.snapshot.empty()) return;
+  if (location.snapshot.empty()) {
+    return;
+  }
   rc = rbd_snap_set(image.get(), location.snapshot.c_str());
-  if (rc == -ENOENT) throw changed(location, "the snapshot was removed or renamed meanwhile");
+  if (rc == -ENOENT) {
+    throw changed(location, "the snapshot was removed or renamed meanwhile");
+  }
   check(rc, location);
 }
 
@@ -132,7 +156,9 @@ RbdStamp ask_again(RbdImage& image, const RbdPool& pool, const RbdLocation& loca
                    const RbdStamp& stamp) {
   open_again(image, pool, location);
   RbdStamp now = ask(pool, image.get(), location);
-  if (now.id != stamp.id) throw changed(location, "another volume took its name meanwhile");
+  if (now.id != stamp.id) {
+    throw changed(location, "another volume took its name meanwhile");
+  }
   if (now.snapshot_id != stamp.snapshot_id) {
     throw changed(location, "the snapshot was removed and made again meanwhile");
   }
@@ -147,8 +173,12 @@ RbdStamp ask_again(RbdImage& image, const RbdPool& pool, const RbdLocation& loca
 
 RbdStamp take_rbd_stamp(const RbdPool& pool, rbd_image_t image, const RbdLocation& location) {
   RbdStamp stamp = ask(pool, image, location);
-  if (stamp.snapshot_id) return stamp;
-  while (is_too_young(stamp)) std::this_thread::sleep_for(50ms);
+  if (stamp.snapshot_id) {
+    return stamp;
+  }
+  while (is_too_young(stamp)) {
+    std::this_thread::sleep_for(50ms);
+  }
   return stamp;
 }
 
@@ -161,7 +191,9 @@ void check_rbd_still_there(const RbdPool& pool, const RbdLocation& location,
 void check_rbd_unchanged(const RbdPool& pool, const RbdLocation& location, const RbdStamp& stamp) {
   RbdImage image;
   const RbdStamp now = ask_again(image, pool, location, stamp);
-  if (stamp.snapshot_id) return;
+  if (stamp.snapshot_id) {
+    return;
+  }
   check_nobody_wrote(location, stamp, now, count_writers(image.get(), location));
 }
 
@@ -169,8 +201,12 @@ size_t count_writers(rbd_image_t image, const RbdLocation& location) {
   size_t count = 16;
   std::vector<rbd_image_watcher_t> list(count);
   const int rc = rbd_watchers_list(image, list.data(), &count);
-  if (rc == -ERANGE) return count;
-  if (rc < 0) throw rbd_error(rc, location, "ask who has it open");
+  if (rc == -ERANGE) {
+    return count;
+  }
+  if (rc < 0) {
+    throw rbd_error(rc, location, "ask who has it open");
+  }
   rbd_watchers_list_cleanup(list.data(), count);
   return count;
 }

@@ -31,7 +31,9 @@ std::vector<Extent> object_runs(const RbdView& view, const rbd_image_info_t& inf
   std::vector<Extent> objects;
   const int rc = visit_rbd_data(view, {0, info.size}, RbdDiff::kObjects,
                                 [&](const Extent& extent) { append_run(objects, extent); });
-  if (rc < 0) throw rbd_error(rc, volume, "ask for its objects");
+  if (rc < 0) {
+    throw rbd_error(rc, volume, "ask for its objects");
+  }
   std::vector<Extent> runs;
   for (const Extent& object : objects) {
     if (!runs.empty() && object.offset - runs.back().end() < kObjectsWorthAsking * info.obj_size) {
@@ -71,9 +73,15 @@ void remove_one(const RbdPool& pool, const RbdLocation& volume, std::stop_token 
   Pulse pulse;
   const int rc = remove_rbd_image(pool.io(), volume, volume.image,
                                   {.patience = kPatience, .stop = stop, .pulse = pulse});
-  if (rc == 0) return;
-  if (stop.stop_requested()) throw cancelled_error();
-  if (rc == -EBUSY) throw in_use(pool, volume);
+  if (rc == 0) {
+    return;
+  }
+  if (stop.stop_requested()) {
+    throw cancelled_error();
+  }
+  if (rc == -EBUSY) {
+    throw in_use(pool, volume);
+  }
   if (rc == -ENOTEMPTY) {
     throw Error({.kind = ErrorKind::kConflict,
                  .object = volume.display(),
@@ -91,7 +99,9 @@ void remove_claimed(const RbdLocation& volume, const CephOptions& options, std::
   const RbdPool pool(volume, options);
   RbdClaim claim(pool, volume, {.patience = kPatience, .stop = stop});
   settle_names(pool.io(), volume, {volume.image, partial_of(volume).image});
-  for (const std::string& name : names) remove_one(pool, volume.beside(name), stop);
+  for (const std::string& name : names) {
+    remove_one(pool, volume.beside(name), stop);
+  }
 }
 
 }  // namespace
@@ -101,17 +111,25 @@ std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
   const RbdPool pool(volume, options);
   RbdImage image;
   int rc = image.open(pool.io(), volume.image, volume.snapshot, true);
-  if (rc == -ENOENT) return std::nullopt;
-  if (rc < 0) throw rbd_error(rc, volume, "open");
+  if (rc == -ENOENT) {
+    return std::nullopt;
+  }
+  if (rc < 0) {
+    throw rbd_error(rc, volume, "open");
+  }
   rbd_image_info_t info;
   rc = rbd_stat(image.get(), &info, sizeof info);
-  if (rc < 0) throw rbd_error(rc, volume, "stat");
+  if (rc < 0) {
+    throw rbd_error(rc, volume, "stat");
+  }
   const RbdView view = {pool.io(), image.get(), volume.snapshot};
   RbdVolumeState state = {.size = info.size};
   for (const Extent& run : object_runs(view, info, volume)) {
     rc = visit_rbd_data(view, run, RbdDiff::kExactly,
                         [&state](const Extent& extent) { state.used += extent.length; });
-    if (rc < 0) throw rbd_error(rc, volume, "ask for its objects", run.offset);
+    if (rc < 0) {
+      throw rbd_error(rc, volume, "ask for its objects", run.offset);
+    }
   }
   return state;
 }
@@ -120,7 +138,9 @@ size_t rbd_volume_writers(const RbdLocation& volume, const CephOptions& options)
   const RbdPool pool(volume, options);
   RbdImage image;
   const int rc = image.open(pool.io(), volume.image, "", true);
-  if (rc < 0) throw rbd_error(rc, volume, "open");
+  if (rc < 0) {
+    throw rbd_error(rc, volume, "open");
+  }
   return count_writers(image.get(), volume);
 }
 
@@ -128,8 +148,12 @@ std::optional<Identity> rbd_volume_identity(const RbdLocation& volume, const Cep
   const RbdPool pool(volume, options);
   RbdImage image;
   const int rc = image.open(pool.io(), volume.image, "", true);
-  if (rc == -ENOENT) return std::nullopt;
-  if (rc < 0) throw rbd_error(rc, volume, "open");
+  if (rc == -ENOENT) {
+    return std::nullopt;
+  }
+  if (rc < 0) {
+    throw rbd_error(rc, volume, "open");
+  }
   return pool.identity_of(image.get(), volume);
 }
 

@@ -50,8 +50,12 @@ void refuse_fixed(const std::string& path) {
   // The kernel looks first whether a name may be taken away (sticky directories, capabilities, swap
   // files; may_delete in its fs/namei.c), and then whether it is a directory. So rmdir(2) of a file
   // tells, and does nothing.
-  if (::rmdir(path.c_str()) == 0 || errno == ENOTDIR || errno == ENOENT) return;
-  if (errno != EPERM && errno != EACCES) throw errno_error(errno, path, "replace");
+  if (::rmdir(path.c_str()) == 0 || errno == ENOTDIR || errno == ENOENT) {
+    return;
+  }
+  if (errno != EPERM && errno != EACCES) {
+    throw errno_error(errno, path, "replace");
+  }
   throw cannot_replace(path,
                        "this user may not take its name away (somebody else's file in a sticky "
                        "directory, or a swap file)",
@@ -69,18 +73,24 @@ ReplacedFile::ReplacedFile(const std::string& path, const TargetOptions& options
   }
   struct stat status;
   if (::stat(path.c_str(), &status) != 0) {
-    if (errno == ENOENT) return;
+    if (errno == ENOENT) {
+      return;
+    }
     throw errno_error(errno, path, "create");
   }
   require_disk(status, path);
-  if (!S_ISREG(status.st_mode)) throw errno_error(EEXIST, path, "create a file");
+  if (!S_ISREG(status.st_mode)) {
+    throw errno_error(EEXIST, path, "create a file");
+  }
   if (!options.force) {
     throw conflict(path, "create", "the file exists",
                    "choose another name, or replace it with --force");
   }
   refuse_fixed(path);
   fd_ = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!fd_.valid()) throw errno_error(errno, path, "open to see who uses it");
+  if (!fd_.valid()) {
+    throw errno_error(errno, path, "open to see who uses it");
+  }
   refuse_if_in_use();
   stamp_ = take_file_stamp(fd_.get(), path);
 }
@@ -91,9 +101,13 @@ void ReplacedFile::refuse_if_in_use() const {
 }
 
 bool ReplacedFile::lock_and_check_again() const {
-  if (!fd_.valid()) return false;
+  if (!fd_.valid()) {
+    return false;
+  }
   struct stat status;
-  if (::stat(path_.c_str(), &status) != 0 && errno == ENOENT) return false;
+  if (::stat(path_.c_str(), &status) != 0 && errno == ENOENT) {
+    return false;
+  }
   try {
     lock_image_alone(fd_.get(), path_, assume_unused_);
     refuse_if_in_use();

@@ -26,15 +26,21 @@ constexpr size_t kLongestStart = 170;     // of a longer name, before its hash
 /// FNV-1a, 64 bits: the same in every version and on every machine.
 uint64_t hash_of(std::string_view text) {
   uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  for (const char c : text) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  }
   return hash;
 }
 
 std::string kept_name(const std::string& name) {
-  if (name.size() <= kLongestKeptName) return name;
+  if (name.size() <= kLongestKeptName) {
+    return name;
+  }
   size_t end = kLongestStart;
   const auto in_character = [&](size_t at) { return (name[at] & 0xC0) == 0x80; };  // UTF-8
-  while (end > kLongestStart - 4 && in_character(end)) --end;
+  while (end > kLongestStart - 4 && in_character(end)) {
+    --end;
+  }
   return fmt::format("{}-{:016x}", name.substr(0, end), hash_of(name));
 }
 
@@ -47,7 +53,9 @@ Error another_run(const std::string& path) {
 }
 
 Error cannot_create(int code, const std::string& path) {
-  if (code != ENOENT) return errno_error(code, path, "create");
+  if (code != ENOENT) {
+    return errno_error(code, path, "create");
+  }
   return Error({.kind = ErrorKind::kNotFound,
                 .object = path,
                 .action = "create",
@@ -65,25 +73,39 @@ UniqueFd open_locked(const std::string& temporary, const std::string& path) {
     constexpr int kHow = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
     UniqueFd fd(::open(temporary.c_str(), kHow | O_CREAT | O_EXCL, 0666));
     const bool is_new = fd.valid();
-    if (!is_new && errno != EEXIST) throw cannot_create(errno, path);
+    if (!is_new && errno != EEXIST) {
+      throw cannot_create(errno, path);
+    }
     if (!is_new) {
       fd = UniqueFd(::open(temporary.c_str(), kHow));
-      if (!fd.valid() && errno == ENOENT) continue;
-      if (!fd.valid()) throw errno_error(errno, temporary, "take over what another run left");
+      if (!fd.valid() && errno == ENOENT) {
+        continue;
+      }
+      if (!fd.valid()) {
+        throw errno_error(errno, temporary, "take over what another run left");
+      }
     }
     const struct stat by_fd = stat_fd(fd.get(), temporary);
-    if (!S_ISREG(by_fd.st_mode)) throw errno_error(EEXIST, temporary, "create");
+    if (!S_ISREG(by_fd.st_mode)) {
+      throw errno_error(EEXIST, temporary, "create");
+    }
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
       const int code = errno;
-      if (is_new && code != EWOULDBLOCK) ::unlink(temporary.c_str());
+      if (is_new && code != EWOULDBLOCK) {
+        ::unlink(temporary.c_str());
+      }
       throw code == EWOULDBLOCK ? another_run(path) : errno_error(code, path, "lock");
     }
-    if (is_new) return fd;
+    if (is_new) {
+      return fd;
+    }
     // A left-over is removed, not used: a run that was killed between link() and unlink() left a
     // second name of its target. Its owner may have published or removed it before our lock.
     struct stat by_name;
     const bool is_there = ::lstat(temporary.c_str(), &by_name) == 0;
-    if (!is_there && errno != ENOENT) throw errno_error(errno, temporary, "look for it again");
+    if (!is_there && errno != ENOENT) {
+      throw errno_error(errno, temporary, "look for it again");
+    }
     if (is_there && same_file(by_name, by_fd) && ::unlink(temporary.c_str()) != 0) {
       throw errno_error(errno, temporary, "remove what a killed run left");
     }
@@ -93,9 +115,15 @@ UniqueFd open_locked(const std::string& temporary, const std::string& path) {
 /// 0, or the errno. Where the file system knows no RENAME_NOREPLACE, link() refuses a name that
 /// exists as well.
 int move_to_free_name(const std::string& from, const std::string& to) {
-  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
-  if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) return errno;
-  if (::link(from.c_str(), to.c_str()) != 0) return errno;
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) {
+    return 0;
+  }
+  if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) {
+    return errno;
+  }
+  if (::link(from.c_str(), to.c_str()) != 0) {
+    return errno;
+  }
   ::unlink(from.c_str());
   return 0;
 }
@@ -127,9 +155,15 @@ TemporaryFile::TemporaryFile(std::string path, std::function<void(const std::str
 
 TemporaryFile::~TemporaryFile() {
   const std::optional<bool> is_ours = has_name(temporary_);
-  if (published_ || is_ours == false) return;
-  if (is_ours && (::unlink(temporary_.c_str()) == 0 || errno == ENOENT)) return;
-  if (!notice_) return;
+  if (published_ || is_ours == false) {
+    return;
+  }
+  if (is_ours && (::unlink(temporary_.c_str()) == 0 || errno == ENOENT)) {
+    return;
+  }
+  if (!notice_) {
+    return;
+  }
   notice_(fmt::format("{} could not be removed ({}); remove it: rm '{}'", temporary_,
                       std::strerror(errno), temporary_));
 }
@@ -137,8 +171,12 @@ TemporaryFile::~TemporaryFile() {
 std::optional<bool> TemporaryFile::has_name(const std::string& name) const {
   struct stat by_name;
   struct stat by_fd;
-  if (::fstat(fd_.get(), &by_fd) != 0) return std::nullopt;
-  if (::lstat(name.c_str(), &by_name) == 0) return same_file(by_name, by_fd);
+  if (::fstat(fd_.get(), &by_fd) != 0) {
+    return std::nullopt;
+  }
+  if (::lstat(name.c_str(), &by_name) == 0) {
+    return same_file(by_name, by_fd);
+  }
   return errno == ENOENT ? std::optional(false) : std::nullopt;
 }
 
@@ -162,7 +200,9 @@ void TemporaryFile::rehearse_publish(bool may_replace) {
   }
   {
     const UniqueFd empty(::open(from.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    if (!empty.valid()) throw errno_error(errno, path_, "create a file beside it");
+    if (!empty.valid()) {
+      throw errno_error(errno, path_, "create a file beside it");
+    }
   }
   int code = move_to_free_name(from, to);
   if (is_not_possible(code) && may_replace) {
@@ -171,9 +211,13 @@ void TemporaryFile::rehearse_publish(bool may_replace) {
   }
   ::unlink(from.c_str());
   ::unlink(to.c_str());
-  if (code == 0) return;
+  if (code == 0) {
+    return;
+  }
   Error error = errno_error(code, path_, "try how it will get its name");
-  if (!is_not_possible(code)) throw error;
+  if (!is_not_possible(code)) {
+    throw error;
+  }
   throw Error({.kind = ErrorKind::kUnsupported,
                .object = path_,
                .action = error.parts().action,
@@ -184,7 +228,9 @@ void TemporaryFile::rehearse_publish(bool may_replace) {
 }
 
 void TemporaryFile::publish(bool replace) {
-  if (!has_name(temporary_).value_or(false)) throw taken_away();
+  if (!has_name(temporary_).value_or(false)) {
+    throw taken_away();
+  }
   int code = 0;
   if (!replace && knows_free_names_) {
     code = move_to_free_name(temporary_, path_);
@@ -193,7 +239,9 @@ void TemporaryFile::publish(bool replace) {
   }
   // An answer can be lost (a network file system): the name tells, if it can be looked at.
   published_ = has_name(path_).value_or(code == 0);
-  if (published_) return make_durable();
+  if (published_) {
+    return make_durable();
+  }
   if (code == EEXIST) {
     throw Error({.kind = ErrorKind::kConflict,
                  .object = path_,

@@ -8,7 +8,9 @@
 #include "vmferry/version.h"
 
 int main(int argc, char** argv) {
-  if (argc != 3) return 2;
+  if (argc != 3) {
+    return 2;
+  }
   try {
     const vmferry::OpenImage image = vmferry::open_image(vmferry::parse_location(argv[1]), {});
     const auto sink =

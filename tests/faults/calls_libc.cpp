@@ -37,12 +37,13 @@ static auto around(const char* call, bool counts, Real real) {
   return vmferry::faults::around(call, counts, real, [](int error) {
     errno = error;
     using Answer = decltype(real());
-    if constexpr (std::is_integral_v<Answer>)
+    if constexpr (std::is_integral_v<Answer>) {
       return static_cast<Answer>(-1);
-    else if constexpr (std::is_same_v<Answer, void*>)
+    } else if constexpr (std::is_same_v<Answer, void*>) {
       return MAP_FAILED;
-    else
+    } else {
       return static_cast<Answer>(nullptr);
+    }
   });
 }
 
@@ -71,15 +72,21 @@ static auto around(const char* call, bool counts, Real real) {
 /// A transfer of `size` bytes: may also be short or lost.
 template <class Real>
 static ssize_t transfer(const char* call, bool counts, size_t size, bool writes, Real real) {
-  if (!counts) return real(size);
+  if (!counts) {
+    return real(size);
+  }
   const Moment moment(call);
   if (moment.error() != 0) {
     errno = moment.error();
     return -1;
   }
-  if (writes && moment.lost()) return static_cast<ssize_t>(size);
+  if (writes && moment.lost()) {
+    return static_cast<ssize_t>(size);
+  }
   const ssize_t done = real(moment.part_of(size));
-  if (moment.error_after() == 0) return done;
+  if (moment.error_after() == 0) {
+    return done;
+  }
   errno = moment.error_after();
   return -1;
 }
@@ -150,7 +157,9 @@ BY_FD(void*, mmap64, "mmap", (void* at, size_t size, int how, int flags, int fd,
       (at, size, how, flags, fd, offset), fd)
 
 static const char* fallocate_label(int mode) {
-  if ((mode & FALLOC_FL_PUNCH_HOLE) != 0) return "fallocate.PUNCH_HOLE";
+  if ((mode & FALLOC_FL_PUNCH_HOLE) != 0) {
+    return "fallocate.PUNCH_HOLE";
+  }
   return (mode & FALLOC_FL_ZERO_RANGE) != 0 ? "fallocate.ZERO_RANGE" : "fallocate";
 }
 BY_FD(int, fallocate, fallocate_label(mode), (int fd, int mode, off_t offset, off_t length),
@@ -324,9 +333,13 @@ void thread::_M_start_thread(_State_ptr state, void (*depend)()) {
   static const auto real = reinterpret_cast<Start>(
       next_symbol("_ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EE"
                   "PFvvE"));
-  if (!counts_any(CALLER)) return real(this, std::move(state), depend);
+  if (!counts_any(CALLER)) {
+    return real(this, std::move(state), depend);
+  }
   const Moment moment("thread");
-  if (moment.error() != 0) throw system_error(moment.error(), generic_category());
+  if (moment.error() != 0) {
+    throw system_error(moment.error(), generic_category());
+  }
   real(this, std::move(state), depend);
 }
 

@@ -305,11 +305,19 @@ STAND_BEFORE(int, rbd_update_watch,
 /// A write of which nothing arrives still ends through its completion, as a flush.
 static int write_later(const char* call, bool counts, rbd_image_t image,
                        rbd_completion_t completion, auto real) {
-  if (!counts) return real();
+  if (!counts) {
+    return real();
+  }
   const Moment moment(call, true);
-  if (moment.error() != 0) return -moment.error();
-  if (moment.late_error() == 0 && !moment.lost()) return real();
-  if (moment.late_error() != 0) late_errors().add(completion, moment.late_error());
+  if (moment.error() != 0) {
+    return -moment.error();
+  }
+  if (moment.late_error() == 0 && !moment.lost()) {
+    return real();
+  }
+  if (moment.late_error() != 0) {
+    late_errors().add(completion, moment.late_error());
+  }
   static const auto flush =
       reinterpret_cast<decltype(&::rbd_aio_flush)>(next_symbol("rbd_aio_flush"));
   return flush(image, completion);

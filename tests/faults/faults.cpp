@@ -39,7 +39,9 @@ namespace {
 
 [[noreturn]] void die() {
   ::syscall(SYS_kill, ::syscall(SYS_getpid), SIGKILL);
-  for (;;) ::syscall(SYS_pause);
+  for (;;) {
+    ::syscall(SYS_pause);
+  }
 }
 
 [[noreturn]] void complain(const std::string& what) {
@@ -61,10 +63,14 @@ bool exists(const std::string& path) {
 int errno_named(const std::string& name) {
   for (int code = 1; code < 200; ++code) {
     const char* known = strerrorname_np(code);
-    if (known != nullptr && name == known) return code;
+    if (known != nullptr && name == known) {
+      return code;
+    }
   }
   const int code = std::atoi(name.c_str());
-  if (code <= 0) complain("no error '" + name + "'");
+  if (code <= 0) {
+    complain("no error '" + name + "'");
+  }
   return code;
 }
 
@@ -90,7 +96,9 @@ std::string from_environment(const char* name) {
   ::syscall(SYS_close, fd);
   const std::string start = std::string(name) + "=";
   for (const std::string& line : split(all, '\0')) {
-    if (line.starts_with(start)) return line.substr(start.size());
+    if (line.starts_with(start)) {
+      return line.substr(start.size());
+    }
   }
   return "";
 }
@@ -102,13 +110,21 @@ std::vector<Fault> parse_faults(const std::string& text) {
   std::vector<Fault> faults;
   for (const std::string& spec : split(text, ';')) {
     const std::vector<std::string> parts = split(spec, ':', 4);
-    if (parts.size() < 3) complain("not CALL:N:ACTION: '" + spec + "'");
+    if (parts.size() < 3) {
+      complain("not CALL:N:ACTION: '" + spec + "'");
+    }
     Fault fault = {parts[0], std::strtoull(parts[1].c_str(), nullptr, 10), parts[1].ends_with('+'),
                    parts[2], parts.size() > 3 ? parts[3] : ""};
     bool known = false;
-    for (const char* action : kActions) known = known || fault.action == action;
-    if (!known || fault.first == 0) complain("cannot read '" + spec + "'");
-    if (fault.action.starts_with("fail")) errno_named(fault.argument);
+    for (const char* action : kActions) {
+      known = known || fault.action == action;
+    }
+    if (!known || fault.first == 0) {
+      complain("cannot read '" + spec + "'");
+    }
+    if (fault.action.starts_with("fail")) {
+      errno_named(fault.argument);
+    }
     faults.push_back(std::move(fault));
   }
   return faults;
@@ -127,10 +143,14 @@ struct Code {
     const bool is_ours = name.empty() || name.find("/libvmferry.so") != name.npos;
     const bool is_standard = name.find("/libstdc++.so") != name.npos;
     // The kernel's own object has no name either, but the program is the first.
-    if (name.empty() && !self->program.empty()) return 0;
+    if (name.empty() && !self->program.empty()) {
+      return 0;
+    }
     for (int i = 0; (is_ours || is_standard) && i < info->dlpi_phnum; ++i) {
       const ElfW(Phdr)& part = info->dlpi_phdr[i];
-      if (part.p_type != PT_LOAD || (part.p_flags & PF_X) == 0) continue;
+      if (part.p_type != PT_LOAD || (part.p_flags & PF_X) == 0) {
+        continue;
+      }
       const uintptr_t from = info->dlpi_addr + part.p_vaddr;
       (is_ours ? self->program : self->standard_library).push_back({from, from + part.p_memsz});
     }
@@ -140,7 +160,9 @@ struct Code {
   static bool holds(const std::vector<Range>& ranges, const void* place) {
     const auto at = reinterpret_cast<uintptr_t>(place);
     for (const Range& range : ranges) {
-      if (at >= range.from && at < range.to) return true;
+      if (at >= range.from && at < range.to) {
+        return true;
+      }
     }
     return false;
   }
@@ -172,7 +194,9 @@ State& state() {
 
 void write_log(const std::string& text) {
   const std::string& log = state().log;
-  if (log.empty() || text.empty()) return;
+  if (log.empty() || text.empty()) {
+    return;
+  }
   const long fd =
       ::syscall(SYS_openat, AT_FDCWD, log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   ::syscall(SYS_write, fd, text.data(), text.size());
@@ -185,7 +209,9 @@ void tell(const char* call, uint64_t number, const Fault& fault) {
 }
 
 void hold(const std::string& file) {
-  while (!exists(file)) nap(2);
+  while (!exists(file)) {
+    nap(2);
+  }
 }
 
 std::string name_of_fd(long fd) {
@@ -201,20 +227,30 @@ std::string current_directory() {
 }
 
 std::string whole_name(int directory, const char* path) {
-  if (path == nullptr) return name_of_fd(directory);
+  if (path == nullptr) {
+    return name_of_fd(directory);
+  }
   const std::string_view name = path;
   constexpr std::string_view kOwnFds = "/proc/self/fd/";
-  if (name.starts_with(kOwnFds)) return name_of_fd(std::atol(path + kOwnFds.size()));
-  if (name.starts_with('/')) return path;
+  if (name.starts_with(kOwnFds)) {
+    return name_of_fd(std::atol(path + kOwnFds.size()));
+  }
+  if (name.starts_with('/')) {
+    return path;
+  }
   const std::string base = directory == AT_FDCWD ? current_directory() : name_of_fd(directory);
   return name.empty() || name == "." ? base : base + "/" + path;
 }
 
 bool counts_name(const void* caller, const std::string& name) {
   const State& now = state();
-  if (now.paths.empty()) return Code::holds(now.code.program, caller);
+  if (now.paths.empty()) {
+    return Code::holds(now.code.program, caller);
+  }
   for (const std::string& path : now.paths) {
-    if (name.starts_with(path)) return true;
+    if (name.starts_with(path)) {
+      return true;
+    }
   }
   return false;
 }
@@ -228,13 +264,17 @@ bool may_count(const void* caller) {
 /// Once, whichever way the process ends by itself.
 void write_tallies() {
   static std::atomic<bool> written = false;
-  if (written.exchange(true)) return;
+  if (written.exchange(true)) {
+    return;
+  }
   State& now = state();
   std::string text;
   std::lock_guard lock(now.mutex);
   for (const auto& [call, tally] : now.tallies) {
     text += "called " + std::string(call) + " " + std::to_string(tally.calls);
-    for (const uint64_t sent : tally.sent) text += " " + std::to_string(sent);
+    for (const uint64_t sent : tally.sent) {
+      text += " " + std::to_string(sent);
+    }
     text += "\n";
   }
   write_log(text);
@@ -262,43 +302,71 @@ Moment::Moment(const char* call, bool starts_only) : call_(call), starts_only_(s
   }
   sent_before_ = now.sent;
   for (const Fault& fault : now.faults) {
-    if (fault.call != "*" && fault.call != call) continue;
-    if (fault.and_later ? number_ < fault.first : number_ != fault.first) continue;
+    if (fault.call != "*" && fault.call != call) {
+      continue;
+    }
+    if (fault.and_later ? number_ < fault.first : number_ != fault.first) {
+      continue;
+    }
     const std::string& action = fault.action;
     if (action == "kill-after" || action == "hold-after") {
       after_ = &fault;
       continue;
     }
-    if (action != "kill-inside") tell(call, number_, fault);
-    if (action == "kill") die();
+    if (action != "kill-inside") {
+      tell(call, number_, fault);
+    }
+    if (action == "kill") {
+      die();
+    }
     if (action == "kill-inside") {
       armed_ = !starts_only_;
       now.sends_to_live = fault.number();
     }
-    if (action == "delay") nap(fault.number());
-    if (action == "hold") hold(fault.argument);
-    if (action == "fail") error_ = errno_named(fault.argument);
-    if (action == "fail-after") error_after_ = errno_named(fault.argument);
-    if (action == "fail-late") late_error_ = errno_named(fault.argument);
-    if (action == "lose") lost_ = true;
-    if (action == "short") short_ = true;
+    if (action == "delay") {
+      nap(fault.number());
+    }
+    if (action == "hold") {
+      hold(fault.argument);
+    }
+    if (action == "fail") {
+      error_ = errno_named(fault.argument);
+    }
+    if (action == "fail-after") {
+      error_after_ = errno_named(fault.argument);
+    }
+    if (action == "fail-late") {
+      late_error_ = errno_named(fault.argument);
+    }
+    if (action == "lose") {
+      lost_ = true;
+    }
+    if (action == "short") {
+      short_ = true;
+    }
   }
 }
 
 Moment::~Moment() {
   const int kept = errno;
   State& now = state();
-  if (armed_) now.sends_to_live = INT64_MAX;
+  if (armed_) {
+    now.sends_to_live = INT64_MAX;
+  }
   const std::string_view name = call_;
   if (name.starts_with("rbd_") || name.starts_with("rados_")) {
     constexpr size_t kMost = 64;
     std::lock_guard lock(now.mutex);
     std::vector<uint64_t>& sent = now.tallies[call_].sent;
-    if (sent.size() < kMost) sent.push_back(now.sent - sent_before_);
+    if (sent.size() < kMost) {
+      sent.push_back(now.sent - sent_before_);
+    }
   }
   if (after_ != nullptr) {
     tell(call_, number_, *after_);
-    if (after_->action == "kill-after") die();
+    if (after_->action == "kill-after") {
+      die();
+    }
     hold(after_->argument);
   }
   errno = kept;
@@ -307,16 +375,22 @@ Moment::~Moment() {
 void note_send() {
   State& now = state();
   ++now.sent;
-  if (now.sends_to_live == INT64_MAX || --now.sends_to_live != 0) return;
+  if (now.sends_to_live == INT64_MAX || --now.sends_to_live != 0) {
+    return;
+  }
   for (const Fault& fault : now.faults) {
-    if (fault.action == "kill-inside") tell(fault.call.c_str(), fault.first, fault);
+    if (fault.action == "kill-inside") {
+      tell(fault.call.c_str(), fault.first, fault);
+    }
   }
   die();
 }
 
 void* next_symbol(const char* name) {
   void* const symbol = ::dlsym(RTLD_NEXT, name);
-  if (symbol == nullptr) complain(std::string("no function ") + name);
+  if (symbol == nullptr) {
+    complain(std::string("no function ") + name);
+  }
   return symbol;
 }
 
@@ -326,7 +400,9 @@ void* next_symbol(const char* name) {
 extern "C" void _exit(int status) {
   vmferry::faults::write_tallies();
   ::syscall(SYS_exit_group, status);
-  for (;;) ::syscall(SYS_pause);
+  for (;;) {
+    ::syscall(SYS_pause);
+  }
 }
 
 extern "C" void _Exit(int status) { _exit(status); }

@@ -91,9 +91,13 @@ void* next_symbol(const char* name);
 /// What `real()` answers, or `failed(errno)` where it shall fail.
 template <class Real, class Failed>
 auto around(const char* call, bool counts, Real real, Failed failed) -> decltype(real()) {
-  if (!counts) return real();
+  if (!counts) {
+    return real();
+  }
   const Moment moment(call);
-  if (moment.error() != 0) return failed(moment.error());
+  if (moment.error() != 0) {
+    return failed(moment.error());
+  }
   const auto answer = real();
   return moment.error_after() == 0 ? answer : failed(moment.error_after());
 }

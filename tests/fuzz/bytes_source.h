@@ -19,12 +19,18 @@ class BytesSource : public Source {
   const std::string& name() const override { return name_; }
   uint64_t size() const override { return bytes_.size(); }
   Extent extent_at(uint64_t offset, uint64_t max) const override {
-    if (max == 0 || offset > size() || max > size() - offset) std::abort();
+    if (max == 0 || offset > size() || max > size() - offset) {
+      std::abort();
+    }
     return {offset, max, ExtentKind::kData};
   }
   void read_at(uint64_t offset, std::span<std::byte> out) const override {
-    if (offset > size() || out.size() > size() - offset) std::abort();
-    if (!out.empty()) std::memcpy(out.data(), bytes_.data() + offset, out.size());
+    if (offset > size() || out.size() > size() - offset) {
+      std::abort();
+    }
+    if (!out.empty()) {
+      std::memcpy(out.data(), bytes_.data() + offset, out.size());
+    }
   }
 
  private:

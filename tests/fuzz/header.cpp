@@ -13,7 +13,9 @@ namespace {
 
 void read_lists(const Source& file, const Qcow2Header& header) {
   try {
-    if (read_qcow2_snapshots(file, header).size() != header.snapshot_count) std::abort();
+    if (read_qcow2_snapshots(file, header).size() != header.snapshot_count) {
+      std::abort();
+    }
   } catch (const Error&) {
   }
   try {
@@ -28,8 +30,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const fuzz::BytesSource file(data, size);
   try {
     const Qcow2Header header = read_qcow2_header(file);
-    if (header.l1_entries < header.l1_entries_needed()) std::abort();
-    if (header.l1_entries > 0 && header.l1_offset + header.l1_entries * 8 > size) std::abort();
+    if (header.l1_entries < header.l1_entries_needed()) {
+      std::abort();
+    }
+    if (header.l1_entries > 0 && header.l1_offset + header.l1_entries * 8 > size) {
+      std::abort();
+    }
     parse_json_name(header.backing_name);
     read_lists(file, header);
   } catch (const Error&) {

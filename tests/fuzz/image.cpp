@@ -30,8 +30,12 @@ Bytes read(const Source& disk, uint64_t offset, uint64_t length, uint64_t piece)
 void check_extents(const Source& disk, uint64_t offset) {
   for (int i = 0; i < kMostExtents && offset < disk.size(); ++i) {
     const Extent extent = disk.extent_at(offset, disk.size() - offset);
-    if (extent.offset != offset || extent.length == 0) std::abort();
-    if (extent.length > disk.size() - offset) std::abort();
+    if (extent.offset != offset || extent.length == 0) {
+      std::abort();
+    }
+    if (extent.length > disk.size() - offset) {
+      std::abort();
+    }
     if (extent.is_zero()) {
       const Bytes zeros = read(disk, offset, std::min(extent.length, kMostRead), kMostRead);
       if (std::any_of(zeros.begin(), zeros.end(), [](std::byte b) { return b != std::byte{0}; })) {
@@ -47,7 +51,9 @@ void check_disk(const Source& disk) {
     try {
       const uint64_t length = std::min(kMostRead, disk.size() - offset);
       disk.prefetch(offset, length);
-      if (read(disk, offset, length, kMostRead) != read(disk, offset, length, 5000)) std::abort();
+      if (read(disk, offset, length, kMostRead) != read(disk, offset, length, 5000)) {
+        std::abort();
+      }
       check_extents(disk, offset);
     } catch (const Error&) {
     }
@@ -65,10 +71,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     const Qcow2Header header = read_qcow2_header(*file);
     Qcow2Parts parts{.file = file, .force_corrupt = true};
-    if (!header.backing_name.empty())
+    if (!header.backing_name.empty()) {
       parts.backing = std::make_shared<fuzz::BytesSource>(data, size);
-    if (header.has_data_file()) parts.data_file = std::make_shared<fuzz::BytesSource>(data, size);
-    if (header.encryption != Qcow2Encryption::kNone) parts.cipher = some_cipher();
+    }
+    if (header.has_data_file()) {
+      parts.data_file = std::make_shared<fuzz::BytesSource>(data, size);
+    }
+    if (header.encryption != Qcow2Encryption::kNone) {
+      parts.cipher = some_cipher();
+    }
     check_disk(*open_qcow2(parts, header));
     for (const Qcow2Snapshot& snapshot : read_qcow2_snapshots(*file, header)) {
       parts.snapshot = snapshot;

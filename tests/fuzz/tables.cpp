@@ -11,14 +11,18 @@ using namespace vmferry;
 namespace {
 
 void check(bool holds) {
-  if (!holds) std::abort();
+  if (!holds) {
+    std::abort();
+  }
 }
 
 void check_entry(const Qcow2RawEntry& raw, uint64_t guest, const Qcow2Geometry& g) {
   const uint64_t in_cluster = g.in_cluster(guest);
   const Qcow2L2Entry entry = decode_l2_entry(raw, in_cluster, g);
   check(entry.length > 0 && entry.length <= g.cluster_size() - in_cluster);
-  if (check_l2_entry(entry, guest, g)) return;
+  if (check_l2_entry(entry, guest, g)) {
+    return;
+  }
   if (entry.kind == MapKind::kData) {
     const uint64_t length = std::min(entry.length, g.virtual_size - guest);
     check(entry.host_offset % g.cluster_size() == 0);
@@ -34,7 +38,9 @@ void check_entry(const Qcow2RawEntry& raw, uint64_t guest, const Qcow2Geometry& 
 
 // The geometry, a guest offset, an L1 entry, and L2 entries up to the end.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  if (size < 48) return 0;
+  if (size < 48) {
+    return 0;
+  }
   const ByteReader in(std::as_bytes(std::span(data, size)), "fuzz", "input");
   Qcow2Geometry g{.version = 2 + (in.u8(0) & 1u),
                   .cluster_bits = 9 + in.u8(1) % 13u,
@@ -46,7 +52,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                   .l1_offset = in.u64(24) >> 8,
                   .l1_entries = in.u8(4),
                   .block = (in.u8(0) & 8) != 0 ? 512u : 1u};
-  if (g.has_subclusters) g.cluster_bits = std::max(g.cluster_bits, 14u);
+  if (g.has_subclusters) {
+    g.cluster_bits = std::max(g.cluster_bits, 14u);
+  }
   g.data_size = g.has_data_file ? in.u64(24) >> 1 >> in.u8(5) % 63 : g.file_size;
   const uint64_t guest = in.u64(32) % g.virtual_size;
 

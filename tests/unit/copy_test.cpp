@@ -166,7 +166,9 @@ TEST_CASE("random disks are copied alike, whatever the buffers") {
     for (const Call& call : sink.calls()) {
       const bool crosses =
           call.offset / traits.write_size != (call.offset + call.length - 1) / traits.write_size;
-      if (call.what == 'W') REQUIRE_FALSE(crosses);
+      if (call.what == 'W') {
+        REQUIRE_FALSE(crosses);
+      }
     }
   }
 }

@@ -92,9 +92,12 @@ TEST_CASE("a buffer may outlive its pool") {
 TEST_CASE("the first error of any worker is the one that is thrown, and the others stop") {
   auto work = [](std::stop_token stop) {
     static std::atomic<int> number = 0;
-    if (number++ == 1)
+    if (number++ == 1) {
       throw Error({.kind = ErrorKind::kIo, .object = "x", .action = {}, .cause = "real"});
-    while (!stop.stop_requested()) std::this_thread::yield();
+    }
+    while (!stop.stop_requested()) {
+      std::this_thread::yield();
+    }
     throw cancelled_error();
   };
   CHECK_THROWS_WITH(run_workers(4, {}, work), "x: real");
@@ -135,7 +138,9 @@ TEST_CASE("the walker steps over zeros at once and announces what comes") {
                       .zeros_at = [&](uint64_t offset, uint64_t max) -> uint64_t {
                         ++asked;
                         const uint64_t data = uint64_t{5} << 40;
-                        if (offset < data) return data - offset;
+                        if (offset < data) {
+                          return data - offset;
+                        }
                         return offset < data + (6 << 20) ? 0 : max;
                       },
                       .announce = [&](uint64_t offset, uint64_t) { announced.push_back(offset); }});

@@ -37,13 +37,17 @@ class PictureSource : public Source {
 
   Extent extent_at(uint64_t offset, uint64_t max) const override {
     for (const Extent& extent : extents_) {
-      if (offset < extent.end()) return {offset, std::min(max, extent.end() - offset), extent.kind};
+      if (offset < extent.end()) {
+        return {offset, std::min(max, extent.end() - offset), extent.kind};
+      }
     }
     throw std::logic_error("extent_at behind the end");
   }
 
   void read_at(uint64_t offset, std::span<std::byte> out) const override {
-    if (offset + out.size() > bytes_.size()) throw std::logic_error("read behind the end");
+    if (offset + out.size() > bytes_.size()) {
+      throw std::logic_error("read behind the end");
+    }
     for (const Extent& extent : extents_) {
       if (extent.is_zero() && offset <= extent.offset && extent.end() <= offset + out.size() &&
           extent.length >= 65536) {

@@ -77,7 +77,9 @@ TEST_CASE("a definition tells what a migration asks") {
   REQUIRE(domain.disks.size() == 2);
   CHECK(domain.disks[1].line == 16);
   std::string files;
-  for (const HostFile& file : domain.host_files) files += file.what + " " + file.path + "\n";
+  for (const HostFile& file : domain.host_files) {
+    files += file.what + " " + file.path + "\n";
+  }
   CHECK(files ==
         "kernel /boot/vmlinuz\nloader /usr/share/OVMF_CODE.fd\n"
         "nvram template /usr/share/OVMF_VARS.fd\nfilesystem /srv\nserial /log/web\n");
@@ -232,18 +234,26 @@ TEST_CASE("what could be well-formed, but is no definition we take, is told apar
   CHECK(unsupported("<?xml version='1.0' encoding='iso-8859-1'?><domain/>"));
   CHECK(unsupported("\xff\xfe<"));
   std::string deep;
-  for (int i = 0; i < 100; ++i) deep += "<domain>";
+  for (int i = 0; i < 100; ++i) {
+    deep += "<domain>";
+  }
   CHECK(unsupported(deep));
   std::string crowded = "<domain>";
-  for (int i = 0; i < 250'000; ++i) crowded += "<a/>";
+  for (int i = 0; i < 250'000; ++i) {
+    crowded += "<a/>";
+  }
   CHECK(unsupported(crowded + "</domain>"));
   CHECK(unsupported("<domain>" + std::string(kMaxDefinitionBytes, ' ') + "</domain>"));
 }
 
 TEST_CASE("odd but good XML is taken") {
   std::string deep = "<domain>";
-  for (int i = 0; i < 95; ++i) deep += "<a>";
-  for (int i = 0; i < 95; ++i) deep += "</a>";
+  for (int i = 0; i < 95; ++i) {
+    deep += "<a>";
+  }
+  for (int i = 0; i < 95; ++i) {
+    deep += "</a>";
+  }
   CHECK(complaint(deep + "</domain>") == "taken");
   CHECK(complaint("\xEF\xBB\xBF<?xml version='1.0' encoding='UTF-8'?>\n<domain/>") == "taken");
   CHECK(

@@ -8,7 +8,9 @@ namespace {
 
 bool moves_it(const std::vector<DiskMove>& moves, const DomainDisk& disk) {
   for (const DiskMove& move : moves) {
-    if (move.disk == disk.target) return true;
+    if (move.disk == disk.target) {
+      return true;
+    }
   }
   return false;
 }
@@ -19,7 +21,9 @@ std::string without_moved(const Domain& domain, const std::vector<DiskMove>& mov
   std::string out;
   size_t at = 0;
   for (size_t i = 0; i < spans.disks.size(); ++i) {
-    if (!moves_it(moves, domain.disks[i])) continue;
+    if (!moves_it(moves, domain.disks[i])) {
+      continue;
+    }
     out.append(domain.text, at, spans.disks[i].whole.begin - at);
     at = spans.disks[i].whole.end;
   }
@@ -35,7 +39,9 @@ std::vector<DiskMove> all_to_rbd(const Domain& domain) {
                    .secret_usage = "a 'quoted' \"name\""};
   std::vector<DiskMove> moves;
   for (const DomainDisk& disk : domain.disks) {
-    if (!disk.can_move()) continue;
+    if (!disk.can_move()) {
+      continue;
+    }
     target.image = "v-" + std::to_string(moves.size());
     moves.push_back({.disk = disk.target, .to = target, .driver = {}, .drop_encryption = true});
   }
@@ -44,23 +50,35 @@ std::vector<DiskMove> all_to_rbd(const Domain& domain) {
 
 std::string broken_property(const Domain& before, const std::vector<DiskMove>& moves) {
   const Domain after = parse_domain(rewrite_disks(before, moves), "after");
-  if (after.disks.size() != before.disks.size()) return "the number of disks";
-  if (without_moved(before, moves) != without_moved(after, moves)) return "text outside of disks";
+  if (after.disks.size() != before.disks.size()) {
+    return "the number of disks";
+  }
+  if (without_moved(before, moves) != without_moved(after, moves)) {
+    return "text outside of disks";
+  }
   for (const DiskMove& move : moves) {
     const auto& target = std::get<RbdTarget>(move.to);
     const DomainDisk& was = *before.find_disk(move.disk);
     const DomainDisk* disk = after.find_disk(move.disk);
-    if (!disk) return "a disk that is gone";
+    if (!disk) {
+      return "a disk that is gone";
+    }
     if (!disk->image.is_rbd() || disk->image.name != target.pool + "/" + target.image) {
       return "a disk that is not on its target";
     }
-    if (disk->image.format != "raw") return "a volume that is not raw";
-    if (!disk->backing.empty() || disk->encrypted || disk->mirrored) return "something left over";
+    if (disk->image.format != "raw") {
+      return "a volume that is not raw";
+    }
+    if (!disk->backing.empty() || disk->encrypted || disk->mirrored) {
+      return "something left over";
+    }
     if (disk->bus != was.bus || disk->device != was.device || disk->readonly != was.readonly) {
       return "what the guest sees of a disk";
     }
   }
-  if (rewrite_disks(after, moves) != after.text) return "a second run";
+  if (rewrite_disks(after, moves) != after.text) {
+    return "a second run";
+  }
   return {};
 }
 

@@ -27,7 +27,9 @@ class Maker {
   std::string domain() {
     std::string text = one_of({"", "\xEF\xBB\xBF", "<?xml version='1.0'?>\n", "<!-- <disk> -->"});
     text += "<domain type='kvm'>" + space() + "<devices>" + space();
-    for (int i = 0, disks = number(5); i < disks; ++i) text += disk(i) + space() + noise();
+    for (int i = 0, disks = number(5); i < disks; ++i) {
+      text += disk(i) + space() + noise();
+    }
     return text + "</devices>" + noise() + "</domain>" + one_of({"", "\n", "<!-- end -->\r\n"});
   }
 
@@ -70,14 +72,20 @@ class Maker {
         "<mirror/>",
         "<address type='pci'" + value("slot", "0x1") + "/>"};
     const std::string& driver = more[static_cast<size_t>(number(2))];
-    if (number(2) == 0) children.push_back(driver);
+    if (number(2) == 0) {
+      children.push_back(driver);
+    }
     for (size_t i = 2; i < more.size(); ++i) {
-      if (number(3) == 0) children.push_back(more[i]);
+      if (number(3) == 0) {
+        children.push_back(more[i]);
+      }
     }
     std::shuffle(children.begin(), children.end(), random_);
     std::string text =
         "<disk" + value("type", "file") + one_of({"", " device='cdrom'", "\n"}) + ">";
-    for (const std::string& child : children) text += space() + noise() + space() + child;
+    for (const std::string& child : children) {
+      text += space() + noise() + space() + child;
+    }
     return text + space() + noise() + "</disk>";
   }
 
@@ -89,7 +97,9 @@ class Maker {
 TEST_CASE("rewriting the samples changes what it should and nothing else") {
   int samples = 0;
   for (const auto& entry : fs::directory_iterator(VMFERRY_SAMPLES)) {
-    if (entry.path().extension() != ".xml") continue;
+    if (entry.path().extension() != ".xml") {
+      continue;
+    }
     CAPTURE(entry.path().string());
     const Domain domain = parse_domain(contents(entry.path()), entry.path().filename().string());
     CHECK(broken_property(domain, all_to_rbd(domain)) == "");
@@ -104,7 +114,9 @@ TEST_CASE("rewriting any definition changes what it should and nothing else") {
     CAPTURE(seed, text);
     const Domain domain = parse_domain(text, "t");
     std::vector<DiskMove> moves = all_to_rbd(domain);
-    if (seed % 3 == 0 && !moves.empty()) moves.erase(moves.begin());
+    if (seed % 3 == 0 && !moves.empty()) {
+      moves.erase(moves.begin());
+    }
     REQUIRE(broken_property(domain, moves) == "");
   }
 }

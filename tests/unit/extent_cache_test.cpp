@@ -20,14 +20,20 @@ struct Store {
   std::vector<Extent> ask(uint64_t offset, uint64_t length) {
     const std::lock_guard lock(mutex);
     ++asked[offset];
-    if (broken) throw Error({.object = "store", .action = "ask", .cause = "broken"});
+    if (broken) {
+      throw Error({.object = "store", .action = "ask", .cause = "broken"});
+    }
     std::vector<Extent> data;
-    for (uint64_t at = offset; at < offset + length; at += 100) data.push_back({at + 50, 50});
+    for (uint64_t at = offset; at < offset + length; at += 100) {
+      data.push_back({at + 50, 50});
+    }
     return data;
   }
   int total() const {
     int sum = 0;
-    for (const auto& [offset, times] : asked) sum += times;
+    for (const auto& [offset, times] : asked) {
+      sum += times;
+    }
     return sum;
   }
 
@@ -64,11 +70,15 @@ TEST_CASE("extent cache: readers at several places do not push out each other's 
     readers.emplace_back([&, reader] {
       for (uint64_t i = 0; i < 1000; ++i) {
         const uint64_t at = (i + reader * 125) % 1000 * 100;
-        if (cache.extent_at(at, 100) != Extent{at, 50, ExtentKind::kZero}) wrong = true;
+        if (cache.extent_at(at, 100) != Extent{at, 50, ExtentKind::kZero}) {
+          wrong = true;
+        }
       }
     });
   }
-  for (std::thread& reader : readers) reader.join();
+  for (std::thread& reader : readers) {
+    reader.join();
+  }
   CHECK(!wrong);
   CHECK(store.asked.size() == 100);
   CHECK(store.total() == 100);

@@ -35,7 +35,9 @@ std::string key_of(const Layer& layer) {
 }
 
 void parse(XMLDocument& document, const std::string& text) {
-  if (document.Parse(text.c_str(), text.size()) == tinyxml2::XML_SUCCESS) return;
+  if (document.Parse(text.c_str(), text.size()) == tinyxml2::XML_SUCCESS) {
+    return;
+  }
   throw Error({.kind = ErrorKind::kCorrupt,
                .object = "fake libvirt",
                .action = "parse",
@@ -69,7 +71,9 @@ std::string text_of(const XMLElement* element) { return element ? print(*element
 Layer read_layer(const XMLElement& holder, const std::string& format) {
   const XMLElement* source = holder.FirstChildElement("source");
   Layer layer{.type = attribute(&holder, "type"), .format = format};
-  if (!source) return layer;
+  if (!source) {
+    return layer;
+  }
   layer.source = print(*source);
   layer.image = layer.type == "file"    ? attribute(source, "file")
                 : layer.type == "block" ? attribute(source, "dev")
@@ -84,18 +88,24 @@ Layer read_layer(const XMLElement& holder, const std::string& format) {
 std::vector<Layer> read_chain(const XMLElement& disk) {
   std::vector<Layer> chain = {
       read_layer(disk, attribute(disk.FirstChildElement("driver"), "type"))};
-  if (chain.front().image.empty()) return {};
+  if (chain.front().image.empty()) {
+    return {};
+  }
   const XMLElement* store = disk.FirstChildElement("backingStore");
-  for (; store && store->Attribute("type"); store = store->FirstChildElement("backingStore"))
+  for (; store && store->Attribute("type"); store = store->FirstChildElement("backingStore")) {
     chain.push_back(read_layer(*store, attribute(store->FirstChildElement("format"), "type")));
+  }
   return chain;
 }
 
 XMLElement* find_disk(XMLDocument& document, const std::string& dev) {
   XMLElement* devices = document.RootElement()->FirstChildElement("devices");
   XMLElement* disk = devices ? devices->FirstChildElement("disk") : nullptr;
-  for (; disk; disk = disk->NextSiblingElement("disk"))
-    if (attribute(disk->FirstChildElement("target"), "dev") == dev) return disk;
+  for (; disk; disk = disk->NextSiblingElement("disk")) {
+    if (attribute(disk->FirstChildElement("target"), "dev") == dev) {
+      return disk;
+    }
+  }
   return nullptr;
 }
 
@@ -119,7 +129,9 @@ void set_image(XMLElement& disk, const Layer& layer) {
 
 void add_chain(XMLElement& holder, const std::vector<Layer>& chain, size_t from) {
   XMLElement* store = holder.InsertNewChildElement("backingStore");
-  if (from >= chain.size()) return;
+  if (from >= chain.size()) {
+    return;
+  }
   store->SetAttribute("type", chain[from].type.c_str());
   store->InsertNewChildElement("format")->SetAttribute("type", chain[from].format.c_str());
   add_source(*store, chain[from]);
@@ -130,7 +142,9 @@ void add_mirror(XMLElement& disk, const Job& job) {
   XMLElement* mirror = disk.InsertNewChildElement("mirror");
   mirror->SetAttribute("job", job.kind == BlockJob::Kind::kCopy ? "copy" : "active-commit");
   mirror->SetAttribute("type", job.goal.front().type.c_str());
-  if (job.progress >= kJobTicks) mirror->SetAttribute("ready", "yes");
+  if (job.progress >= kJobTicks) {
+    mirror->SetAttribute("ready", "yes");
+  }
   add_source(*mirror, job.goal.front());
 }
 
@@ -145,12 +159,13 @@ const DefinedDomain& read_definition(const std::string& text) {
     DefinedDomain domain{.name = text_of(root, "name"), .uuid = text_of(root, "uuid")};
     const XMLElement* devices = root->FirstChildElement("devices");
     const XMLElement* disk = devices ? devices->FirstChildElement("disk") : nullptr;
-    for (; disk; disk = disk->NextSiblingElement("disk"))
+    for (; disk; disk = disk->NextSiblingElement("disk")) {
       domain.disks.push_back({.dev = attribute(disk->FirstChildElement("target"), "dev"),
                               .device = attribute(disk, "device"),
                               .readonly = disk->FirstChildElement("readonly") != nullptr,
                               .driver = text_of(disk->FirstChildElement("driver")),
                               .chain = read_chain(*disk)});
+    }
     return domain;
   });
 }
@@ -167,16 +182,21 @@ std::map<std::string, Layer> read_snapshot(const std::string& text) {
   std::map<std::string, Layer> overlays;
   const XMLElement* disks = document.RootElement()->FirstChildElement("disks");
   const XMLElement* disk = disks ? disks->FirstChildElement("disk") : nullptr;
-  for (; disk; disk = disk->NextSiblingElement("disk"))
-    if (attribute(disk, "snapshot") == "external")
+  for (; disk; disk = disk->NextSiblingElement("disk")) {
+    if (attribute(disk, "snapshot") == "external") {
       overlays[attribute(disk, "name")] =
           read_layer(*disk, attribute(disk->FirstChildElement("driver"), "type"));
+    }
+  }
   return overlays;
 }
 
 bool lets_discard(const std::string& text, const std::string& dev) {
-  for (const DefinedDisk& disk : read_definition(text).disks)
-    if (disk.dev == dev) return disk.driver.find("discard=\"unmap\"") != std::string::npos;
+  for (const DefinedDisk& disk : read_definition(text).disks) {
+    if (disk.dev == dev) {
+      return disk.driver.find("discard=\"unmap\"") != std::string::npos;
+    }
+  }
   return false;
 }
 
@@ -194,7 +214,9 @@ std::string with_image(const std::string& text, const std::string& dev, const La
   return memory.recall(text + dev + key_of(layer), [&] {
     XMLDocument document;
     parse(document, text);
-    if (XMLElement* disk = find_disk(document, dev)) set_image(*disk, layer);
+    if (XMLElement* disk = find_disk(document, dev)) {
+      set_image(*disk, layer);
+    }
     return print(document);
   });
 }
@@ -207,10 +229,16 @@ std::string draw_runtime(const std::string& text, const std::map<std::string, Li
   document.RootElement()->SetAttribute("id", "7");
   for (const auto& [dev, live] : disks) {
     XMLElement* disk = find_disk(document, dev);
-    if (!disk) continue;
-    while (XMLElement* store = disk->FirstChildElement("backingStore")) disk->DeleteChild(store);
+    if (!disk) {
+      continue;
+    }
+    while (XMLElement* store = disk->FirstChildElement("backingStore")) {
+      disk->DeleteChild(store);
+    }
     add_chain(*disk, live.chain, 1);
-    if (live.job) add_mirror(*disk, *live.job);
+    if (live.job) {
+      add_mirror(*disk, *live.job);
+    }
   }
   return print(document);
 }
@@ -222,8 +250,12 @@ std::string with_runtime(const std::string& text, const std::map<std::string, Li
   std::string key = text;
   for (const auto& [dev, live] : disks) {
     key += dev;
-    for (const Layer& layer : live.chain) key += key_of(layer);
-    if (!live.job) continue;
+    for (const Layer& layer : live.chain) {
+      key += key_of(layer);
+    }
+    if (!live.job) {
+      continue;
+    }
     key += live.job->kind == BlockJob::Kind::kCopy ? "copy" : "commit";
     key += live.job->progress >= kJobTicks ? "ready" : "";
     key += key_of(live.job->goal.front());
@@ -241,7 +273,9 @@ Layer layer_of_image(const std::string& image, const std::string& format) {
     source->SetAttribute("protocol", "rbd");
     source->SetAttribute("name", image.c_str() + 4);
   } else {
-    if (image.starts_with("/dev/")) layer.type = "block";
+    if (image.starts_with("/dev/")) {
+      layer.type = "block";
+    }
     source->SetAttribute(layer.type == "block" ? "dev" : "file", image.c_str());
   }
   layer.source = print(*source);

@@ -23,8 +23,9 @@ PoolFacts FakeStorage::pool(const std::string& pool) {
 
 void FakeStorage::prove_access(const std::string& pool) {
   world_->call("prove_access", [&] {
-    if (!world_->pools[pool].health.empty())
+    if (!world_->pools[pool].health.empty()) {
       refuse(ErrorKind::kIo, pool, world_->pools[pool].health);
+    }
   });
 }
 
@@ -35,13 +36,17 @@ Usage FakeStorage::usage(const std::string& image) {
 
 std::optional<Usage> FakeStorage::volume(const VolumeName& volume) {
   return world_->call("volume", [&]() -> std::optional<Usage> {
-    if (!world_->images.contains(volume.display())) return std::nullopt;
+    if (!world_->images.contains(volume.display())) {
+      return std::nullopt;
+    }
     return usage(volume.display());
   });
 }
 
 void FakeStorage::refuse_existing(const std::string& image) {
-  if (!world_->images.contains(image)) return;
+  if (!world_->images.contains(image)) {
+    return;
+  }
   throw Error({.kind = ErrorKind::kConflict,
                .object = image,
                .action = {},
@@ -52,7 +57,9 @@ void FakeStorage::refuse_existing(const std::string& image) {
 void FakeStorage::create(const std::string& image, Image content, const Made& made) {
   refuse_existing(image);
   content.file = ++world_->files;
-  if (made) made(identity_of(image, content));
+  if (made) {
+    made(identity_of(image, content));
+  }
   world_->images[image] = std::move(content);
 }
 
@@ -89,11 +96,13 @@ bool FakeStorage::remove_volume(const VolumeName& volume,
       world_->images.erase(unfinished(volume.display()));
       return false;
     }
-    if (world_->left_open.contains(volume.display()))
+    if (world_->left_open.contains(volume.display())) {
       refuse(ErrorKind::kConflict, volume.display(), "a client has it open");
+    }
     world_->images.erase(unfinished(volume.display()));
-    if (world_->in_use(volume.display()))
+    if (world_->in_use(volume.display())) {
       refuse(ErrorKind::kConflict, volume.display(), "image still has watchers");
+    }
     world_->remove_image(volume.display());
     return true;
   });
@@ -110,7 +119,9 @@ std::string FakeStorage::user_key() {
 void FakeStorage::copy(const std::string& what, const std::string& from, const std::string& to,
                        std::stop_token stop, const Made& made) {
   const auto act = [&] {
-    if (stop.stop_requested()) throw cancelled_error();
+    if (stop.stop_requested()) {
+      throw cancelled_error();
+    }
     refuse_existing(to);
     const uint64_t size = world_->require_image(from).size;
     world_->images[unfinished(to)] = {.format = "raw", .size = size};
@@ -123,7 +134,9 @@ void FakeStorage::copy(const std::string& what, const std::string& from, const s
     }
     const Content before = world_->view(from);
     world_->middle();
-    if (world_->view(from) != before) world_->wrong(what + " of " + from + ", which changes");
+    if (world_->view(from) != before) {
+      world_->wrong(what + " of " + from + ", which changes");
+    }
     world_->images.erase(unfinished(to));
     create(to, {.format = "raw", .size = size, .backing = {}, .own = before}, made);
   };
@@ -142,7 +155,9 @@ void FakeStorage::copy_out(const VolumeName& volume, bool, const std::string& pa
 
 bool FakeStorage::same(const HostImage& image, const VolumeName& volume, std::stop_token stop) {
   return world_->call("same", [&] {
-    if (stop.stop_requested()) throw cancelled_error();
+    if (stop.stop_requested()) {
+      throw cancelled_error();
+    }
     world_->require_image(image.path);
     world_->require_image(volume.display());
     return world_->view(image.path) == world_->view(volume.display());
@@ -156,24 +171,30 @@ Usage FakeStorage::image_usage(const HostImage& image) {
 ImageParts FakeStorage::image_parts(const HostImage& image) {
   return world_->call("image_parts", [&] {
     ImageParts parts;
-    for (std::string name = image.path; !name.empty(); name = world_->require_image(name).backing)
+    for (std::string name = image.path; !name.empty(); name = world_->require_image(name).backing) {
       parts.files.push_back(identity_of(name, world_->require_image(name)));
+    }
     return parts;
   });
 }
 
 std::optional<FileLook> FakeStorage::look(const std::string& path) {
   return world_->call("look", [&]() -> std::optional<FileLook> {
-    if (!world_->images.contains(path)) return std::nullopt;
+    if (!world_->images.contains(path)) {
+      return std::nullopt;
+    }
     return FileLook{.identity = identity_of(path, world_->images[path]), .real = path};
   });
 }
 
 void FakeStorage::remove_image(const HostImage& image) {
   world_->call("remove_image", [&] {
-    if (!world_->images.contains(image.path)) return;
-    if (identity_of(image.path, world_->images[image.path]) != image.identity)
+    if (!world_->images.contains(image.path)) {
+      return;
+    }
+    if (identity_of(image.path, world_->images[image.path]) != image.identity) {
       refuse(ErrorKind::kConflict, image.path, "it is not the file any more that was copied");
+    }
     world_->remove_image(image.path);
   });
 }
@@ -196,7 +217,9 @@ uint64_t FakeStorage::free_space(const std::string&) {
 bool FakeStorage::remove_file(const std::string& path, const std::optional<std::string>& identity) {
   return world_->call("remove_file", [&] {
     world_->images.erase(unfinished(path));
-    if (is_another(path, identity)) return false;
+    if (is_another(path, identity)) {
+      return false;
+    }
     world_->remove_image(path);
     return true;
   });

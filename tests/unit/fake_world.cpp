@@ -21,10 +21,14 @@ bool on_cluster(const Job& job) {
 /// What QEMU reads in an overlay's header: "rbd:pool/image:id=user", with backslashes before the
 /// characters that part options.
 std::string image_of_header(const std::string& backing) {
-  if (!backing.starts_with("rbd:")) return backing;
+  if (!backing.starts_with("rbd:")) {
+    return backing;
+  }
   std::string name = "rbd:";
   for (size_t i = name.size(); i < backing.size() && backing[i] != ':'; ++i) {
-    if (backing[i] == '\\' && i + 1 < backing.size()) ++i;
+    if (backing[i] == '\\' && i + 1 < backing.size()) {
+      ++i;
+    }
     name += backing[i];
   }
   return name;
@@ -58,32 +62,52 @@ Fault World::enter(std::unique_lock<std::mutex>& lock, const std::string& what) 
   log_.push_back(what);
   const bool matches = only_.empty() || what == only_;
   striking_ = matches && ++matching_ == at_;
-  if (hook) hook(calls_, what);
+  if (hook) {
+    hook(calls_, what);
+  }
   tick();
-  if (!striking_) return Fault::kNone;
+  if (!striking_) {
+    return Fault::kNone;
+  }
   struck_ = true;
   where_ = what;
-  if (fault_ == Fault::kFailBefore) refuse(ErrorKind::kIo, "the world", failure);
-  if (fault_ == Fault::kKillBefore) throw Killed{};
+  if (fault_ == Fault::kFailBefore) {
+    refuse(ErrorKind::kIo, "the world", failure);
+  }
+  if (fault_ == Fault::kKillBefore) {
+    throw Killed{};
+  }
   return fault_;
 }
 
 void World::leave(Fault fault) const {
-  if (fault == Fault::kFailAfter) refuse(ErrorKind::kIo, "the world", failure);
-  if (fault == Fault::kKillAfter) throw Killed{};
+  if (fault == Fault::kFailAfter) {
+    refuse(ErrorKind::kIo, "the world", failure);
+  }
+  if (fault == Fault::kKillAfter) {
+    throw Killed{};
+  }
 }
 
 void World::middle() {
   tick();
-  if (!striking_) return;
-  if (fault_ == Fault::kFailMiddle) refuse(ErrorKind::kIo, "the world", failure);
-  if (fault_ == Fault::kKillMiddle) throw Killed{};
+  if (!striking_) {
+    return;
+  }
+  if (fault_ == Fault::kFailMiddle) {
+    refuse(ErrorKind::kIo, "the world", failure);
+  }
+  if (fault_ == Fault::kKillMiddle) {
+    throw Killed{};
+  }
 }
 
 void World::wait(const std::function<bool()>& ended) {
   std::unique_lock<std::mutex>* mine = lock_;
   // A look now and then, as a stop token tells nobody.
-  while (!released_ && !ended()) changed_.wait_for(*mine, std::chrono::milliseconds(2));
+  while (!released_ && !ended()) {
+    changed_.wait_for(*mine, std::chrono::milliseconds(2));
+  }
   lock_ = mine;
 }
 
@@ -91,18 +115,28 @@ Content World::view(const std::vector<Layer>& chain) const {
   Content content;
   for (auto layer = chain.rbegin(); layer != chain.rend(); ++layer) {
     const auto image = images.find(layer->image);
-    if (image == images.end()) continue;
-    for (const auto& [sector, value] : image->second.own) content[sector] = value;
+    if (image == images.end()) {
+      continue;
+    }
+    for (const auto& [sector, value] : image->second.own) {
+      content[sector] = value;
+    }
   }
   return content;
 }
 
 Content World::view(const std::string& image) const {
   const auto found = images.find(image);
-  if (found == images.end()) return {};
+  if (found == images.end()) {
+    return {};
+  }
   Content content;
-  if (!found->second.backing.empty()) content = view(image_of_header(found->second.backing));
-  for (const auto& [sector, value] : found->second.own) content[sector] = value;
+  if (!found->second.backing.empty()) {
+    content = view(image_of_header(found->second.backing));
+  }
+  for (const auto& [sector, value] : found->second.own) {
+    content[sector] = value;
+  }
   return content;
 }
 
@@ -110,7 +144,9 @@ std::vector<Layer> World::chain_of(const Layer& top) const {
   std::vector<Layer> chain = {top};
   while (chain.back().format == "qcow2") {
     const auto image = images.find(chain.back().image);
-    if (image == images.end() || image->second.backing.empty()) break;
+    if (image == images.end() || image->second.backing.empty()) {
+      break;
+    }
     if (image->second.declared) {
       chain.push_back(*image->second.declared);
       continue;
@@ -125,46 +161,61 @@ std::vector<Layer> World::chain_of(const Layer& top) const {
 
 Image& World::require_image(const std::string& image) {
   const auto found = images.find(image);
-  if (found == images.end())
+  if (found == images.end()) {
     refuse(ErrorKind::kIo, image, "error reading header: No such file or directory");
+  }
   return found->second;
 }
 
 void World::require_secret(const FakeHost& host, const Layer& layer) const {
-  if (layer.secret.empty()) return;
+  if (layer.secret.empty()) {
+    return;
+  }
   const auto found = host.secrets.find(layer.secret);
-  if (found == host.secrets.end())
+  if (found == host.secrets.end()) {
     refuse(ErrorKind::kIo, layer.image, "Secret not found: no secret with matching uuid");
-  if (found->second != key)
+  }
+  if (found->second != key) {
     refuse(ErrorKind::kIo, layer.image, "error connecting: Connection timed out");
+  }
 }
 
 void World::launch(FakeHost& host, FakeDomain& domain, bool paused) {
   std::map<std::string, LiveDisk> disks;
   for (const DefinedDisk& disk : read_definition(domain.stored).disks) {
-    if (disk.chain.empty()) continue;
+    if (disk.chain.empty()) {
+      continue;
+    }
     LiveDisk live{.chain = chain_of(disk.chain.front()),
                   .job = {},
                   .discards = lets_discard(domain.stored, disk.dev)};
     for (const Layer& layer : live.chain) {
       require_secret(host, layer);
-      if (require_image(layer.image).format != layer.format)
+      if (require_image(layer.image).format != layer.format) {
         wrong(domain.name + " starts with " + layer.image + " as " + layer.format);
+      }
     }
-    if (disk.device == "disk" && !disk.readonly) disks[disk.dev] = std::move(live);
+    if (disk.device == "disk" && !disk.readonly) {
+      disks[disk.dev] = std::move(live);
+    }
   }
   domain.running = domain.stored;
   domain.disks = std::move(disks);
   domain.state = paused ? DomainState::kPaused : DomainState::kRunning;
   domain.ran = !paused || domain.managed_save;  // its memory comes from there
   domain.managed_save = false;
-  if (!paused) runs_on(domain, host);
+  if (!paused) {
+    runs_on(domain, host);
+  }
   domain.stopping = 0;
 }
 
 void World::runs_on(const FakeDomain& domain, const FakeHost& host) {
-  for (const auto& [name, each] : hosts)
-    if (&each == &host) guests[domain.uuid].ran_on = name;
+  for (const auto& [name, each] : hosts) {
+    if (&each == &host) {
+      guests[domain.uuid].ran_on = name;
+    }
+  }
 }
 
 void World::stop(FakeDomain& domain) {
@@ -177,7 +228,9 @@ void World::stop(FakeDomain& domain) {
 }
 
 void World::act_late() {
-  if (!late_ || --late_in_ != 0) return;
+  if (!late_ || --late_in_ != 0) {
+    return;
+  }
   const std::function<void()> act = std::exchange(late_, nullptr);
   try {
     act();
@@ -191,21 +244,32 @@ void World::tick() {
   std::map<std::string, std::string> runs;  // where each guest does
   for (auto& [host_name, host] : hosts) {
     for (auto& [name, domain] : host.domains) {
-      if (!domain.active()) continue;
+      if (!domain.active()) {
+        continue;
+      }
       live(domain);
-      if (domain.state != DomainState::kRunning) continue;
-      if (!runs.emplace(domain.uuid, host_name).second)
+      if (domain.state != DomainState::kRunning) {
+        continue;
+      }
+      if (!runs.emplace(domain.uuid, host_name).second) {
         wrong("the guest runs on " + runs[domain.uuid] + " and on " + host_name);
+      }
     }
   }
 }
 
 void World::live(FakeDomain& domain) {
-  if (domain.stopping != 0 && --domain.stopping == 0) return stop(domain);
+  if (domain.stopping != 0 && --domain.stopping == 0) {
+    return stop(domain);
+  }
   Guest& guest = guests[domain.uuid];
   for (auto& [dev, disk] : domain.disks) {
-    if (disk.job) advance(disk);
-    if (domain.state != DomainState::kRunning) continue;
+    if (disk.job) {
+      advance(disk);
+    }
+    if (domain.state != DomainState::kRunning) {
+      continue;
+    }
     domain.ran = true;
     const uint64_t value = ++guest.counter;
     const auto sector = static_cast<unsigned>(value / 2 % kSectors);
@@ -215,10 +279,15 @@ void World::live(FakeDomain& domain) {
 }
 
 void World::write(LiveDisk& disk, unsigned sector, uint64_t value) {
-  for (const Layer& layer : disk.chain)
-    if (!images.contains(layer.image)) wrong("a guest runs on " + layer.image + ", which is gone");
+  for (const Layer& layer : disk.chain) {
+    if (!images.contains(layer.image)) {
+      wrong("a guest runs on " + layer.image + ", which is gone");
+    }
+  }
   images[disk.chain.front().image].own[sector] = value;
-  if (!disk.job || sector >= disk.job->progress * kSectors / kJobTicks) return;
+  if (!disk.job || sector >= disk.job->progress * kSectors / kJobTicks) {
+    return;
+  }
   images[disk.job->goal.front().image].own[sector] = value;
 }
 
@@ -228,17 +297,20 @@ void World::advance(LiveDisk& disk) {
     disk.job.reset();
     return;
   }
-  if (job.progress >= kJobTicks || (stuck && on_cluster(job))) return;
+  if (job.progress >= kJobTicks || (stuck && on_cluster(job))) {
+    return;
+  }
   const unsigned begin = job.progress * kSectors / kJobTicks;
   const unsigned end = ++job.progress * kSectors / kJobTicks;
   const bool whole = job.kind == BlockJob::Kind::kCopy && !job.shallow;
   const Content from = whole ? view(disk.chain) : images[disk.chain.front().image].own;
   Content& to = images[job.goal.front().image].own;
   for (unsigned sector = begin; sector < end; ++sector) {
-    if (const auto found = from.find(sector); found != from.end())
+    if (const auto found = from.find(sector); found != from.end()) {
       to[sector] = found->second;
-    else if (whole)
+    } else if (whole) {
       to.erase(sector);
+    }
   }
 }
 
@@ -249,24 +321,33 @@ void World::finish_job(FakeDomain& domain, const std::string& dev) {
   disk.job.reset();
   domain.running = with_image(domain.running, dev, disk.chain.front());
   disk.discards = lets_discard(domain.running, dev);
-  if (domain.stored.empty()) return;
+  if (domain.stored.empty()) {
+    return;
+  }
   // libvirt follows in the persistent definition only where it named the same image.
-  for (const DefinedDisk& stored : read_definition(domain.stored).disks)
-    if (stored.dev == dev && !stored.chain.empty() && stored.chain.front().image == before)
+  for (const DefinedDisk& stored : read_definition(domain.stored).disks) {
+    if (stored.dev == dev && !stored.chain.empty() && stored.chain.front().image == before) {
       domain.stored = with_image(domain.stored, dev, disk.chain.front());
+    }
+  }
 }
 
 std::vector<std::string> World::images_of(const LiveDisk& disk) const {
   std::vector<std::string> used;
-  for (const Layer& layer : disk.chain) used.push_back(layer.image);
-  if (disk.job)
-    for (const Layer& layer : disk.job->goal) used.push_back(layer.image);
+  for (const Layer& layer : disk.chain) {
+    used.push_back(layer.image);
+  }
+  if (disk.job) {
+    for (const Layer& layer : disk.job->goal) {
+      used.push_back(layer.image);
+    }
+  }
   return used;
 }
 
 size_t World::users_of(const std::string& image) const {
   size_t users = 0;
-  for (const auto& [host_name, host] : hosts)
+  for (const auto& [host_name, host] : hosts) {
     for (const auto& [name, domain] : host.domains) {
       const auto uses = [&](const auto& disk) {
         const std::vector<std::string> used = images_of(disk.second);
@@ -274,42 +355,65 @@ size_t World::users_of(const std::string& image) const {
       };
       users += std::any_of(domain.disks.begin(), domain.disks.end(), uses);
     }
+  }
   return users;
 }
 
 bool World::named(const std::string& image) const {
-  for (const auto& [host_name, host] : hosts)
+  for (const auto& [host_name, host] : hosts) {
     for (const auto& [name, domain] : host.domains) {
-      if (domain.stored.empty()) continue;
+      if (domain.stored.empty()) {
+        continue;
+      }
       for (const DefinedDisk& disk : read_definition(domain.stored).disks) {
-        if (disk.chain.empty()) continue;
-        for (const Layer& layer : chain_of(disk.chain.front()))
-          if (layer.image == image) return true;
+        if (disk.chain.empty()) {
+          continue;
+        }
+        for (const Layer& layer : chain_of(disk.chain.front())) {
+          if (layer.image == image) {
+            return true;
+          }
+        }
       }
     }
+  }
   return false;
 }
 
 void World::remove_image(const std::string& image) {
-  if (!images.contains(image)) return;
-  if (foreign.contains(image)) wrong("removed " + image + ", which is somebody's");
-  if (in_use(image)) wrong("removed " + image + ", which a guest uses");
-  if (named(image)) wrong("removed " + image + ", which a definition names");
+  if (!images.contains(image)) {
+    return;
+  }
+  if (foreign.contains(image)) {
+    wrong("removed " + image + ", which is somebody's");
+  }
+  if (in_use(image)) {
+    wrong("removed " + image + ", which a guest uses");
+  }
+  if (named(image)) {
+    wrong("removed " + image + ", which a definition names");
+  }
   images.erase(image);
 }
 
 std::string World::outline() const {
   std::string text;
-  for (const auto& [name, image] : images) text += name + " over " + image.backing + "\n";
+  for (const auto& [name, image] : images) {
+    text += name + " over " + image.backing + "\n";
+  }
   for (const auto& [host_name, host] : hosts) {
-    for (const auto& [uuid, its_key] : host.secrets) text += uuid + " on " + host_name + "\n";
+    for (const auto& [uuid, its_key] : host.secrets) {
+      text += uuid + " on " + host_name + "\n";
+    }
     for (const auto& [name, domain] : host.domains) {
       text += host_name + std::to_string(static_cast<int>(domain.state)) + domain.stored +
               domain.running + (domain.autostart ? " autostart" : "");
-      for (const auto& [dev, disk] : domain.disks)
-        if (disk.job)
+      for (const auto& [dev, disk] : domain.disks) {
+        if (disk.job) {
           text += dev + std::to_string(static_cast<int>(disk.job->kind)) +
                   std::to_string(disk.job->progress) + "/" + std::to_string(disk.job->ending);
+        }
+      }
     }
   }
   return text;

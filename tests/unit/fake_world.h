@@ -137,7 +137,9 @@ class World {
     std::unique_lock lock(mutex);
     const Inside counted(inside_);
     const Fault fault = enter(lock, what);
-    if (fault == Fault::kHang && !hangs_itself) wait([] { return false; });
+    if (fault == Fault::kHang && !hangs_itself) {
+      wait([] { return false; });
+    }
     if constexpr (std::is_void_v<decltype(act())>) {
       act();
       leave(fault);

@@ -29,7 +29,9 @@ class ToldSource : public Source, public Layout {
     throw std::logic_error("a map reads no data");
   }
   void map(uint64_t, uint64_t, const MapVisitor& visit) const override {
-    for (const MappedExtent& extent : extents_) visit(extent);
+    for (const MappedExtent& extent : extents_) {
+      visit(extent);
+    }
   }
 
  private:
@@ -69,7 +71,9 @@ TEST_CASE("runs that go on are joined, others are not") {
   });
   const auto map = map_of(disk);
   std::vector<uint64_t> lengths;
-  for (const MappedExtent& extent : map) lengths.push_back(extent.length);
+  for (const MappedExtent& extent : map) {
+    lengths.push_back(extent.length);
+  }
   CHECK(lengths == std::vector<uint64_t>{20, 10, 10, 10, 10, 10, 20, 10});
 }
 

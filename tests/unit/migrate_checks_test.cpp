@@ -85,8 +85,11 @@ void left_at(Facts& facts, LeftDisk::Reach reach) {
 
 std::string failures(const Plan& plan, Check::Result result = Check::Result::kFailed) {
   std::string names;
-  for (const Check& check : plan.checks)
-    if (check.result == result) names += (names.empty() ? "" : "; ") + check.name;
+  for (const Check& check : plan.checks) {
+    if (check.result == result) {
+      names += (names.empty() ? "" : "; ") + check.name;
+    }
+  }
   return names;
 }
 
@@ -346,12 +349,15 @@ TEST_CASE("each check fails for its reason alone, and says what to do", "[migrat
     CHECK(failures(plan) == bad.check);
     CHECK_FALSE(plan.possible());
     for (const Check& check : plan.checks) {
-      if (check.result != Check::Result::kFailed) continue;
+      if (check.result != Check::Result::kFailed) {
+        continue;
+      }
       INFO(check.message);
       CHECK_FALSE(check.message.empty());
       // What others said is handed on; they may have said all.
-      if (bad.check != "disk vda" && bad.check != "disks" && facts.rewriting.ok())
+      if (bad.check != "disk vda" && bad.check != "disks" && facts.rewriting.ok()) {
         CHECK_FALSE(check.hint.empty());
+      }
     }
   }
 }
@@ -384,12 +390,14 @@ TEST_CASE("what cannot be known, or is only unwelcome, is a warning", "[migrate]
           to_beta(request, facts);
           facts.live.bridges = {"br0"};
         }) == "bridge br0");
-  for (const LeftDisk::Reach reach : {LeftDisk::Reach::kNotLooked, LeftDisk::Reach::kDevice,
-                                      LeftDisk::Reach::kSameMachine, LeftDisk::Reach::kSharedFile})
+  for (const LeftDisk::Reach reach :
+       {LeftDisk::Reach::kNotLooked, LeftDisk::Reach::kDevice, LeftDisk::Reach::kSameMachine,
+        LeftDisk::Reach::kSharedFile}) {
     CHECK(warnings([&](MigrateRequest& request, Facts& facts) {
             to_beta(request, facts);
             left_at(facts, reach);
           }) == "disk vdb");
+  }
   CHECK(warnings([](MigrateRequest& request, Facts& facts) {
           to_beta(request, facts);
           facts.live.type = "qemu";
@@ -411,9 +419,11 @@ TEST_CASE("what is in an image and does not move is named before", "[migrate]") 
     request.delete_source = delete_source;
     facts.disks[0].parts.snapshots = {"before-upgrade", "older"};
     facts.disks[0].source_stays = stays;
-    for (const Check& check : make_plan(request, facts).checks)
-      if (check.name == "snapshots in vda" && check.result == Check::Result::kWarning)
+    for (const Check& check : make_plan(request, facts).checks) {
+      if (check.name == "snapshots in vda" && check.result == Check::Result::kWarning) {
         return check.message;
+      }
+    }
     return std::string();
   };
   const std::string held =
@@ -452,7 +462,9 @@ TEST_CASE("the way follows from the request and few facts", "[migrate]") {
     MigrateRequest request = request_to_pool();
     request.mode = row.mode;
     request.method = row.method;
-    if (row.to) request.to = "qemu:///beta";
+    if (row.to) {
+      request.to = "qemu:///beta";
+    }
     HostFacts source = host("alpha");
     source.local = row.local;
     source.rbd_driver = row.driver;

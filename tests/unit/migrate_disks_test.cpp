@@ -23,8 +23,11 @@ ErrorKind refusal(Rig& rig) {
 
 /// What a check says; empty: there is none of that name.
 std::string message_of(const Plan& plan, const std::string& name) {
-  for (const Check& check : plan.checks)
-    if (check.name == name) return check.message;
+  for (const Check& check : plan.checks) {
+    if (check.name == name) {
+      return check.message;
+    }
+  }
   return {};
 }
 
@@ -59,8 +62,9 @@ TEST_CASE("two disks on one file, under whatever names, are refused before", "[m
   for (const auto& [old, fresh] :
        {std::pair("/img/web1.img", image), {"/img/web1-data.qcow2", link}}) {
     rig.world().images[fresh] = rig.world().images.at(old);
-    for (std::string* text : {&rig.guest().stored, &rig.guest().running})
+    for (std::string* text : {&rig.guest().stored, &rig.guest().running}) {
       text->replace(text->find(old), std::string(old).size(), fresh);
+    }
   }
   const Plan plan = rig.plan();
   CHECK(!plan.possible());
@@ -96,11 +100,13 @@ TEST_CASE("a disk on RBD that a file could not be stays there, with the reason",
 TEST_CASE("checkpoints are named with what removes them", "[migrate]") {
   Rig rig(way_named("staged here"));
   rig.guest().checkpoints = {"monday", "it's tuesday"};
-  for (const Check& check : rig.plan().checks)
-    if (check.name == "checkpoints")
+  for (const Check& check : rig.plan().checks) {
+    if (check.name == "checkpoints") {
       CHECK(check.hint ==
             "remove them after the move: virsh checkpoint-delete web1 monday --metadata; virsh "
             "checkpoint-delete web1 'it'\\''s tuesday' --metadata");
+    }
+  }
   CHECK(!message_of(rig.plan(), "checkpoints").empty());
 }
 

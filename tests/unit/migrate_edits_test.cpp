@@ -13,7 +13,9 @@ constexpr const char* kEdit = "<description>edited meanwhile</description>";
 /// Answers whether there was a definition to edit.
 bool edit(Rig& rig) {
   FakeDomain* domain = rig.present();
-  if (!domain || domain->stored.empty()) return false;
+  if (!domain || domain->stored.empty()) {
+    return false;
+  }
   domain->stored.insert(domain->stored.rfind("</domain>"), kEdit);
   return true;
 }
@@ -33,7 +35,9 @@ bool run_with_edit(const WayUnderTest& way, unsigned n, const std::string& fails
   bool edited = false;
   const unsigned begin = rig.world().calls();
   rig.world().hook = [&](unsigned call, const std::string& what) {
-    if (call != begin + n) return;
+    if (call != begin + n) {
+      return;
+    }
     came = true;
     // Between a look at a definition and its change nobody can come but here: libvirt has no call
     // that does both.
@@ -60,16 +64,24 @@ bool run_with_edit(const WayUnderTest& way, unsigned n, const std::string& fails
 }  // namespace
 
 TEST_CASE("an edit of the definition at any moment is kept", "[faults][sweep]") {
-  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
-      for (const unsigned n : moments_of(way)) CHECK(run_with_edit(way, n));
+  for (const WayUnderTest& way : all_ways()) {
+    DYNAMIC_SECTION(way.name) {
+      for (const unsigned n : moments_of(way)) {
+        CHECK(run_with_edit(way, n));
+      }
     }
+  }
 }
 
 TEST_CASE("an undo takes back the disks, not what was edited", "[migrate]") {
   for (const WayUnderTest& way : all_ways()) {
-    if (way.name != "offline here, running before") continue;
+    if (way.name != "offline here, running before") {
+      continue;
+    }
     unsigned n = 1;
-    while (run_with_edit(way, n, "alpha: start")) ++n;
+    while (run_with_edit(way, n, "alpha: start")) {
+      ++n;
+    }
     CHECK(n > 5);
   }
 }

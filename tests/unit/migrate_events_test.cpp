@@ -31,11 +31,14 @@ void check_end(Rig& rig, Outcome outcome) {
 /// As check_end, and then recovers, with a guest that was started again if nothing else helps.
 void check_and_recover(Rig& rig, Outcome outcome, Recovery recovery = Recovery::kAuto) {
   check_end(rig, outcome);
-  if (!rig.has_journal()) return;
+  if (!rig.has_journal()) {
+    return;
+  }
   rig.world().hook = nullptr;
   Outcome recovered = rig.recover(recovery);
-  if (!recovered.done() && rig.has_journal() && recovery != Recovery::kAuto)
+  if (!recovered.done() && rig.has_journal() && recovery != Recovery::kAuto) {
     recovered = rig.recover(Recovery::kAuto);
+  }
   if (!recovered.done() && rig.has_journal() && !rig.guest_runs()) {
     rig.power_on();
     recovered = rig.recover(Recovery::kAuto);
@@ -67,7 +70,9 @@ bool with_event(const WayUnderTest& way, unsigned n, std::stop_token stop,
   rig.world().hook = nullptr;
   INFO(way.name << ", before call " << n);
   check_and_recover(rig, outcome);
-  if (said) *said = rig.said();
+  if (said) {
+    *said = rig.said();
+  }
   return came;
 }
 
@@ -76,14 +81,17 @@ std::vector<std::string> made_by(const WayUnderTest& way) {
   const MovingDisk& disk = Rig(way).plan_of_way().disks.back();
   const bool to_files = way.name.starts_with("back to files");
   const std::string goal = to_files ? disk.image.path : disk.volume.display();
-  if (disk.overlay.empty()) return {goal};
+  if (disk.overlay.empty()) {
+    return {goal};
+  }
   return {goal, disk.overlay, disk.bridge};
 }
 
 }  // namespace
 
 TEST_CASE("a stop at any moment undoes all, or lets it finish", "[faults][sweep]") {
-  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+  for (const WayUnderTest& way : all_ways()) {
+    DYNAMIC_SECTION(way.name) {
       bool more = true;
       for (unsigned n = first_own_call(way); more; ++n) {
         std::stop_source stop;
@@ -94,35 +102,45 @@ TEST_CASE("a stop at any moment undoes all, or lets it finish", "[faults][sweep]
         CHECK(said.find("not everything could be undone") == std::string::npos);
       }
     }
+  }
 }
 
 TEST_CASE("memory that runs out at any moment is a failure like others", "[faults][sweep]") {
   for (const char* name : {"offline here, running before", "staged, then to another host"}) {
     const auto run_out = [](Rig&) { throw std::bad_alloc(); };
     unsigned n = 1;
-    while (with_event(way_named(name), n, {}, run_out)) ++n;
+    while (with_event(way_named(name), n, {}, run_out)) {
+      ++n;
+    }
     CHECK(n > 5);
   }
 }
 
 TEST_CASE("a guest that stops at any moment, and is started or not, loses nothing",
           "[faults][sweep]") {
-  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+  for (const WayUnderTest& way : all_ways()) {
+    DYNAMIC_SECTION(way.name) {
       bool more = true;
-      for (unsigned n = first_own_call(way); more; n += 2)
+      for (unsigned n = first_own_call(way); more; n += 2) {
         more = with_event(way, n, {}, [](Rig& rig) { rig.power_off(); });
+      }
       more = true;
-      for (unsigned n = first_own_call(way) + 1; more; n += 2)
+      for (unsigned n = first_own_call(way) + 1; more; n += 2) {
         more = with_event(way, n, {}, [](Rig& rig) {
           const bool ran = rig.guest_runs();
           rig.power_off();
-          if (ran) rig.power_on();
+          if (ran) {
+            rig.power_on();
+          }
         });
+      }
     }
+  }
 }
 
 TEST_CASE("a guest that stops after a death of the driver loses nothing", "[faults][sweep]") {
-  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+  for (const WayUnderTest& way : all_ways()) {
+    DYNAMIC_SECTION(way.name) {
       // Six endings are possible. A moment has two of them, the next one the next two.
       constexpr Recovery kRecoveries[] = {Recovery::kAuto, Recovery::kUndo, Recovery::kFinish};
       unsigned ending = 0;
@@ -134,8 +152,12 @@ TEST_CASE("a guest that stops after a death of the driver loses nothing", "[faul
           const Outcome outcome = rig.run(rig.plan_of_way());
           rig.world().arm(0, Fault::kNone);
           rig.power_off();
-          if (again) rig.power_on();
-          for (int i = 0; i < 5; ++i) rig.world().tick();
+          if (again) {
+            rig.power_on();
+          }
+          for (int i = 0; i < 5; ++i) {
+            rig.world().tick();
+          }
           INFO(way.name << ", killed before call " << n << ", guest "
                         << (again ? "restarted" : "stopped") << ", recovery "
                         << static_cast<int>(recovery));
@@ -143,10 +165,12 @@ TEST_CASE("a guest that stops after a death of the driver loses nothing", "[faul
         }
       }
     }
+  }
 }
 
 TEST_CASE("a recovery that dies is recovered from, though the guest went on", "[faults][sweep]") {
-  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+  for (const WayUnderTest& way : all_ways()) {
+    DYNAMIC_SECTION(way.name) {
       bool struck = true;
       // Every seventh call, and every fifth of the recovery.
       for (unsigned n = first_own_call(way) + 1; struck; n += 7) {
@@ -157,31 +181,42 @@ TEST_CASE("a recovery that dies is recovered from, though the guest went on", "[
           rig.world().arm(n, Fault::kKillAfter);
           rig.run(plan);
           struck = rig.world().struck();
-          if (!rig.has_journal()) break;
+          if (!rig.has_journal()) {
+            break;
+          }
           rig.world().arm(m, m % 2 == 0 ? Fault::kKillAfter : Fault::kFailBefore);
           const Outcome outcome = rig.recover(m % 4 < 2 ? Recovery::kUndo : Recovery::kFinish);
           struck_again = rig.world().struck();
           rig.world().arm(0, Fault::kNone);
-          for (int i = 0; i < 5; ++i) rig.world().tick();
+          for (int i = 0; i < 5; ++i) {
+            rig.world().tick();
+          }
           INFO(way.name << ", killed after call " << n << ", and again at " << m);
           check_and_recover(rig, outcome, m % 3 == 0 ? Recovery::kFinish : Recovery::kAuto);
         }
       }
     }
+  }
 }
 
 TEST_CASE("what somebody else made meanwhile is never removed", "[faults][sweep]") {
-  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
-      for (const std::string& image : made_by(way))
-        for (const unsigned n : moments_of(way))
+  for (const WayUnderTest& way : all_ways()) {
+    DYNAMIC_SECTION(way.name) {
+      for (const std::string& image : made_by(way)) {
+        for (const unsigned n : moments_of(way)) {
           with_event(way, n, {}, [&](Rig& rig) {
             World& world = rig.world();
-            if (world.images.contains(image)) return;
+            if (world.images.contains(image)) {
+              return;
+            }
             world.images[image] = {.size = 512};
             world.foreign.insert(image);
             rig.others.insert(image);
           });
+        }
+      }
     }
+  }
 }
 
 TEST_CASE("what is in the way of a copy is named, with what may be done about it", "[faults]") {
@@ -189,7 +224,9 @@ TEST_CASE("what is in the way of a copy is named, with what may be done about it
     Rig rig(way_named(name));
     rig.world().arm(0, Fault::kNone);
     rig.world().hook = [&](unsigned, const std::string& what) {
-      if (what != call || rig.world().images.contains(image)) return;
+      if (what != call || rig.world().images.contains(image)) {
+        return;
+      }
       rig.world().images[image] = {.size = 512};
       rig.world().foreign.insert(image);
       rig.others.insert(image);
@@ -202,15 +239,17 @@ TEST_CASE("what is in the way of a copy is named, with what may be done about it
   const std::string volume = "rbd:vms/web1-vda";
   for (const auto& [way, call] :
        {std::pair{"staged here", "copy_in"}, std::pair{"mirrored here", "create_volume"},
-        std::pair{"offline here, running before", "copy_in"}})
+        std::pair{"offline here, running before", "copy_in"}}) {
     CHECK(hint_of(way, volume, call) ==
           "somebody made rbd:vms/web1-vda after the checks: remove it (rbd rm vms/web1-vda), or "
           "name another with --disk vda=rbd:POOL/IMAGE");
+  }
   for (const auto& [way, call] : {std::pair{"back to files, live", "copy_out"},
-                                  std::pair{"back to files, mirrored", "create_raw_file"}})
+                                  std::pair{"back to files, mirrored", "create_raw_file"}}) {
     CHECK(hint_of(way, "/back/web1-vda.raw", call) ==
           "somebody made /back/web1-vda.raw after the checks: move it away, or name another "
           "directory with --to-dir");
+  }
 }
 
 TEST_CASE("of a guest that ran on both hosts nothing is removed", "[faults]") {
@@ -224,8 +263,12 @@ TEST_CASE("of a guest that ran on both hosts nothing is removed", "[faults]") {
         rig.run(rig.plan_of_way());
         rig.world().arm(0, Fault::kNone);
         // It ran there; then somebody starts it here.
-        if (rig.world().guests.at(kGuestUuid).ran_on != "beta") continue;
-        if (!rig.alpha().domains.contains(kGuestName)) continue;
+        if (rig.world().guests.at(kGuestUuid).ran_on != "beta") {
+          continue;
+        }
+        if (!rig.alpha().domains.contains(kGuestName)) {
+          continue;
+        }
         ++seen;
         rig.power_off();
         rig.world().launch(rig.alpha(), rig.guest(), false);
@@ -242,8 +285,9 @@ TEST_CASE("of a guest that ran on both hosts nothing is removed", "[faults]") {
         CHECK(rig.world().wrongs == Problems());
         CHECK(rig.guest().state == DomainState::kRunning);
         CHECK(rig.beta().domains.contains(kGuestName));
-        for (const char* image : {"/img/web1.img", "rbd:vms/web1-vda", "rbd:vms/web1-vdb"})
+        for (const char* image : {"/img/web1.img", "rbd:vms/web1-vda", "rbd:vms/web1-vdb"}) {
           CHECK(rig.world().images.contains(image));
+        }
       }
     }
     CHECK(seen > 3);
@@ -258,7 +302,9 @@ TEST_CASE("a call that hangs with the cluster is given up when asked to", "[faul
         const std::string& what = calls[n - 1];
         const bool may_hang = what.ends_with("pivot") || what.ends_with("migrate") ||
                               what == "copy_in" || what == "copy_out";
-        if (!may_hang) continue;
+        if (!may_hang) {
+          continue;
+        }
         Rig rig(way);
         rig.world().deaf = deaf;
         rig.patience.watch = 1ms;
@@ -278,7 +324,9 @@ TEST_CASE("a call that hangs with the cluster is given up when asked to", "[faul
         CHECK(ended);
         rig.world().release();
         const Outcome outcome = running.get();
-        while (!rig.world().idle()) std::this_thread::sleep_for(1ms);  // what hung goes on
+        while (!rig.world().idle()) {
+          std::this_thread::sleep_for(1ms);  // what hung goes on
+        }
         rig.world().arm(0, Fault::kNone);
         CHECK(outcome.error == ErrorKind::kCancelled);
         check_and_recover(rig, outcome);
@@ -296,7 +344,9 @@ TEST_CASE("a call that hangs and goes on changes nothing", "[faults]") {
     const Plan& plan = rig.plan_of_way();
     rig.world().arm(n, Fault::kHang);
     std::future<Outcome> running = std::async(std::launch::async, [&] { return rig.run(plan); });
-    while (running.wait_for(2ms) == std::future_status::timeout) rig.world().release();
+    while (running.wait_for(2ms) == std::future_status::timeout) {
+      rig.world().release();
+    }
     const Outcome outcome = running.get();
     struck = rig.world().struck();
     INFO("call " << n);
@@ -321,7 +371,9 @@ TEST_CASE("a guest does not fill the file system that its overlays are on", "[fa
     rig.world().arm(std::string(call) == "copy_in" ? 1 : 0, Fault::kHang, call);
     rig.world().stuck = true;
     rig.world().hook = [&](unsigned, const std::string& what) {
-      if (what == call) rig.world().room = 200 << 20;
+      if (what == call) {
+        rig.world().room = 200 << 20;
+      }
     };
     const Outcome outcome = rig.run(rig.plan_of_way());
     INFO(call << ": " << outcome.message);
@@ -335,7 +387,9 @@ TEST_CASE("when a commit alone makes room, the lack of it is said", "[faults]") 
   Rig rig(way_named("staged here"));
   rig.world().arm(0, Fault::kNone);
   rig.world().hook = [&](unsigned, const std::string& what) {
-    if (what == "alpha: commit_active") rig.world().room = 200 << 20;
+    if (what == "alpha: commit_active") {
+      rig.world().room = 200 << 20;
+    }
   };
   const Outcome outcome = rig.run(rig.plan_of_way());
   CHECK(outcome.done());
@@ -384,7 +438,9 @@ TEST_CASE("the key is in nothing that is written or said", "[faults]") {
     struck = rig.world().struck();
     rig.world().arm(0, Fault::kNone);
     CHECK(rig.state_text().find(kSecretKey) == std::string::npos);
-    if (rig.has_journal()) rig.recover(Recovery::kFinish);
+    if (rig.has_journal()) {
+      rig.recover(Recovery::kFinish);
+    }
     CHECK(rig.state_text().find(kSecretKey) == std::string::npos);
     CHECK(rig.said().find(kSecretKey) == std::string::npos);
     CHECK(rig.beta().secrets.at(kSecretUuid) == kSecretKey);

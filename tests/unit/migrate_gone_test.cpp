@@ -11,7 +11,9 @@ constexpr const char* kDev = "vdb";
 
 void cut_disk(std::string& text) {
   const size_t target = text.find(std::string("dev=\"") + kDev);
-  if (target == std::string::npos) return;
+  if (target == std::string::npos) {
+    return;
+  }
   const size_t begin = text.rfind("<disk ", target);
   const std::string end = "</disk>";
   text.erase(begin, text.find(end, target) + end.size() - begin);
@@ -25,19 +27,28 @@ struct Taken {
 /// virsh detach-disk --live --config, which libvirt refuses while a job has the disk.
 std::optional<Taken> detach(Rig& rig) {
   FakeDomain* domain = rig.present();
-  if (!domain || domain->stored.empty() || domain->has_job) return std::nullopt;
+  if (!domain || domain->stored.empty() || domain->has_job) {
+    return std::nullopt;
+  }
   Taken taken;
   if (domain->active()) {
     const auto disk = domain->disks.find(kDev);
-    if (disk == domain->disks.end() || disk->second.job) return std::nullopt;
+    if (disk == domain->disks.end() || disk->second.job) {
+      return std::nullopt;
+    }
     taken.image = disk->second.chain.front().image;
     taken.content = rig.world().view(disk->second.chain);
     domain->disks.erase(disk);
     cut_disk(domain->running);
   } else {
-    for (const DefinedDisk& disk : read_definition(domain->stored).disks)
-      if (disk.dev == kDev) taken.image = disk.chain.front().image;
-    if (taken.image.empty()) return std::nullopt;
+    for (const DefinedDisk& disk : read_definition(domain->stored).disks) {
+      if (disk.dev == kDev) {
+        taken.image = disk.chain.front().image;
+      }
+    }
+    if (taken.image.empty()) {
+      return std::nullopt;
+    }
     taken.content = rig.world().view(taken.image);
   }
   cut_disk(domain->stored);
@@ -49,20 +60,32 @@ std::optional<Taken> detach(Rig& rig) {
 /// defined so while the guest was off. Nothing: it is on that, or a job has it.
 std::optional<Taken> put_back(Rig& rig, const std::string& original, bool off) {
   FakeDomain* domain = rig.present();
-  if (!domain || domain->stored.empty() || domain->has_job || !domain->active()) return {};
-  if (rig.beta().domains.contains(kGuestName)) return {};  // the old images are not there
+  if (!domain || domain->stored.empty() || domain->has_job || !domain->active()) {
+    return {};
+  }
+  if (rig.beta().domains.contains(kGuestName)) {
+    return {};  // the old images are not there
+  }
   const auto found = domain->disks.find(kDev);
-  if (found == domain->disks.end()) return {};
+  if (found == domain->disks.end()) {
+    return {};
+  }
   LiveDisk& disk = found->second;
-  if (disk.job || disk.chain.front().image == original) return {};
-  if (!rig.world().images.contains(original)) return {};
+  if (disk.job || disk.chain.front().image == original) {
+    return {};
+  }
+  if (!rig.world().images.contains(original)) {
+    return {};
+  }
   const std::string image = disk.chain.front().image;
   const Taken taken{.image = image, .content = rig.world().images.at(image).own};
   const Layer old = layer_of_image(original, rig.world().images.at(original).format);
   disk.chain = rig.world().chain_of(old);
   domain->running = with_image(domain->running, kDev, old);
   domain->stored = with_image(domain->stored, kDev, old);
-  if (off) rig.world().stop(*domain);
+  if (off) {
+    rig.world().stop(*domain);
+  }
   rig.world().guests.at(kGuestUuid).wrote[kDev] = rig.world().view(original);
   return taken;
 }
@@ -75,26 +98,38 @@ bool run_with_disk_put_back(const WayUnderTest& way, unsigned n, Fault fault, bo
   std::optional<Taken> taken;
   rig.world().arm(fault == Fault::kNone ? 0 : n, fault);
   rig.world().hook = [&](unsigned call, const std::string&) {
-    if (call == n && fault == Fault::kNone) taken = put_back(rig, original, off);
+    if (call == n && fault == Fault::kNone) {
+      taken = put_back(rig, original, off);
+    }
   };
   Outcome outcome = rig.run(plan);
   rig.world().arm(0, Fault::kNone);
   rig.world().hook = nullptr;
-  if (fault != Fault::kNone && rig.has_journal()) taken = put_back(rig, original, off);
+  if (fault != Fault::kNone && rig.has_journal()) {
+    taken = put_back(rig, original, off);
+  }
   INFO(way.name << ", call " << n << ": " << outcome.message << "; " << rig.said());
-  if (!taken) return false;
+  if (!taken) {
+    return false;
+  }
   const auto is_kept = [&] {
-    if (taken->content.empty()) return true;  // there was nothing to lose
+    if (taken->content.empty()) {
+      return true;  // there was nothing to lose
+    }
     const auto found = rig.world().images.find(taken->image);
     return found != rig.world().images.end() && found->second.own == taken->content;
   };
   CHECK(is_kept());
   for (const Recovery how : {Recovery::kAuto, Recovery::kUndo, Recovery::kFinish}) {
-    if (!rig.has_journal()) break;
+    if (!rig.has_journal()) {
+      break;
+    }
     outcome = rig.recover(how);
     INFO("recovered: " << outcome.message << " hint: " << outcome.hint);
     CHECK(is_kept());
-    if (!outcome.done()) CHECK(outcome.names_recovery());
+    if (!outcome.done()) {
+      CHECK(outcome.names_recovery());
+    }
   }
   if (rig.has_journal()) {  // the way out that is named
     REQUIRE(detach(rig));
@@ -123,19 +158,27 @@ bool run_with_detach(const WayUnderTest& way, unsigned n) {
   std::optional<Taken> taken;
   bool came = false;
   rig.world().hook = [&](unsigned call, const std::string& what) {
-    if (call != n) return;
+    if (call != n) {
+      return;
+    }
     came = true;
     // Between a look at a definition and its change nobody can come but here.
-    if (!what.ends_with("define")) taken = detach(rig);
+    if (!what.ends_with("define")) {
+      taken = detach(rig);
+    }
   };
   Outcome outcome = rig.run(plan);
   rig.world().hook = nullptr;
   INFO(way.name << ", before call " << n << ": " << outcome.message << "; " << rig.said());
-  if (rig.has_journal()) outcome = rig.recover(Recovery::kAuto);
+  if (rig.has_journal()) {
+    outcome = rig.recover(Recovery::kAuto);
+  }
   INFO("in the end: " << outcome.message << " " << outcome.hint);
   CHECK_FALSE(rig.has_journal());
   CHECK(rig.problems_always().empty());
-  if (!taken) return came;
+  if (!taken) {
+    return came;
+  }
   CHECK(rig.world().view(taken->image) == taken->content);
   const FakeDomain* domain = rig.present();
   REQUIRE(domain);
@@ -148,14 +191,19 @@ bool run_with_detach(const WayUnderTest& way, unsigned n) {
 
 TEST_CASE("a disk that is taken away at any moment leaves the move, and its data is kept",
           "[faults][sweep]") {
-  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
-      for (const unsigned n : moments_of(way)) CHECK(run_with_detach(way, n));
+  for (const WayUnderTest& way : all_ways()) {
+    DYNAMIC_SECTION(way.name) {
+      for (const unsigned n : moments_of(way)) {
+        CHECK(run_with_detach(way, n));
+      }
     }
+  }
 }
 
 TEST_CASE("a disk that is put back on its old image at any moment keeps what was written since",
           "[faults][sweep]") {
-  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+  for (const WayUnderTest& way : all_ways()) {
+    DYNAMIC_SECTION(way.name) {
       unsigned cases = 0;
       const std::vector<std::string> calls = calls_of(way);
       for (const unsigned n : moments_of(way)) {
@@ -163,13 +211,19 @@ TEST_CASE("a disk that is put back on its old image at any moment keeps what was
         // Nobody can be kept from coming between a look and what follows from it, or between a
         // switch and its note, but here.
         const auto is = [&call](const char* name) { return call.find(name) != std::string::npos; };
-        if (is("define") || is("pivot") || is("migrate") || is("remove")) continue;
+        if (is("define") || is("pivot") || is("migrate") || is("remove")) {
+          continue;
+        }
         cases += run_with_disk_put_back(way, n, Fault::kKillAfter, n % 2 == 0);
-        if (way.name.find("deleted") == std::string::npos)  // their looks are long before
+        if (way.name.find("deleted") == std::string::npos) {  // their looks are long before
           cases += run_with_disk_put_back(way, n, Fault::kNone, n % 2 == 0);
+        }
       }
-      if (way.name == "staged here" || way.name == "mirrored here") CHECK(cases > 5);
+      if (way.name == "staged here" || way.name == "mirrored here") {
+        CHECK(cases > 5);
+      }
     }
+  }
 }
 
 TEST_CASE("a run whose machine is gone can be ended, and nothing is removed", "[migrate]") {
@@ -179,10 +233,14 @@ TEST_CASE("a run whose machine is gone can be ended, and nothing is removed", "[
     const std::vector<unsigned> moments = moments_of(way);
     rig.world().arm(moments[moments.size() / 2], Fault::kKillAfter);
     CHECK(rig.run(rig.plan_of_way()).killed);
-    if (!rig.has_journal()) continue;
+    if (!rig.has_journal()) {
+      continue;
+    }
     rig.world().arm(0, Fault::kNone);
     for (FakeHost* host : {&rig.alpha(), &rig.beta()}) {
-      for (auto& [name, domain] : host->domains) rig.world().stop(domain);
+      for (auto& [name, domain] : host->domains) {
+        rig.world().stop(domain);
+      }
       host->domains.clear();
     }
     const size_t images = rig.world().images.size();
@@ -214,7 +272,9 @@ TEST_CASE("when the machine is gone, what a copy may have left behind is named",
 TEST_CASE("what is under somebody's snapshot is not removed, whether its guest runs or not",
           "[migrate]") {
   for (const WayUnderTest& way : all_ways()) {
-    if (way.name != "mirrored here" && way.name != "staged here") continue;
+    if (way.name != "mirrored here" && way.name != "staged here") {
+      continue;
+    }
     for (const bool off : {false, true}) {
       INFO(way.name << (off ? ", shut off" : ""));
       Rig rig(way);
@@ -232,7 +292,9 @@ TEST_CASE("what is under somebody's snapshot is not removed, whether its guest r
         guest.stored = with_image(guest.stored, dev, layer);
       }
       const std::string stored = guest.stored;
-      if (off) rig.world().stop(guest);
+      if (off) {
+        rig.world().stop(guest);
+      }
       for (const Recovery how : {Recovery::kAuto, Recovery::kUndo, Recovery::kFinish}) {
         const Outcome outcome = rig.recover(how);
         INFO(outcome.message);

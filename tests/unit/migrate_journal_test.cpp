@@ -180,10 +180,15 @@ TEST_CASE("no domain name leaves the state directory", "[migrate]") {
     CHECK(Journal::request(name, state).domain == name);
   }
   std::set<std::string> files;
-  for (const auto& entry : fs::recursive_directory_iterator(dir / ""))
-    if (entry.is_regular_file()) files.insert(entry.path().parent_path().string());
+  for (const auto& entry : fs::recursive_directory_iterator(dir / "")) {
+    if (entry.is_regular_file()) {
+      files.insert(entry.path().parent_path().string());
+    }
+  }
   CHECK(files == std::set<std::string>{state});
-  for (const std::string& name : names) Journal::open(name, state).remove();
+  for (const std::string& name : names) {
+    Journal::open(name, state).remove();
+  }
 }
 
 TEST_CASE("a damaged journal is an error, and none is another", "[migrate]") {

@@ -49,9 +49,10 @@ TEST_CASE("a guest that would be sent elsewhere is not sent", "[migrate]") {
   CHECK_NOTHROW(migrate::require_one_address({"", "tcp://127.0.0.3"}));
   CHECK_NOTHROW(migrate::require_one_address({"127.0.0.2", ""}));
   CHECK_NOTHROW(migrate::require_one_address({"127.0.0.2", "unix:///run/migration.sock"}));
-  for (const char* nonsense : {"nonsense", "tcp://", "tcp://[::1", "tcp:127.0.0.2"})
+  for (const char* nonsense : {"nonsense", "tcp://", "tcp://[::1", "tcp:127.0.0.2"}) {
     CHECK_THROWS_WITH(migrate::require_one_address({"127.0.0.2", nonsense}),
                       Contains("is not a migration URI"));
+  }
   CHECK_THROWS_AS(migrate::require_one_address({"127.0.0.2", "tcp://no-such-host.invalid"}), Error);
 }
 
@@ -94,7 +95,9 @@ TEST_CASE("devices that keep a machine on its host are seen", "[domain]") {
                                          "shared memory two"};
   CHECK(domain.tied_devices == tied);
   std::string files;
-  for (const HostFile& file : domain.host_files) files += file.what + " " + file.path + ";";
+  for (const HostFile& file : domain.host_files) {
+    files += file.what + " " + file.path + ";";
+  }
   CHECK(files ==
         "vhost-user interface /run/v.sock;filesystem /d;filesystem /e;"
         "qemu:commandline file=/srv/x.img;");

@@ -16,7 +16,9 @@ std::vector<std::string> calls_of(const WayUnderTest& way) {
 
 unsigned first_own_call(const WayUnderTest& way) {
   const WayUnderTest& first = all_ways().front();
-  if (way.name == first.name || !way.name.starts_with("staged")) return 1;
+  if (way.name == first.name || !way.name.starts_with("staged")) {
+    return 1;
+  }
   const std::vector<std::string> theirs = calls_of(first);
   const std::vector<std::string> own = calls_of(way);
   const auto parted = std::mismatch(own.begin(), own.end(), theirs.begin(), theirs.end()).first;
@@ -41,7 +43,9 @@ std::vector<unsigned> moments_of(const WayUnderTest& way) {
   rig.world().arm(0, Fault::kNone);
   rig.world().hook = [&](unsigned n, const std::string& call) {
     std::string now = rig.state_text() + rig.world().outline();
-    if (n >= first && (now != before || changes_something(call))) moments.push_back(n);
+    if (n >= first && (now != before || changes_something(call))) {
+      moments.push_back(n);
+    }
     before = std::move(now);
   };
   rig.run(rig.plan_of_way());

@@ -10,8 +10,11 @@ namespace {
 constexpr const char* kOld = "/img/web1.img";
 
 const WayUnderTest& way(const std::string& name) {
-  for (const WayUnderTest& way : all_ways())
-    if (way.name == name) return way;
+  for (const WayUnderTest& way : all_ways()) {
+    if (way.name == name) {
+      return way;
+    }
+  }
   throw std::logic_error(name);
 }
 
@@ -33,8 +36,11 @@ void add_machine(Rig& rig, const std::string& format, const std::string& path) {
 
 std::string warnings_of(const Plan& plan) {
   std::string text;
-  for (const Check& check : plan.checks)
-    if (check.result == Check::Result::kWarning) text += check.name + ": " + check.message + "\n";
+  for (const Check& check : plan.checks) {
+    if (check.result == Check::Result::kWarning) {
+      text += check.name + ": " + check.message + "\n";
+    }
+  }
   return text;
 }
 
@@ -96,7 +102,9 @@ TEST_CASE("a file that took the place of an old image is not deleted", "[migrate
   Rig rig(way("offline here, shut off before, old images deleted"));
   const Plan plan = rig.plan();
   rig.world().hook = [&](unsigned, const std::string& call) {
-    if (call == "alpha: domains") rig.world().images[kOld].file = 7;
+    if (call == "alpha: domains") {
+      rig.world().images[kOld].file = 7;
+    }
   };
   CHECK(rig.run(plan).done());
   CHECK(rig.said_to_stay(kOld));

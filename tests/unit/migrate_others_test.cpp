@@ -15,7 +15,9 @@ Outcome run_with(Rig& rig, unsigned n, const std::function<void()>& event) {
   const Plan plan = rig.plan();
   rig.world().arm(0, Fault::kNone);
   rig.world().hook = [&, n](unsigned call, const std::string&) {
-    if (call == n) event();
+    if (call == n) {
+      event();
+    }
   };
   Outcome outcome = rig.run(plan);
   rig.world().hook = nullptr;
@@ -25,7 +27,9 @@ Outcome run_with(Rig& rig, unsigned n, const std::function<void()>& event) {
 /// As a person would who reads what is said.
 void end_it(Rig& rig) {
   Outcome outcome;
-  if (rig.has_journal()) outcome = rig.recover(Recovery::kAuto);
+  if (rig.has_journal()) {
+    outcome = rig.recover(Recovery::kAuto);
+  }
   if (rig.has_journal() && !rig.guest_runs()) {
     rig.power_on();
     outcome = rig.recover(Recovery::kAuto);
@@ -36,7 +40,9 @@ void end_it(Rig& rig) {
 
 std::set<std::string> images_of(Rig& rig) {
   std::set<std::string> names;
-  for (const auto& [name, image] : rig.world().images) names.insert(name);
+  for (const auto& [name, image] : rig.world().images) {
+    names.insert(name);
+  }
   return names;
 }
 
@@ -49,35 +55,44 @@ FakeDomain* active_at_alpha(Rig& rig) {
 }  // namespace
 
 TEST_CASE("memory that is saved at any moment is not lost", "[faults][sweep]") {
-  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+  for (const WayUnderTest& way : all_ways()) {
+    DYNAMIC_SECTION(way.name) {
       for (const unsigned n : moments_of(way)) {
         Rig rig(way);
         bool saved = false;
         const Outcome outcome = run_with(rig, n, [&] {
           FakeDomain* guest = active_at_alpha(rig);
-          if (!guest || !guest->ran) return;
+          if (!guest || !guest->ran) {
+            return;
+          }
           rig.power_off();
           guest->managed_save = saved = true;
         });
         INFO(way.name << ", before call " << n << ": " << outcome.message);
         end_it(rig);
-        if (!saved) continue;
+        if (!saved) {
+          continue;
+        }
         CHECK(rig.world().guests.at(kGuestUuid).lost_power == 0);
         const FakeDomain* guest = rig.present();
         REQUIRE(guest);
         CHECK((guest->managed_save || guest->ran));
       }
     }
+  }
 }
 
 TEST_CASE("a block job that somebody else began is neither used nor ended", "[faults][sweep]") {
-  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+  for (const WayUnderTest& way : all_ways()) {
+    DYNAMIC_SECTION(way.name) {
       for (const unsigned n : moments_of(way)) {
         Rig rig(way);
         bool begun = false;
         const Outcome outcome = run_with(rig, n, [&] {
           FakeDomain* guest = active_at_alpha(rig);
-          if (!guest || guest->disks.at("vdb").job) return;
+          if (!guest || guest->disks.at("vdb").job) {
+            return;
+          }
           rig.world().images["/img/mine.img"] = {.size = 512};
           guest->disks.at("vdb").job = Job{.goal = {layer_of_image("/img/mine.img", "raw")}};
           begun = true;
@@ -90,24 +105,30 @@ TEST_CASE("a block job that somebody else began is neither used nor ended", "[fa
           disk.job.reset();
         }
         end_it(rig);
-        if (begun) CHECK(rig.problems_always() == Problems());
+        if (begun) {
+          CHECK(rig.problems_always() == Problems());
+        }
       }
     }
+  }
 }
 
 TEST_CASE("what somebody makes under a new name after a death is never removed",
           "[faults][sweep]") {
-  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+  for (const WayUnderTest& way : all_ways()) {
+    DYNAMIC_SECTION(way.name) {
       const Plan plan = Rig(way).plan();
       const MovingDisk& disk = plan.disks.back();
       const std::string goal = plan.to_files ? disk.image.path : disk.volume.display();
-      for (const unsigned n : moments_of(way))
+      for (const unsigned n : moments_of(way)) {
         for (const Recovery how : {Recovery::kAuto, Recovery::kUndo, Recovery::kFinish}) {
           Rig rig(way);
           rig.world().arm(n, Fault::kKillMiddle);
           rig.run(rig.plan_of_way());
           rig.world().arm(0, Fault::kNone);
-          if (!rig.has_journal() || rig.world().images.contains(goal)) continue;
+          if (!rig.has_journal() || rig.world().images.contains(goal)) {
+            continue;
+          }
           rig.world().images[goal] = {.size = 512, .own = {{1, 1}}};
           rig.world().foreign.insert(goal);
           rig.others.insert(goal);
@@ -118,7 +139,9 @@ TEST_CASE("what somebody makes under a new name after a death is never removed",
           const auto found = rig.world().images.find(goal);
           CHECK((found != rig.world().images.end() && found->second.own == Content{{1, 1}}));
         }
+      }
     }
+  }
 }
 
 TEST_CASE("a snapshot that is taken meanwhile stops the run until it is deleted", "[migrate]") {
@@ -126,7 +149,9 @@ TEST_CASE("a snapshot that is taken meanwhile stops the run until it is deleted"
     Rig rig(way_named(name));
     bool taken = false;
     rig.world().hook = [&](unsigned, const std::string& call) {
-      if (taken || !call.starts_with("copy_")) return;
+      if (taken || !call.starts_with("copy_")) {
+        return;
+      }
       taken = true;
       rig.guest().snapshots = 1;
     };
@@ -151,7 +176,9 @@ TEST_CASE("a disk of the same name that somebody puts in the place of one leaves
     const std::string old = rig.plan().disks.back().original;
     rig.world().hook = [&](unsigned, const std::string& call) {
       LiveDisk& disk = rig.guest().disks.at("vdb");
-      if (!(call.starts_with("copy_") || call.starts_with("create_")) || disk.job) return;
+      if (!(call.starts_with("copy_") || call.starts_with("create_")) || disk.job) {
+        return;
+      }
       const Layer other = layer_of_image("/img/another.img", "raw");
       disk.chain = {other};
       rig.guest().running = with_image(rig.guest().running, "vdb", other);
@@ -211,14 +238,18 @@ TEST_CASE("another machine or host under the same name is not believed", "[migra
       rig.world().arm(moments[moments.size() / 2], Fault::kKillAfter);
       rig.run(rig.plan_of_way());
       rig.world().arm(0, Fault::kNone);
-      if (!rig.has_journal() || !rig.alpha().domains.contains(kGuestName)) continue;
-      if (host)
+      if (!rig.has_journal() || !rig.alpha().domains.contains(kGuestName)) {
+        continue;
+      }
+      if (host) {
         rig.alpha().facts.uuid = rig.alpha().facts.hostname = "another";
-      else
+      } else {
         rig.guest().uuid = "another";
+      }
       const std::set<std::string> before = images_of(rig);
-      for (const Recovery how : {Recovery::kAuto, Recovery::kUndo, Recovery::kFinish})
+      for (const Recovery how : {Recovery::kAuto, Recovery::kUndo, Recovery::kFinish}) {
         CHECK(rig.recover(how).error == ErrorKind::kConflict);
+      }
       CHECK(rig.has_journal());
       CHECK(images_of(rig) == before);
     }
@@ -235,7 +266,9 @@ TEST_CASE("no boot of the old host starts a guest that has left", "[migrate]") {
       bool both = false;
       rig.world().hook = [&](unsigned, const std::string&) {
         const auto there = rig.beta().domains.find(kGuestName);
-        if (there == rig.beta().domains.end() || !there->second.ran) return;
+        if (there == rig.beta().domains.end() || !there->second.ran) {
+          return;
+        }
         const auto here = rig.alpha().domains.find(kGuestName);
         both = both || (here != rig.alpha().domains.end() && here->second.autostart);
       };
@@ -243,10 +276,11 @@ TEST_CASE("no boot of the old host starts a guest that has left", "[migrate]") {
       const Outcome outcome = rig.run(plan);
       CHECK_FALSE(both);
       CHECK(outcome.done() == !fails);
-      if (fails)
+      if (fails) {
         CHECK(rig.guest().autostart);
-      else
+      } else {
         CHECK(rig.beta().domains.at(kGuestName).autostart);
+      }
     }
   }
 }
@@ -281,7 +315,9 @@ TEST_CASE("a guest that is paused there, and ran, is not taken for a half-made o
   CHECK(rig.run(rig.plan()).killed);
   rig.world().arm(0, Fault::kNone);
   FakeDomain& there = rig.beta().domains.at(kGuestName);
-  for (int i = 0; i < 5; ++i) rig.world().tick();
+  for (int i = 0; i < 5; ++i) {
+    rig.world().tick();
+  }
   there.state = DomainState::kPaused;
   const Content newest = rig.world().images.at("rbd:vms/web1-vda").own;
   rig.world().launch(rig.alpha(), rig.guest(), true);

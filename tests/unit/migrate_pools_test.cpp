@@ -39,7 +39,9 @@ bool run_until(const WayUnderTest& way, unsigned n) {
   rig.world().arm(0, Fault::kNone);
   bool came = false;
   rig.world().hook = [&](unsigned call, const std::string&) {
-    if (call != n) return;
+    if (call != n) {
+      return;
+    }
     came = true;
     rig.world().pools["more"].health = "it does not answer";
   };
@@ -48,13 +50,19 @@ bool run_until(const WayUnderTest& way, unsigned n) {
   rig.world().pools["more"].health.clear();
   INFO(way.name << ", before call " << n << ": " << outcome.message << "; " << rig.said());
   const bool half_done = rig.has_journal();
-  if (half_done) CHECK(rig.recover(Recovery::kAuto).done());
+  if (half_done) {
+    CHECK(rig.recover(Recovery::kAuto).done());
+  }
   CHECK_FALSE(rig.has_journal());
   CHECK(rig.problems_always().empty());
   const size_t moved = moved_disks(rig);
   CHECK((moved == 0 || moved == 2));
-  if (outcome.done()) CHECK(moved == 2);
-  if (!outcome.done() && !half_done) CHECK(moved == 0);
+  if (outcome.done()) {
+    CHECK(moved == 2);
+  }
+  if (!outcome.done() && !half_done) {
+    CHECK(moved == 0);
+  }
   return came;
 }
 
@@ -64,7 +72,9 @@ TEST_CASE("of two pools one stops answering at any moment: all or nothing has mo
           "[faults][sweep]") {
   for (const char* name : {"staged here", "mirrored here", "offline here, running before"}) {
     unsigned n = 1;
-    while (run_until(to_two_pools(name), n)) n += 2;
+    while (run_until(to_two_pools(name), n)) {
+      n += 2;
+    }
     CHECK(n > 10);
   }
 }
@@ -74,7 +84,9 @@ TEST_CASE("of two pools each is looked at", "[migrate]") {
     Rig rig(to_two_pools("staged here"));
     rig.world().pools["more"] = rig.world().pools["vms"];
     rig.world().pools["more"].exists = exists;
-    if (exists) rig.world().pools["more"].health = "it does not answer";
+    if (exists) {
+      rig.world().pools["more"].health = "it does not answer";
+    }
     CHECK_FALSE(rig.plan().possible());
   }
 }

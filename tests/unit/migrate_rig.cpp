@@ -85,8 +85,11 @@ void place_guest(World& world, const std::string& disks) {
   // What was on the disks before, as far as the guest has not written over it.
   Guest& guest = world.guests[kGuestUuid];
   guest.counter = 100;
-  for (const DefinedDisk& disk : read_definition(domain.stored).disks)
-    if (disk.device == "disk") guest.wrote[disk.dev] = world.view(disk.chain.front().image);
+  for (const DefinedDisk& disk : read_definition(domain.stored).disks) {
+    if (disk.device == "disk") {
+      guest.wrote[disk.dev] = world.view(disk.chain.front().image);
+    }
+  }
   world.launch(host, host.domains[kGuestName], false);
 }
 
@@ -126,8 +129,9 @@ void shut_off(World& world) { world.stop(world.hosts["alpha"].domains[kGuestName
 /// What a definition says of the disks' drivers, laid out in one way.
 std::string drivers_of(const std::string& definition) {
   std::string text;
-  for (const DefinedDisk& disk : read_definition(definition).disks)
+  for (const DefinedDisk& disk : read_definition(definition).disks) {
     text += disk.dev + ": " + disk.driver + "\n";
+  }
   return text;
 }
 
@@ -163,7 +167,9 @@ const std::vector<WayUnderTest>& all_ways() {
        [](World& world, MigrateRequest& request) {
          to_cluster(world, request);
          world.hosts["alpha"].domains[kGuestName].state = DomainState::kPaused;
-         for (auto& [name, host] : world.hosts) host.secrets.clear();
+         for (auto& [name, host] : world.hosts) {
+           host.secrets.clear();
+         }
          request.method = MigrateMethod::kMirror;
          request.to = kBeta;
          request.define_secret = true;
@@ -209,8 +215,11 @@ const std::vector<WayUnderTest>& all_ways() {
 }
 
 const WayUnderTest& way_named(std::string_view name) {
-  for (const WayUnderTest& way : all_ways())
-    if (way.name == name) return way;
+  for (const WayUnderTest& way : all_ways()) {
+    if (way.name == name) {
+      return way;
+    }
+  }
   throw std::logic_error(std::string(name));
 }
 
@@ -219,7 +228,9 @@ Rig::Rig(const WayUnderTest& way)
   // In memory where that is to be had: every step of a journal is made durable.
   std::string dir = (fs::exists("/dev/shm") ? fs::path("/dev/shm") : fs::temp_directory_path()) /
                     "vmferry-test-XXXXXX";
-  if (!::mkdtemp(dir.data())) throw std::runtime_error("no temporary directory");
+  if (!::mkdtemp(dir.data())) {
+    throw std::runtime_error("no temporary directory");
+  }
   state_dir_ = dir;
   // Time passes by being asked for, so that no limit of time is ever waited for.
   patience.poll = std::chrono::milliseconds(0);
@@ -262,7 +273,9 @@ Rig::~Rig() {
 void Rig::remember() {
   before_ = guest();
   images_before_.clear();
-  for (const auto& [name, image] : world_->images) images_before_.insert(name);
+  for (const auto& [name, image] : world_->images) {
+    images_before_.insert(name);
+  }
 }
 
 MigrateContext Rig::context(Listener& listener, std::stop_token stop) {
@@ -280,7 +293,9 @@ MigrateContext Rig::context(Listener& listener, std::stop_token stop) {
 const Plan& Rig::plan_of_way() const {
   static std::map<std::string, Plan> plans;
   const auto found = plans.find(way_);
-  if (found != plans.end()) return found->second;
+  if (found != plans.end()) {
+    return found->second;
+  }
   return plans.emplace(way_, Rig(way_named(way_)).plan()).first->second;
 }
 
@@ -288,7 +303,9 @@ FakeDomain* Rig::present() {
   const auto here = alpha().domains.find(kGuestName);
   const auto there = beta().domains.find(kGuestName);
   const bool is_there = there != beta().domains.end() && there->second.active();
-  if (here != alpha().domains.end() && !is_there) return &here->second;
+  if (here != alpha().domains.end() && !is_there) {
+    return &here->second;
+  }
   return there != beta().domains.end() ? &there->second : nullptr;
 }
 
@@ -338,40 +355,57 @@ std::string Rig::state_text() const {
 }
 
 FakeDomain* Rig::running() {
-  for (auto& [name, host] : world_->hosts)
-    for (auto& [domain_name, domain] : host.domains)
-      if (domain.active() && !domain.incoming) return &domain;
+  for (auto& [name, host] : world_->hosts) {
+    for (auto& [domain_name, domain] : host.domains) {
+      if (domain.active() && !domain.incoming) {
+        return &domain;
+      }
+    }
+  }
   return nullptr;
 }
 
 void Rig::power_off() {
   guest_was_stopped = true;
-  if (FakeDomain* domain = running()) world_->stop(*domain);
+  if (FakeDomain* domain = running()) {
+    world_->stop(*domain);
+  }
 }
 
 void Rig::power_on() {
-  if (running()) return;
+  if (running()) {
+    return;
+  }
   // Its disks of now are where it ran last; who starts an old copy of it gets an old state.
   const std::string last = world_->guests.at(kGuestUuid).ran_on;
   FakeHost* host = &world_->hosts.at(last);
-  if (!host->domains.contains(kGuestName)) host = last == "alpha" ? &beta() : &alpha();
+  if (!host->domains.contains(kGuestName)) {
+    host = last == "alpha" ? &beta() : &alpha();
+  }
   const auto found = host->domains.find(kGuestName);
-  if (found != host->domains.end() && found->second.state == DomainState::kShutOff)
+  if (found != host->domains.end() && found->second.state == DomainState::kShutOff) {
     world_->launch(*host, found->second, false);
+  }
 }
 
 void Rig::undefine_where_it_did_not_run() {
-  for (auto& [name, host] : world_->hosts)
-    if (name != world_->guests.at(kGuestUuid).ran_on && !host.domains[kGuestName].active())
+  for (auto& [name, host] : world_->hosts) {
+    if (name != world_->guests.at(kGuestUuid).ran_on && !host.domains[kGuestName].active()) {
       host.domains.erase(kGuestName);
+    }
+  }
 }
 
 void Rig::require(bool holds, const std::string& what) {
-  if (!holds) problems_.push_back(what);
+  if (!holds) {
+    problems_.push_back(what);
+  }
 }
 
 std::vector<std::string> Rig::report_problems() {
-  for (const std::string& wrong : world_->wrongs) problems_.push_back(wrong);
+  for (const std::string& wrong : world_->wrongs) {
+    problems_.push_back(wrong);
+  }
   std::sort(problems_.begin(), problems_.end());
   problems_.erase(std::unique(problems_.begin(), problems_.end()), problems_.end());
   return std::exchange(problems_, {});
@@ -381,21 +415,28 @@ void Rig::check_content() {
   const Guest& guest = world_->guests.at(kGuestUuid);
   for (auto& [host_name, host] : world_->hosts) {
     for (auto& [name, domain] : host.domains) {
-      if (!domain.active() || domain.incoming) continue;
-      for (const auto& [dev, wrote] : guest.wrote)
+      if (!domain.active() || domain.incoming) {
+        continue;
+      }
+      for (const auto& [dev, wrote] : guest.wrote) {
         require(world_->view(domain.disks[dev].chain) == wrote,
                 "the running guest sees other data on " + dev);
+      }
     }
   }
 }
 
 void Rig::check_restart() {
   try {
-    if (FakeDomain* domain = running()) world_->stop(*domain);
+    if (FakeDomain* domain = running()) {
+      world_->stop(*domain);
+    }
     power_on();
     require(running() != nullptr, "the guest cannot be started");
     check_content();
-    for (int i = 0; i < 20; ++i) world_->tick();
+    for (int i = 0; i < 20; ++i) {
+      world_->tick();
+    }
     check_content();
   } catch (const Error& error) {
     require(false, std::string("the guest cannot be started: ") + error.what());
@@ -405,9 +446,13 @@ void Rig::check_restart() {
 std::vector<std::string> Rig::problems_always() {
   const bool live = before_.active() && request.mode != MigrateMode::kOffline;
   unsigned defined = 0;
-  for (auto& [name, host] : world_->hosts) defined += host.domains.contains(kGuestName);
+  for (auto& [name, host] : world_->hosts) {
+    defined += host.domains.contains(kGuestName);
+  }
   require(defined != 0, "the guest is lost");
-  if (live && !guest_was_stopped) require(running() != nullptr, "the guest does not run");
+  if (live && !guest_was_stopped) {
+    require(running() != nullptr, "the guest does not run");
+  }
   require(world_->guests.at(kGuestUuid).lost_power == 0, "a running guest was destroyed");
   check_content();
   return report_problems();
@@ -416,23 +461,33 @@ std::vector<std::string> Rig::problems_always() {
 void Rig::check_state(const std::string& host) {
   const auto found = world_->hosts.at(host).domains.find(kGuestName);
   require(found != world_->hosts.at(host).domains.end(), "the guest is not on " + host);
-  if (found == world_->hosts.at(host).domains.end()) return;
+  if (found == world_->hosts.at(host).domains.end()) {
+    return;
+  }
   const FakeDomain& domain = found->second;
-  if (!guest_was_stopped)
+  if (!guest_was_stopped) {
     require(domain.state == before_.state,
             fmt::format("the guest's state is {}", static_cast<int>(domain.state)));
-  else
+  } else {
     require(domain.state != DomainState::kPaused, "the guest is left paused");
+  }
   require(domain.autostart == before_.autostart, "autostart is not as it was");
   require(!domain.stored.empty(), "the guest is transient");
-  for (const auto& [dev, disk] : domain.disks) require(!disk.job, "a block job is left on " + dev);
+  for (const auto& [dev, disk] : domain.disks) {
+    require(!disk.job, "a block job is left on " + dev);
+  }
 }
 
 void Rig::check_images(std::set<std::string> expected) {
   expected.insert(others.begin(), others.end());
-  for (const auto& [name, image] : world_->images)
-    if (expected.erase(name) == 0) require(false, name + " is left over");
-  for (const std::string& name : expected) require(false, name + " is gone");
+  for (const auto& [name, image] : world_->images) {
+    if (expected.erase(name) == 0) {
+      require(false, name + " is left over");
+    }
+  }
+  for (const std::string& name : expected) {
+    require(false, name + " is gone");
+  }
 }
 
 std::vector<std::string> Rig::problems_if_untouched() {
@@ -441,27 +496,32 @@ std::vector<std::string> Rig::problems_if_untouched() {
   require(!beta().domains.contains(kGuestName), "the guest is defined on beta");
   const FakeDomain& now = alpha().domains[kGuestName];
   require(now.stored == before_.stored, "the definition changed");
-  if (now.active() && before_.active())
+  if (now.active() && before_.active()) {
     require(now.running == before_.running, "the live definition changed");
+  }
   check_images(images_before_);
-  for (std::string& problem : problems_always()) problems_.push_back(std::move(problem));
+  for (std::string& problem : problems_always()) {
+    problems_.push_back(std::move(problem));
+  }
   check_restart();
   return report_problems();
 }
 
 std::map<std::string, std::string> Rig::goals() const {
-  if (!request.to_dir.empty())
+  if (!request.to_dir.empty()) {
     return {{"vda", "/back/web1-vda.raw"}, {"vdb", "/back/web1-vdb.raw"}};
+  }
   return {{"vda", "rbd:vms/web1-vda"}, {"vdb", "rbd:vms/web1-vdb"}};
 }
 
 std::string Rig::rewritten(const std::string& definition) const {
   std::vector<DiskMove> moves;
   for (const auto& [dev, goal] : goals()) {
-    if (!request.to_dir.empty())
+    if (!request.to_dir.empty()) {
       moves.push_back({.disk = dev, .to = FileTarget{.path = goal}});
-    else
+    } else {
       moves.push_back({.disk = dev, .to = RbdTarget{.pool = "vms", .image = "web1-" + dev}});
+    }
   }
   return rewrite_disks(parse_domain(definition, "the old definition"), moves);
 }
@@ -470,22 +530,28 @@ void Rig::check_moved_definitions() {
   const std::string host = request.to.empty() ? "alpha" : "beta";
   const FakeDomain& domain = world_->hosts.at(host).domains[kGuestName];
   const auto check = [&](const std::string& text, const std::string& which) {
-    for (const DefinedDisk& disk : read_definition(text).disks)
-      if (disk.device == "disk")
+    for (const DefinedDisk& disk : read_definition(text).disks) {
+      if (disk.device == "disk") {
         require(!disk.chain.empty() && disk.chain.front().image == goals().at(disk.dev) &&
                     disk.chain.front().format == "raw",
                 "the " + which + " definition does not name the goal of " + disk.dev);
+      }
+    }
   };
   check(domain.stored, "persistent");
   require(drivers_of(domain.stored) == drivers_of(rewritten(before_.stored)),
           "the drivers of the persistent definition are not as rewritten");
-  if (!domain.active()) return;
+  if (!domain.active()) {
+    return;
+  }
   check(domain.running, "live");
   const bool told = said_.find("gives back no room") != std::string::npos;
-  for (const auto& [dev, goal] : goals())
+  for (const auto& [dev, goal] : goals()) {
     require(domain.disks.at(dev).discards || told, "nobody says that discards of " + dev + " fail");
-  for (const auto& [dev, disk] : domain.disks)
+  }
+  for (const auto& [dev, disk] : domain.disks) {
     require(disk.chain.size() == 1, "the chain of " + dev + " is not its goal alone");
+  }
 }
 
 bool Rig::said_to_stay(const std::string& image) const {
@@ -499,19 +565,29 @@ std::vector<std::string> Rig::problems_if_moved() {
   if (!request.to.empty()) {
     require(alpha().domains.contains(kGuestName) == request.keep_source_definition,
             "the old definition is not as asked for");
-    if (request.keep_source_definition)
+    if (request.keep_source_definition) {
       require(!alpha().domains[kGuestName].autostart, "the old definition still autostarts");
+    }
     require(state_text().find("/img/web1.img") != std::string::npos, "the old XML is not kept");
   }
   std::set<std::string> expected = images_before_;
-  for (const auto& [dev, image] : goals()) expected.insert(image);
-  if (request.delete_source)
-    for (const DefinedDisk& disk : read_definition(before_.stored).disks)
-      if (disk.device == "disk" && !said_to_stay(disk.chain.front().image))
+  for (const auto& [dev, image] : goals()) {
+    expected.insert(image);
+  }
+  if (request.delete_source) {
+    for (const DefinedDisk& disk : read_definition(before_.stored).disks) {
+      if (disk.device == "disk" && !said_to_stay(disk.chain.front().image)) {
         expected.erase(disk.chain.front().image);
+      }
+    }
+  }
   check_images(expected);
-  for (std::string& problem : problems_always()) problems_.push_back(std::move(problem));
-  if (request.keep_source_definition) alpha().domains.erase(kGuestName);
+  for (std::string& problem : problems_always()) {
+    problems_.push_back(std::move(problem));
+  }
+  if (request.keep_source_definition) {
+    alpha().domains.erase(kGuestName);
+  }
   check_restart();
   return report_problems();
 }

@@ -12,8 +12,11 @@ const WayUnderTest& staged_here() { return all_ways().front(); }
 
 /// The check of the secret on alpha.
 Check check_of(Rig& rig) {
-  for (const Check& check : rig.plan().checks)
-    if (check.name == "secret on alpha") return check;
+  for (const Check& check : rig.plan().checks) {
+    if (check.name == "secret on alpha") {
+      return check;
+    }
+  }
   FAIL("there is no such check");
   return {};
 }

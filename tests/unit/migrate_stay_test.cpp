@@ -10,8 +10,11 @@ namespace {
 using Problems = std::vector<std::string>;
 
 const WayUnderTest& staged_away() {
-  for (const WayUnderTest& way : all_ways())
-    if (way.name == "staged, then to another host") return way;
+  for (const WayUnderTest& way : all_ways()) {
+    if (way.name == "staged, then to another host") {
+      return way;
+    }
+  }
   throw std::logic_error("no such way");
 }
 
@@ -46,13 +49,17 @@ TEST_CASE("a guest that cannot leave can stay with its new disks", "[migrate]") 
 
 TEST_CASE("only a staged move to another host can end by staying", "[migrate]") {
   for (const WayUnderTest& way : all_ways()) {
-    if (way.name == "staged, then to another host") continue;
+    if (way.name == "staged, then to another host") {
+      continue;
+    }
     INFO(way.name);
     Rig rig(way);
     rig.world().arm(first_own_call(way) + 3, Fault::kKillBefore);
     rig.run(rig.plan_of_way());
     rig.world().arm(0, Fault::kNone);
-    if (!rig.has_journal()) continue;
+    if (!rig.has_journal()) {
+      continue;
+    }
     CHECK(rig.recover(Recovery::kStay).error == ErrorKind::kConflict);
     CHECK(rig.recover(Recovery::kAuto).done());
   }
@@ -61,13 +68,17 @@ TEST_CASE("only a staged move to another host can end by staying", "[migrate]") 
 TEST_CASE("from every moment of a move to another host it can end by staying", "[faults][sweep]") {
   const std::vector<std::string> calls = calls_of(staged_away());
   for (unsigned n = 1; n <= calls.size(); ++n) {
-    if (!changes_something(calls[n - 1])) continue;
+    if (!changes_something(calls[n - 1])) {
+      continue;
+    }
     Rig rig(staged_away());
     rig.world().arm(n, Fault::kKillBefore);
     rig.run(rig.plan_of_way());
     INFO("killed at " << n << ": " << rig.world().where());
     rig.world().arm(0, Fault::kNone);
-    if (rig.has_journal()) end_by_staying(rig);
+    if (rig.has_journal()) {
+      end_by_staying(rig);
+    }
   }
 }
 

@@ -14,8 +14,11 @@ constexpr unsigned kTicksOfUndo = 50;
 
 std::string failed_checks(const Plan& plan) {
   std::string text;
-  for (const Check& check : plan.checks)
-    if (check.result == Check::Result::kFailed) text += check.name + ": " + check.message + "\n";
+  for (const Check& check : plan.checks) {
+    if (check.result == Check::Result::kFailed) {
+      text += check.name + ": " + check.message + "\n";
+    }
+  }
   return text;
 }
 
@@ -47,7 +50,9 @@ void recover_and_check(Rig& rig, Recovery recovery) {
   }
   INFO("recovery says: " << outcome.message << " hint: " << outcome.hint);
   CHECK(outcome.done());
-  if (outcome.done()) CHECK(problems_at_end(rig, outcome) == Problems());
+  if (outcome.done()) {
+    CHECK(problems_at_end(rig, outcome) == Problems());
+  }
 }
 
 /// The n-th call fails in that way. Answers whether there was something to recover from.
@@ -64,14 +69,15 @@ bool strike(const WayUnderTest& way, unsigned n, Fault fault, Recovery recovery)
                 << name_of(recovery));
   INFO("says: " << outcome.message << " hint: " << outcome.hint);
   CHECK(rig.problems_always() == Problems());
-  if (outcome.done())
+  if (outcome.done()) {
     CHECK(rig.problems_if_moved() == Problems());
-  else if (!outcome.killed && !outcome.names_recovery())
+  } else if (!outcome.killed && !outcome.names_recovery()) {
     CHECK(rig.problems_if_untouched() == Problems());
-  else if (pending)
+  } else if (pending) {
     recover_and_check(rig, recovery);
-  else
+  } else {
     CHECK(outcome.killed);
+  }
   CHECK(rig.said().find(kSecretKey) == std::string::npos);
   return pending;
 }
@@ -89,9 +95,11 @@ bool goes_on(const std::string& call) {
 
 /// Every recovery that there is, where one is needed.
 void strike_all(const WayUnderTest& way, unsigned n, Fault fault) {
-  if (strike(way, n, fault, Recovery::kAuto))
-    for (const Recovery recovery : {Recovery::kUndo, Recovery::kFinish})
+  if (strike(way, n, fault, Recovery::kAuto)) {
+    for (const Recovery recovery : {Recovery::kUndo, Recovery::kFinish}) {
       strike(way, n, fault, recovery);
+    }
+  }
 }
 
 }  // namespace
@@ -112,41 +120,60 @@ TEST_CASE("each way ends as it should", "[migrate]") {
 }
 
 TEST_CASE("a failure at any call leaves all as it was, or is recovered from", "[faults][sweep]") {
-  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+  for (const WayUnderTest& way : all_ways()) {
+    DYNAMIC_SECTION(way.name) {
       const std::vector<std::string> calls = calls_of(way);
       for (unsigned n = first_own_call(way); n <= calls.size(); ++n) {
         strike_all(way, n, Fault::kFailBefore);
         // Of what changes nothing, one failure is like the other.
-        if (changes_something(calls[n - 1])) strike_all(way, n, Fault::kFailAfter);
+        if (changes_something(calls[n - 1])) {
+          strike_all(way, n, Fault::kFailAfter);
+        }
       }
     }
+  }
 }
 
 TEST_CASE("a death at any call is recovered from", "[faults][sweep]") {
-  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+  for (const WayUnderTest& way : all_ways()) {
+    DYNAMIC_SECTION(way.name) {
       // A death where all is as it was one call before leaves what the death there leaves.
-      for (const unsigned n : moments_of(way)) strike_all(way, n, Fault::kKillBefore);
+      for (const unsigned n : moments_of(way)) {
+        strike_all(way, n, Fault::kKillBefore);
+      }
       const std::vector<std::string> calls = calls_of(way);
-      for (unsigned n = first_own_call(way); n <= calls.size(); ++n)
-        if (changes_something(calls[n - 1])) strike_all(way, n, Fault::kKillAfter);
+      for (unsigned n = first_own_call(way); n <= calls.size(); ++n) {
+        if (changes_something(calls[n - 1])) {
+          strike_all(way, n, Fault::kKillAfter);
+        }
+      }
     }
+  }
 }
 
 TEST_CASE("what libvirt does after the death of who asked for it is waited for",
           "[faults][sweep]") {
-  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+  for (const WayUnderTest& way : all_ways()) {
+    DYNAMIC_SECTION(way.name) {
       const std::vector<std::string> calls = calls_of(way);
-      for (unsigned n = first_own_call(way); n <= calls.size(); ++n)
-        if (goes_on(calls[n - 1])) strike_all(way, n, Fault::kKillLate);
+      for (unsigned n = first_own_call(way); n <= calls.size(); ++n) {
+        if (goes_on(calls[n - 1])) {
+          strike_all(way, n, Fault::kKillLate);
+        }
+      }
     }
+  }
 }
 
 TEST_CASE("a pivot that libvirt begins only when a recovery has looked ends the move",
           "[faults][sweep]") {
-  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+  for (const WayUnderTest& way : all_ways()) {
+    DYNAMIC_SECTION(way.name) {
       const std::vector<std::string> calls = calls_of(way);
       for (unsigned n = first_own_call(way); n <= calls.size(); ++n) {
-        if (!calls[n - 1].ends_with("pivot")) continue;
+        if (!calls[n - 1].ends_with("pivot")) {
+          continue;
+        }
         for (unsigned ticks = 1; ticks < kTicksOfUndo; ++ticks) {
           INFO(way.name << ", call " << n << ": killed, and done after " << ticks << " ticks");
           Rig rig(way);
@@ -159,6 +186,7 @@ TEST_CASE("a pivot that libvirt begins only when a recovery has looked ends the 
         }
       }
     }
+  }
 }
 
 TEST_CASE("a recovery that fails on its way forward says so, and has tried once", "[faults]") {
@@ -179,12 +207,18 @@ TEST_CASE("a recovery that fails on its way forward says so, and has tried once"
 }
 
 TEST_CASE("a failure or death in the middle of a copy is recovered from", "[faults][sweep]") {
-  for (const WayUnderTest& way : all_ways()) DYNAMIC_SECTION(way.name) {
+  for (const WayUnderTest& way : all_ways()) {
+    DYNAMIC_SECTION(way.name) {
       const std::vector<std::string> calls = calls_of(way);
-      for (const Fault fault : {Fault::kFailMiddle, Fault::kKillMiddle})
-        for (unsigned n = first_own_call(way); n <= calls.size(); ++n)
-          if (takes_long(calls[n - 1])) strike_all(way, n, fault);
+      for (const Fault fault : {Fault::kFailMiddle, Fault::kKillMiddle}) {
+        for (unsigned n = first_own_call(way); n <= calls.size(); ++n) {
+          if (takes_long(calls[n - 1])) {
+            strike_all(way, n, fault);
+          }
+        }
+      }
     }
+  }
 }
 
 }  // namespace vmferry::test

@@ -23,10 +23,13 @@ void check_left_over(const std::string& way_name, const std::string& at, const s
   std::stop_source stop;
   rig.world().arm(1, Fault::kFailBefore, removal);
   rig.world().hook = [&](unsigned, const std::string& call) {
-    if (call == at) stop.request_stop();
+    if (call == at) {
+      stop.request_stop();
+    }
     // The guest has its old disks before anything is removed.
-    if (call == "remove_volume" || call == "remove_file")
+    if (call == "remove_volume" || call == "remove_file") {
       CHECK(rig.guest().running == before.running);
+    }
   };
   const Outcome outcome = rig.run(plan, stop.get_token());
   CHECK(outcome.error == ErrorKind::kCancelled);
@@ -58,7 +61,9 @@ TEST_CASE("what can be removed is removed, whatever else cannot", "[migrate]") {
   std::stop_source stop;
   rig.world().arm(1, Fault::kFailBefore, "remove_volume");
   rig.world().hook = [&](unsigned, const std::string& call) {
-    if (call == "alpha: block_copy") stop.request_stop();
+    if (call == "alpha: block_copy") {
+      stop.request_stop();
+    }
   };
   CHECK(rig.run(plan, stop.get_token()).error == ErrorKind::kCancelled);
   CHECK(rig.world().images.contains("rbd:vms/web1-vda"));
@@ -67,12 +72,16 @@ TEST_CASE("what can be removed is removed, whatever else cannot", "[migrate]") {
 
 TEST_CASE("a volume that QEMU was left with is closed before it is removed", "[migrate]") {
   for (const WayUnderTest& way : all_ways()) {
-    if (way.name != "mirrored here" && way.name != "staged here") continue;
+    if (way.name != "mirrored here" && way.name != "staged here") {
+      continue;
+    }
     INFO(way.name);
     Rig rig(way);
     std::stop_source stop;
     rig.world().hook = [&](unsigned, const std::string& call) {
-      if (call != "alpha: block_copy") return;
+      if (call != "alpha: block_copy") {
+        return;
+      }
       rig.world().left_open.insert("rbd:vms/web1-vda");
       stop.request_stop();
     };
@@ -86,7 +95,9 @@ TEST_CASE("a client that died is waited for, and one that stays is named", "[mig
   for (const WayUnderTest& way : all_ways()) {
     const bool here = way.name == "mirrored here" || way.name == "staged here" ||
                       way.name == "staged, then to another host";
-    if (!here) continue;
+    if (!here) {
+      continue;
+    }
     for (const unsigned looks : {0U, 3U, 100'000U}) {
       INFO(way.name << ", seen for " << looks);
       Rig rig(way);

@@ -72,7 +72,9 @@ void put_gpt_entry(SparseDisk& disk, const Gpt& gpt, unsigned index, uint64_t fi
   disk.put_int(at + 24, 8, 0x99);
   disk.put_int(at + 32, 8, first);
   disk.put_int(at + 40, 8, last);
-  for (size_t i = 0; i < name.size(); ++i) disk.put_int(at + 56 + i * 2, 2, name[i]);
+  for (size_t i = 0; i < name.size(); ++i) {
+    disk.put_int(at + 56 + i * 2, 2, name[i]);
+  }
 }
 
 void put_gpt_header(SparseDisk& disk, const Gpt& gpt) {
@@ -99,7 +101,9 @@ void put_guard(SparseDisk& disk) { put_table(disk, 0, {{0xee, 1, disk.size() / 5
 
 bool has_note(const std::vector<std::string>& notes, const std::string& part) {
   for (const std::string& note : notes) {
-    if (note.find(part) != std::string::npos) return true;
+    if (note.find(part) != std::string::npos) {
+      return true;
+    }
   }
   return false;
 }

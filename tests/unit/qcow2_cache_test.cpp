@@ -24,7 +24,9 @@ class Numbers : public Source {
   }
   void read_at(uint64_t offset, std::span<std::byte> out) const override {
     ++reads;
-    if (broken) throw Error({.object = name_, .action = "read", .cause = "broken"});
+    if (broken) {
+      throw Error({.object = name_, .action = "read", .cause = "broken"});
+    }
     for (size_t i = 0; i < out.size(); ++i) {
       const uint64_t word = offset + i / 8 * 8;
       out[i] = std::byte(word >> (56 - i % 8 * 8) & 0xff);
@@ -113,10 +115,14 @@ TEST_CASE("table cache: many threads, few places") {
     threads.emplace_back([&, seed] {
       for (uint64_t i = 0; i < 3000; ++i) {
         const uint64_t offset = (i * seed * 7 % 11 + 1) * kTable;
-        if (cache.get(0, file, offset, kTable)->front() != offset) ++wrong;
+        if (cache.get(0, file, offset, kTable)->front() != offset) {
+          ++wrong;
+        }
       }
     });
   }
-  for (std::thread& thread : threads) thread.join();
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
   CHECK(wrong == 0);
 }

@@ -25,7 +25,9 @@ class Memory : public Source {
   }
   void read_at(uint64_t offset, std::span<std::byte> out) const override {
     REQUIRE(offset + out.size() <= bytes_.size());
-    if (!out.empty()) std::memcpy(out.data(), bytes_.data() + offset, out.size());
+    if (!out.empty()) {
+      std::memcpy(out.data(), bytes_.data() + offset, out.size());
+    }
   }
 
  private:

@@ -18,7 +18,9 @@ using Bytes = std::vector<std::byte>;
 
 Bytes pattern(size_t size) {
   Bytes bytes(size);
-  for (size_t i = 0; i < size; ++i) bytes[i] = std::byte((i * 7 + i / 300) & 0xff);
+  for (size_t i = 0; i < size; ++i) {
+    bytes[i] = std::byte((i * 7 + i / 300) & 0xff);
+  }
   return bytes;
 }
 
@@ -69,7 +71,9 @@ Bytes rest(const Bytes& bytes, size_t from) { return {bytes.begin() + from, byte
 std::string unpack(ClusterCodec codec, const Bytes& in, const Bytes& expected) {
   Bytes out(expected.size());
   const std::string cause(decompress_cluster(codec, in, out));
-  if (cause.empty() && out != expected) return "wrong content";
+  if (cause.empty() && out != expected) {
+    return "wrong content";
+  }
   return cause;
 }
 

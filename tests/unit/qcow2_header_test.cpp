@@ -30,7 +30,9 @@ class Header {
     return *this;
   }
   Header& text(size_t at, const std::string& text) {
-    for (size_t i = 0; i < text.size(); ++i) bytes_.at(at + i) = std::byte(text[i]);
+    for (size_t i = 0; i < text.size(); ++i) {
+      bytes_.at(at + i) = std::byte(text[i]);
+    }
     return *this;
   }
   // An extension; the area's end marker is the zeros that follow. Answers where the next one goes.
@@ -269,7 +271,9 @@ TEST_CASE("qcow2 header: random damage gives an answer or an Error") {
   good.backing("base");
   for (int round = 0; round < 20000; ++round) {
     Header bad = good;
-    for (int i = 0; i < 3; ++i) bad.put(4 + random() % 230, random(), 1);
+    for (int i = 0; i < 3; ++i) {
+      bad.put(4 + random() % 230, random(), 1);
+    }
     try {
       const Qcow2Header header = bad.parse();
       CHECK(header.l1_entries >= header.l1_entries_needed());

@@ -12,7 +12,9 @@ namespace {
 std::string parsed(const std::string& json) {
   const auto name = parse_json_name("json:" + json);
   REQUIRE(name);
-  if (!name->cause.empty()) return "!" + name->cause;
+  if (!name->cause.empty()) {
+    return "!" + name->cause;
+  }
   return name->file + "|" + name->format.value_or("");
 }
 

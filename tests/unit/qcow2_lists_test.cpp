@@ -25,16 +25,21 @@ class ListFile : public Source {
   }
   void read_at(uint64_t offset, std::span<std::byte> out) const override {
     REQUIRE(offset + out.size() <= bytes_.size());
-    if (!out.empty()) std::memcpy(out.data(), bytes_.data() + offset, out.size());
+    if (!out.empty()) {
+      std::memcpy(out.data(), bytes_.data() + offset, out.size());
+    }
   }
 
   ListFile& add(uint64_t value, int length) {
-    for (int i = length - 1; i >= 0; --i)
+    for (int i = length - 1; i >= 0; --i) {
       bytes_.push_back(std::byte(i < 8 ? value >> 8 * i & 0xff : 0));
+    }
     return *this;
   }
   ListFile& add(const std::string& text) {
-    for (const char c : text) bytes_.push_back(std::byte(c));
+    for (const char c : text) {
+      bytes_.push_back(std::byte(c));
+    }
     return *this;
   }
   ListFile& pad() {
@@ -46,7 +51,9 @@ class ListFile : public Source {
                      const std::vector<uint64_t>& extra) {
     add(0x50000, 8).add(7, 4).add(id.size(), 2).add(name.size(), 2);
     add(1700000000, 4).add(5, 4).add(99, 8).add(1234, 4).add(extra.size() * 8, 4);
-    for (const uint64_t word : extra) add(word, 8);
+    for (const uint64_t word : extra) {
+      add(word, 8);
+    }
     return add(id).add(name).pad();
   }
   ListFile& bitmap(const std::string& name, uint32_t flags, uint8_t bits, uint32_t extra = 0) {
@@ -111,7 +118,9 @@ TEST_CASE("qcow2 snapshots: entries with and without extra data") {
 
 TEST_CASE("qcow2 snapshots: longer than the window of the reader, and unpadded at the end") {
   ListFile file;
-  for (int i = 0; i < 40; ++i) file.snapshot(std::to_string(i), std::string(65535, 'n'), {1, 2});
+  for (int i = 0; i < 40; ++i) {
+    file.snapshot(std::to_string(i), std::string(65535, 'n'), {1, 2});
+  }
   file.add(0, 8).add(0, 4).add(1, 2).add(0, 2).add(0, 24).add("x");
   const auto found = file.snapshots(41);
   CHECK(found[39].id == "39");

@@ -34,21 +34,31 @@ class MemorySource : public Source {
   uint64_t size() const override { return bytes_.size(); }
   // No REQUIRE in here: several threads ask at once, and Catch is not for that.
   Extent extent_at(uint64_t offset, uint64_t max) const override {
-    if (max == 0 || offset + max > size()) throw std::logic_error("extent_at behind the end");
+    if (max == 0 || offset + max > size()) {
+      throw std::logic_error("extent_at behind the end");
+    }
     ++extent_calls;
-    if (offset < hole.first) return {offset, std::min(max, hole.first - offset), ExtentKind::kData};
+    if (offset < hole.first) {
+      return {offset, std::min(max, hole.first - offset), ExtentKind::kData};
+    }
     const uint64_t end = hole.first + hole.second;
-    if (offset < end) return {offset, std::min(max, end - offset), ExtentKind::kZero};
+    if (offset < end) {
+      return {offset, std::min(max, end - offset), ExtentKind::kZero};
+    }
     return {offset, max, ExtentKind::kData};
   }
   void read_at(uint64_t offset, std::span<std::byte> out) const override {
-    if (offset + out.size() > size()) throw std::logic_error("read behind the end");
+    if (offset + out.size() > size()) {
+      throw std::logic_error("read behind the end");
+    }
     ++reads;
     if (log_reads) {
       const std::lock_guard lock(mutex_);
       read_ranges.emplace_back(offset, out.size());
     }
-    if (!out.empty()) std::memcpy(out.data(), bytes_.data() + offset, out.size());
+    if (!out.empty()) {
+      std::memcpy(out.data(), bytes_.data() + offset, out.size());
+    }
   }
   void prefetch(uint64_t offset, uint64_t length) const override {
     const std::lock_guard lock(mutex_);
@@ -71,7 +81,9 @@ class MemorySource : public Source {
 // `size` bytes that pack well and differ from place to place.
 Bytes pattern(size_t size, unsigned seed) {
   Bytes bytes(size);
-  for (size_t i = 0; i < size; ++i) bytes[i] = std::byte((seed + i / 64) % 251 + 1);
+  for (size_t i = 0; i < size; ++i) {
+    bytes[i] = std::byte((seed + i / 64) % 251 + 1);
+  }
   return bytes;
 }
 
@@ -99,8 +111,12 @@ class Image {
     l1 = append(Bytes(std::max<uint64_t>(8 * l1_entries, 1)));
     put(0, 0x514649fb, 4).put(4, version, 4).put(20, cluster_bits, 4).put(24, size, 8);
     put(36, l1_entries, 4).put(40, l1, 8).put(48, cluster, 8).put(56, 1, 4);
-    if (version == 3) put(96, 4, 4).put(100, 112, 4);
-    if (size < (64 << 20)) guest.resize(size);
+    if (version == 3) {
+      put(96, 4, 4).put(100, 112, 4);
+    }
+    if (size < (64 << 20)) {
+      guest.resize(size);
+    }
   }
 
   Image& put(uint64_t at, uint64_t value, int length = 8) {
@@ -111,7 +127,9 @@ class Image {
   }
   uint64_t get(uint64_t at) const {
     uint64_t value = 0;
-    for (int i = 0; i < 8; ++i) value = value << 8 | std::to_integer<uint64_t>(bytes.at(at + i));
+    for (int i = 0; i < 8; ++i) {
+      value = value << 8 | std::to_integer<uint64_t>(bytes.at(at + i));
+    }
     return value;
   }
   // Whole clusters at the next cluster border. Answers where.
@@ -125,7 +143,9 @@ class Image {
   // Where in the file the L2 entry for the guest cluster is; makes the table.
   uint64_t entry(uint64_t index) {
     const uint64_t slot = l1 + index / (cluster / 8) * 8;
-    if (get(slot) == 0) put(slot, append(Bytes(cluster)) | uint64_t{1} << 63);
+    if (get(slot) == 0) {
+      put(slot, append(Bytes(cluster)) | uint64_t{1} << 63);
+    }
     return (get(slot) & ~(uint64_t{1} << 63)) + index % (cluster / 8) * 8;
   }
   Image& set(uint64_t index, uint64_t raw) { return put(entry(index), raw); }
@@ -222,9 +242,13 @@ std::string read_error(const Image& image) {
 Image every_kind(uint32_t bits, bool zstd, uint64_t tail = 0) {
   const uint64_t cluster = uint64_t{1} << bits;
   Image image(bits, 9 * cluster + tail);
-  if (zstd) image.zstd();
+  if (zstd) {
+    image.zstd();
+  }
   image.data(0).data(1).zero(3).kept(4).compressed(5).compressed(6).compressed(8);
-  if (tail > 0) image.compressed(9);
+  if (tail > 0) {
+    image.compressed(9);
+  }
   return image;
 }
 
@@ -270,8 +294,12 @@ TEST_CASE("qcow2: reads that begin and end anywhere") {
 
 TEST_CASE("qcow2: extents go on across clusters and L2 tables, and stop at max") {
   Image image(9, 4 * 32768);  // an L2 table maps 32 KiB
-  for (int i = 0; i < 100; ++i) image.data(i);
-  for (int i = 100; i < 140; i += 2) image.zero(i);
+  for (int i = 0; i < 100; ++i) {
+    image.data(i);
+  }
+  for (int i = 100; i < 140; i += 2) {
+    image.zero(i);
+  }
   const auto disk = image.open();
   CHECK(extents(*disk) == "d51200 z79872");
   CHECK(disk->extent_at(1000, 7) == Extent{1000, 7, ExtentKind::kData});
@@ -292,7 +320,9 @@ TEST_CASE("qcow2: an empty disk of 64 TiB is one extent, found by reading the L1
 TEST_CASE("qcow2: clusters side by side in the file are one read") {
   Image image(9, 32768);
   image.entry(0);
-  for (int i = 0; i < 64; ++i) image.data(i);
+  for (int i = 0; i < 64; ++i) {
+    image.data(i);
+  }
   const auto file = image.file();
   const auto disk = Image::open_bytes(file);
   disk->extent_at(0, 1);  // loads the L2 table
@@ -303,9 +333,13 @@ TEST_CASE("qcow2: clusters side by side in the file are one read") {
 
 TEST_CASE("qcow2: compressed neighbours are one read, far ones are not") {
   Image image(12, 64 << 12);
-  for (int i = 0; i < 8; ++i) image.compressed(i);
+  for (int i = 0; i < 8; ++i) {
+    image.compressed(i);
+  }
   image.append(Bytes(200000));
-  for (int i = 8; i < 16; ++i) image.compressed(i);
+  for (int i = 8; i < 16; ++i) {
+    image.compressed(i);
+  }
   const auto file = image.file();
   const auto disk = Image::open_bytes(file);
   disk->extent_at(0, 1);
@@ -381,7 +415,9 @@ TEST_CASE("qcow2: a deep chain costs one question a level") {
   std::shared_ptr<const Source> top = bottom;
   for (int level = 0; level < 40; ++level) {
     Image image(9, 64 << 9);
-    for (int i = level % 3; i < 64; i += 3 + level % 2) image.zero(i);
+    for (int i = level % 3; i < 64; i += 3 + level % 2) {
+      image.zero(i);
+    }
     top = image.open(top);
   }
   extents(*top);
@@ -450,12 +486,18 @@ TEST_CASE("qcow2: many threads read one disk") {
           const uint64_t offset = random() % image.size;
           const uint64_t length = 1 + random() % (image.size - offset);
           const Bytes bytes = read(*disk, offset, length);
-          if (std::memcmp(bytes.data(), image.guest.data() + offset, length) != 0) ++wrong;
-          if (disk->extent_at(offset, length).offset != offset) ++wrong;
+          if (std::memcmp(bytes.data(), image.guest.data() + offset, length) != 0) {
+            ++wrong;
+          }
+          if (disk->extent_at(offset, length).offset != offset) {
+            ++wrong;
+          }
         }
       });
     }
-    for (std::thread& thread : threads) thread.join();
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
     CHECK(wrong == 0);
   }
 }
@@ -558,7 +600,9 @@ TEST_CASE("qcow2: a damaged stream stops the read, and says where") {
   const std::string at = "img.qcow2: compressed cluster for guest offset 192 KiB: ";
   const auto stream = [](const Bytes& bytes, bool zstd = false) {
     Image image(16, 1 << 20);
-    if (zstd) image.zstd();
+    if (zstd) {
+      image.zstd();
+    }
     return read_error(image.stream(3, bytes));
   };
   const auto bytes = [](size_t size) { return pattern(size, 1); };
@@ -592,8 +636,12 @@ TEST_CASE("qcow2: a file cut anywhere gives the disk or an Error, never zeros fo
       const Bytes all = read_all(*Image::open_bytes(file));  // may throw; REQUIRE would catch it
       REQUIRE(all == image.guest);
     });
-    if (size == image.bytes.size()) CHECK(error == "");
-    if (size <= image.bytes.size() - 30) CHECK(error != "");
+    if (size == image.bytes.size()) {
+      CHECK(error == "");
+    }
+    if (size <= image.bytes.size() - 30) {
+      CHECK(error != "");
+    }
   }
 }
 
@@ -601,7 +649,9 @@ TEST_CASE("qcow2: random damage gives an answer or an Error") {
   std::mt19937_64 random(3);
   for (int round = 0; round < 4000; ++round) {
     Image image = every_kind(9, round % 2 == 0, 100);
-    for (int i = 0; i < 3; ++i) image.put(random() % (image.bytes.size() - 8), random(), 1);
+    for (int i = 0; i < 3; ++i) {
+      image.put(random() % (image.bytes.size() - 8), random(), 1);
+    }
     image.put(24, image.size);  // a disk of exabytes is right, but long to read
     try {
       const auto disk = image.open();

@@ -23,9 +23,13 @@ class SparseDisk : public Source {
   Extent extent_at(uint64_t offset, uint64_t max) const override {
     check(offset, max);
     const auto next = pages_.lower_bound(offset / kPage);
-    if (next == pages_.end()) return {offset, max, ExtentKind::kZero};
+    if (next == pages_.end()) {
+      return {offset, max, ExtentKind::kZero};
+    }
     const uint64_t begin = next->first * kPage;
-    if (begin > offset) return {offset, std::min(max, begin - offset), ExtentKind::kZero};
+    if (begin > offset) {
+      return {offset, std::min(max, begin - offset), ExtentKind::kZero};
+    }
     return {offset, std::min(max, begin + kPage - offset), ExtentKind::kData};
   }
 
@@ -78,7 +82,9 @@ class SparseDisk : public Source {
   static constexpr uint64_t kPage = 4096;
 
   void check(uint64_t offset, uint64_t length) const {
-    if (offset > size_ || length > size_ - offset) throw std::logic_error("outside the disk");
+    if (offset > size_ || length > size_ - offset) {
+      throw std::logic_error("outside the disk");
+    }
   }
 
   const std::string name_ = "sparse";

@@ -165,7 +165,9 @@ TEST_CASE("an external data file is opened only where the user allows it") {
 
 TEST_CASE("an image whose chain is known opens that chain and nothing else") {
   TempDir dir;
-  for (const char* name : {"base", "other", "base2"}) std::ofstream(dir / name) << "x";
+  for (const char* name : {"base", "other", "base2"}) {
+    std::ofstream(dir / name) << "x";
+  }
   const Referrer named = {"top", (dir / "top").string(), true};
   const OpenPolicy chain = {{(dir / "base").string()}, true};
   CHECK(resolve_backing(named, "base", std::nullopt, chain).path == dir / "base");

@@ -61,7 +61,9 @@ class RecordingSink : public Sink {
  protected:
   /// REQUIRES: mutex_ held.
   virtual void note(char what, uint64_t offset, uint64_t length) {
-    if (offset + length > bytes_.size() || length == 0) throw std::logic_error("call out of range");
+    if (offset + length > bytes_.size() || length == 0) {
+      throw std::logic_error("call out of range");
+    }
     calls_.push_back({what, offset, length});
   }
   std::mutex mutex_;
@@ -109,7 +111,9 @@ class LateSink : public RecordingSink {
 
   void write_at(uint64_t offset, Slice data) override {
     std::lock_guard lock(queue_mutex_);
-    if (failed_) fail();
+    if (failed_) {
+      fail();
+    }
     queue_.push_back({offset, std::move(data)});
   }
   void flush() override {
@@ -117,7 +121,9 @@ class LateSink : public RecordingSink {
       {
         std::lock_guard lock(queue_mutex_);
         if (queue_.empty() && !busy_) {
-          if (failed_) fail();
+          if (failed_) {
+            fail();
+          }
           return RecordingSink::flush();
         }
       }
@@ -141,7 +147,9 @@ class LateSink : public RecordingSink {
       Waiting next;
       {
         std::lock_guard lock(queue_mutex_);
-        if (queue_.empty() && stop.stop_requested()) return;
+        if (queue_.empty() && stop.stop_requested()) {
+          return;
+        }
         if (!queue_.empty()) {
           const size_t at = random() % queue_.size();
           next = std::move(queue_[at]);
@@ -149,14 +157,18 @@ class LateSink : public RecordingSink {
           busy_ = true;
         }
       }
-      if (busy_) carry_out(std::move(next));
+      if (busy_) {
+        carry_out(std::move(next));
+      }
       std::this_thread::yield();
     }
   }
 
   void carry_out(Waiting next) {
     const bool bad = done_++ == fail_at_;
-    if (!bad) RecordingSink::write_at(next.offset, std::move(next.data));
+    if (!bad) {
+      RecordingSink::write_at(next.offset, std::move(next.data));
+    }
     next.data = Slice();  // the buffer goes back before anybody is told
     std::lock_guard lock(queue_mutex_);
     failed_ = failed_ || bad;
