@@ -41,7 +41,7 @@ class Counting : public SectorCipher {
   void decrypt(uint64_t first, std::span<std::byte> data) const override {
     REQUIRE(data.size() % kCipherSector == 0);
     for (size_t i = 0; i < data.size(); ++i) {
-      data[i] = std::byte(std::to_integer<unsigned>(data[i]) + first + i / kCipherSector & 0xff);
+      data[i] = std::byte((std::to_integer<unsigned>(data[i]) + first + i / kCipherSector) & 0xff);
     }
   }
 };
