@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Runs commands and takes their time and memory."""
+"""Runs commands and takes their time, processor time and memory."""
 
 import dataclasses
 import os
@@ -18,11 +18,12 @@ class BenchError(Exception):
 @dataclasses.dataclass(frozen=True)
 class Run:
     seconds: float
+    cpu_seconds: float  # of all processors, with what the kernel did for it
     peak_bytes: int
 
 
 def run_process(command, log, output):
-    """Waits for one process; returns its peak memory. That of the children that it waited for counts, too."""
+    """Waits for one process; returns what it used (getrusage). That of the children that it waited for is in it."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=log)
     brake = threading.Timer(_PATIENCE, process.kill)
     brake.start()
@@ -34,23 +35,24 @@ def run_process(command, log, output):
         if process.returncode is None:
             process.kill()
             process.wait()
-    return process.returncode, usage.ru_maxrss * 1024
+    return process.returncode, usage
 
 
 def run_tool(tool):
     with tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace") as log:
-        peak = 0
+        peak = cpu = 0
         start = time.monotonic()
         for command in tool.steps:
             code, used = run_process(command, log, subprocess.DEVNULL if tool.discards_output else log)
             if code != 0:
                 raise BenchError(f"{tool.name}: exit status {code}: {_end_of(log)}")
-            peak = max(peak, used)
+            peak = max(peak, used.ru_maxrss * 1024)
+            cpu += used.ru_utime + used.ru_stime
         seconds = time.monotonic() - start
         if tool.output_clock:
             log.seek(0)
             seconds = tool.output_clock(log.read())
-    return Run(seconds, peak)
+    return Run(seconds, cpu, peak)
 
 
 def _end_of(log):

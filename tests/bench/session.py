@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The rounds of one case: every tool once, then every tool again."""
 
+import contextlib
+
 import cases
 import measure
 import report
@@ -17,11 +19,22 @@ class Session:
 
     def run_case(self, case, result, rounds):
         source = self._images / case.image
+        with contextlib.ExitStack() as stack:
+            if case.written:
+                source = stack.enter_context(world.written_anew(source))
+            elif not case.cold and case.source == cases.FILE:
+                self._warm_up(case)
+            name = self._target.imported(source) if case.source == cases.RBD else str(source)
+            self._run_rounds(case, name, result, rounds)
+
+    def _warm_up(self, case):
+        for name in filter(None, (case.image, case.other)):
+            if not world.is_all_hole(self._images / name):
+                world.warm_up(self._images / name)
+
+    def _run_rounds(self, case, source, result, rounds):
         result.size = (self._images / case.reference).stat().st_size
-        competitors = self._toolbox.tools_for(case, str(source), result.size)
-        for path in (source, self._images / case.other) if case.other else (source,):
-            if not case.cold and not world.is_all_hole(path):
-                world.warm_up(path)
+        competitors = self._toolbox.tools_for(case, source, result.size)
         if case.action == "map":
             world.check_same_output([tool.steps[0] for tool in competitors])
         try:
@@ -32,11 +45,11 @@ class Session:
                     report.say(f"  round {number}/{rounds}  {tool.name:26} {run.seconds:8.3f} s")
         finally:
             if case.target != cases.NOTHING:
-                self._target.remove(case.is_rbd)
+                self._target.remove(case.makes_volume)
 
     def _run_once(self, case, tool, is_first):
         if case.target != cases.NOTHING:
-            self._target.remove(case.is_rbd)
+            self._target.remove(case.makes_volume)
         for command in tool.before:
             world.must(*command)
         world.settle(case.cold)
@@ -52,7 +65,7 @@ class Session:
         if tool.name != tools.VMFERRY and tool.steps[0] in self._checked:
             return
         try:
-            self._target.check(case.is_rbd, self._images / case.reference)
+            self._target.check(case.makes_volume, self._images / case.reference)
         except measure.BenchError as error:
             raise measure.BenchError(f"{tool.name}: {error}") from None
         self._checked.add(tool.steps[0])

@@ -33,6 +33,16 @@ def _nbd_side(location, image_format, read_only):
     return ("[", "qemu-nbd", *(("--read-only",) if read_only else ()), "--format", image_format, location, "]")
 
 
+def _nbd_source(case, source):
+    is_plain = case.format == "raw" and case.source == cases.FILE
+    return (source,) if is_plain else _nbd_side(source, case.format, read_only=True)
+
+
+def _spec(url):
+    """How rbd(8) calls what is rbd:POOL/IMAGE to others."""
+    return url.removeprefix("rbd:")
+
+
 class Toolbox:
     def __init__(self, vmferry, target):
         self._vmferry = str(vmferry)
@@ -45,14 +55,14 @@ class Toolbox:
         if case.action == "compare":
             return self._comparers(case, source)
         tools = [self._own(case, source)]
-        if isinstance(case.expect, cases.Within):
+        if case.limits.seconds:
             return tools
-        if not case.is_rbd:
+        if not case.makes_volume:
             for peer in self._file_peers(case, source):
                 tools += [peer, peer.and_sync(str(self._target.path))]
             return tools
         tools += self._rbd_peers(case, source, size)
-        if isinstance(case.expect, cases.OfRadosBench):
+        if case.limits.rados:
             tools.append(self._rados_bench(size))
         return tools
 
@@ -71,20 +81,21 @@ class Toolbox:
                                                ("qemu-img compare -T none", "qemu-img", ("-q", "-T", "none")))]
 
     def _own(self, case, source):
-        target = self._target.rbd_url if case.is_rbd else str(self._target.path)
+        target = self._target.rbd_url if case.makes_volume else str(self._target.path)
         return Tool(VMFERRY, ((self._vmferry, "convert", "-q", "-f", case.format, source, target),))
 
     def _qemu_img(self, case, source, target):
         command = ("qemu-img", "convert", "-f", case.format, "-O", "raw")
-        return [Tool("qemu-img", ((*command, source, target),), durable=case.is_rbd),
-                Tool("qemu-img -W -m 16", ((*command, "-W", "-m", "16", source, target),), durable=case.is_rbd)]
+        return [Tool("qemu-img", ((*command, source, target),), durable=case.makes_volume),
+                Tool("qemu-img -W -m 16", ((*command, "-W", "-m", "16", source, target),), durable=case.makes_volume)]
 
     def _file_peers(self, case, source):
         path = str(self._target.path)
         peers = self._qemu_img(case, source, path)
-        nbd_source = (source,) if case.format == "raw" else _nbd_side(source, case.format, read_only=True)
-        peers.append(Tool("nbdcopy", (("nbdcopy", "--", *nbd_source, path),), durable=False))
-        if case.format == "raw":
+        if case.source == cases.RBD:
+            peers.append(Tool("rbd export", (("rbd", "export", "--no-progress", _spec(source), path),), durable=False))
+        peers.append(Tool("nbdcopy", (("nbdcopy", "--", *_nbd_source(case, source), path),), durable=False))
+        if case.source == cases.FILE and case.format == "raw":
             peers.append(Tool("cp --sparse", (("cp", "--sparse=always", source, path),), durable=False))
         return peers
 
@@ -92,13 +103,15 @@ class Toolbox:
     def _rbd_peers(self, case, source, size):
         url = self._target.rbd_url
         peers = self._qemu_img(case, source, url)
-        if case.format == "raw":
-            peers.append(Tool("rbd import", (("rbd", "import", "--no-progress", source, self._target.rbd_name),)))
-        nbd_source = (source,) if case.format == "raw" else _nbd_side(source, case.format, read_only=True)
+        if case.source == cases.RBD:
+            peers.append(Tool("rbd cp", (("rbd", "cp", "--no-progress", _spec(source), _spec(url)),)))
+        elif case.format == "raw":
+            peers.append(Tool("rbd import", (("rbd", "import", "--no-progress", source, _spec(url)),)))
         nbd_target = _nbd_side(url, "raw", read_only=False)
         # nbdcopy cannot make a volume, so it gets one for nothing.
-        create = ("rbd", "create", "--size", f"{size}B", self._target.rbd_name)
-        peers.append(Tool("nbdcopy", (("nbdcopy", "--flush", "--", *nbd_source, *nbd_target),), before=(create,)))
+        create = ("rbd", "create", "--size", f"{size}B", _spec(url))
+        peers.append(Tool("nbdcopy", (("nbdcopy", "--flush", "--", *_nbd_source(case, source), *nbd_target),),
+                          before=(create,)))
         return peers
 
     def _rados_bench(self, size):
