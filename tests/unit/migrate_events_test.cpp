@@ -97,8 +97,8 @@ TEST_CASE("a stop at any moment undoes all, or lets it finish", "[faults][sweep]
         std::stop_source stop;
         // What undoes it then is not stopped, too.
         std::string said;
-        more = with_event(
-            way, n, stop.get_token(), [&](Rig&) { stop.request_stop(); }, &said);
+        const auto ask_to_stop = [&](Rig&) { stop.request_stop(); };
+        more = with_event(way, n, stop.get_token(), ask_to_stop, &said);
         CHECK(said.find("not everything could be undone") == std::string::npos);
       }
     }
