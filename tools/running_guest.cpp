@@ -14,7 +14,6 @@
 #include "vmferry/domain.h"
 #include "vmferry/error.h"
 #include "vmferry/hypervisor.h"
-#include "vmferry/version.h"
 
 namespace vmferry::cli {
 namespace {
@@ -28,9 +27,6 @@ constexpr milliseconds kLook{100};
 
 /// What libvirt would connect to by itself, as long as that starts no daemon.
 std::optional<std::string> default_uri() {
-  if (libvirt_version().empty()) {
-    return std::nullopt;
-  }
   if (std::getenv("LIBVIRT_DEFAULT_URI") != nullptr) {
     return "";
   }

@@ -11,6 +11,24 @@ for page in "$ROOT"/docs/*.scd; do
   [[ -s usr/share/man/man1/$(basename "$page" .scd).gz ]] || fail "no page of $page"
 done
 
+# What needs Ceph, libvirt or libguestfs is loaded when it is asked for. Without it the rest goes on, and says what is missing.
+ldd usr/bin/vmferry >loaded
+! grep -E 'librbd|librados|libvirt|libguestfs' loaded || fail "loaded for everything"
+make_disk disk.raw
+mv "$libraries/vmferry" moved
+[[ $(usr/bin/vmferry --version) == *"without librbd, without libvirt, without libguestfs" ]] || fail "$(usr/bin/vmferry --version)"
+expect 0 '^$' usr/bin/vmferry convert -q disk.raw copy.raw
+same disk.raw copy.raw && rm copy.raw
+expect 1 'vmferry-rbd.so: load: cannot open.* No such file' usr/bin/vmferry info rbd:rbd/web1
+expect 1 'hint: install libvirt0;' usr/bin/vmferry migrate web1 --pool rbd --check
+expect 1 'hint: install libguestfs0;' usr/bin/vmferry sparsify --trim disk.raw copy.raw
+mv moved "$libraries/vmferry"
+[[ $(usr/bin/vmferry --version) == *"librbd "[0-9]*"libvirt "[0-9]*"libguestfs "[0-9]* ]] || fail "$(usr/bin/vmferry --version)"
+# One of another build is not taken.
+sed "s/$version/9.9.9/g" "$libraries/vmferry/vmferry-rbd.so" >other.so
+mv other.so "$libraries/vmferry/vmferry-rbd.so"
+expect 1 'vmferry-rbd.so: load: it is of another version' usr/bin/vmferry info rbd:rbd/web1
+
 # A project of somebody's, by CMake and by pkg-config.
 cmake -S "$ROOT/tests/consumer" -B built -DCMAKE_PREFIX_PATH="$work/usr" >configured
 cmake --build built >/dev/null
@@ -18,7 +36,6 @@ export PKG_CONFIG_PATH=$work/$libraries/pkgconfig LD_LIBRARY_PATH=$work/$librari
 [[ $(pkg-config --modversion vmferry) == "$version" ]]
 read -ra flags < <(pkg-config --cflags --libs vmferry)
 c++ -std=c++20 "$ROOT/tests/consumer/consumer.cpp" -o by-pkg-config "${flags[@]}"
-make_disk disk.raw
 for program in built/consumer ./by-pkg-config; do
   expect 0 "^$version: [0-9]+ bytes" "$program" disk.raw copy.raw
   same disk.raw copy.raw
@@ -44,8 +61,12 @@ done
 grep -q '/usr/bin/vmferry$' vmferry.list
 grep -q '/usr/share/man/man1/vmferry-migrate.1.gz$' vmferry.list
 grep -q '/usr/share/bash-completion/completions/vmferry$' vmferry.list
-grep -q '^Depends: .*librbd1' vmferry.control
+grep -q "^Depends: .*libvmferry0 (= $version-$release)" vmferry.control
 grep -q "/libvmferry.so.$version$" libvmferry0.list
+for module in rbd:librbd1 libvirt:libvirt0 guestfs:libguestfs0; do
+  grep -q "/vmferry/vmferry-${module%:*}.so$" libvmferry0.list
+  grep -q "^Depends: .*${module#*:}" libvmferry0.control
+done
 grep -q '/usr/include/vmferry/version.h$' libvmferry-dev.list
 grep -q '/libvmferry.so ->' libvmferry-dev.list
 grep -q "^Depends: libvmferry0 (= $version-$release)" libvmferry-dev.control
