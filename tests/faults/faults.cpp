@@ -136,11 +136,14 @@ struct Code {
     uintptr_t from, to;
   };
   std::vector<Range> program, standard_library;
+  unsigned long long adds = 0;  // what had been loaded when this was noted
 
   static int note(struct dl_phdr_info* info, size_t, void* argument) {
     auto* self = static_cast<Code*>(argument);
+    self->adds = info->dlpi_adds;
     const std::string_view name = info->dlpi_name;
-    const bool is_ours = name.empty() || name.find("/libvmferry.so") != name.npos;
+    const bool is_module = name.find("/vmferry-") != name.npos && name.ends_with(".so");
+    const bool is_ours = name.empty() || name.find("/libvmferry.so") != name.npos || is_module;
     const bool is_standard = name.find("/libstdc++.so") != name.npos;
     // The kernel's own object has no name either, but the program is the first.
     if (name.empty() && !self->program.empty()) {
@@ -155,6 +158,20 @@ struct Code {
       (is_ours ? self->program : self->standard_library).push_back({from, from + part.p_memsz});
     }
     return 0;
+  }
+
+  /// Of all that is loaded now: the program loads its modules when it needs them.
+  static Code now() {
+    Code code;
+    dl_iterate_phdr(note, &code);
+    return code;
+  }
+
+  bool is_old() const {
+    const auto compare = [](struct dl_phdr_info* info, size_t, void* argument) {
+      return static_cast<const Code*>(argument)->adds == info->dlpi_adds ? 1 : 2;
+    };
+    return dl_iterate_phdr(compare, const_cast<Code*>(this)) == 2;
   }
 
   static bool holds(const std::vector<Range>& ranges, const void* place) {
@@ -177,13 +194,12 @@ struct State {
   const std::vector<Fault> faults = parse_faults(from_environment("VMFERRY_FAULT"));
   const std::vector<std::string> paths = split(from_environment("VMFERRY_FAULT_PATHS"), ':');
   const std::string log = from_environment("VMFERRY_FAULT_LOG");
-  Code code;
+  std::mutex code_mutex;
+  Code code = Code::now();
   std::mutex mutex;
   std::map<std::string_view, Tally> tallies;
   std::atomic<uint64_t> sent = 0;
   std::atomic<int64_t> sends_to_live = INT64_MAX;
-
-  State() { dl_iterate_phdr(Code::note, &code); }
 };
 
 /// Made at the first call, which may be before any constructor, and never destroyed.
@@ -242,10 +258,24 @@ std::string whole_name(int directory, const char* path) {
   return name.empty() || name == "." ? base : base + "/" + path;
 }
 
+/// Does the code of `caller` lie in one of these ranges?
+bool is_in(std::vector<Code::Range> Code::*ranges, const void* caller) {
+  State& now = state();
+  std::lock_guard lock(now.code_mutex);
+  if (Code::holds(now.code.*ranges, caller)) {
+    return true;
+  }
+  if (!now.code.is_old()) {
+    return false;
+  }
+  now.code = Code::now();
+  return Code::holds(now.code.*ranges, caller);
+}
+
 bool counts_name(const void* caller, const std::string& name) {
   const State& now = state();
   if (now.paths.empty()) {
-    return Code::holds(now.code.program, caller);
+    return is_in(&Code::program, caller);
   }
   for (const std::string& path : now.paths) {
     if (name.starts_with(path)) {
@@ -257,8 +287,8 @@ bool counts_name(const void* caller, const std::string& name) {
 
 bool may_count(const void* caller) {
   const State& now = state();
-  return Code::holds(now.code.program, caller) ||
-         (!now.paths.empty() && Code::holds(now.code.standard_library, caller));
+  return is_in(&Code::program, caller) ||
+         (!now.paths.empty() && is_in(&Code::standard_library, caller));
 }
 
 /// Once, whichever way the process ends by itself.
@@ -292,7 +322,7 @@ bool counts_fd(const void* caller, int fd) {
   return may_count(caller) && counts_name(caller, state().paths.empty() ? "" : name_of_fd(fd));
 }
 
-bool counts_any(const void* caller) { return Code::holds(state().code.program, caller); }
+bool counts_any(const void* caller) { return is_in(&Code::program, caller); }
 
 Moment::Moment(const char* call, bool starts_only) : call_(call), starts_only_(starts_only) {
   State& now = state();
@@ -386,8 +416,15 @@ void note_send() {
   die();
 }
 
+// What only a module of the program has loaded is not among the next ones.
 void* next_symbol(const char* name) {
-  void* const symbol = ::dlsym(RTLD_NEXT, name);
+  void* symbol = ::dlsym(RTLD_NEXT, name);
+  for (const char* library : {"librbd.so.1", "librados.so.2"}) {
+    void* const loaded = symbol != nullptr ? nullptr : ::dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
+    if (loaded != nullptr) {
+      symbol = ::dlsym(loaded, name);
+    }
+  }
   if (symbol == nullptr) {
     complain(std::string("no function ") + name);
   }
