@@ -36,6 +36,7 @@ class RbdNewVolume {
   std::vector<std::string> left_behind() const;
 
   Pulse& pulse() { return pulse_; }
+  const RbdPool& pool() const { return pool_; }
   const RbdLocation& partial() const { return partial_; }
   RbdFlight& flight() { return flight_; }
   RbdClaim& claim() { return *claim_; }

@@ -6,6 +6,7 @@
 #include "lib/store/rbd.h"
 #include "lib/store/rbd_image.h"
 #include "lib/store/rbd_new_volume.h"
+#include "lib/store/rbd_source.h"
 
 namespace vmferry {
 namespace {
@@ -78,7 +79,7 @@ class RbdSink : public Sink {
   }
 
   std::unique_ptr<Source> read_back() override {
-    return std::move(open_rbd_source(target_->partial(), options_.ceph).source);
+    return read_rbd_volume(target_->partial(), {target_, &target_->pool()});
   }
 
   void publish() override {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/store/rbd_source.h"
+
 #include <rbd/features.h>
 
 #include <algorithm>
@@ -9,7 +11,6 @@
 #include "lib/core/zeros.h"
 #include "lib/store/extent_cache.h"
 #include "lib/store/rbd.h"
-#include "lib/store/rbd_cluster.h"
 #include "lib/store/rbd_diff.h"
 #include "lib/store/rbd_facts.h"
 #include "lib/store/rbd_stamp.h"
@@ -36,9 +37,9 @@ uint64_t piece_of(rbd_image_t image, const rbd_image_info_t& info) {
 /// Reads block; the copier's many workers make the queue deep.
 class RbdSource : public Source, public Layout, public Volume {
  public:
-  RbdSource(const RbdLocation& location, const CephOptions& options)
-      : location_(location), name_(location.display()), pool_(location, options) {
-    const int rc = image_.open(pool_.io(), location.image, location.snapshot, true);
+  RbdSource(const RbdLocation& location, std::shared_ptr<const RbdPool> pool)
+      : location_(location), name_(location.display()), pool_(std::move(pool)) {
+    const int rc = image_.open(pool_->io(), location.image, location.snapshot, true);
     if (rc == -ENOENT) {
       throw missing();
     }
@@ -54,10 +55,10 @@ class RbdSource : public Source, public Layout, public Volume {
     object_size_ = info.obj_size;
     extents_.emplace(size_, piece_of(image_.get(), info), kMostExtents,
                      [this](uint64_t offset, uint64_t length) { return ask(offset, length); });
-    stamp_ = take_rbd_stamp(pool_, image_.get(), location_);
+    stamp_ = take_rbd_stamp(*pool_, image_.get(), location_);
   }
 
-  Identity identity() const { return pool_.identity_of(image_.get(), location_); }
+  Identity identity() const { return pool_->identity_of(image_.get(), location_); }
   bool being_written() const {
     return location_.snapshot.empty() && count_writers(image_.get(), location_) > 0;
   }
@@ -72,16 +73,16 @@ class RbdSource : public Source, public Layout, public Volume {
 
   void check_unchanged() const override {
     const std::lock_guard lock(check_mutex_);
-    check_rbd_unchanged(pool_, location_, stamp_);
+    check_rbd_unchanged(*pool_, location_, stamp_);
   }
   void check_still_there() const override {
     const std::lock_guard lock(check_mutex_);
-    check_rbd_still_there(pool_, location_, stamp_);
+    check_rbd_still_there(*pool_, location_, stamp_);
   }
 
-  RbdFacts facts() const override { return read_rbd_facts(pool_.io(), image_.get(), location_); }
+  RbdFacts facts() const override { return read_rbd_facts(pool_->io(), image_.get(), location_); }
   std::optional<uint64_t> allocated_bytes() const override {
-    return used_bytes({pool_.io(), image_.get(), location_.snapshot}, size_);
+    return used_bytes({pool_->io(), image_.get(), location_.snapshot}, size_);
   }
 
   void map(uint64_t offset, uint64_t length, const MapVisitor& visit) const override {
@@ -130,7 +131,7 @@ class RbdSource : public Source, public Layout, public Volume {
 
   std::vector<Extent> ask(uint64_t offset, uint64_t length) const {
     std::vector<Extent> data;
-    const int rc = visit_rbd_data({pool_.io(), image_.get(), location_.snapshot}, {offset, length},
+    const int rc = visit_rbd_data({pool_->io(), image_.get(), location_.snapshot}, {offset, length},
                                   RbdDiff::kObjectsAndParents,
                                   [&data](const Extent& extent) { append_run(data, extent); });
     // Extents only save work: if the cluster cannot tell, all of it is read.
@@ -142,7 +143,7 @@ class RbdSource : public Source, public Layout, public Volume {
 
   const RbdLocation location_;
   const std::string name_;
-  RbdPool pool_;
+  const std::shared_ptr<const RbdPool> pool_;
   RbdImage image_;
   uint64_t size_ = 0;
   uint64_t object_size_ = 0;
@@ -153,8 +154,14 @@ class RbdSource : public Source, public Layout, public Volume {
 
 }  // namespace
 
+std::unique_ptr<Source> read_rbd_volume(const RbdLocation& location,
+                                        std::shared_ptr<const RbdPool> pool) {
+  return std::make_unique<RbdSource>(location, std::move(pool));
+}
+
 OpenVolume open_rbd_source(const RbdLocation& location, const CephOptions& options) {
-  auto source = std::make_unique<RbdSource>(location, options);
+  auto source =
+      std::make_unique<RbdSource>(location, std::make_shared<const RbdPool>(location, options));
   const Identity identity = source->identity();
   const bool being_written = source->being_written();
   return {std::move(source), identity, being_written};
