@@ -13,7 +13,7 @@ namespace vmferry {
 
 /// Bytes. So much is read at a time to be looked at, and written from there, while the processor's
 /// cache still holds it: a fraction of the second-level cache of today's processors.
-constexpr uint32_t kHotWindow = 256 << 10;
+constexpr uint32_t kHotWindow = 512 << 10;
 
 /// Reads the range window by window and appends what of it is zero, and what is not (split_zeros).
 /// Throws Error, also kCancelled. REQUIRES: window.size() is a multiple of `granularity`.
