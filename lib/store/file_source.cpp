@@ -18,6 +18,8 @@ namespace {
 
 // ZFS has named dirty pages holes (openzfs/zfs#15526): there, what is dirty is written out first.
 constexpr long kZfsMagic = 0x2fc12fc1;
+constexpr int kMostPieces =
+    64;  // of one announcement: more holes than that cost more than they save
 
 void settle_holes(int fd, const std::string& name) {
   struct statfs fs;
@@ -36,6 +38,9 @@ FileSource::FileSource(UniqueFd fd, std::string name, uint64_t at_most)
   if (knows_holes_) {
     settle_holes(fd_.get(), name_);
   }
+  // The kernel would read ahead over holes as well, and fill memory with their zeros: what is
+  // wanted next it hears from prefetch().
+  ::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_RANDOM);
 }
 
 /// How much data begins at `offset`, as far as that is known without asking. XFS looks through the
@@ -87,21 +92,25 @@ void FileSource::check_still_there() const { check_not_cut(fd_.get(), name_, sta
 
 void FileSource::check_in_place() const { check_same_file(fd_.get(), name_, stamp_); }
 
-void FileSource::prefetch(uint64_t offset, uint64_t length) const {
-  // A byte that is in the page cache says that its neighbours are, too: asking is cheaper than
-  // reading ahead over pages that are there already. A read of a hole would fill the cache with
-  // zeros: data only.
+/// A byte that is in the page cache says that its neighbours are, too: asking is cheaper than
+/// reading ahead over pages that are there already. REQUIRES: no hole at `offset`, which the kernel
+/// would read.
+bool FileSource::is_cached(uint64_t offset) const {
   std::byte probe;
   struct iovec one = {&probe, 1};
-  if (::preadv2(fd_.get(), &one, 1, static_cast<off_t>(offset), RWF_NOWAIT) == 1) {
-    return;
+  return ::preadv2(fd_.get(), &one, 1, static_cast<off_t>(offset), RWF_NOWAIT) == 1;
+}
+
+void FileSource::prefetch(uint64_t offset, uint64_t length) const {
+  const uint64_t end = offset + length;
+  for (int pieces = 0; offset < end && pieces < kMostPieces; ++pieces) {
+    const Extent extent = extent_at(offset, end - offset);
+    if (!extent.is_zero() && !is_cached(offset)) {
+      ::posix_fadvise(fd_.get(), static_cast<off_t>(extent.offset),
+                      static_cast<off_t>(extent.length), POSIX_FADV_WILLNEED);
+    }
+    offset = extent.end();
   }
-  const Extent extent = extent_at(offset, length);
-  if (extent.is_zero()) {
-    return;
-  }
-  ::posix_fadvise(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(extent.length),
-                  POSIX_FADV_WILLNEED);
 }
 
 void FileSource::map(uint64_t offset, uint64_t length, const MapVisitor& visit) const {

@@ -36,6 +36,7 @@ class FileSource : public Source, public Layout {
 
  private:
   uint64_t known_data_at(uint64_t offset) const;
+  bool is_cached(uint64_t offset) const;
 
   const UniqueFd fd_;
   const std::string name_;
