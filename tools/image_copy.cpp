@@ -153,8 +153,8 @@ void add_copy_options(CLI::App& app, ImageCopy& job) {
   app.add_flag("--force", job.to.force,
                "Replace an existing file or volume; overwrite a block device");
   app.add_flag("--assume-unused", job.to.assume_unused,
-               "Take it that nobody uses what is overwritten, replaced or changed, where that "
-               "cannot be asked");
+               "Take what is overwritten, replaced or changed as not in use, where that cannot "
+               "be asked");
   app.add_flag("--verify", job.verify,
                "Read the target back and compare it with the source before it gets its name");
   add_size_option(app, "--rate-limit", job.rate_limit, "Write at most SIZE bytes a second");

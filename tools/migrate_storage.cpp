@@ -236,7 +236,7 @@ void RealMigrationStorage::copy_in(const HostImage& image, const VolumeName& vol
                  .object = image.path,
                  .action = "copy",
                  .cause = "it is not the file any more that was looked at before",
-                 .hint = "somebody replaced it: look which one the domain needs, and begin again"});
+                 .hint = "it was replaced: look which one the domain needs, and begin again"});
   }
   copy_and_check(source, location_of(volume), false, bandwidth, stop, made);
 }

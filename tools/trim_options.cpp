@@ -56,7 +56,7 @@ void add_trim_options(CLI::App& app, bool& wanted, TrimOptions& options) {
   const char* group = "Trim";
   CLI::Option* trim =
       app.add_flag("--trim", wanted,
-                   "Drop what the guest's file systems do not use, too (through libguestfs)")
+                   "Also drop what the guest's file systems do not use (through libguestfs)")
           ->group(group);
   add_list_option(app, "--ignore", options.ignore,
                   "Leave this file system whole: a device (/dev/sda1), UUID or label; may be "

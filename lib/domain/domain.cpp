@@ -162,7 +162,7 @@ void read_disks(const XmlPlaces& places, const DomainSpans& spans, Domain& domai
     const auto [other, is_new] = lines.emplace(disk.target, disk.line);
     if (!is_new) {
       throw places.error(ErrorKind::kCorrupt, span.whole.begin,
-                         fmt::format("the target '{}' is that of the disk in line {}, too",
+                         fmt::format("the target '{}' is also that of the disk in line {}",
                                      disk.target, other->second));
     }
     domain.disks.push_back(std::move(disk));

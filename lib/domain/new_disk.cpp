@@ -66,7 +66,7 @@ void require_possible_io(const Domain& domain, const XMLElement& driver, const D
                .object = domain.object,
                .action = move.disk,
                .cause = "io='native' needs cache='none' or cache='directsync'",
-               .hint = "give --cache none, too, or leave --io out"});
+               .hint = "give --cache none as well, or leave --io out"});
 }
 
 void edit_driver(const Domain& domain, XMLElement& driver, const DiskMove& move) {

@@ -76,8 +76,9 @@ void refuse_shared_targets(const Domain& domain, std::span<const DiskMove> moves
       throw disk_error(ErrorKind::kUsage, domain, move.disk, "is named twice");
     }
     if (!taken.insert(display_name(move.to)).second) {
-      throw disk_error(ErrorKind::kConflict, domain, move.disk,
-                       fmt::format("{} would be that of another disk, too", display_name(move.to)));
+      throw disk_error(
+          ErrorKind::kConflict, domain, move.disk,
+          fmt::format("{} is the target of another disk as well", display_name(move.to)));
     }
   }
   for (const DomainDisk& disk : domain.disks) {

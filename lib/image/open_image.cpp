@@ -185,7 +185,7 @@ class ChainOpener {
                   .action = "open its backing file '" + path + "'",
                   .cause = "the image does not say which format that has",
                   .hint = "say it: qemu-img rebase -u -F FORMAT -b '" + path + "' '" +
-                          referrer.path + "', while nobody uses it"});
+                          referrer.path + "', while it is not in use"});
   }
 
   static ImageFormat parse_format(const std::string& name, const Referrer& referrer) {

@@ -226,7 +226,8 @@ class Checker : private CheckList {
     const std::string name = "stored definition";
     if (!stored) {
       fail(name, disk.move.dev + " is not in it: only the running guest has that disk",
-           "attach it there, too (virsh attach-disk --config), or name the disks to move (--disk)");
+           "attach it there as well (virsh attach-disk --config), or name the disks to move "
+           "(--disk)");
     } else if (stored->image.display() != disk.move.original) {
       fail(name,
            fmt::format("it names {} for {}, and the running guest has {}", stored->image.display(),
@@ -336,7 +337,7 @@ class Checker : private CheckList {
     room_for_files();
     if (mirrors()) {
       warn("thin files",
-           "QEMU's mirror writes the volume's zeros, too, where the definition does not say "
+           "QEMU's mirror also writes the volume's zeros where the definition does not say "
            "discard='unmap'",
            "leave --method out: a staged move makes sparse files, and compares them");
     }

@@ -76,7 +76,7 @@ class ClusterChecker {
       case SecretState::kPrivate:
         checks_.warn(
             name,
-            "it is private: libvirt tells nobody its value, so that it was not compared with the "
+            "it is private: libvirt does not tell its value, so that it was not compared with the "
             "keyring",
             "--define-secret sets it from the keyring");
         break;

@@ -14,7 +14,7 @@ namespace {
 constexpr unsigned long kSafeEmulation = 9'000'000;
 
 constexpr const char* kLeftHint =
-    "move it, too (--disk), put it where both hosts see it, detach it, or move the disks only "
+    "move it as well (--disk), put it where both hosts see it, detach it, or move the disks only "
     "(without --to)";
 
 class LeavingChecker {
@@ -156,7 +156,7 @@ class LeavingChecker {
     }
     for (const HostFile& file : facts_.live.host_files) {
       if (!facts_.target.local || file.what == "qemu:commandline") {
-        checks_.warn(file.what, file.path + " must exist at the target, too");
+        checks_.warn(file.what, file.path + " must exist at the target as well");
       }
     }
   }

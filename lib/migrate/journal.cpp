@@ -77,7 +77,7 @@ std::string text_of(const nlohmann::json& json, const std::string& path, int ind
                  .object = path,
                  .action = "write the journal",
                  .cause = "the name of a file, volume or user in it is not UTF-8",
-                 .hint = "libvirt takes only names in UTF-8, too: rename it"});
+                 .hint = "libvirt takes only names in UTF-8: rename it"});
   }
 }
 

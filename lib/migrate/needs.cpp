@@ -120,7 +120,7 @@ std::string why_file_stays(const HostImage& image, const FileLook& look) {
     return "it is a block device";
   }
   if (look.link) {
-    return "it is a link; the image, " + look.real + ", stays, too";
+    return "it is a link; the image, " + look.real + ", stays as well";
   }
   if (image.identity.empty()) {
     return "it was not looked at when the move was planned";

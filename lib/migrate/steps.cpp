@@ -268,7 +268,7 @@ void Steps::make_new_place(const MovingDisk& disk,
     }
     // The checks found none: what a person may do about it is not what a copy would say.
     ErrorParts parts = error.parts();
-    parts.hint = "somebody made " + goal(disk) + " after the checks: ";
+    parts.hint = goal(disk) + " was made after the checks: ";
     parts.hint += plan_.to_files
                       ? "move it away, or name another directory with --to-dir"
                       : "remove it (rbd rm " + disk.volume.ceph_name() +

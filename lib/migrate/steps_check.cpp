@@ -50,7 +50,7 @@ void Steps::warn_of_replaced(const Machine& machine, const Domain& stored) const
       continue;
     }
     context_.observer->warning("the stored definition named " + found->image.display() + " for " +
-                               disk.dev + ", which somebody wrote into it meanwhile: it names " +
+                               disk.dev + ", which was written into it meanwhile: it names " +
                                goal(disk) + " now");
   }
 }
@@ -97,10 +97,10 @@ void Steps::see_writer(const MovingDisk& disk) const {
   }
   const std::string status = "rbd status " + disk.volume.ceph_name();
   if (writers == 0) {
-    context_.observer->warning("the guest runs, and nobody has " + goal(disk) +
+    context_.observer->warning("the guest runs, and no client has " + goal(disk) +
                                " open: look at 'virsh domblkerror' and '" + status + "'");
   } else {
-    context_.observer->warning(goal(disk) + " is open in another client, too: if the guest's " +
+    context_.observer->warning(goal(disk) + " is open in another client as well: if the guest's " +
                                disk.dev +
                                " takes no writes, end that one; it is shown by: " + status);
   }

@@ -95,7 +95,7 @@ void Steps::copy_offline() {
     }
     if (source_.state() != DomainState::kShutOff) {
       fail(ErrorKind::kConflict, source_.name(), "copy " + disk.dev,
-           "somebody started the domain meanwhile");
+           "the domain was started meanwhile");
     }
     require_not_saved();
     copy_disk(disk, context_.stop);
@@ -108,7 +108,7 @@ void Steps::define() {
   }
   if (source_.state() != DomainState::kShutOff) {
     fail(ErrorKind::kConflict, source_.name(), "define it with its new disks",
-         "somebody started the domain meanwhile");
+         "the domain was started meanwhile");
   }
   require_not_saved();
   target_.host().define(definition_to_send());
@@ -151,7 +151,7 @@ void Steps::start() {
   if (target_.state() == DomainState::kShutOff) {
     if (plan_.other_host && source_.active()) {
       fail(ErrorKind::kConflict, source_.name(), "start",
-           "somebody started it on the old host meanwhile");
+           "it was started on the old host meanwhile");
     }
     journal_.note(kStarted);
     try {

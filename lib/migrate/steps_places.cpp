@@ -74,7 +74,7 @@ void Steps::require_known_places() {
   // Inside an overlay they go with it.
   if (journal_.noted(kFrozen) && machine.host().snapshots(machine.name()) != 0) {
     fail(ErrorKind::kConflict, machine.name(), "go on",
-         "somebody took a snapshot of it meanwhile, which the move would lose",
+         "a snapshot of it was taken meanwhile, which the move would lose",
          "delete it (virsh snapshot-list, snapshot-delete), then: " + recovery());
   }
   const Domain now = machine.definition();
@@ -111,8 +111,8 @@ void Steps::fail_out_of_place(const Machine& machine, const MovingDisk& disk,
   if (place == Place::kElsewhere) {
     fail(ErrorKind::kConflict, machine.name(), action,
          "it is on " + image.display() +
-             " now, which is none of this move's: somebody took "
-             "a snapshot of it, or changed it",
+             " now, which this move did not make: a snapshot of it was taken, or it was "
+             "changed",
          "end that first (a backup's overlay, while it runs: virsh blockcommit " + name + " " +
              disk.dev + " --shallow --active --pivot), then: " + recovery());
   }

@@ -116,7 +116,7 @@ void Steps::require_old_image(const MovingDisk& disk) const {
   }
   fail(ErrorKind::kConflict, source_.name(), "go back to the old disk",
        disk.image.path +
-           (look ? " is not the file any more that was moved: somebody replaced it"
+           (look ? " is not the file any more that was moved: it was replaced"
                  : " is not there any more") +
            "; what the guest wrote since is in " + disk.overlay,
        "put the old file back under that name, then: " + recovery("--undo") +

@@ -115,9 +115,9 @@ void refuse_open_for_writing(int fd, const std::string& name, bool assume_unused
     return;
   }
   if (code == EACCES || code == EPERM) {
-    throw unknown_use(name, "only its owner, or root, may ask whether somebody writes to it");
+    throw unknown_use(name, "only its owner, or root, may ask whether it is being written to");
   }
-  throw unknown_use(name, "its file system cannot tell whether somebody writes to it");
+  throw unknown_use(name, "its file system cannot tell whether it is being written to");
 }
 
 void refuse_open_for_writing(const std::string& path, bool assume_unused) {
@@ -139,7 +139,7 @@ void lock_image(int fd, const std::string& name, bool assume_unused) {
   }
   if (is_taken(fd, kNotShared + kConsistentRead, name, assume_unused) ||
       is_taken(fd, kNotShared + kWriteUnchanged, name, assume_unused)) {
-    throw in_use(name, "a QEMU process has it open and shares it with nobody");
+    throw in_use(name, "a QEMU process has it open and does not share it");
   }
 }
 

@@ -98,11 +98,12 @@ bool RbdNewVolume::open_existing(RbdImage& image, const std::string& name) const
     return true;  // those of format 1 have no ids
   }
   const std::string spec = location_.beside(name).ceph_name();
-  throw conflict("create",
-                 "the name '" + spec +
-                     "' is taken by a volume that was never made, or removed, to "
-                     "its end",
-                 "'rbd rm " + spec + "' removes what is left of it, if nobody is at it just now");
+  throw conflict(
+      "create",
+      "the name '" + spec +
+          "' is taken by a volume that was never made, or removed, to "
+          "its end",
+      "'rbd rm " + spec + "' removes what is left of it, if no other client is at work on it");
 }
 
 void RbdNewVolume::refuse_half_replaced() const {
@@ -267,8 +268,7 @@ void RbdNewVolume::rename(const std::string& from, const std::string& to, const 
     return;
   }
   if (rc >= 0 || rc == -EEXIST) {
-    throw conflict("publish", "somebody made a volume '" + to + "' meanwhile",
-                   "choose another name");
+    throw conflict("publish", "a volume '" + to + "' was made meanwhile", "choose another name");
   }
   throw rbd_error(rc, location_, fmt::format("rename {} to {}", from, to));
 }
@@ -291,7 +291,7 @@ void RbdNewVolume::remove_old(const std::string& action) {
     parts = error.parts();
     parts.action = action;
   }
-  parts.hint = "when nobody uses it any more, remove it ('rbd snap purge " + old + "', 'rbd rm " +
+  parts.hint = "when it is not in use any more, remove it ('rbd snap purge " + old + "', 'rbd rm " +
                old + "')";
   throw Error(std::move(parts));
 }

@@ -81,7 +81,7 @@ class Objections {
       if (std::string_view(cookie).starts_with("auto ")) {
         continue;
       }
-      throw refusal("somebody has locked the volume ('" + printable(cookie) + "')",
+      throw refusal("the volume is locked ('" + printable(cookie) + "')",
                     "'rbd lock ls " + spec_ + "' shows who; 'rbd lock rm' takes the lock away");
     }
   }
@@ -239,7 +239,7 @@ Error used_meanwhile(const RbdLocation& location, std::string cause) {
                 .object = location.display(),
                 .action = "replace",
                 .cause = std::move(cause),
-                .hint = "the volume is as it was left; when nobody uses it any more, try again"});
+                .hint = "the volume is as it was left; when it is not in use any more, try again"});
 }
 
 }  // namespace
@@ -253,7 +253,7 @@ void RbdOldVolume::check_unchanged() const {
   RbdImage image;
   const int rc = image.open(pool_.io(), location_.image, "", true);
   if (rc == -ENOENT) {
-    throw used_meanwhile(location_, "somebody removed or renamed it while the copy ran");
+    throw used_meanwhile(location_, "it was removed or renamed while the copy ran");
   }
   if (rc < 0) {
     throw rbd_error(rc, location_, "look at the volume again");
@@ -273,7 +273,7 @@ void RbdOldVolume::check_unchanged() const {
     throw rbd_error(size_rc, location_, "ask for its size");
   }
   if (size != stamp_.size) {
-    throw used_meanwhile(location_, "somebody changed its size meanwhile");
+    throw used_meanwhile(location_, "its size was changed meanwhile");
   }
 }
 

@@ -87,7 +87,7 @@ void prove_data_pool(rados_t cluster, const std::string& name, const RbdLocation
     ErrorParts parts = rbd_error(rc, location, "write to the data pool '" + name + "'").parts();
     if (rc == -EPERM || rc == -EACCES) {
       parts.hint =
-          "the Ceph user needs osd 'profile rbd' for that pool, too, or another "
+          "the Ceph user needs osd 'profile rbd' for that pool as well, or another "
           "--data-pool";
     }
     throw Error(std::move(parts));

@@ -64,7 +64,7 @@ Error in_use(const RbdPool& pool, const RbdLocation& volume) {
                 .action = "remove",
                 .cause = who_has_it_open(pool, volume),
                 .hint = "'rbd status " + name + "' shows who; 'rbd rm " + name +
-                        "' removes it when they are gone; if nobody is there any more, restart "
+                        "' removes it when they are gone; if none is there any more, restart "
                         "the OSD of its header: a client that died while opening it may count "
                         "forever (https://tracker.ceph.com/issues/58120)"});
 }

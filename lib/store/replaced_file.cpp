@@ -57,7 +57,7 @@ void refuse_fixed(const std::string& path) {
     throw errno_error(errno, path, "replace");
   }
   throw cannot_replace(path,
-                       "this user may not take its name away (somebody else's file in a sticky "
+                       "this user may not take its name away (another user's file in a sticky "
                        "directory, or a swap file)",
                        "run as its owner, or choose another name");
 }

@@ -185,7 +185,7 @@ Error TemporaryFile::taken_away() const {
       {.kind = ErrorKind::kConflict,
        .object = path_,
        .action = "publish",
-       .cause = "somebody removed or replaced its temporary file '" + temporary_ + "' meanwhile",
+       .cause = "its temporary file '" + temporary_ + "' was removed or replaced meanwhile",
        .hint = "find out what does that, and start again"});
 }
 
@@ -223,7 +223,7 @@ void TemporaryFile::rehearse_publish(bool may_replace) {
                .action = error.parts().action,
                .cause = "this file system can neither rename without replacing, nor link (" +
                         error.parts().cause + ")",
-               .hint = "with --force it gets its name even if somebody else takes that name "
+               .hint = "with --force it gets its name even if another program takes that name "
                        "meanwhile; or choose a target on another file system"});
 }
 
@@ -246,7 +246,7 @@ void TemporaryFile::publish(bool replace) {
     throw Error({.kind = ErrorKind::kConflict,
                  .object = path_,
                  .action = "publish",
-                 .cause = "somebody made a file of this name meanwhile",
+                 .cause = "a file of this name was made meanwhile",
                  .hint = "move it away and start again, or use --force"});
   }
   if (code == 0) {  // another's file has our name now: back with it

@@ -85,7 +85,7 @@ sleep 0.2
 rm .stolen.raw.vmferry-partial
 echo mine >.stolen.raw.vmferry-partial
 ! wait "$pid" || fail "published somebody else's file"
-grep -q "removed or replaced its temporary file" said.txt || fail "said: $(cat said.txt)"
+grep -q "its temporary file .* was removed or replaced" said.txt || fail "said: $(cat said.txt)"
 [[ $(cat .stolen.raw.vmferry-partial) == mine && ! -e stolen.raw ]] || fail "another's file was touched"
 rm .stolen.raw.vmferry-partial
 

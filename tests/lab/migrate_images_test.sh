@@ -44,7 +44,7 @@ for way in offline live; do
     rmdir store/mg-link-vda.vmferry-overlay.qcow2
   fi
   move --mode "$way" --delete-source >said 2>&1 || fail "not moved: $(cat said)"
-  grep -q "disk.0 stays: it is a link; the image, .*/store/image, stays, too" said || fail "not said: $(cat said)"
+  grep -q "disk.0 stays: it is a link; the image, .*/store/image, stays as well" said || fail "not said: $(cat said)"
   [[ -L links/disk.0 && -f store/image ]] || fail "the link or the image is gone"
   again
 done

@@ -56,7 +56,7 @@ back_on_file
 rm -f mine.raw
 started
 on_a snapshot-create-as mg-others before >/dev/null
-ended 1 "somebody took a snapshot of it meanwhile"
+ended 1 "a snapshot of it was taken meanwhile"
 on_a snapshot-delete mg-others before >/dev/null
 recover
 back_on_file

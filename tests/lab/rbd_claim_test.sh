@@ -99,7 +99,7 @@ rbd group image add rbd/cl-group rbd/cl-2
 expect 1 "belongs to the group 'rbd/cl-group'.*" ferry convert --force disk.raw rbd:rbd/cl-2
 rbd group rm rbd/cl-group
 rbd lock add rbd/cl-2 mine 2>/dev/null
-expect 1 "somebody has locked the volume \('mine'\)" ferry convert --force disk.raw rbd:rbd/cl-2
+expect 1 "the volume is locked \('mine'\)" ferry convert --force disk.raw rbd:rbd/cl-2
 rbd lock rm rbd/cl-2 mine "$(locker_of rbd/cl-2)"
 rbd create --size 5M rbd/cl-from
 rbd migration prepare rbd/cl-from rbd/cl-move

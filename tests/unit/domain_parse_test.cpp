@@ -175,7 +175,7 @@ TEST_CASE("bad definitions are refused with the place") {
         std::string::npos);
   const std::string two = disk(kFile) + "\n" + disk(kFile);
   CHECK(complaint(with_disks("\n" + two)) ==
-        "t: line 3, column 1: the target 'vda' is that of the disk in line 2, too");
+        "t: line 3, column 1: the target 'vda' is also that of the disk in line 2");
   CHECK(complaint(with_disks("<disk/>")).find("without <target") != std::string::npos);
   CHECK(complaint(with_disks(disk(kFile + "<source file='/j'/>"))).find("more than one <source>") !=
         std::string::npos);

@@ -256,7 +256,7 @@ TEST_CASE("no two disks get one image") {
   const auto rewrite = [&](std::vector<DiskMove> moves) { return rewrite_disks(domain, moves); };
   CHECK_THROWS_WITH(rewrite({to_rbd("vda", "taken")}), "t: vdb: is on rbd:p/taken already");
   CHECK_THROWS_WITH(rewrite({to_rbd("vda", "i"), to_rbd("vdc", "i")}),
-                    "t: vdc: rbd:p/i would be that of another disk, too");
+                    "t: vdc: rbd:p/i is the target of another disk as well");
   CHECK_THROWS_WITH(rewrite({to_rbd("vda", "i"), to_rbd("vda", "j")}), "t: vda: is named twice");
   const std::string out = rewrite({to_rbd("vdc", "c"), to_rbd("vda", "a")});
   const Domain after = parse_domain(out, "t");

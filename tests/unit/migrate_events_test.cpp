@@ -241,13 +241,13 @@ TEST_CASE("what is in the way of a copy is named, with what may be done about it
        {std::pair{"staged here", "copy_in"}, std::pair{"mirrored here", "create_volume"},
         std::pair{"offline here, running before", "copy_in"}}) {
     CHECK(hint_of(way, volume, call) ==
-          "somebody made rbd:vms/web1-vda after the checks: remove it (rbd rm vms/web1-vda), or "
+          "rbd:vms/web1-vda was made after the checks: remove it (rbd rm vms/web1-vda), or "
           "name another with --disk vda=rbd:POOL/IMAGE");
   }
   for (const auto& [way, call] : {std::pair{"back to files, live", "copy_out"},
                                   std::pair{"back to files, mirrored", "create_raw_file"}}) {
     CHECK(hint_of(way, "/back/web1-vda.raw", call) ==
-          "somebody made /back/web1-vda.raw after the checks: move it away, or name another "
+          "/back/web1-vda.raw was made after the checks: move it away, or name another "
           "directory with --to-dir");
   }
 }

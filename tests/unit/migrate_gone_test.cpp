@@ -299,7 +299,7 @@ TEST_CASE("what is under somebody's snapshot is not removed, whether its guest r
         const Outcome outcome = rig.recover(how);
         INFO(outcome.message);
         CHECK(outcome.error == ErrorKind::kConflict);
-        CHECK(outcome.message.find("none of this move's") != std::string::npos);
+        CHECK(outcome.message.find("this move did not make") != std::string::npos);
       }
       CHECK(rig.has_journal());
       CHECK(guest.stored == stored);

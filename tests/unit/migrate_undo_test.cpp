@@ -103,7 +103,7 @@ TEST_CASE("a client that died is waited for, and one that stays is named", "[mig
       Rig rig(way);
       rig.world().ghosts = looks;
       CHECK(rig.run(rig.plan()).done());
-      const bool named = rig.said().find("is open in another client, too") != std::string::npos;
+      const bool named = rig.said().find("is open in another client as well") != std::string::npos;
       CHECK(named == (looks == 100'000U));
     }
   }
