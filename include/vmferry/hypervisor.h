@@ -99,7 +99,7 @@ struct LiveMigration {
 
 /// One libvirt host: the few calls that a migration needs. Every method may be called from any
 /// thread, some may take long or hang with the cluster; all of them throw Error. `domain` is a
-/// domain's name. The real one is lib/migrate/libvirt_host.cpp; tests have a fake that fails or
+/// domain's name. The real one is lib/libvirt/libvirt_host.cpp; tests have a fake that fails or
 /// hangs any call.
 class Hypervisor {
  public:

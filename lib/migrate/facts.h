@@ -173,7 +173,4 @@ std::vector<Check> make_checks(const MigrateRequest& request, const Facts& facts
 /// Where the disk of a request goes, for the definition.
 DiskTarget disk_target(const MigrateRequest& request, const MovingDisk& disk);
 
-/// Has the QEMU of this machine its rbd driver? Nothing: it has no modules to look for.
-std::optional<bool> local_rbd_driver();
-
 }  // namespace vmferry::migrate

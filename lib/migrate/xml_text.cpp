@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/migrate/xml_text.h"
 
+#include <tinyxml2.h>
+
 #include <algorithm>
 
 namespace vmferry::migrate {
@@ -118,42 +120,6 @@ std::string qemu_volume_name(const MigrateRequest& request, const VolumeName& vo
     name += ":mon_host=" + escaped(mon_host_of(request.monitors));
   }
   return name;
-}
-
-const tinyxml2::XMLElement* find_disk_element(const tinyxml2::XMLDocument& definition,
-                                              const std::string& dev) {
-  const auto* devices = tinyxml2::XMLConstHandle(definition)
-                            .FirstChildElement("domain")
-                            .FirstChildElement("devices")
-                            .ToElement();
-  const auto* disk = devices ? devices->FirstChildElement("disk") : nullptr;
-  for (; disk; disk = disk->NextSiblingElement("disk")) {
-    const auto* target = disk->FirstChildElement("target");
-    if (target && target->Attribute("dev", dev.c_str())) {
-      return disk;
-    }
-  }
-  return nullptr;
-}
-
-MirrorFacts mirror_facts(const std::string& live_definition, const std::string& dev) {
-  tinyxml2::XMLDocument document;
-  if (document.Parse(live_definition.c_str()) != tinyxml2::XML_SUCCESS) {
-    return {};
-  }
-  const tinyxml2::XMLElement* disk = find_disk_element(document, dev);
-  const tinyxml2::XMLElement* mirror = disk ? disk->FirstChildElement("mirror") : nullptr;
-  if (!mirror) {
-    return {};
-  }
-  MirrorFacts facts{.ready = mirror->Attribute("ready", "yes") != nullptr, .target = {}};
-  const tinyxml2::XMLElement* source = mirror->FirstChildElement("source");
-  for (const char* name : {"file", "dev", "name"}) {
-    if (const char* value = source ? source->Attribute(name) : nullptr) {
-      facts.target = value;
-    }
-  }
-  return facts;
 }
 
 std::string mon_host_of(const std::vector<CephMonitor>& monitors) {

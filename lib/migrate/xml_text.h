@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
-#include <tinyxml2.h>
-
 #include <string>
 #include <vector>
 
@@ -24,17 +22,6 @@ std::string bridge_disk(const MigrateRequest& request, const MovingDisk& disk);
 /// QEMU's own name of a volume ("rbd:pool/image:id=user:conf=file"), for an overlay's header. Holds
 /// no key: whoever opens the overlay by it alone uses the host's keyring.
 std::string qemu_volume_name(const MigrateRequest& request, const VolumeName& volume);
-
-/// The <disk> of a definition with that target; null: there is none.
-const tinyxml2::XMLElement* find_disk_element(const tinyxml2::XMLDocument& definition,
-                                              const std::string& dev);
-
-/// What a live definition tells of a disk's copy job.
-struct MirrorFacts {
-  bool ready = false;
-  std::string target;  ///< a path, or "POOL/IMAGE"; empty: it does not tell
-};
-MirrorFacts mirror_facts(const std::string& live_definition, const std::string& dev);
 
 /// As QEMU hands it to librados for these monitors; a semicolon parts them there.
 std::string mon_host_of(const std::vector<CephMonitor>& monitors);

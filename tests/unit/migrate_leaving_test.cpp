@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-#include "lib/migrate/monitor.h"
+#include "lib/libvirt/monitor.h"
 #include "lib/migrate/route.h"
 #include "tests/unit/catch.h"
 #include "vmferry/domain.h"
@@ -65,7 +65,7 @@ TEST_CASE("an address answers also where nobody listens yet", "[migrate]") {
 }
 
 TEST_CASE("QEMU's reasons are read from what it answers", "[migrate]") {
-  using migrate::migration_blockers;
+  using libvirt::migration_blockers;
   CHECK(migration_blockers(R"({"return": {}})").empty());
   CHECK(migration_blockers(R"({"return": {"status": "completed"}})").empty());
   const std::vector<std::string> two = {"a", "b"};

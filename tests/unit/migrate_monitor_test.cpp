@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <nlohmann/json.hpp>
 
-#include "lib/migrate/monitor.h"
-#include "lib/migrate/xml_text.h"
+#include "lib/libvirt/live_disk.h"
+#include "lib/libvirt/monitor.h"
 #include "tests/unit/catch.h"
 #include "vmferry/error.h"
 
@@ -34,23 +34,23 @@ std::string nodes(const std::string& drv) {
 }  // namespace
 
 TEST_CASE("the node of a disk is read from the live definition") {
-  CHECK(migrate::live_image(kLive, "vda").index == "4");
-  CHECK(migrate::live_image(kLive, "vda").discard.empty());
-  CHECK(migrate::live_image(kLive, "vdb").discard == "ignore");
-  CHECK_THROWS_AS(migrate::live_image(kLive, "sda"), Error);  // no node is told
-  CHECK_THROWS_AS(migrate::live_image(kLive, "vdc"), Error);
-  CHECK_THROWS_AS(migrate::live_image("no definition", "vda"), Error);
+  CHECK(libvirt::live_image(kLive, "vda").index == "4");
+  CHECK(libvirt::live_image(kLive, "vda").discard.empty());
+  CHECK(libvirt::live_image(kLive, "vdb").discard == "ignore");
+  CHECK_THROWS_AS(libvirt::live_image(kLive, "sda"), Error);  // no node is told
+  CHECK_THROWS_AS(libvirt::live_image(kLive, "vdc"), Error);
+  CHECK_THROWS_AS(libvirt::live_image("no definition", "vda"), Error);
 }
 
 TEST_CASE("a node is opened anew with all that it had, and discards") {
-  const json command = json::parse(migrate::reopen_with_discard(nodes("raw"), "4"));
+  const json command = json::parse(libvirt::reopen_with_discard(nodes("raw"), "4"));
   CHECK(command["execute"] == "blockdev-reopen");
   CHECK(command["arguments"]["options"] == json::parse(R"([{"driver": "raw",
       "node-name": "libvirt-4-format", "file": "libvirt-4-storage", "read-only": false,
       "cache": {"direct": true, "no-flush": false}, "detect-zeroes": "on", "discard": "unmap"}])"));
-  CHECK_THROWS_AS(migrate::reopen_with_discard(nodes("qcow2"), "4"), Error);
-  CHECK_THROWS_AS(migrate::reopen_with_discard(nodes("raw"), "5"), Error);
-  CHECK_THROWS_AS(migrate::reopen_with_discard("nonsense", "4"), Error);
+  CHECK_THROWS_AS(libvirt::reopen_with_discard(nodes("qcow2"), "4"), Error);
+  CHECK_THROWS_AS(libvirt::reopen_with_discard(nodes("raw"), "5"), Error);
+  CHECK_THROWS_AS(libvirt::reopen_with_discard("nonsense", "4"), Error);
 }
 
 TEST_CASE("nodes of a volume are removed from above") {
@@ -66,24 +66,24 @@ TEST_CASE("nodes of a volume are removed from above") {
              node("file", "file", "/img/a"), node("odd", "raw", "json:nonsense")}}}
           .dump();
   std::string removed;
-  for (const std::string& command : migrate::commands_to_forget(answer, "p", "i")) {
+  for (const std::string& command : libvirt::commands_to_forget(answer, "p", "i")) {
     CHECK(json::parse(command)["execute"] == "blockdev-del");
     removed += json::parse(command)["arguments"]["node-name"].get<std::string>() + " ";
   }
   CHECK(removed == "format storage ");
-  CHECK(migrate::commands_to_forget(answer, "p", "k").empty());
-  CHECK_THROWS_AS(migrate::commands_to_forget("nonsense", "p", "i"), Error);
+  CHECK(libvirt::commands_to_forget(answer, "p", "k").empty());
+  CHECK_THROWS_AS(libvirt::commands_to_forget("nonsense", "p", "i"), Error);
 }
 
 TEST_CASE("the run state is QEMU's own word") {
-  CHECK(migrate::run_state(R"({"return":{"status":"prelaunch","running":false}})") == "prelaunch");
-  CHECK_THROWS_AS(migrate::run_state(R"({"return":{}})"), Error);
-  CHECK_THROWS_AS(migrate::run_state(R"({"error":{"desc":"gone"}})"), Error);
+  CHECK(libvirt::run_state(R"({"return":{"status":"prelaunch","running":false}})") == "prelaunch");
+  CHECK_THROWS_AS(libvirt::run_state(R"({"return":{}})"), Error);
+  CHECK_THROWS_AS(libvirt::run_state(R"({"error":{"desc":"gone"}})"), Error);
 }
 
 TEST_CASE("a copy's job is known by where it goes") {
   const auto facts = [](const std::string& mirror) {
-    return migrate::mirror_facts(
+    return libvirt::mirror_facts(
         "<domain><devices><disk><target dev='vda'/>" + mirror + "</disk></devices></domain>",
         "vda");
   };
@@ -92,15 +92,15 @@ TEST_CASE("a copy's job is known by where it goes") {
   CHECK(facts("<mirror ready='yes'/>").ready);
   CHECK_FALSE(facts("<mirror><source dev='/dev/x'/></mirror>").ready);
   CHECK(facts("").target.empty());
-  CHECK(migrate::mirror_facts("nonsense", "vda").target.empty());
+  CHECK(libvirt::mirror_facts("nonsense", "vda").target.empty());
 }
 
 TEST_CASE("an error of the monitor is one of ours, with its reason") {
-  CHECK_NOTHROW(migrate::check_answer(R"({"return":{}})"));
+  CHECK_NOTHROW(libvirt::check_answer(R"({"return":{}})"));
   CHECK_THROWS_WITH(
-      migrate::check_answer(R"({"error":{"class":"GenericError","desc":"no such node"}})"),
+      libvirt::check_answer(R"({"error":{"class":"GenericError","desc":"no such node"}})"),
       Contains("no such node"));
-  CHECK_THROWS_AS(migrate::check_answer("nonsense"), Error);
+  CHECK_THROWS_AS(libvirt::check_answer("nonsense"), Error);
 }
 
 }  // namespace vmferry::test

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "lib/migrate/monitor.h"
+#include "lib/libvirt/monitor.h"
 
 #include <nlohmann/json.hpp>
 
-#include "lib/migrate/xml_text.h"
 #include "vmferry/error.h"
 
-namespace vmferry::migrate {
+namespace vmferry::libvirt {
 namespace {
 
 using nlohmann::json;
@@ -14,11 +13,6 @@ using nlohmann::json;
 [[noreturn]] void refuse(const std::string& cause) {
   throw Error(
       {.kind = ErrorKind::kUnsupported, .object = "QEMU's monitor", .action = {}, .cause = cause});
-}
-
-std::string attribute(const tinyxml2::XMLElement* element, const char* name) {
-  const char* value = element ? element->Attribute(name) : nullptr;
-  return value ? value : "";
 }
 
 /// Is the volume what these options open, directly or below?
@@ -54,21 +48,6 @@ json reopened(const json& node, const std::string& index) {
 }
 
 }  // namespace
-
-LiveImage live_image(const std::string& live_definition, const std::string& dev) {
-  tinyxml2::XMLDocument document;
-  document.Parse(live_definition.c_str(), live_definition.size());
-  const tinyxml2::XMLElement* disk = find_disk_element(document, dev);
-  if (!disk) {
-    refuse("the live definition has no disk " + dev);
-  }
-  LiveImage image{.index = attribute(disk->FirstChildElement("source"), "index"),
-                  .discard = attribute(disk->FirstChildElement("driver"), "discard")};
-  if (image.index.empty()) {
-    refuse("libvirt does not tell the node of " + dev);
-  }
-  return image;
-}
 
 std::string query_nodes() {
   return json{{"execute", "query-named-block-nodes"}, {"arguments", {{"flat", true}}}}.dump();
@@ -146,4 +125,4 @@ void check_answer(const std::string& answer) {
   refuse(told ? parsed["error"].value("desc", "it failed") : "the answer is not understood");
 }
 
-}  // namespace vmferry::migrate
+}  // namespace vmferry::libvirt

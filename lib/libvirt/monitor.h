@@ -6,16 +6,7 @@
 
 // Commands of QEMU's monitor (QMP), for the little that libvirt has no call for.
 
-namespace vmferry::migrate {
-
-/// How libvirt opened the image of a running guest's disk, as its live definition tells.
-struct LiveImage {
-  std::string index;    ///< of the node in QEMU: <source index='4'/> is "libvirt-4-..."
-  std::string discard;  ///< <driver discard='...'/>; empty: libvirt did not say
-};
-
-/// Throws Error: the definition has no such disk, or does not tell.
-LiveImage live_image(const std::string& live_definition, const std::string& dev);
+namespace vmferry::libvirt {
 
 /// Asks for all nodes.
 std::string query_nodes();
@@ -45,4 +36,4 @@ std::string run_state(const std::string& answer);
 /// Throws Error if QEMU's answer is that it failed.
 void check_answer(const std::string& answer);
 
-}  // namespace vmferry::migrate
+}  // namespace vmferry::libvirt

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "lib/sparsify/guest_trim.h"
+#include "lib/guestfs/guest_trim.h"
 #include "vmferry/error.h"
 
 namespace vmferry {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "lib/sparsify/appliance.h"
+#include "lib/guestfs/appliance.h"
 
 #include <fmt/format.h>
 #include <signal.h>

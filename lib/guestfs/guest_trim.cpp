@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "lib/sparsify/guest_trim.h"
+#include "lib/guestfs/guest_trim.h"
 
 #include <fmt/format.h>
 

@@ -11,8 +11,8 @@
 
 #include "lib/core/format_bytes.h"
 #include "lib/format/qcow2.h"
-#include "lib/sparsify/appliance.h"
-#include "lib/sparsify/guest_trim.h"
+#include "lib/guestfs/appliance.h"
+#include "lib/guestfs/guest_trim.h"
 #include "lib/store/file_io.h"
 #include "lib/store/file_source.h"
 #include "lib/store/image_lock.h"

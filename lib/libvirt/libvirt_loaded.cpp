@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // In place of libvirt_host.cpp: asks the module for what it does.
-#include "lib/migrate/libvirt_module.h"
+#include "lib/libvirt/libvirt_module.h"
 
 namespace vmferry {
 namespace {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "lib/sparsify/appliance.h"
+#include "lib/guestfs/appliance.h"
 #include "vmferry/sparsify.h"
 
 namespace vmferry {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // In place of the files that use libguestfs: asks the module for what they do.
-#include "lib/sparsify/guestfs_module.h"
+#include "lib/guestfs/guestfs_module.h"
 
 namespace vmferry {
 namespace {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <filesystem>
+#include "lib/libvirt/rbd_driver.h"
 
-#include "lib/migrate/facts.h"
+#include <filesystem>
+#include <string>
+#include <vector>
 
 // Where distributions put QEMU's modules.
 
-namespace vmferry::migrate {
+namespace vmferry::libvirt {
 namespace fs = std::filesystem;
 
 std::optional<bool> local_rbd_driver() {
@@ -27,4 +29,4 @@ std::optional<bool> local_rbd_driver() {
   return modular ? std::optional(false) : std::nullopt;
 }
 
-}  // namespace vmferry::migrate
+}  // namespace vmferry::libvirt

@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "lib/core/format_bytes.h"
-#include "lib/sparsify/guest_trim.h"
+#include "lib/guestfs/guest_trim.h"
 #include "vmferry/error.h"
 #include "vmferry/inspect.h"
 
