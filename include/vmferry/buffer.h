@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <stop_token>
@@ -51,8 +52,9 @@ class BufferPool {
   /// REQUIRES: count > 0, size > 0 and a multiple of 4096.
   BufferPool(size_t count, size_t size);
 
-  /// Waits for a free buffer. Throws Error kCancelled when `stop` is triggered while waiting.
-  Buffer acquire(std::stop_token stop);
+  /// Waits for a free buffer, and calls `meanwhile` each second, which may throw. Throws Error
+  /// kCancelled when `stop` is triggered while waiting.
+  Buffer acquire(std::stop_token stop, const std::function<void()>& meanwhile = {});
   size_t buffer_size() const { return size_; }
 
  private:

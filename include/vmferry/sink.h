@@ -13,7 +13,8 @@ namespace VMFERRY_API vmferry {
 
 /// What the copier should know about a target to write it well. Bytes.
 struct SinkTraits {
-  /// Writes are cut at multiples of this (an object of an RBD volume). A multiple of 4096.
+  /// Writes are cut at multiples of this (half of a usual object of an RBD volume). A multiple of
+  /// 4096.
   uint32_t write_size = 1 << 20;
   /// Zeros shorter than this are written rather than skipped. A power of two, 512 or more.
   uint32_t zero_granularity = 4096;
@@ -37,6 +38,9 @@ class Sink {
   /// Takes over `data` and writes it at `offset`, maybe later; throws an error of this write, or
   /// the first one of an earlier write. Many threads may call it.
   virtual void write_at(uint64_t offset, Slice data) = 0;
+  /// Throws the first error of an earlier write, or that the store has been silent for too long.
+  /// Who waits for the memory of earlier writes asks now and then. Many threads may call it.
+  virtual void check_writes();
   /// Leaves zeros in the range, as a hole where the store has such. Many threads may call it.
   virtual void zero_range(uint64_t offset, uint64_t length) = 0;
   /// May share_range() do something for `source`? Asked before anything is looked at for it.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
@@ -11,6 +12,7 @@
 namespace vmferry {
 namespace {
 
+constexpr std::chrono::seconds kLook{1};
 constexpr size_t kAlignment = 4096;  // what O_DIRECT and page-wise copies like
 
 struct Free {
@@ -27,6 +29,8 @@ struct BufferPool::State {
   std::vector<Memory> idle;
   size_t not_yet_made;  // memory is taken when first needed: a small image pays for little
 
+  bool wait(std::unique_lock<std::mutex>& lock, const std::stop_token& stop,
+            std::chrono::milliseconds time);
   /// Room in `idle` for every buffer was reserved: cannot fail.
   void give_back(Memory memory) {
     {
@@ -42,13 +46,24 @@ BufferPool::BufferPool(size_t count, size_t size) : state_(std::make_shared<Stat
   state_->idle.reserve(count);
 }
 
-Buffer BufferPool::acquire(std::stop_token stop) {
+/// False: none is free within `time`.
+bool BufferPool::State::wait(std::unique_lock<std::mutex>& lock, const std::stop_token& stop,
+                             std::chrono::milliseconds time) {
+  return freed.wait_for(lock, stop, time, [this] { return !idle.empty() || not_yet_made > 0; });
+}
+
+Buffer BufferPool::acquire(std::stop_token stop, const std::function<void()>& meanwhile) {
   Memory memory;
   {
     std::unique_lock lock(state_->mutex);
-    const bool found = state_->freed.wait(
-        lock, stop, [this] { return !state_->idle.empty() || state_->not_yet_made > 0; });
-    if (!found || stop.stop_requested()) {
+    while (!state_->wait(lock, stop, kLook) && !stop.stop_requested()) {
+      if (meanwhile) {
+        lock.unlock();
+        meanwhile();
+        lock.lock();
+      }
+    }
+    if (stop.stop_requested()) {
       throw cancelled_error();
     }
     if (!state_->idle.empty()) {

@@ -2,6 +2,7 @@
 #include "vmferry/copy.h"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -133,7 +134,7 @@ class Copier {
   /// Shares what is not zero, which needs no writing. Returns what is left to do.
   std::vector<Extent> share_runs(const std::vector<Extent>& runs, std::stop_token stop) {
     std::vector<Extent> looked;
-    Buffer buffer = pool_.acquire(stop);
+    Buffer buffer = pool_.acquire(stop, check_writes_);
     const auto window = buffer.bytes().first(std::min(hot_, window_));
     for (const Extent& run : runs) {
       if (run.is_zero()) {
@@ -181,7 +182,7 @@ class Copier {
         throw cancelled_error();
       }
       if (!looked.buffer) {
-        looked.buffer = pool_.acquire(stop);
+        looked.buffer = pool_.acquire(stop, check_writes_);
       }
       const uint64_t step = std::min(end, next_multiple(at, hot_)) - at;
       const auto bytes = looked.buffer->bytes().subspan(looked.used, step);
@@ -248,6 +249,7 @@ class Copier {
   const uint64_t window_;
   const uint64_t hot_;
   BufferPool pool_;
+  const std::function<void()> check_writes_ = [this] { sink_.check_writes(); };
   Progress& progress_;
   BlockWalker walker_;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "vmferry/error.h"
@@ -15,21 +16,23 @@ namespace vmferry {
 // A module shows one thing, a table of functions named `vmferry_module`. The static library has all
 // of it built in and loads nothing.
 
-/// What every table begins with.
+/// What every table begins with. Between two releases builds have one version: the size tells most
+/// that do not fit.
 struct ModuleTable {
   const char* version;  ///< kVersion of the build that it belongs to
+  size_t size;          ///< of the whole table (bytes)
 };
 
-/// Finds the module NAME ("vmferry-rbd") where the program's or library's RUNPATH says, loads it
-/// for as long as the process lives, and returns its table. Any thread. Throws Error
-/// (kUnsupported): it, or a library that it needs, is not there, or it is of another version.
-/// `needs`: what to install.
-const ModuleTable& load_module(const std::string& name, const std::string& needs);
+/// Finds the module NAME ("vmferry-rbd") by where this code is, loads it for as long as the process
+/// lives, and returns its table of `size` bytes. Any thread. Throws Error (kUnsupported): it, or a
+/// library that it needs, is not there or lacks a function, or it is of another build. `needs`:
+/// what to install.
+const ModuleTable& load_module(const std::string& name, size_t size, const std::string& needs);
 
 /// The same, as the table that it is.
 template <typename Table>
 const Table& module_table(const std::string& name, const std::string& needs) {
-  return static_cast<const Table&>(load_module(name, needs));
+  return static_cast<const Table&>(load_module(name, sizeof(Table), needs));
 }
 
 /// The answer of `ask`, a function of the table; without the module, nothing.

@@ -27,6 +27,7 @@ class RateLimitedSink : public Sink {
     sink_.write_at(offset, std::move(data));
   }
 
+  void check_writes() override { sink_.check_writes(); }
   void zero_range(uint64_t offset, uint64_t length) override { sink_.zero_range(offset, length); }
   void flush() override { sink_.flush(); }
   std::unique_ptr<Source> read_back() override { return sink_.read_back(); }

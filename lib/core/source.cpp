@@ -13,4 +13,6 @@ bool Sink::share_range(const Source& /*source*/, uint64_t /*offset*/, uint64_t /
   return false;
 }
 
+void Sink::check_writes() {}
+
 }  // namespace vmferry

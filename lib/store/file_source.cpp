@@ -18,6 +18,9 @@ namespace {
 
 // ZFS has named dirty pages holes (openzfs/zfs#15526): there, what is dirty is written out first.
 constexpr long kZfsMagic = 0x2fc12fc1;
+// The kernel cuts an announcement at the device's read-ahead or its largest request, whichever is
+// more (force_page_cache_ra): 128 KiB at the least, as devices are set up.
+constexpr uint64_t kAnnounced = 128 << 10;
 constexpr int kMostPieces =
     64;  // of one announcement: more holes than that cost more than they save
 
@@ -101,13 +104,20 @@ bool FileSource::is_cached(uint64_t offset) const {
   return ::preadv2(fd_.get(), &one, 1, static_cast<off_t>(offset), RWF_NOWAIT) == 1;
 }
 
+void FileSource::announce(const Extent& data) const {
+  for (uint64_t at = data.offset; at < data.end(); at += kAnnounced) {
+    const uint64_t length = std::min(kAnnounced, data.end() - at);
+    ::posix_fadvise(fd_.get(), static_cast<off_t>(at), static_cast<off_t>(length),
+                    POSIX_FADV_WILLNEED);
+  }
+}
+
 void FileSource::prefetch(uint64_t offset, uint64_t length) const {
   const uint64_t end = offset + length;
   for (int pieces = 0; offset < end && pieces < kMostPieces; ++pieces) {
     const Extent extent = extent_at(offset, end - offset);
     if (!extent.is_zero() && !is_cached(offset)) {
-      ::posix_fadvise(fd_.get(), static_cast<off_t>(extent.offset),
-                      static_cast<off_t>(extent.length), POSIX_FADV_WILLNEED);
+      announce(extent);
     }
     offset = extent.end();
   }

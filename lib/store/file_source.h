@@ -37,6 +37,7 @@ class FileSource : public Source, public Layout {
  private:
   uint64_t known_data_at(uint64_t offset) const;
   bool is_cached(uint64_t offset) const;
+  void announce(const Extent& data) const;
 
   const UniqueFd fd_;
   const std::string name_;

@@ -38,6 +38,12 @@ void RbdFlight::wait() {
   landed_.wait(lock, [this] { return count_ == 0; });
 }
 
+std::chrono::steady_clock::duration RbdFlight::silent_for() {
+  std::lock_guard lock(mutex_);
+  return count_ == 0 ? std::chrono::steady_clock::duration::zero()
+                     : std::chrono::steady_clock::now() - pulse_.last();
+}
+
 void RbdFlight::rethrow() {
   std::lock_guard lock(mutex_);
   if (first_rc_ < 0) {
@@ -47,6 +53,9 @@ void RbdFlight::rethrow() {
 
 void RbdFlight::start() {
   std::lock_guard lock(mutex_);
+  if (count_ == 0) {
+    pulse_.beat();
+  }
   ++count_;
 }
 

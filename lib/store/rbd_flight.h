@@ -3,6 +3,7 @@
 
 #include <rbd/librbd.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -23,6 +24,8 @@ class RbdFlight {
   /// Takes over `data`. Throws an error of this write, or the first one of an earlier write.
   void write(rbd_image_t image, uint64_t offset, Slice data);
   void wait();
+  /// How long nothing has landed, though something is under way; zero if nothing is.
+  std::chrono::steady_clock::duration silent_for();
   /// Throws the first error of all that landed.
   void rethrow();
 

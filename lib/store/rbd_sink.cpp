@@ -59,6 +59,16 @@ class RbdSink : public Sink {
     target_->flight().write(target_->image(), offset, std::move(data));
   }
 
+  /// Not all that librbd waits for has a time limit (its lock has none): a cluster that stays away
+  /// is noticed by its silence. Clearing up is left to end(), which may leave it behind.
+  void check_writes() override {
+    target_->claim().check_known();
+    target_->flight().rethrow();
+    if (target_->flight().silent_for() > for_work(options_.ceph).silence) {
+      throw silent();
+    }
+  }
+
   void zero_range(uint64_t offset, uint64_t length) override {
     const ssize_t rc = rbd_write_zeroes(target_->image(), offset, length, 0, 0);
     if (rc < 0) {
@@ -132,8 +142,10 @@ class RbdSink : public Sink {
     if (options_.stop.stop_requested()) {
       throw cancelled_error();
     }
-    throw rbd_error(-ETIMEDOUT, location_, "wait for the cluster");
+    throw silent();
   }
+
+  Error silent() const { return rbd_error(-ETIMEDOUT, location_, "wait for the cluster"); }
 
   void end() noexcept {
     if (!target_) {

@@ -39,7 +39,8 @@ class Session:
             world.check_same_output([tool.steps[0] for tool in competitors])
         try:
             for number in range(1, rounds + 1):
-                for tool in competitors:
+                first = number % len(competitors)  # nobody always runs after the same one
+                for tool in competitors[first:] + competitors[:first]:
                     run = self._run_once(case, tool, is_first=number == 1)
                     result.add(tool, run)
                     report.say(f"  round {number}/{rounds}  {tool.name:26} {run.seconds:8.3f} s")

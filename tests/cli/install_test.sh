@@ -26,9 +26,12 @@ expect 1 'hint: install libguestfs0;' usr/bin/vmferry sparsify --trim disk.raw c
 mv moved "$libraries/vmferry"
 [[ $(usr/bin/vmferry --version) == *"librbd "[0-9]*"libvirt "[0-9]*"libguestfs "[0-9]* ]] || fail "$(usr/bin/vmferry --version)"
 # One of another build is not taken.
-sed "s/$version/9.9.9/g" "$libraries/vmferry/vmferry-rbd.so" >other.so
+LC_ALL=C sed "s/${version//./\\.}/9.9.9/g" "$libraries/vmferry/vmferry-rbd.so" >other.so
+cmp -s other.so "$libraries/vmferry/vmferry-rbd.so" && fail "no version in the module"
+cp "$libraries/vmferry/vmferry-rbd.so" whole.so
 mv other.so "$libraries/vmferry/vmferry-rbd.so"
-expect 1 'vmferry-rbd.so: load: it is of another version' usr/bin/vmferry info rbd:rbd/web1
+expect 1 'vmferry-rbd.so: load: it is of another build' usr/bin/vmferry info rbd:rbd/web1
+mv whole.so "$libraries/vmferry/vmferry-rbd.so"
 
 # A project of somebody's, by CMake and by pkg-config.
 cmake -S "$ROOT/tests/consumer" -B built -DCMAKE_PREFIX_PATH="$work/usr" >configured
@@ -42,6 +45,7 @@ for program in built/consumer ./by-pkg-config; do
   same disk.raw copy.raw
   rm copy.raw
   expect 1 "missing.raw: open: No such file" "$program" missing.raw copy.raw
+  expect 1 "connect to the cluster" env -u CEPH_CONF HOME=/none "$program" rbd:rbd/web1:mon_host=127.0.0.1 copy.raw
 done
 
 # The library shows what its headers declare, and nothing of its insides.

@@ -142,7 +142,8 @@ struct Code {
     auto* self = static_cast<Code*>(argument);
     self->adds = info->dlpi_adds;
     const std::string_view name = info->dlpi_name;
-    const bool is_module = name.find("/vmferry-") != name.npos && name.ends_with(".so");
+    const std::string_view base = name.substr(name.rfind('/') + 1);
+    const bool is_module = base.starts_with("vmferry-") && base.ends_with(".so");
     const bool is_ours = name.empty() || name.find("/libvmferry.so") != name.npos || is_module;
     const bool is_standard = name.find("/libstdc++.so") != name.npos;
     // The kernel's own object has no name either, but the program is the first.
@@ -194,8 +195,8 @@ struct State {
   const std::vector<Fault> faults = parse_faults(from_environment("VMFERRY_FAULT"));
   const std::vector<std::string> paths = split(from_environment("VMFERRY_FAULT_PATHS"), ':');
   const std::string log = from_environment("VMFERRY_FAULT_LOG");
-  std::mutex code_mutex;
-  Code code = Code::now();
+  // Replaced as a whole, and never freed: a child that is forked meanwhile finds no lock taken.
+  std::atomic<const Code*> code = new Code(Code::now());
   std::mutex mutex;
   std::map<std::string_view, Tally> tallies;
   std::atomic<uint64_t> sent = 0;
@@ -260,16 +261,15 @@ std::string whole_name(int directory, const char* path) {
 
 /// Does the code of `caller` lie in one of these ranges?
 bool is_in(std::vector<Code::Range> Code::*ranges, const void* caller) {
-  State& now = state();
-  std::lock_guard lock(now.code_mutex);
-  if (Code::holds(now.code.*ranges, caller)) {
+  std::atomic<const Code*>& code = state().code;
+  if (Code::holds(code.load()->*ranges, caller)) {
     return true;
   }
-  if (!now.code.is_old()) {
+  if (!code.load()->is_old()) {
     return false;
   }
-  now.code = Code::now();
-  return Code::holds(now.code.*ranges, caller);
+  code = new Code(Code::now());
+  return Code::holds(code.load()->*ranges, caller);
 }
 
 bool counts_name(const void* caller, const std::string& name) {

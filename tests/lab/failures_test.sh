@@ -29,6 +29,25 @@ ceph auth get-or-create client.reader mon 'profile rbd' osd 'profile rbd-read-on
 expect 1 "(Operation not permitted|Permission denied)" ferry convert --id reader --keyring reader.keyring disk.raw rbd:rbd/a
 ceph auth rm client.reader 2>/dev/null
 
+# An OSD that stops to answer in the middle of a copy.
+head -c 64M /dev/urandom >dense.raw
+(
+  "$VMFERRY" convert --rate-limit 20M --ceph-timeout 2 dense.raw rbd:rbd/fl-stopped 2>said &
+  copy=$!
+  until_done 20 is_watched rbd/fl-stopped.vmferry-partial
+  osd=$(<"$VMFERRY_LAB/osd.pid")
+  trap 'kill -CONT "$osd"' EXIT
+  kill -STOP "$osd"
+  SECONDS=0
+  ! wait "$copy" || fail "copied without an OSD"
+  ((SECONDS < 25)) || fail "took $SECONDS s to give up"
+)
+grep -q "fl-stopped: .* did not answer in time" said || fail "said: $(cat said)"
+grep -q "could not remove 'rbd/fl-stopped.vmferry-partial'" said || fail "nothing said of what is left: $(cat said)"
+until_done 60 ferry convert -q dense.raw rbd:rbd/fl-stopped # the claim of the first has to run out
+rbd rm --no-progress rbd/fl-stopped
+rm dense.raw
+
 # Monitors that do not answer: nobody listens; somebody listens and says nothing.
 printf '[global]\nmon host = 127.0.0.1:1\nkeyring = %s\n' "$VMFERRY_LAB/keyring" >dead.conf
 expect 1 "monitors did not answer in time" timeout 20 "$VMFERRY" convert --ceph-timeout 2 --ceph-conf dead.conf disk.raw rbd:rbd/a

@@ -189,4 +189,35 @@ TEST_CASE("the rate limit holds, and a stop ends its wait") {
   CHECK_THROWS_AS(copy(source, *slow, {.stop = stop.get_token()}, progress), Error);
 }
 
+namespace {
+
+/// Keeps the memory of every write, as a store does that does not answer.
+class SilentSink : public RecordingSink {
+ public:
+  using RecordingSink::RecordingSink;
+  void write_at(uint64_t, Slice data) override {
+    std::lock_guard lock(mutex_);
+    kept_.push_back(std::move(data));
+  }
+  void check_writes() override {
+    throw Error({.kind = ErrorKind::kIo, .object = "s", .action = "write", .cause = "silence"});
+  }
+
+ private:
+  std::vector<Slice> kept_;
+};
+
+}  // namespace
+
+TEST_CASE("a copy whose writes never land ends with the sink's word, also at a limited rate") {
+  const PictureSource source("16M:A");
+  SilentSink sink(source.size(), {.write_size = 1 << 20, .starts_zeroed = true});
+  const auto limited = limit_rate(sink, 1 << 30, {});
+  for (Sink* each : {static_cast<Sink*>(&sink), limited.get()}) {
+    Progress progress;
+    CHECK_THROWS_WITH(copy(source, *each, {.jobs = 4, .memory = 2 << 20}, progress),
+                      "s: write: silence");
+  }
+}
+
 }  // namespace vmferry::test

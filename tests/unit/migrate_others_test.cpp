@@ -158,7 +158,7 @@ TEST_CASE("a snapshot that is taken meanwhile stops the run until it is deleted"
     const Outcome outcome = rig.run(rig.plan());
     INFO(outcome.message << " " << outcome.hint);
     CHECK(outcome.error == ErrorKind::kConflict);
-    CHECK(outcome.message.find("took a snapshot") != std::string::npos);
+    CHECK(outcome.message.find("a snapshot of it was taken") != std::string::npos);
     CHECK(rig.recover(Recovery::kUndo).error == ErrorKind::kConflict);
     CHECK(rig.recover(Recovery::kFinish).error == ErrorKind::kConflict);
     rig.guest().snapshots = 0;
