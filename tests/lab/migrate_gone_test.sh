@@ -32,7 +32,7 @@ machines_down >/dev/null
 # A backup tool's snapshot is not committed: the run stops, and goes on when it has ended.
 started --disk vda=rbd:rbd/mg-gone-vda
 on_a snapshot-create-as mg-gone backup --disk-only --no-metadata --diskspec "vda,file=$work/backup.qcow2" --diskspec "sdb,snapshot=no" >/dev/null
-ended 1 "it is on $work/backup.qcow2 now, which is this move did not make"
+ended 1 "it is on $work/backup.qcow2 now, which this move did not make"
 [[ $(disks "$VMFERRY_LAB_HOSTA" | head -n 1) == "vda file $work/backup.qcow2" ]] || fail "$(disks "$VMFERRY_LAB_HOSTA")"
 on_a blockcommit mg-gone vda --shallow --active --pivot >/dev/null
 "$VMFERRY" migrate --recover mg-gone --state-dir "$state" -q
