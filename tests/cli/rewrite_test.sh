@@ -71,7 +71,7 @@ refused 2 "see 'vmferry rewrite --help'" web1.xml --pool vms --id libvirt --secr
 refused 2 "is not a UUID" web1.xml --pool vms --id libvirt --secret-uuid 6a1b
 refused 2 "the monitor '::1': has more than one colon" web1.xml --pool vms --monitor ::1
 refused 2 "'{host}' means nothing" web1.xml --pool vms --name-template '{host}'
-refused 1 "would be that of another disk" "$ROOT/xml/q35.xml" --pool vms --name-template '{domain}'
+refused 1 "is the target of another disk" "$ROOT/xml/q35.xml" --pool vms --name-template '{domain}'
 refused 2 "io='native' needs" "$ROOT/xml/iotune.xml" --pool vms --io native
 refused 2 "cache 'fast'" web1.xml --pool vms --cache fast
 refused 2 "absolute path" "$ROOT/xml/back-to-file.xml" --to-file vda=home.raw
