@@ -32,6 +32,18 @@ void start_event_loop() {
   });
 }
 
+/// Frees the list, and what is in it.
+template <typename Pointer, typename Object>
+std::vector<std::string> names_of(Object** list, int number, const char* (*name)(Object*)) {
+  std::vector<std::string> names;
+  names.reserve(static_cast<size_t>(number));
+  for (int i = 0; i < number; ++i) {
+    names.emplace_back(name(Pointer(list[i]).get()));
+  }
+  free(list);
+  return names;
+}
+
 }  // namespace
 
 LibvirtHost::LibvirtHost(const std::string& uri) : uri_(uri) {
@@ -165,13 +177,7 @@ std::vector<std::string> LibvirtHost::checkpoints(const std::string& domain) {
     return {};
   }
   check(number, domain, "list its checkpoints");
-  std::vector<std::string> names;
-  names.reserve(static_cast<size_t>(number));
-  for (int i = 0; i < number; ++i) {
-    names.emplace_back(virDomainCheckpointGetName(CheckpointPtr(list[i]).get()));
-  }
-  free(list);
-  return names;
+  return names_of<CheckpointPtr>(list, number, virDomainCheckpointGetName);
 }
 
 bool LibvirtHost::was_saved(const std::string& domain) {
@@ -316,13 +322,7 @@ std::vector<std::string> LibvirtHost::list_domains(unsigned flags) {
   if (number < 0) {
     throw libvirt_error(uri_, "list the domains");
   }
-  std::vector<std::string> names;
-  names.reserve(static_cast<size_t>(number));
-  for (int i = 0; i < number; ++i) {
-    names.emplace_back(virDomainGetName(DomainPtr(list[i]).get()));
-  }
-  free(list);
-  return names;
+  return names_of<DomainPtr>(list, number, virDomainGetName);
 }
 
 DomainPtr LibvirtHost::find(const std::string& domain) {

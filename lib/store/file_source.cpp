@@ -21,8 +21,8 @@ constexpr long kZfsMagic = 0x2fc12fc1;
 // The kernel cuts an announcement at the device's read-ahead or its largest request, whichever is
 // more (force_page_cache_ra): 128 KiB at the least, as devices are set up.
 constexpr uint64_t kAnnounced = 128 << 10;
-constexpr int kMostPieces =
-    64;  // of one announcement: more holes than that cost more than they save
+// Of one announcement: more holes than that cost more than they save.
+constexpr int kMostPieces = 64;
 
 void settle_holes(int fd, const std::string& name) {
   struct statfs fs;
@@ -95,7 +95,7 @@ void FileSource::check_still_there() const { check_not_cut(fd_.get(), name_, sta
 
 void FileSource::check_in_place() const { check_same_file(fd_.get(), name_, stamp_); }
 
-/// A byte that is in the page cache says that its neighbours are, too: asking is cheaper than
+/// A byte that is in the page cache says that its neighbours are as well: asking is cheaper than
 /// reading ahead over pages that are there already. REQUIRES: no hole at `offset`, which the kernel
 /// would read.
 bool FileSource::is_cached(uint64_t offset) const {

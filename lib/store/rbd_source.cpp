@@ -25,7 +25,7 @@ constexpr uint64_t kObjectsPerPiece = 65536;
 // The map is read as a whole for any piece, however short. So the pieces are few.
 constexpr uint64_t kPiecesOfMap = 8;
 constexpr size_t kMostExtents = 1 << 20;  // 24 MiB
-// Beyond it librados allocates and frees each answer with the kernel: 4 MiB take twice as long.
+// As much as a volume is written by: 4 MiB take no less time, and twice the memory.
 constexpr uint64_t kLongestAlignment = 2 << 20;
 
 /// How many bytes are worth one question.

@@ -76,8 +76,8 @@ _VOLUMES = (
 )
 _WRITTEN = (dataclasses.replace(_FILES[0], name="raw-file-written", written=True),)
 _FROM_CEPH = tuple(
-    dataclasses.replace(case, name=name, what="RBD volume", source=RBD, limits=Limits(0.8, 0.8))
-    for case, name in ((_FILES[1], "rbd-file"), (dataclasses.replace(_FILES[1], target=RBD), "rbd-rbd")))
+    dataclasses.replace(_FILES[1], name=name, what="RBD volume", source=RBD, target=target, limits=limits)
+    for name, target, limits in (("rbd-file", FILE, Limits(0.8, 0.8)), ("rbd-rbd", RBD, Limits(0.8))))
 _COLD = (
     *(dataclasses.replace(case, name=f"{case.name}-cold", cold=True, limits=Limits(0.9)) for case in _FILES),
     *(dataclasses.replace(case, name=f"{case.name}-cold", cold=True, limits=Limits()) for case in _VOLUMES),

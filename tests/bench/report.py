@@ -33,7 +33,7 @@ class Result:
 
     def __init__(self, case):
         self.case = case
-        self.tools = {}
+        self.tools = {}  # in the order of the tables
         self.runs = {}
         self.size = 0  # of the guest's disk
         self.error = None
@@ -41,10 +41,6 @@ class Result:
     @property
     def complete(self):
         return bool(self.runs) and not self.error
-
-    def add(self, tool, run):
-        self.tools[tool.name] = tool
-        self.runs.setdefault(tool.name, []).append(run)
 
     def median(self, name):
         return statistics.median(run.seconds for run in self.runs[name])

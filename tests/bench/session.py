@@ -35,14 +35,15 @@ class Session:
     def _run_rounds(self, case, source, result, rounds):
         result.size = (self._images / case.reference).stat().st_size
         competitors = self._toolbox.tools_for(case, source, result.size)
+        result.tools = {tool.name: tool for tool in competitors}
         if case.action == "map":
             world.check_same_output([tool.steps[0] for tool in competitors])
         try:
             for number in range(1, rounds + 1):
-                first = number % len(competitors)  # nobody always runs after the same one
+                first = (number - 1) % len(competitors)  # none is always the first
                 for tool in competitors[first:] + competitors[:first]:
                     run = self._run_once(case, tool, is_first=number == 1)
-                    result.add(tool, run)
+                    result.runs.setdefault(tool.name, []).append(run)
                     report.say(f"  round {number}/{rounds}  {tool.name:26} {run.seconds:8.3f} s")
         finally:
             if case.target != cases.NOTHING:
