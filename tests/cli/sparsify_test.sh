@@ -69,16 +69,11 @@ ferry sparsify --dry-run --json source.raw none.raw | grep -q '"dry_run":true' |
 exec 7>>source.raw
 expect 1 "another process, or a loop device, has it open for writing" ferry sparsify --in-place source.raw
 exec 7>&-
-qemu-io -f raw -c 'sleep 20000' source.raw >/dev/null &
-writer=$!
-trap 'finish "kill $writer"' EXIT
-for _ in $(seq 100); do
-  ! ferry sparsify -q --in-place source.raw 2>said.txt || { sleep 0.05 && continue; }
-  break
-done
-grep -q "a running virtual machine has it open for writing" said.txt || fail "not refused: $(cat said.txt)"
-kill "$writer"
-wait "$writer" || true
+hold_image -f raw source.raw
+trap 'finish "kill $holder"' EXIT
+expect 1 "a running virtual machine has it open for writing" ferry sparsify -q --in-place source.raw
+kill "$holder"
+wait "$holder" || true
 
 # What makes no sense.
 expect 2 "neither --in-place nor a target" ferry sparsify source.raw

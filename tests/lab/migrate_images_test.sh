@@ -76,18 +76,11 @@ expect 0 "stays: domain mg-spare needs it" move --delete-source
 [[ -f store/image ]] || fail "the image of two definitions is gone"
 again
 
-# is_locked FILE: a QEMU has it open.
-is_locked() {
-  grep ":$(stat -c %i "$1") " /proc/locks
-}
-
 # Somebody else's QEMU has it open.
 machine mg-open "$(file_disk "$work/golden.qcow2" vda "type='qcow2'")"
-qemu-io -f qcow2 -r golden.qcow2 -c 'sleep 600000' &
-reader=$!
-until_done 10 is_locked golden.qcow2
+hold_image -f qcow2 -r golden.qcow2
 expect 0 "stays: .*golden.qcow2" move --delete-source
-kill "$reader"
+kill "$holder"
 [[ -f golden.qcow2 ]] || fail "an image that a QEMU has open is gone"
 again
 
