@@ -16,7 +16,7 @@
 #include <set>
 
 #include "lib/core/threads.h"
-#include "lib/store/unique_fd.h"
+#include "lib/store/file/unique_fd.h"
 
 namespace vmferry {
 namespace {

@@ -10,12 +10,12 @@
 #include <map>
 
 #include "lib/core/format_bytes.h"
-#include "lib/format/qcow2.h"
+#include "lib/format/qcow2/qcow2.h"
 #include "lib/guestfs/appliance.h"
 #include "lib/guestfs/guest_trim.h"
-#include "lib/store/file_io.h"
-#include "lib/store/file_source.h"
-#include "lib/store/image_lock.h"
+#include "lib/store/file/file_io.h"
+#include "lib/store/file/file_source.h"
+#include "lib/store/file/image_lock.h"
 #include "vmferry/error.h"
 #include "vmferry/version.h"
 

@@ -3,7 +3,7 @@
 
 #include <functional>
 
-#include "lib/format/qcow2.h"
+#include "lib/format/qcow2/qcow2.h"
 #include "vmferry/open.h"
 
 namespace vmferry {

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "lib/image/chain.h"
-#include "lib/store/rbd.h"
+#include "lib/store/rbd/rbd.h"
 #include "vmferry/error.h"
 #include "vmferry/map.h"
 

@@ -4,13 +4,13 @@
 
 #include "lib/core/printable.h"
 #include "lib/format/foreign.h"
-#include "lib/format/qcow2.h"
-#include "lib/format/qcow2_table_cache.h"
+#include "lib/format/qcow2/qcow2.h"
+#include "lib/format/qcow2/qcow2_table_cache.h"
 #include "lib/image/backing.h"
 #include "lib/image/chain.h"
 #include "lib/image/unlock.h"
-#include "lib/store/file_source.h"
-#include "lib/store/rbd.h"
+#include "lib/store/file/file_source.h"
+#include "lib/store/rbd/rbd.h"
 #include "vmferry/error.h"
 #include "vmferry/open.h"
 

@@ -5,10 +5,10 @@
 #include <cerrno>
 #include <filesystem>
 
-#include "lib/store/file_io.h"
-#include "lib/store/file_sink.h"
-#include "lib/store/rbd.h"
-#include "lib/store/temporary_file.h"
+#include "lib/store/file/file_io.h"
+#include "lib/store/file/file_sink.h"
+#include "lib/store/file/temporary_file.h"
+#include "lib/store/rbd/rbd.h"
 #include "vmferry/error.h"
 #include "vmferry/open.h"
 

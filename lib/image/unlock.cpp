@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-#include "lib/store/file_io.h"
-#include "lib/store/unique_fd.h"
+#include "lib/store/file/file_io.h"
+#include "lib/store/file/unique_fd.h"
 #include "vmferry/error.h"
 
 namespace vmferry {

@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 
-#include "lib/format/qcow2.h"
-#include "lib/format/sector_cipher.h"
+#include "lib/format/qcow2/qcow2.h"
+#include "lib/format/qcow2/sector_cipher.h"
 
 namespace vmferry {
 

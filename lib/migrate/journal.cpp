@@ -16,7 +16,7 @@
 
 #include "lib/core/shell_word.h"
 #include "lib/migrate/journal_json.h"
-#include "lib/store/file_io.h"
+#include "lib/store/file/file_io.h"
 #include "vmferry/error.h"
 
 namespace vmferry {

@@ -3,7 +3,7 @@
 
 #include "lib/core/shell_word.h"
 #include "lib/migrate/steps.h"
-#include "lib/store/temporary_file.h"
+#include "lib/store/file/temporary_file.h"
 #include "vmferry/error.h"
 
 // Disks that somebody takes from the machine while they move.

@@ -2,7 +2,7 @@
 // Headers with their extensions, and the two lists that they lead to.
 #include <cstdlib>
 
-#include "lib/format/qcow2.h"
+#include "lib/format/qcow2/qcow2.h"
 #include "lib/image/json_name.h"
 #include "tests/fuzz/bytes_source.h"
 #include "vmferry/error.h"

@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <vector>
 
-#include "lib/format/qcow2.h"
-#include "lib/format/sector_cipher.h"
+#include "lib/format/qcow2/qcow2.h"
+#include "lib/format/qcow2/sector_cipher.h"
 #include "tests/fuzz/bytes_source.h"
 #include "vmferry/error.h"
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "lib/format/byte_reader.h"
-#include "lib/format/qcow2_tables.h"
+#include "lib/format/qcow2/byte_reader.h"
+#include "lib/format/qcow2/qcow2_tables.h"
 
 using namespace vmferry;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "lib/store/image_lock.h"
+#include "lib/store/file/image_lock.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <string>
 
-#include "lib/store/unique_fd.h"
+#include "lib/store/file/unique_fd.h"
 #include "tests/unit/catch.h"
 #include "vmferry/error.h"
 

@@ -2,7 +2,7 @@
 #include <utility>
 #include <vector>
 
-#include "lib/store/object_map.h"
+#include "lib/store/rbd/object_map.h"
 #include "tests/unit/catch.h"
 
 using namespace vmferry;

@@ -4,7 +4,7 @@
 #include <thread>
 #include <vector>
 
-#include "lib/format/qcow2_table_cache.h"
+#include "lib/format/qcow2/qcow2_table_cache.h"
 #include "tests/unit/catch.h"
 #include "vmferry/error.h"
 

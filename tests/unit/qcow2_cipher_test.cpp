@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "lib/format/sector_cipher.h"
+#include "lib/format/qcow2/sector_cipher.h"
 #include "tests/unit/catch.h"
 #include "vmferry/error.h"
 

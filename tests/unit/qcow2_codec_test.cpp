@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "lib/format/cluster_codec.h"
+#include "lib/format/qcow2/cluster_codec.h"
 #include "tests/unit/catch.h"
 
 using namespace vmferry;

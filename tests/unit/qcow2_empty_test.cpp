@@ -7,9 +7,9 @@
 #include <fstream>
 #include <iterator>
 
-#include "lib/format/qcow2_empty.h"
-#include "lib/format/qcow2_header.h"
-#include "lib/store/new_file.h"
+#include "lib/format/qcow2/qcow2_empty.h"
+#include "lib/format/qcow2/qcow2_header.h"
+#include "lib/store/file/new_file.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/temp_dir.h"
 #include "vmferry/error.h"

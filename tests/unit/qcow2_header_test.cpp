@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "lib/format/qcow2_header.h"
+#include "lib/format/qcow2/qcow2_header.h"
 #include "tests/unit/catch.h"
 #include "vmferry/error.h"
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "lib/core/printable.h"
-#include "lib/format/qcow2.h"
+#include "lib/format/qcow2/qcow2.h"
 #include "tests/unit/catch.h"
 #include "vmferry/error.h"
 

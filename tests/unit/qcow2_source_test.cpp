@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "lib/format/qcow2.h"
+#include "lib/format/qcow2/qcow2.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/disk_picture.h"
 #include "tests/unit/test_sinks.h"

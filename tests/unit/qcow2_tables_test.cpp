@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-#include "lib/format/qcow2_tables.h"
-#include "lib/format/byte_reader.h"
+#include "lib/format/qcow2/qcow2_tables.h"
+#include "lib/format/qcow2/byte_reader.h"
 #include "tests/unit/catch.h"
 
 using namespace vmferry;

@@ -7,11 +7,11 @@
 #include <fstream>
 
 #include "lib/image/backing.h"
-#include "lib/store/ceph_args.h"
-#include "lib/store/ceph_keyring.h"
 #include "lib/store/descriptors.h"
-#include "lib/store/file_source.h"
-#include "lib/store/unique_fd.h"
+#include "lib/store/file/file_source.h"
+#include "lib/store/file/unique_fd.h"
+#include "lib/store/rbd/ceph_args.h"
+#include "lib/store/rbd/ceph_keyring.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/temp_dir.h"
 #include "vmferry/error.h"

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <stdexcept>
+
+#include "lib/core/format_bytes.h"
+#include "lib/store/file/file_io.h"
+#include "lib/store/file/file_sink.h"
+#include "lib/store/file/file_source.h"
+#include "lib/store/file/image_lock.h"
+#include "lib/store/file/unique_fd.h"
+#include "vmferry/error.h"
+
+namespace vmferry {
+namespace {
+
+class DeviceSink : public Sink {
+ public:
+  DeviceSink(const std::string& path, const TargetOptions& options)
+      : name_(path), size_(options.size) {
+    if (!options.force) {
+      throw Error({.kind = ErrorKind::kConflict,
+                   .object = path,
+                   .action = "open",
+                   .cause = "is a block device, and all that is on it would be overwritten",
+                   .hint = "pass --force if that is meant"});
+    }
+    fd_ = open_device_alone(path);
+    lock_image_alone(fd_.get(), path, options.assume_unused);
+    const uint64_t room = size_of(fd_.get(), stat_fd(fd_.get(), path), path);
+    if (room < size_) {
+      throw Error({.kind = ErrorKind::kConflict,
+                   .object = path,
+                   .action = "open",
+                   .cause = "the device has " + exact_bytes(room) + ", the image needs " +
+                            exact_bytes(size_),
+                   .hint = "choose a device that is at least as large"});
+    }
+    if (options.before_making) {
+      options.before_making();
+    }
+  }
+
+  const std::string& name() const override { return name_; }
+  uint64_t size() const override { return size_; }
+  SinkTraits traits() const override {
+    return {.write_size = 1 << 20, .zero_granularity = 65536, .starts_zeroed = false};
+  }
+
+  void write_at(uint64_t offset, Slice data) override {
+    pwrite_all(fd_.get(), offset, data.bytes(), name_);
+  }
+
+  void zero_range(uint64_t offset, uint64_t length) override {
+    // BLKZEROOUT wants whole sectors, and unmaps where the device promises zeros after that.
+    constexpr uint64_t kSector = 4096;
+    const uint64_t begin = (offset + kSector - 1) / kSector * kSector;
+    const uint64_t end = (offset + length) / kSector * kSector;
+    if (begin >= end || !zero_sectors(begin, end - begin)) {
+      return write_zeros(offset, length);
+    }
+    write_zeros(offset, begin - offset);
+    write_zeros(end, offset + length - end);
+  }
+
+  void flush() override {
+    sync_fd(fd_.get(), name_);
+    flushed_ = true;
+  }
+
+  std::unique_ptr<Source> read_back() override {
+    ::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_DONTNEED);
+    UniqueFd fd(::open(name_.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd.valid()) {
+      throw errno_error(errno, name_, "open to verify");
+    }
+    return std::make_unique<FileSource>(std::move(fd), name_, size_);
+  }
+
+  void publish() override {
+    if (!flushed_) {
+      throw std::logic_error("publish before flush");
+    }
+    refuse_used_by_qemu(fd_.get(), name_, true);
+  }
+
+ private:
+  bool zero_sectors(uint64_t offset, uint64_t length) {
+    uint64_t range[2] = {offset, length};
+    if (::ioctl(fd_.get(), BLKZEROOUT, range) == 0) {
+      return true;
+    }
+    if (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOTTY) {
+      return false;
+    }
+    throw errno_error(errno, name_, "write zeros", offset);
+  }
+
+  void write_zeros(uint64_t offset, uint64_t length) {
+    static constexpr std::byte kZeros[65536] = {};
+    for (const uint64_t end = offset + length; offset < end;) {
+      const uint64_t step = std::min<uint64_t>(sizeof kZeros, end - offset);
+      pwrite_all(fd_.get(), offset, {kZeros, step}, name_);
+      offset += step;
+    }
+  }
+
+  const std::string name_;
+  const uint64_t size_;
+  UniqueFd fd_;
+  bool flushed_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Sink> open_device_sink(const std::string& path, const TargetOptions& options) {
+  return std::make_unique<DeviceSink>(path, options);
+}
+
+}  // namespace vmferry

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/store/file/file_sink.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <optional>
+
+#include "lib/core/hot_window.h"
+#include "lib/store/file/file_io.h"
+#include "lib/store/file/file_source.h"
+#include "lib/store/file/replaced_file.h"
+#include "lib/store/file/temporary_file.h"
+#include "vmferry/error.h"
+
+namespace vmferry {
+namespace {
+
+bool is_file(const Source& source) { return dynamic_cast<const FileSource*>(&source) != nullptr; }
+
+class FileSink : public Sink {
+ public:
+  FileSink(const std::string& path, const TargetOptions& options)
+      : name_(path),
+        size_(options.size),
+        reflink_(options.reflink),
+        may_share_(options.reflink != Reflink::kNever),
+        replaced_(path, options) {
+    if (options.before_making) {
+      options.before_making();
+    }
+    temporary_.emplace(path, options.notice);
+    temporary_->rehearse_publish(options.force);
+    prepare();
+    if (options.made) {
+      options.made(identity_of(stat_fd(fd(), name_)));
+    }
+  }
+
+  const std::string& name() const override { return name_; }
+  uint64_t size() const override { return size_; }
+  SinkTraits traits() const override {
+    return {.write_size = kHotWindow, .zero_granularity = granularity_, .starts_zeroed = true};
+  }
+
+  void write_at(uint64_t offset, Slice data) override {
+    pwrite_all(fd(), offset, data.bytes(), name_);
+    // Starts the disk on it now, so that flush() finds little left to wait for.
+    ::sync_file_range(fd(), static_cast<off_t>(offset), static_cast<off_t>(data.size()),
+                      SYNC_FILE_RANGE_WRITE);
+  }
+
+  void zero_range(uint64_t offset, uint64_t length) override {
+    if (::fallocate(fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+                    static_cast<off_t>(length)) != 0) {
+      throw errno_error(errno, name_, "punch a hole", offset);
+    }
+  }
+
+  bool may_share(const Source& source) const override {
+    return may_share_ && (reflink_ == Reflink::kAlways || is_file(source));
+  }
+
+  bool share_range(const Source& source, uint64_t offset, uint64_t length) override {
+    if (!may_share_) {
+      return false;
+    }
+    const auto* file = dynamic_cast<const FileSource*>(&source);
+    if (file != nullptr) {
+      struct file_clone_range range = {};
+      range.src_fd = file->fd();
+      range.src_offset = range.dest_offset = offset;
+      range.src_length = length;
+      if (::ioctl(fd(), FICLONERANGE, &range) == 0) {
+        return true;
+      }
+    }
+    const int code = file == nullptr ? EXDEV : errno;
+    if (reflink_ == Reflink::kAlways) {
+      throw cannot_share(code, offset);
+    }
+    may_share_ = false;
+    // Space and quota run out for a write as well, and a failed medium fails it: it will tell.
+    return false;
+  }
+
+  void flush() override { sync_fd(fd(), name_); }
+
+  std::unique_ptr<Source> read_back() override {
+    // What is checked should come from the disk, not from the memory that was just written.
+    ::posix_fadvise(fd(), 0, 0, POSIX_FADV_DONTNEED);
+    return std::move(open_file_source(temporary_->name()).source);
+  }
+
+  void publish() override { temporary_->publish(replaced_.lock_and_check_again()); }
+
+ private:
+  Error cannot_share(int code, uint64_t offset) const {
+    ErrorParts parts = errno_error(code, name_, "share blocks with the source", offset).parts();
+    if (code == EXDEV || code == EOPNOTSUPP || code == EINVAL || code == ENOTTY) {
+      parts.kind = ErrorKind::kUnsupported;
+      parts.hint =
+          "both must be plain files on one file system that can (XFS, btrfs); without '--reflink "
+          "always' the data is copied";
+    }
+    return Error(parts);
+  }
+
+  int fd() const { return temporary_->fd(); }
+
+  void prepare() {
+    struct stat status = stat_fd(fd(), temporary_->name());
+    // Empty first: what a killed run left in it must not shine through the holes.
+    if (::ftruncate(fd(), 0) != 0 || ::ftruncate(fd(), static_cast<off_t>(size_)) != 0) {
+      Error error = errno_error(errno, name_, fmt::format("set the size to {} bytes", size_));
+      if (errno != EFBIG || size_ > file_size_limit()) {
+        throw error;
+      }
+      throw Error({.kind = ErrorKind::kIo,
+                   .object = name_,
+                   .action = error.parts().action,
+                   .cause = "the file system has no files that large",
+                   .hint = "choose a target on another file system (XFS), or an RBD volume"});
+    }
+    granularity_ = static_cast<uint32_t>(std::clamp<long>(status.st_blksize, 4096, 65536));
+  }
+
+  const std::string name_;
+  const uint64_t size_;
+  const Reflink reflink_;
+  std::atomic<bool> may_share_;
+  ReplacedFile replaced_;
+  std::optional<TemporaryFile> temporary_;
+  uint32_t granularity_ = 4096;
+};
+
+}  // namespace
+
+std::unique_ptr<Sink> open_file_sink(const std::string& path, const TargetOptions& options) {
+  return std::make_unique<FileSink>(path, options);
+}
+
+}  // namespace vmferry

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <rados/librados.h>
+#include <rbd/librbd.h>
+
+#include <optional>
+#include <string>
+
+#include "lib/store/rbd/ceph_client.h"
+#include "vmferry/error.h"
+#include "vmferry/open.h"
+
+namespace vmferry {
+
+/// An Error from a negative return code of librbd or librados, with the hint that the code
+/// deserves.
+Error rbd_error(int rc, const RbdLocation& location, std::string action,
+                std::optional<uint64_t> offset = std::nullopt);
+
+/// A connection to a cluster with one of its pools open. Immutable; any thread. Shared by what uses
+/// it.
+class RbdPool {
+ public:
+  /// Connects, within options.timeout. Throws Error.
+  RbdPool(const RbdLocation& location, const CephOptions& options);
+  RbdPool(const RbdPool&) = delete;
+  RbdPool& operator=(const RbdPool&) = delete;
+  ~RbdPool() { rados_ioctx_destroy(io_); }
+
+  const CephClient& client() const { return client_; }
+  rados_ioctx_t io() const { return io_; }
+  /// Names one volume in all the world.
+  Identity identity_of(rbd_image_t image, const RbdLocation& location) const;
+
+ private:
+  void open_pool(const RbdLocation& location);
+
+  CephClient client_;
+  rados_ioctx_t io_ = nullptr;
+};
+
+/// An open volume; closes itself. Not copyable.
+class RbdImage {
+ public:
+  RbdImage() = default;
+  RbdImage(const RbdImage&) = delete;
+  RbdImage& operator=(const RbdImage&) = delete;
+  ~RbdImage() { close(); }
+
+  /// Return codes as rbd_open and rbd_open_read_only give them.
+  int open(rados_ioctx_t io, const std::string& name, const std::string& snapshot, bool read_only);
+  /// 0, or the negative code of rbd_close.
+  int close();
+  rbd_image_t get() const { return image_; }
+
+ private:
+  rbd_image_t image_ = nullptr;
+};
+
+}  // namespace vmferry

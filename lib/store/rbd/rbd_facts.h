@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <rados/librados.h>
+#include <rbd/librbd.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "lib/store/rbd/rbd_diff.h"
+#include "vmferry/describe.h"
+#include "vmferry/location.h"
+
+namespace vmferry {
+
+/// What the cluster says about an open volume, `used_bytes` included. Throws Error. Any thread.
+RbdFacts read_rbd_facts(rados_ioctx_t io, rbd_image_t image, const RbdLocation& location);
+
+/// Bytes of objects that exist for the first `size` bytes of the volume itself, as `rbd du` counts
+/// them; nothing: the cluster does not tell. Any thread.
+std::optional<uint64_t> used_bytes(const RbdView& view, uint64_t size);
+
+}  // namespace vmferry

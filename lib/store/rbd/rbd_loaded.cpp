@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// In place of the files that use librbd: asks the module for what they do.
+#include "lib/store/rbd/rbd_module.h"
+
+namespace vmferry {
+namespace {
+
+const RbdModule& rbd_module() {
+  static const RbdModule& table = module_table<RbdModule>("vmferry-rbd", "librbd1 and librados2");
+  return table;
+}
+
+}  // namespace
+
+std::string librbd_version() { return module_version(rbd_module, &RbdModule::version_of_library); }
+
+OpenVolume open_rbd_source(const RbdLocation& location, const CephOptions& options) {
+  return rbd_module().open_source(location, options);
+}
+
+std::unique_ptr<Sink> open_rbd_sink(const RbdLocation& location, const TargetOptions& options) {
+  return rbd_module().open_sink(location, options);
+}
+
+SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& options,
+                         Progress& progress) {
+  return rbd_module().sparsify(location, options, progress);
+}
+
+std::optional<uint64_t> volume_bytes(const RbdLocation& location, const CephOptions& ceph) {
+  return rbd_module().bytes(location, ceph);
+}
+
+RbdPoolState rbd_pool_state(const std::string& pool, const CephOptions& options) {
+  return rbd_module().pool_state(pool, options);
+}
+
+void prove_rbd_access(const std::string& pool, const CephOptions& options,
+                      const std::string& mon_host) {
+  rbd_module().prove_access(pool, options, mon_host);
+}
+
+std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
+                                               const CephOptions& options) {
+  return rbd_module().volume_state(volume, options);
+}
+
+size_t rbd_volume_writers(const RbdLocation& volume, const CephOptions& options) {
+  return rbd_module().volume_writers(volume, options);
+}
+
+std::optional<Identity> rbd_volume_identity(const RbdLocation& volume, const CephOptions& options) {
+  return rbd_module().volume_identity(volume, options);
+}
+
+void create_rbd_volume(const RbdLocation& volume, const TargetOptions& target) {
+  rbd_module().create_volume(volume, target);
+}
+
+void remove_rbd_volume(const RbdLocation& volume, const CephOptions& options,
+                       std::stop_token stop) {
+  rbd_module().remove_volume(volume, options, std::move(stop));
+}
+
+void remove_rbd_left_over(const RbdLocation& volume, const CephOptions& options,
+                          std::stop_token stop) {
+  rbd_module().remove_left_over(volume, options, std::move(stop));
+}
+
+void sparsify_rbd_volume(const RbdLocation& volume, const RbdSparsifyOptions& options) {
+  rbd_module().sparsify_with(volume, options);
+}
+
+std::string ceph_user_key(const CephOptions& options) { return rbd_module().user_key(options); }
+
+}  // namespace vmferry

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/store/rbd/rbd_module.h"
+
+extern "C" const vmferry::RbdModule vmferry_module = {
+    {vmferry::kVersion, sizeof(vmferry::RbdModule)},
+    vmferry::librbd_version,
+    vmferry::open_rbd_source,
+    vmferry::open_rbd_sink,
+    vmferry::sparsify_volume,
+    vmferry::volume_bytes,
+    vmferry::rbd_pool_state,
+    vmferry::prove_rbd_access,
+    vmferry::rbd_volume_state,
+    vmferry::rbd_volume_writers,
+    vmferry::rbd_volume_identity,
+    vmferry::create_rbd_volume,
+    vmferry::remove_rbd_volume,
+    vmferry::remove_rbd_left_over,
+    vmferry::sparsify_rbd_volume,
+    vmferry::ceph_user_key,
+};

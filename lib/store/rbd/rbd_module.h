@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include "lib/core/module.h"
+#include "lib/store/rbd/rbd.h"
+#include "lib/store/rbd/rbd_admin.h"
+
+namespace vmferry {
+
+/// All that others may ask of the files that use librbd. A function of rbd.h or rbd_admin.h has a
+/// line here, one in rbd_module.cpp, and one in rbd_loaded.cpp.
+struct RbdModule : ModuleTable {
+  decltype(&librbd_version) version_of_library;
+  decltype(&open_rbd_source) open_source;
+  decltype(&open_rbd_sink) open_sink;
+  decltype(&sparsify_volume) sparsify;
+  decltype(&volume_bytes) bytes;
+  decltype(&rbd_pool_state) pool_state;
+  decltype(&prove_rbd_access) prove_access;
+  decltype(&rbd_volume_state) volume_state;
+  decltype(&rbd_volume_writers) volume_writers;
+  decltype(&rbd_volume_identity) volume_identity;
+  decltype(&create_rbd_volume) create_volume;
+  decltype(&remove_rbd_volume) remove_volume;
+  decltype(&remove_rbd_left_over) remove_left_over;
+  decltype(&sparsify_rbd_volume) sparsify_with;
+  decltype(&ceph_user_key) user_key;
+};
+
+}  // namespace vmferry

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string_view>
+
+#include "lib/store/rbd/ceph_monitors.h"
+#include "lib/store/rbd/rbd_admin.h"
+#include "lib/store/rbd/rbd_cluster.h"
+
+namespace vmferry {
+namespace {
+
+using nlohmann::json;
+
+// Together, with one operation that fails and one that cleans up after it, less than 10 s.
+constexpr unsigned kConnectSeconds = 4;
+constexpr unsigned kOperationSeconds = 3;
+
+RbdLocation quick_location(const std::string& pool, const CephOptions& options) {
+  const unsigned seconds = std::min(options.timeout, kOperationSeconds);
+  return {.pool = pool, .options = {{"rados_osd_op_timeout", std::to_string(seconds)}}};
+}
+
+CephOptions quick(CephOptions options) {
+  options.timeout = std::min(options.timeout, kConnectSeconds);
+  return options;
+}
+
+/// One look at one pool.
+class PoolObserver {
+ public:
+  PoolObserver(const std::string& pool, const CephOptions& options)
+      : pool_(pool), location_(quick_location(pool, options)), client_(location_, quick(options)) {
+    client_.connect();
+  }
+
+  RbdPoolState look() {
+    id_ = rados_pool_lookup(client_.get(), pool_.c_str());
+    if (id_ == -ENOENT) {
+      return state_;
+    }
+    if (id_ < 0) {
+      throw rbd_error(static_cast<int>(id_), location_, "look for the pool");
+    }
+    state_.exists = true;
+    // What a monitor of another version says in other words is as good as not said.
+    forgiving([this] { look_at_flags(); });
+    forgiving([this] { look_at_room(); });
+    forgiving([this] { look_at_health(); });
+    return state_;
+  }
+
+ private:
+  template <typename Look>
+  static void forgiving(Look look) {
+    try {
+      look();
+    } catch (const json::exception&) {
+      return;
+    }
+  }
+
+  void look_at_flags() {
+    const auto pool = ask_about_pool(client_, pool_, location_);
+    if (!pool) {
+      return;
+    }
+    state_.for_rbd = pool->at("application_metadata").contains("rbd");
+    const auto flags = pool->at("flags_names").get<std::string>();
+    state_.full = has_flag(flags, "full") || has_flag(flags, "full_quota");
+    state_.nearly_full = has_flag(flags, "nearfull") || has_flag(flags, "backfillfull");
+    const auto quota = pool->at("quota_max_bytes").get<uint64_t>();
+    if (quota > 0) {
+      quota_ = quota;
+    }
+  }
+
+  void look_at_room() {
+    const auto report = ask_monitors(client_, {{"prefix", "df"}, {"format", "json"}}, location_);
+    if (!report || report->at("stats").at("total_bytes") == 0) {
+      return;  // no manager reported yet
+    }
+    const json* pool = find_pool(report->at("pools"), "name", pool_);
+    if (pool == nullptr) {
+      return;
+    }
+    const json& stats = pool->at("stats");
+    auto room = stats.at("max_avail").get<uint64_t>();
+    if (quota_) {
+      const auto stored = stats.at("stored").get<uint64_t>();
+      room = std::min(room, *quota_ - std::min(*quota_, stored));
+    }
+    state_.available = room;
+  }
+
+  void look_at_health() {
+    const auto report = ask_monitors(
+        client_, {{"prefix", "health"}, {"detail", "detail"}, {"format", "json"}}, location_);
+    if (!report) {
+      return;
+    }
+    for (const auto& [name, check] : report->at("checks").items()) {
+      const auto message = check.at("summary").at("message").get<std::string>();
+      const bool stops_us = (name == "PG_AVAILABILITY" && is_about_us(check.at("detail"))) ||
+                            (name == "OSDMAP_FLAGS" && message.find("pause") != message.npos);
+      if (stops_us) {
+        state_.trouble += (state_.trouble.empty() ? "" : "; ") + message;
+      }
+    }
+  }
+
+  /// Details read "pg 2.7 is stuck inactive for ...", with the id of the pool before the dot. A
+  /// cluster gives the first 50 of them: with so many, some may be ours.
+  bool is_about_us(const json& details) const {
+    constexpr size_t kMostDetails = 50;
+    const std::string ours = fmt::format("pg {}.", id_);
+    if (details.empty() || details.size() >= kMostDetails) {
+      return true;
+    }
+    return std::any_of(details.begin(), details.end(), [&](const json& detail) {
+      return detail.at("message").get<std::string>().starts_with(ours);
+    });
+  }
+
+  const std::string pool_;
+  const RbdLocation location_;
+  CephClient client_;
+  int64_t id_ = -1;
+  RbdPoolState state_;
+  std::optional<uint64_t> quota_;
+};
+
+/// No two runs anywhere have the same.
+std::string object_name() {
+  std::random_device random;
+  return fmt::format("vmferry_access.{:08x}{:08x}", random(), random());
+}
+
+void write_and_read(rados_ioctx_t io, const std::string& object, const RbdLocation& location) {
+  auto check = [&](int rc, const char* action) {
+    if (rc >= 0) {
+      return;
+    }
+    ErrorParts parts = rbd_error(rc, location, action).parts();
+    if (rc == -ETIMEDOUT) {
+      parts.cause =
+          fmt::format("not done within {} s", location.options.at("rados_osd_op_timeout"));
+      parts.hint = "'ceph -s' and 'ceph health detail' tell which OSDs are down";
+    }
+    throw Error(std::move(parts));
+  };
+  constexpr std::string_view kText = "written by vmferry to see whether it may\n";
+  check(rados_write_full(io, object.c_str(), kText.data(), kText.size()), "write a test object");
+  std::array<char, kText.size() + 1> back = {};
+  const int got = rados_read(io, object.c_str(), back.data(), back.size(), 0);
+  check(got, "read a test object");
+  if (std::string_view(back.data(), static_cast<size_t>(got)) != kText) {
+    throw Error({.kind = ErrorKind::kIo,
+                 .object = location.display(),
+                 .action = "read a test object",
+                 .cause = "it reads back differently",
+                 .hint = "do not trust this pool; see 'ceph health detail'"});
+  }
+  check(rados_remove(io, object.c_str()), "remove a test object");
+}
+
+}  // namespace
+
+RbdPoolState rbd_pool_state(const std::string& pool, const CephOptions& options) {
+  RbdPoolState state = PoolObserver(pool, options).look();
+  // The monitors learn late that data cannot be written: nothing but writing tells for sure.
+  if (!state.exists || state.full.value_or(false) || !state.trouble.empty()) {
+    return state;
+  }
+  try {
+    prove_rbd_access(pool, options);
+  } catch (const Error& error) {
+    state.trouble = error.parts().action + ": " + error.parts().cause;
+  }
+  return state;
+}
+
+void prove_rbd_access(const std::string& pool, const CephOptions& options,
+                      const std::string& mon_host) {
+  RbdLocation location = quick_location(pool, options);
+  if (!mon_host.empty()) {
+    location.options["mon_host"] = mon_host;
+  }
+  const RbdPool open_pool(location, quick(options));
+  const std::string object = object_name();
+  try {
+    write_and_read(open_pool.io(), object, location);
+  } catch (...) {
+    rados_remove(open_pool.io(), object.c_str());
+    throw;
+  }
+}
+
+}  // namespace vmferry

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+
+#include "lib/store/rbd/rbd.h"
+#include "lib/store/rbd/rbd_image.h"
+#include "lib/store/rbd/rbd_new_volume.h"
+#include "lib/store/rbd/rbd_source.h"
+
+namespace vmferry {
+namespace {
+
+// Half of a usual object: while the OSD writes one half, the other is on its way (a fifth less time
+// than whole ones); and the buffers of a copy stay small.
+constexpr uint64_t kLargestWrite = 2 << 20;
+constexpr unsigned kSilencePatience = 5;  // times the limit for monitors: see CephClient, and one
+
+/// Beyond the limit of one operation: it ends by itself with an error that says more.
+SilenceLimit for_work(const CephOptions& ceph) {
+  return {.silence = std::chrono::seconds(ceph.timeout * kSilencePatience),
+          .after_stop = std::chrono::seconds(std::min(ceph.timeout, 5U))};
+}
+
+/// Clearing up after a failure waits no second time for a cluster that is away.
+SilenceLimit for_end(const CephOptions& ceph) {
+  const std::chrono::seconds limit(std::min(ceph.timeout, 10U));
+  return {.silence = limit, .after_stop = limit};
+}
+
+/// Every call that may hang with the cluster runs in a thread that is left behind if need be. With
+/// it stays what it uses: the target.
+class RbdSink : public Sink {
+ public:
+  RbdSink(const RbdLocation& location, const TargetOptions& options)
+      : location_(location), name_(location.display()), options_(options) {
+    refuse_snapshot_target();
+    refuse_reserved_name();
+    target_ = std::make_shared<RbdNewVolume>(location, options);
+    try {
+      call([](RbdNewVolume& target) { target.begin(); });
+      learn_traits();
+    } catch (...) {
+      end();
+      throw;
+    }
+  }
+
+  ~RbdSink() override { end(); }
+
+  const std::string& name() const override { return name_; }
+  uint64_t size() const override { return options_.size; }
+  SinkTraits traits() const override {
+    return {.write_size = write_size_, .zero_granularity = granularity_, .starts_zeroed = true};
+  }
+
+  void write_at(uint64_t offset, Slice data) override {
+    target_->claim().check_known();
+    target_->flight().write(target_->image(), offset, std::move(data));
+  }
+
+  /// Not all that librbd waits for has a time limit (its lock has none): a cluster that stays away
+  /// is noticed by its silence. Clearing up is left to end(), which may leave it behind.
+  void check_writes() override {
+    target_->claim().check_known();
+    target_->flight().rethrow();
+    if (target_->flight().silent_for() > for_work(options_.ceph).silence) {
+      throw silent();
+    }
+  }
+
+  void zero_range(uint64_t offset, uint64_t length) override {
+    const ssize_t rc = rbd_write_zeroes(target_->image(), offset, length, 0, 0);
+    if (rc < 0) {
+      throw rbd_error(static_cast<int>(rc), location_, "write zeros", offset);
+    }
+  }
+
+  void flush() override {
+    call([location = location_](RbdNewVolume& target) {
+      target.flight().wait();
+      target.flight().rethrow();
+      const int rc = rbd_flush(target.image());
+      if (rc < 0) {
+        throw rbd_error(rc, location, "flush");
+      }
+      target.claim().check();
+    });
+  }
+
+  std::unique_ptr<Source> read_back() override {
+    return read_rbd_volume(target_->partial(), {target_, &target_->pool()});
+  }
+
+  void publish() override {
+    call([](RbdNewVolume& target) { target.publish(); });
+  }
+
+ private:
+  void refuse_snapshot_target() const {
+    if (location_.snapshot.empty()) {
+      return;
+    }
+    throw Error({.kind = ErrorKind::kUsage,
+                 .object = name_,
+                 .action = "create",
+                 .cause = "a snapshot cannot be written to",
+                 .hint = "name a volume, without the @"});
+  }
+
+  /// A run to the volume NAME removes these as its own.
+  void refuse_reserved_name() const {
+    for (const std::string& name : {partial_of({}).image, old_of({}).image}) {
+      if (!location_.image.ends_with(name)) {
+        continue;
+      }
+      throw Error({.kind = ErrorKind::kUsage,
+                   .object = name_,
+                   .action = "create",
+                   .cause = "names that end with '" + name + "' are for unfinished copies",
+                   .hint = "choose another name"});
+    }
+  }
+
+  void learn_traits() {
+    rbd_image_info_t info;
+    const int rc = rbd_stat(target_->image(), &info, sizeof info);
+    if (rc < 0) {
+      throw rbd_error(rc, location_, "stat");
+    }
+    write_size_ = static_cast<uint32_t>(std::clamp<uint64_t>(info.obj_size, 4096, kLargestWrite));
+    granularity_ = std::min(granularity_, write_size_);
+  }
+
+  void call(std::function<void(RbdNewVolume&)> work) {
+    target_->pulse().beat();
+    BlockingCall call([target = target_, work = std::move(work)] { work(*target); });
+    if (call.wait(target_->pulse(), for_work(options_.ceph), options_.stop)) {
+      return call.result();
+    }
+    gave_up_ = true;
+    if (options_.stop.stop_requested()) {
+      throw cancelled_error();
+    }
+    throw silent();
+  }
+
+  Error silent() const { return rbd_error(-ETIMEDOUT, location_, "wait for the cluster"); }
+
+  void end() noexcept {
+    if (!target_) {
+      return;
+    }
+    for (const std::string& line : gave_up_ ? target_->left_behind() : end_in_time()) {
+      if (options_.notice) {
+        options_.notice(line);
+      }
+    }
+    target_.reset();
+  }
+
+  std::vector<std::string> end_in_time() noexcept {
+    target_->pulse().beat();
+    auto left = std::make_shared<std::vector<std::string>>();
+    try {
+      BlockingCall call([target = target_, left] { *left = target->end(); });
+      if (!call.wait(target_->pulse(), for_end(options_.ceph), {})) {
+        return target_->left_behind();
+      }
+      return std::move(*left);
+    } catch (const Error&) {  // no thread is to be had
+      return target_->end();
+    }
+  }
+
+  const RbdLocation location_;
+  const std::string name_;
+  const TargetOptions options_;
+  std::shared_ptr<RbdNewVolume> target_;
+  bool gave_up_ = false;
+  uint32_t write_size_ = kLargestWrite;
+  // Skipping a short run of zeros saves less than the extra operation costs.
+  uint32_t granularity_ = 64 << 10;
+};
+
+}  // namespace
+
+std::unique_ptr<Sink> open_rbd_sink(const RbdLocation& location, const TargetOptions& options) {
+  return std::make_unique<RbdSink>(location, options);
+}
+
+}  // namespace vmferry

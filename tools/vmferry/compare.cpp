@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/core/format_bytes.h"
+#include "lib/core/printable.h"
+#include "tools/vmferry/command.h"
+#include "tools/vmferry/copy_job.h"
+#include "tools/vmferry/options.h"
+#include "tools/vmferry/ui/output.h"
+#include "tools/vmferry/ui/progress.h"
+#include "vmferry/copy.h"
+#include "vmferry/open.h"
+
+namespace vmferry::cli {
+namespace {
+
+struct Options {
+  std::string a;
+  std::string b;
+  SourceOptions from_a;
+  SourceOptions from_b;
+  RunOptions run;
+  bool ignore_trailing_zeros = false;
+  bool source_in_use = false;
+};
+
+std::string describe(const Options& options, const CompareResult& result, uint64_t size_a,
+                     uint64_t size_b) {
+  if (result.same) {
+    return "the images are the same";
+  }
+  const uint64_t at = *result.first_difference;
+  if (!options.ignore_trailing_zeros && at == std::min(size_a, size_b) && size_a != size_b) {
+    return fmt::format("the sizes differ: {} is {} bytes, {} is {}", printable(options.a), size_a,
+                       printable(options.b), size_b);
+  }
+  return fmt::format("the images differ, first at byte {}", at);
+}
+
+void print_result(const Options& options, const CompareResult& result, uint64_t size_a,
+                  uint64_t size_b) {
+  if (options.run.json) {
+    nlohmann::ordered_json report = {{"same", result.same}};
+    if (result.first_difference) {
+      report["first_difference"] = *result.first_difference;
+    }
+    report["a"] = {{"name", options.a}, {"virtual_bytes", size_a}};
+    report["b"] = {{"name", options.b}, {"virtual_bytes", size_b}};
+    print(json_text(report) + "\n");
+  } else if (!options.run.quiet) {
+    print(describe(options, result, size_a, size_b) + "\n");
+  }
+}
+
+int compare_images(Session& session, Options& options) {
+  options.from_b.policy = options.from_a.policy;
+  options.from_b.force_corrupt = options.from_a.force_corrupt;
+  options.from_b.ceph = options.from_a.ceph;
+  const Location at_a = parse_location(options.a);
+  const Location at_b = parse_location(options.b);
+  options.a = display_name(at_a);
+  options.b = display_name(at_b);
+  const OpenImage a = open_image(at_a, options.from_a);
+  const OpenImage b = open_image(at_b, options.from_b);
+  if (!options.source_in_use) {
+    refuse_being_written(a);
+    refuse_being_written(b);
+  }
+  print_warnings(a, options.run.quiet);
+  print_warnings(b, options.run.quiet);
+  CompareResult result;
+  {
+    ProgressDisplay display(session, options.run.progress_style(), "compare",
+                            {a.guest.get(), b.guest.get()});
+    result = compare(*a.guest, *b.guest,
+                     {.jobs = options.run.jobs,
+                      .ignore_trailing_zeros = options.ignore_trailing_zeros,
+                      .stop = session.stop()},
+                     display.counters());
+  }
+  check_source(*a.guest, options.source_in_use);
+  check_source(*b.guest, options.source_in_use);
+  print_result(options, result, a.guest->size(), b.guest->size());
+  return result.same ? 0 : 1;
+}
+
+}  // namespace
+
+std::function<int(Session&)> add_compare(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("A", options->a, "An image: a file, a block device, or rbd:POOL/IMAGE[@SNAPSHOT]")
+      ->required();
+  app.add_option("B", options->b, "The other one")->required();
+  add_image_options(app, "A", options->from_a);
+  add_image_options(app, "B", options->from_b, "-b");
+  add_trust_options(app, options->from_a);
+  add_in_use_option(app, options->source_in_use);
+  app.add_flag("--ignore-trailing-zeros", options->ignore_trailing_zeros,
+               "The longer image may go on with zeros");
+  add_run_options(app, options->run);
+  add_ceph_options(app, options->from_a.ceph);
+  app.footer(
+      "Exit status: 0 the same, 1 different, 2 could not compare.\n"
+      "\nExamples:\n"
+      "  vmferry compare web1.qcow2 rbd:vms/web1\n"
+      "\nSee vmferry-compare(1).");
+  return [options](Session& session) { return compare_images(session, *options); };
+}
+
+}  // namespace vmferry::cli

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "tools/vmferry/image_copy.h"
+
+#include <map>
+
+#include "tools/vmferry/copy_job.h"
+#include "tools/vmferry/running_guest.h"
+#include "tools/vmferry/trim_options.h"
+#include "tools/vmferry/ui/progress.h"
+#include "tools/vmferry/ui/say.h"
+#include "vmferry/error.h"
+
+namespace vmferry::cli {
+namespace {
+
+void refuse_layout(const ImageCopy& job) {
+  if (job.to.layout == RbdLayout()) {
+    return;
+  }
+  throw Error(
+      {.kind = ErrorKind::kUsage,
+       .object = job.target,
+       .action = {},
+       .cause = "is not an RBD volume: objects, stripes, pools and features mean nothing to it",
+       .hint = "leave those options out, or name a target rbd:POOL/IMAGE"});
+}
+
+void refuse_limited_sharing(const ImageCopy& job) {
+  if (job.to.reflink != Reflink::kAlways || !job.rate_limit) {
+    return;
+  }
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = job.target,
+               .action = {},
+               .cause = "--reflink always writes nothing that --rate-limit could limit",
+               .hint = "leave one of them out"});
+}
+
+/// Takes everything and keeps nothing.
+class NoSink : public Sink {
+ public:
+  explicit NoSink(uint64_t size) : size_(size) {}
+  const std::string& name() const override { return name_; }
+  uint64_t size() const override { return size_; }
+  SinkTraits traits() const override { return {.starts_zeroed = true}; }
+  void write_at(uint64_t /*offset*/, Slice /*data*/) override {}
+  void zero_range(uint64_t /*offset*/, uint64_t /*length*/) override {}
+  void flush() override {}
+  std::unique_ptr<Source> read_back() override { return nullptr; }
+  void publish() override {}
+
+ private:
+  const std::string name_ = "nothing";
+  const uint64_t size_;
+};
+
+struct OpenedSource {
+  std::shared_ptr<const Source> guest;
+  std::vector<Identity> identities;
+  std::vector<TrimmedPart> parts;
+};
+
+OpenedSource open_source(Session& session, const ImageCopy& job) {
+  const Location from = parse_location(job.source);
+  if (job.trim) {
+    refuse_snapshot(job);
+  }
+  if (job.trim || !job.connect.empty()) {
+    refuse_running_guest(session, from, job.connect);
+  }
+  OpenImage image = open_image(from, job.from);
+  // A file system that changes underneath cannot be trimmed, whatever the user says.
+  if (job.trim || !job.source_in_use) {
+    refuse_being_written(image);
+  }
+  print_warnings(image, job.run.quiet);
+  OpenedSource opened = {std::move(image.guest), std::move(image.opened), {}};
+  if (job.trim) {
+    session.making_something();
+    TrimmedImage trimmed = trim_copy(from, opened.guest, image.format, trim_options(session, job));
+    opened.guest = std::move(trimmed.guest);
+    opened.parts = std::move(trimmed.parts);
+  }
+  return opened;
+}
+
+}  // namespace
+
+void refuse_snapshot(const ImageCopy& job) {
+  if (!job.from.snapshot.is_given()) {
+    return;
+  }
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = job.source,
+               .action = {},
+               .cause = "a snapshot can be copied, but neither trimmed nor made sparse in place",
+               .hint = "copy it first: vmferry convert --snapshot"});
+}
+
+TrimOptions trim_options(Session& session, const ImageCopy& job) {
+  TrimOptions options = job.trimming;
+  options.ceph = job.from.ceph;
+  options.assume_unused = job.to.assume_unused;
+  options.stop = session.stop();
+  options.notice = [quiet = job.run.quiet](const std::string& text) {
+    if (!quiet) {
+      say_notice(text);
+    }
+  };
+  return options;
+}
+
+CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what) {
+  const Location to = parse_location(job.target);
+  if (std::holds_alternative<PathLocation>(to)) {
+    refuse_layout(job);
+  }
+  refuse_limited_sharing(job);
+  job.to.ceph = job.from.ceph;
+  job.to.before_making = [&session] { session.making_something(); };
+  job.to.notice = say_notice;
+  job.to.stop = session.stop();
+  const OpenedSource opened = open_source(session, job);
+  const Source& source = *opened.guest;
+
+  job.to.size = source.size();
+  job.to.sources = opened.identities;
+  const std::unique_ptr<Sink> sink = open_target(to, job.to);
+  CopyOutcome outcome = {run_copy_job(session, job.run, source, *sink,
+                                      {.what = what,
+                                       .rate_limit = job.rate_limit,
+                                       .source_in_use = job.source_in_use,
+                                       .verify = job.verify,
+                                       .stop = session.stop()}),
+                         opened.parts};
+  return outcome;
+}
+
+CopyOutcome rehearse_image_copy(Session& session, ImageCopy& job) {
+  const OpenedSource opened = open_source(session, job);
+  NoSink nothing(opened.guest->size());
+  ProgressDisplay display(session, job.run.progress_style(), "dry run", {opened.guest.get()});
+  const CopyResult result = copy(
+      *opened.guest, nothing, {.jobs = job.run.jobs, .stop = session.stop()}, display.counters());
+  check_source(*opened.guest, job.source_in_use);
+  return {result, opened.parts};
+}
+
+void add_copy_options(CLI::App& app, ImageCopy& job) {
+  add_image_options(app, "the source", job.from);
+  add_trust_options(app, job.from);
+  add_in_use_option(app, job.source_in_use);
+  app.add_flag("--force", job.to.force,
+               "Replace an existing file or volume; overwrite a block device");
+  app.add_flag("--assume-unused", job.to.assume_unused,
+               "Take what is overwritten, replaced or changed as not in use, where that cannot "
+               "be asked");
+  app.add_flag("--verify", job.verify,
+               "Read the target back and compare it with the source before it gets its name");
+  add_size_option(app, "--rate-limit", job.rate_limit, "Write at most SIZE bytes a second");
+
+  static const std::map<std::string, Reflink> kReflinks = {
+      {"auto", Reflink::kAuto}, {"always", Reflink::kAlways}, {"never", Reflink::kNever}};
+  app.add_option_function<std::string>(
+         "--reflink", [&job](const std::string& name) { job.to.reflink = kReflinks.at(name); },
+         "May a new file share blocks with the source? auto, always or never (default: auto)")
+      ->type_name("WHEN")
+      ->check(CLI::IsMember({"auto", "always", "never"}));
+
+  add_layout_options(app, job.to.layout);
+  add_trim_options(app, job.trim, job.trimming);
+  app.add_option("--connect", job.connect,
+                 "Refuse a source that a running machine of this libvirt uses; --trim and "
+                 "--in-place ask this machine's own, if it answers")
+      ->type_name("URI");
+  add_run_options(app, job.run);
+  add_ceph_options(app, job.from.ceph);
+}
+
+}  // namespace vmferry::cli

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/vmferry/options.h"
+#include "tools/vmferry/ui/session.h"
+#include "vmferry/copy.h"
+#include "vmferry/open.h"
+#include "vmferry/sparsify.h"
+
+// What commands that copy an image to a target have in common: convert and sparsify.
+
+namespace vmferry::cli {
+
+struct ImageCopy {
+  std::string source;
+  std::string target;
+  SourceOptions from;
+  TargetOptions to;
+  RunOptions run;
+  std::optional<uint64_t> rate_limit;
+  bool verify = false;
+  bool source_in_use = false;  ///< it may change meanwhile, and the copy is wanted all the same
+  bool trim = false;
+  std::string connect;  ///< libvirt to ask whether a machine that runs uses the source
+  TrimOptions trimming;
+};
+
+struct CopyOutcome {
+  CopyResult copied;
+  std::vector<TrimmedPart> parts;  ///< with --trim
+};
+
+/// Format and policy of the source; how to make, check and lay out the target; then the options
+/// that every command has.
+void add_copy_options(CLI::App& app, ImageCopy& job);
+
+/// Opens both ends, copies, verifies if asked for, and publishes. `what` names the work in the
+/// progress display. Throws Error; then nothing carries the target's name that did not before.
+CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what);
+
+/// What copy_image would write, found out by reading everything and writing nothing.
+CopyOutcome rehearse_image_copy(Session& session, ImageCopy& job);
+
+/// Throws Error kUsage if a snapshot of the source is asked for: for what works on the disk as it
+/// is now.
+void refuse_snapshot(const ImageCopy& job);
+
+/// job.trimming with the session's stop token, and notices that go to standard error.
+TrimOptions trim_options(Session& session, const ImageCopy& job);
+
+}  // namespace vmferry::cli

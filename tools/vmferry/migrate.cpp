@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "vmferry/migrate.h"
+
+#include "lib/core/printable.h"
+#include "tools/vmferry/command.h"
+#include "tools/vmferry/migrate_options.h"
+#include "tools/vmferry/migrate_report.h"
+#include "tools/vmferry/migrate_storage.h"
+#include "tools/vmferry/ui/output.h"
+#include "tools/vmferry/ui/say.h"
+#include "vmferry/error.h"
+
+namespace vmferry::cli {
+namespace {
+
+/// A cluster that does not answer within this is not one to move a running guest to (seconds).
+constexpr unsigned kClusterPatience = 10;
+
+int print_plan(const MigrateOptions& options, const Plan& plan) {
+  print(options.run.json ? plan_json(plan) + "\n"
+        : options.check  ? checks_text(plan, options.run.quiet)
+                         : plan_text(plan));
+  return plan.possible() ? 0 : 1;
+}
+
+[[noreturn]] void refuse(const Plan& plan) {
+  say(checks_text(plan, true));
+  throw Error({.kind = ErrorKind::kConflict,
+               .object = "domain " + plan.request.domain,
+               .action = "migrate",
+               .cause = "a check failed; nothing was changed"});
+}
+
+void tell_end(const MigrateOptions& options, const MigrateReport& report) {
+  const std::string& domain = options.request.domain;
+  const std::string end = report.end == MigrateReport::End::kMoved    ? "the move is complete"
+                          : report.end == MigrateReport::End::kUndone ? "the move is undone"
+                                                                      : "the run is ended, and all "
+                                                                        "its files are left";
+  std::string text;
+  if (options.run.json) {
+    text = report_json(domain, report) + "\n";
+  } else if (!options.run.quiet) {
+    text = report.end == MigrateReport::End::kMoved ? report_text(domain, report)
+                                                    : printable(domain) + ": " + end + "\n";
+  }
+  print_report(text, end);
+}
+
+void recover(const MigrateOptions& options, const MigrateContext& context) {
+  const Recovery recovery = options.undo     ? Recovery::kUndo
+                            : options.finish ? Recovery::kFinish
+                            : options.stay   ? Recovery::kStay
+                                             : Recovery::kAuto;
+  tell_end(options, recover_migration(options.request, recovery, context));
+}
+
+/// The host to move to. To stay here, or to undo, it need not answer.
+std::shared_ptr<Hypervisor> target_of(const MigrateOptions& options,
+                                      const MigrateContext& context) {
+  try {
+    return connect_hypervisor(options.request.to);
+  } catch (const Error& error) {
+    if (!options.stay && !options.undo) {
+      throw;
+    }
+    context.observer->warning(std::string(error.what()) + "; going on without that host");
+    return context.source;
+  }
+}
+
+/// What a recovery was not told is as it was for the run.
+void take_recorded(std::string& option, const std::string& recorded) {
+  if (option.empty()) {
+    option = recorded;
+  }
+}
+
+int migrate(Session& session, MigrateOptions& options) {
+  complete(options);
+  if (options.recover) {
+    options.request =
+        changed(recorded_request(options.request.domain, options.state_dir), options.request);
+    take_recorded(options.ceph.conf, options.request.ceph_conf);
+    take_recorded(options.ceph.id, options.request.user);
+    take_recorded(options.ceph.keyring, options.request.keyring);
+    take_recorded(options.ceph.cluster, options.request.cluster);
+    options.layout = options.request.layout;
+  }
+  options.ceph.timeout = kClusterPatience;
+  MigrateRequest& request = options.request;
+  RealMigrationStorage storage(session, options.run, options.ceph, options.layout,
+                               request.monitors);
+  ConsoleObserver observer(session, options.run.progress_style(), options.run.quiet);
+  MigrateContext context{.source = connect_hypervisor(request.from),
+                         .target = nullptr,
+                         .storage = &storage,
+                         .observer = &observer,
+                         .state_dir = options.state_dir,
+                         .stop = session.stop()};
+  context.target = request.to.empty() ? context.source : target_of(options, context);
+  if (options.recover) {
+    session.making_something();
+    recover(options, context);
+    return 0;
+  }
+  const Plan plan = plan_migration(request, context);
+  if (options.dry_run || options.check) {
+    return print_plan(options, plan);
+  }
+  if (!plan.possible()) {
+    refuse(plan);
+  }
+  if (!options.run.quiet) {
+    say(checks_text(plan, true));
+  }
+  session.making_something();
+  tell_end(options, execute_migration(plan, context));
+  return 0;
+}
+
+}  // namespace
+
+std::function<int(Session&)> add_migrate(CLI::App& app) {
+  auto options = std::make_shared<MigrateOptions>();
+  add_migrate_options(app, *options);
+  app.footer(
+      "Examples:\n"
+      "  vmferry migrate web1 --pool vms --id libvirt --define-secret --dry-run\n"
+      "  vmferry migrate web1 --pool vms --id libvirt --define-secret\n"
+      "  vmferry migrate web1 --pool vms --id libvirt --to qemu+ssh://host2/system\n"
+      "  vmferry migrate --recover web1\n"
+      "\nSee vmferry-migrate(1).");
+  return [options, &app](Session& session) {
+    require_useful(app, *options);
+    return migrate(session, *options);
+  };
+}
+
+}  // namespace vmferry::cli

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "tools/vmferry/migrate_options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "vmferry/error.h"
+
+namespace vmferry::cli {
+namespace {
+
+/// Names of files hold wherever the run, or a later recovery of it, is started.
+void make_absolute(std::string& path) {
+  if (path.empty()) {
+    return;
+  }
+  std::filesystem::path absolute = std::filesystem::absolute(path);
+  // What is above a link is not what stands before it.
+  const bool plain = std::find(absolute.begin(), absolute.end(), "..") == absolute.end();
+  path = (plain ? absolute.lexically_normal() : absolute).string();
+}
+
+void make_paths_absolute(MigrateOptions& options) {
+  MigrateRequest& request = options.request;
+  for (std::string* path : {&request.to_dir, &request.overlay_dir, &options.state_dir,
+                            &options.ceph.conf, &options.ceph.keyring}) {
+    make_absolute(*path);
+  }
+  for (std::string& prefix : request.allow_files) {
+    make_absolute(prefix);
+  }
+}
+
+/// "vda=rbd:pool/image".
+void take_disk(MigrateRequest& request, const std::string& text) {
+  const size_t equals = text.find('=');
+  const std::string wanted = "--disk vda=rbd:POOL/IMAGE";
+  if (equals == std::string::npos || equals == 0) {
+    if (request.to_dir.empty()) {
+      refuse_usage("no place is named in --disk " + text, wanted);
+    }
+    request.disks[text] = {};
+    return;
+  }
+  if (!request.to_dir.empty()) {
+    refuse_usage("a volume is named in --disk " + text, "with --to-dir: --disk vda, and no more");
+  }
+  const Location location = parse_location(text.substr(equals + 1));
+  const auto* rbd = std::get_if<RbdLocation>(&location);
+  if (!rbd || !rbd->snapshot.empty()) {
+    refuse_usage("no volume is named in --disk " + text, wanted);
+  }
+  if (!rbd->name_space.empty()) {
+    refuse_usage("libvirt and QEMU open no RADOS namespace: " + text, wanted);
+  }
+  if (!rbd->options.empty()) {
+    refuse_usage("options of the cluster go into --ceph-conf, --id and --monitor, not into " + text,
+                 wanted);
+  }
+  if (!request.disks.emplace(text.substr(0, equals), VolumeName{rbd->pool, rbd->image}).second) {
+    refuse_usage("--disk names " + text.substr(0, equals) + " twice", wanted);
+  }
+}
+
+/// Throws if one of these was given.
+void refuse_any(const CLI::App& app, std::initializer_list<const char*> names,
+                const std::string& what, const std::string& hint) {
+  for (const char* name : names) {
+    if (app.get_option(name)->count() > 0) {
+      refuse_usage(name + (" " + what), hint);
+    }
+  }
+}
+
+/// What this move has no use for. A recovery knows what its run was.
+void refuse_useless(const CLI::App& app, const MigrateOptions& options) {
+  const MigrateRequest& request = options.request;
+  const bool to_files = !request.to_dir.empty();
+  if (request.to.empty()) {
+    refuse_any(app,
+               {"--parallel", "--auto-converge", "--max-downtime", "--listen-address",
+                "--migration-uri", "--tls", "--keep-source-definition"},
+               "is for a move to another host", "name that host with --to, or leave it out");
+  }
+  if (request.mode == MigrateMode::kOffline && request.method != MigrateMethod::kAuto) {
+    refuse_usage("--method is for a machine that runs on", "leave it out, or --mode offline");
+  }
+  if (request.mode == MigrateMode::kOffline) {
+    refuse_any(app,
+               {"--overlay-dir", "--overlay-max", "--quiesce", "--timeout", "--synchronous-writes",
+                "--parallel", "--auto-converge", "--max-downtime", "--listen-address",
+                "--migration-uri", "--tls"},
+               "is for a machine that runs on", "leave it out, or --mode offline");
+  }
+  if (request.mode == MigrateMode::kLive) {
+    refuse_any(app, {"--shutdown-timeout", "--force-off"}, "is for a machine that is shut down",
+               "leave it out, or --mode live");
+  }
+  if (request.method == MigrateMethod::kMirror) {
+    refuse_any(app, {"--overlay-dir", "--overlay-max", "--quiesce"},
+               "is for overlays, which --method mirror does without",
+               "leave it out, or --method mirror");
+  }
+  if (to_files && options.layout != RbdLayout()) {
+    refuse_usage("objects, stripes, pools and features mean nothing to the files of --to-dir",
+                 "leave those options out");
+  }
+  if (to_files) {
+    refuse_any(app, {"--allow-file", "--define-secret", "--secret-uuid", "--secret-usage"},
+               "is for a move to Ceph", "leave it out: --to-dir moves to files");
+  }
+}
+
+/// A run that has begun goes on as it was asked for, but for what is named here.
+void refuse_settled(const CLI::App& app) {
+  static const std::set<std::string> kMayBeGiven = {"DOMAIN",
+                                                    "--recover",
+                                                    "--undo",
+                                                    "--finish",
+                                                    "--stay",
+                                                    "--state-dir",
+                                                    "--connect",
+                                                    "--to",
+                                                    "--ceph-conf",
+                                                    "--id",
+                                                    "--keyring",
+                                                    "--cluster",
+                                                    "--rate-limit",
+                                                    "--timeout",
+                                                    "--overlay-max",
+                                                    "--max-downtime",
+                                                    "--parallel",
+                                                    "--auto-converge",
+                                                    "--tls",
+                                                    "--listen-address",
+                                                    "--migration-uri",
+                                                    "--force-off",
+                                                    "--shutdown-timeout",
+                                                    "--jobs",
+                                                    "--quiet",
+                                                    "--json",
+                                                    "--progress"};
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->count() > 0 && !kMayBeGiven.contains(option->get_name())) {
+      refuse_usage(option->get_name() + " cannot be given to --recover",
+                   "the run has begun otherwise; see --recover in vmferry-migrate(1)");
+    }
+  }
+}
+
+void add_way_options(CLI::App& app, MigrateOptions& options) {
+  static const std::map<std::string, MigrateMode> kModes = {{"auto", MigrateMode::kAuto},
+                                                            {"live", MigrateMode::kLive},
+                                                            {"offline", MigrateMode::kOffline}};
+  static const std::map<std::string, MigrateMethod> kMethods = {{"auto", MigrateMethod::kAuto},
+                                                                {"staged", MigrateMethod::kStaged},
+                                                                {"mirror", MigrateMethod::kMirror}};
+  MigrateRequest& request = options.request;
+  app.add_option("--connect", request.from, "libvirt of the host that has it (default: virsh's)")
+      ->type_name("URI");
+  app.add_option("--to", request.to, "libvirt of the host that shall run it (default: the same)")
+      ->type_name("URI");
+  app.add_option("--pool", request.pool, "Pool for the volumes")->type_name("POOL");
+  app.add_option("--disk", options.disks,
+                 "Move only this disk, to this volume: vda=rbd:POOL/IMAGE; may be repeated")
+      ->type_name("DISK=VOLUME")
+      ->allow_extra_args(false);
+  app.add_option("--name-template", request.name_template,
+                 "Names of the volumes, from {domain}, {uuid} and {dev} (default: {domain}-{dev})")
+      ->type_name("TEMPLATE");
+  app.add_option("--to-dir", request.to_dir, "The way back: from RBD to raw files in DIR")
+      ->type_name("DIR");
+  add_allow_option(app, request.allow_files);
+  app.add_option_function<std::string>(
+         "--mode", [&request](const std::string& name) { request.mode = kModes.at(name); },
+         "auto, live or offline (default: live if it runs)")
+      ->check(CLI::IsMember({"auto", "live", "offline"}))
+      ->type_name("MODE");
+  app.add_option_function<std::string>(
+         "--method", [&request](const std::string& name) { request.method = kMethods.at(name); },
+         "auto, staged or mirror (default: staged where the source host reaches the cluster)")
+      ->check(CLI::IsMember({"auto", "staged", "mirror"}))
+      ->type_name("METHOD");
+  app.add_flag("--dry-run", options.dry_run, "Print checks and steps, change nothing");
+  app.add_flag("--check", options.check, "Print the checks only; exit status 1 if one fails")
+      ->excludes("--dry-run");
+}
+
+void add_guest_options(CLI::App& app, MigrateOptions& options) {
+  const char* group = "How the guest reaches the cluster";
+  MigrateRequest& request = options.request;
+  app.add_option("--monitor", options.monitors,
+                 "HOST[:PORT] of a monitor; may be repeated (default: the --ceph-conf of the host)")
+      ->type_name("HOST")
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_option("--secret-uuid", request.secret.uuid, "libvirt secret with the key of --id")
+      ->type_name("UUID")
+      ->group(group);
+  app.add_option("--secret-usage", request.secret.usage,
+                 "The same by its usage name (default: 'client.ID secret')")
+      ->type_name("NAME")
+      ->group(group);
+  app.add_flag("--define-secret", request.define_secret,
+               "Create or update that secret from the keyring, on each host that needs it")
+      ->group(group);
+}
+
+void add_live_options(CLI::App& app, MigrateOptions& options) {
+  const char* group = "Live";
+  MigrateRequest& request = options.request;
+  app.add_option("--overlay-dir", request.overlay_dir,
+                 "Where the guest's writes go meanwhile (default: beside the image)")
+      ->type_name("DIR")
+      ->group(group);
+  add_size_option(app, "--overlay-max", request.overlay_max,
+                  "Undo when the guest wrote more than that to one disk meanwhile")
+      ->group(group);
+  app.add_flag("--quiesce", request.quiesce, "Let the guest's agent freeze its file systems")
+      ->group(group);
+  add_size_option(app, "--rate-limit", options.bandwidth,
+                  "Write at most SIZE bytes a second, to each disk")
+      ->group(group);
+  app.add_option("--timeout", options.timeout, "Abort and undo when the copy takes longer")
+      ->type_name("SECONDS")
+      ->group(group);
+  app.add_flag("--synchronous-writes", request.synchronous_writes,
+               "The guest waits for both sides: converges always, freezes with the cluster")
+      ->group(group);
+  app.add_option("--parallel", request.parallel, "Connections for the guest's memory")
+      ->type_name("N")
+      ->check(CLI::Range(0, 255))
+      ->group(group);
+  app.add_flag("--auto-converge", request.auto_converge,
+               "Slow the guest's processors down until its memory fits through")
+      ->group(group);
+  app.add_option("--max-downtime", request.max_downtime_ms,
+                 "How long the guest may stand still in the end, in milliseconds")
+      ->type_name("MS")
+      ->group(group);
+  app.add_option("--listen-address", request.listen_address,
+                 "Address at the target for migration and disk copy (default: that of --to)")
+      ->type_name("ADDRESS")
+      ->group(group);
+  app.add_option("--migration-uri", request.migration_uri,
+                 "Where the source sends the guest (default: tcp://ADDRESS)")
+      ->type_name("URI")
+      ->group(group);
+  app.add_flag("--tls", request.tls,
+               "Encrypt migration and disk copy; both hosts need certificates")
+      ->group(group);
+}
+
+void add_end_options(CLI::App& app, MigrateOptions& options) {
+  MigrateRequest& request = options.request;
+  const char* offline = "Offline";
+  app.add_option("--shutdown-timeout", options.shutdown_timeout,
+                 "How long the guest may take to shut down, in seconds (default: 120)")
+      ->type_name("SECONDS")
+      ->group(offline);
+  app.add_flag("--force-off", request.force_off, "Pull the plug when it does not shut down")
+      ->group(offline);
+  const char* end = "Afterwards";
+  app.add_flag("--delete-source", request.delete_source,
+               "Remove the old disks once the guest was seen on the new ones")
+      ->group(end);
+  app.add_flag("--keep-source-definition", request.keep_source_definition,
+               "Do not undefine the machine at the source after a move to another host")
+      ->group(end);
+}
+
+void add_recovery_options(CLI::App& app, MigrateOptions& options) {
+  const char* recovery = "Recovery";
+  CLI::Option* recover =
+      app.add_flag("--recover", options.recover, "Finish or undo a run that was killed")
+          ->group(recovery);
+  CLI::Option* undo = app.add_flag("--undo", options.undo, "With --recover: undo it");
+  undo->group(recovery)->needs(recover);
+  app.add_flag("--finish", options.finish, "With --recover: finish it")
+      ->group(recovery)
+      ->needs(recover)
+      ->excludes(undo);
+  app.add_flag("--stay", options.stay,
+               "With --recover: the disks are moved, and the guest stays where it is")
+      ->group(recovery)
+      ->needs(recover)
+      ->excludes(undo)
+      ->excludes("--finish");
+  app.add_option("--state-dir", options.state_dir,
+                 "Where journals are (default: /var/lib/vmferry for root)")
+      ->type_name("DIR")
+      ->group(recovery);
+}
+
+template <typename T>
+void change(T& recorded, const T& given) {
+  if (given != T()) {
+    recorded = given;
+  }
+}
+
+}  // namespace
+
+[[noreturn]] void refuse_usage(const std::string& what, const std::string& hint) {
+  throw Error(
+      {.kind = ErrorKind::kUsage, .object = "migrate", .action = {}, .cause = what, .hint = hint});
+}
+
+void add_migrate_options(CLI::App& app, MigrateOptions& options) {
+  app.add_option("DOMAIN", options.request.domain, "Name of the virtual machine")->required();
+  add_way_options(app, options);
+  add_guest_options(app, options);
+  add_cluster_options(app, options.ceph);
+  add_layout_options(app, options.layout);
+  add_live_options(app, options);
+  add_end_options(app, options);
+  add_recovery_options(app, options);
+  add_run_options(app, options.run);
+}
+
+void require_useful(const CLI::App& app, const MigrateOptions& options) {
+  if (options.recover) {
+    refuse_settled(app);
+  } else {
+    refuse_useless(app, options);
+  }
+}
+
+void complete(MigrateOptions& options) {
+  MigrateRequest& request = options.request;
+  if (options.state_dir.empty()) {
+    options.state_dir = default_state_dir();
+  }
+  make_paths_absolute(options);
+  for (const std::string& disk : options.disks) {
+    take_disk(request, disk);
+  }
+  for (const std::string& monitor : options.monitors) {
+    request.monitors.push_back(parse_monitor(monitor));
+  }
+  request.bandwidth = options.bandwidth.value_or(0);
+  request.timeout = std::chrono::seconds(options.timeout);
+  request.shutdown_timeout = std::chrono::seconds(options.shutdown_timeout);
+  if (options.recover) {
+    return;
+  }
+  if (request.to_dir.empty() && request.pool.empty() && request.disks.empty()) {
+    refuse_usage("no volume is named", "--pool POOL, or --disk vda=rbd:POOL/IMAGE");
+  }
+  if (!request.to_dir.empty() && !request.pool.empty()) {
+    refuse_usage("--pool and --to-dir do not go together", "one way at a time");
+  }
+  if (!request.secret.uuid.empty() && !request.secret.usage.empty()) {
+    refuse_usage("--secret-uuid and --secret-usage name one secret twice", "leave one out");
+  }
+  if (const char* conf = std::getenv("CEPH_CONF"); options.ceph.conf.empty() && conf) {
+    options.ceph.conf = conf;
+  }
+  make_absolute(options.ceph.conf);
+  request.ceph_conf = options.ceph.conf;
+  request.keyring = options.ceph.keyring;
+  request.cluster = options.ceph.cluster;
+  request.layout = options.layout;
+  request.user = options.ceph.id;
+  // The name that Ceph's own manual gives it.
+  if (!request.user.empty() && request.secret.uuid.empty() && request.secret.usage.empty()) {
+    request.secret.usage = "client." + request.user + " secret";
+  }
+  if (request.user.empty() &&
+      (request.define_secret || !request.secret.usage.empty() || !request.secret.uuid.empty())) {
+    refuse_usage("a secret without a user", "--id USER names the Ceph user of the guest");
+  }
+}
+
+MigrateRequest changed(MigrateRequest recorded, const MigrateRequest& given) {
+  if (recorded.to.empty() && !given.to.empty()) {
+    refuse_usage("--recover with --to", "that run was on one host; leave --to out");
+  }
+  change(recorded.from, given.from);
+  change(recorded.to, given.to);
+  change(recorded.listen_address, given.listen_address);
+  change(recorded.migration_uri, given.migration_uri);
+  change(recorded.tls, given.tls);
+  change(recorded.auto_converge, given.auto_converge);
+  change(recorded.parallel, given.parallel);
+  change(recorded.max_downtime_ms, given.max_downtime_ms);
+  change(recorded.bandwidth, given.bandwidth);
+  change(recorded.timeout, given.timeout);
+  if (given.shutdown_timeout != MigrateRequest().shutdown_timeout) {
+    recorded.shutdown_timeout = given.shutdown_timeout;
+  }
+  change(recorded.force_off, given.force_off);
+  change(recorded.overlay_max, given.overlay_max);
+  return recorded;
+}
+
+}  // namespace vmferry::cli

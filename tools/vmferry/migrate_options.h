@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/vmferry/options.h"
+#include "vmferry/migrate.h"
+
+// The command line of a migration, and what of it goes together.
+
+namespace vmferry::cli {
+
+struct MigrateOptions {
+  MigrateRequest request;
+  std::vector<std::string> disks;
+  std::vector<std::string> monitors;
+  CephOptions ceph;
+  RbdLayout layout;
+  RunOptions run;
+  std::optional<uint64_t> bandwidth;
+  unsigned timeout = 0;
+  unsigned shutdown_timeout = 120;
+  std::string state_dir;
+  bool dry_run = false;
+  bool check = false;
+  bool recover = false;
+  bool undo = false;
+  bool finish = false;
+  bool stay = false;
+};
+
+void add_migrate_options(CLI::App& app, MigrateOptions& options);
+
+/// Throws Error (kUsage) for what has no effect, or does not go together.
+void require_useful(const CLI::App& app, const MigrateOptions& options);
+
+/// Puts into the request what was given as text, with names of files that hold wherever the run, or
+/// a later recovery of it, is started. Throws Error (kUsage).
+void complete(MigrateOptions& options);
+
+/// What was recorded, with what may be given anew to a recovery. Throws Error (kUsage).
+MigrateRequest changed(MigrateRequest recorded, const MigrateRequest& given);
+
+[[noreturn]] void refuse_usage(const std::string& what, const std::string& hint);
+
+}  // namespace vmferry::cli

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "tools/vmferry/migrate_report.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "lib/core/format_bytes.h"
+#include "lib/core/printable.h"
+#include "tools/vmferry/ui/output.h"
+#include "tools/vmferry/ui/say.h"
+
+namespace vmferry::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const char* word(MigrateReport::End end) {
+  switch (end) {
+    case MigrateReport::End::kMoved:
+      return "moved";
+    case MigrateReport::End::kUndone:
+      return "undone";
+    case MigrateReport::End::kLeft:
+      return "left";
+  }
+  return "";
+}
+
+const char* word(Check::Result result) {
+  switch (result) {
+    case Check::Result::kPassed:
+      return "ok";
+    case Check::Result::kWarning:
+      return "warning";
+    case Check::Result::kFailed:
+      return "FAILED";
+  }
+  return "";
+}
+
+std::string way(const Plan& plan) {
+  if (!plan.live) {
+    return plan.was_running ? "offline, with a shutdown" : "offline";
+  }
+  std::string text = plan.staged ? "live, staged" : "live, mirrored";
+  return text;
+}
+
+std::string goal(const Plan& plan, const MovingDisk& disk) {
+  return plan.to_files ? disk.image.path : disk.volume.display();
+}
+
+Json usage(const Usage& usage) {
+  return {{"virtual_bytes", usage.virtual_bytes}, {"allocated_bytes", usage.allocated_bytes}};
+}
+
+/// Names in it, of whomever, cannot begin another line.
+template <typename... Arguments>
+std::string line(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+  return printable(fmt::format(format, std::forward<Arguments>(arguments)...)) + "\n";
+}
+
+}  // namespace
+
+std::string checks_text(const Plan& plan, bool failed_only) {
+  std::string text;
+  for (const Check& check : plan.checks) {
+    if (failed_only && check.result == Check::Result::kPassed) {
+      continue;
+    }
+    text += line("  {:<8} {}: {}", word(check.result), check.name, check.message);
+    if (!check.hint.empty()) {
+      text += line("           hint: {}", check.hint);
+    }
+  }
+  return text;
+}
+
+std::string plan_text(const Plan& plan) {
+  std::string text = line("Plan for {}: {}{}", plan.request.domain, way(plan),
+                          plan.other_host ? ", to another host" : "");
+  text += "\nDisks\n";
+  for (const MovingDisk& disk : plan.disks) {
+    text += line("  {:<6} {} -> {}", disk.dev, disk.original, goal(plan, disk)) +
+            line("         {} of data, {} for the guest ({} bytes)", about_bytes(disk.data),
+                 about_bytes(disk.size), disk.size);
+  }
+  for (const std::string& stays : plan.stays) {
+    text += line("  stays: {}", stays);
+  }
+  text += "\nChecks\n" + checks_text(plan, false) + "\nSteps\n";
+  size_t number = 0;
+  for (const Step& step : plan.steps) {
+    text += line("  {:2}. {}", ++number, step.text);
+    if (!step.undo.empty()) {
+      text += line("        undo: {}", step.undo);
+    }
+    if (step.turning == Turning::kOnceBegun) {
+      text += "        from here on only forward\n";
+    }
+    if (step.turning == Turning::kOnceDone) {
+      text += "        when that is done, only forward\n";
+    }
+  }
+  text += "\n" +
+          line("Expected: about {:.0f} s (a guess from the amount of data)", plan.expected_seconds);
+  return text;
+}
+
+std::string plan_json(const Plan& plan) {
+  Json disks = Json::array();
+  for (const MovingDisk& disk : plan.disks) {
+    disks.push_back({{"disk", disk.dev},
+                     {"from", disk.original},
+                     {"to", goal(plan, disk)},
+                     {"virtual_bytes", disk.size},
+                     {"allocated_bytes", disk.data}});
+  }
+  Json checks = Json::array();
+  for (const Check& check : plan.checks) {
+    checks.push_back(
+        {{"check", check.name},
+         {"result", check.result == Check::Result::kFailed ? "failed" : word(check.result)},
+         {"message", check.message},
+         {"hint", check.hint}});
+  }
+  Json steps = Json::array();
+  for (const Step& step : plan.steps) {
+    steps.push_back({{"step", step.text},
+                     {"undo", step.undo},
+                     {"only_forward", step.turning != Turning::kNever}});
+  }
+  const Json json = {{"domain", plan.request.domain},
+                     {"live", plan.live},
+                     {"method", !plan.live    ? "offline"
+                                : plan.staged ? "staged"
+                                              : "mirror"},
+                     {"other_host", plan.other_host},
+                     {"possible", plan.possible()},
+                     {"disks", disks},
+                     {"stays", plan.stays},
+                     {"checks", checks},
+                     {"steps", steps},
+                     {"expected_seconds", plan.expected_seconds}};
+  return json_text(json, 2);
+}
+
+std::string report_text(const std::string& domain, const MigrateReport& report) {
+  std::string text = line("{}: moved in {:.1f} s", domain, report.seconds);
+  for (const MigrateReport::Disk& disk : report.disks) {
+    text += line("  {}: {} ({} of {}) -> {} ({} of {})", disk.dev, disk.from,
+                 about_bytes(disk.before.allocated_bytes), about_bytes(disk.before.virtual_bytes),
+                 disk.to, about_bytes(disk.after.allocated_bytes),
+                 about_bytes(disk.after.virtual_bytes));
+  }
+  if (report.downtime_ms) {
+    text += line("  the guest stood still for {} ms", *report.downtime_ms);
+  }
+  if (!report.kept.empty()) {
+    text += "Kept, and yours to remove when all is well:\n";
+    for (const std::string& kept : report.kept) {
+      text += line("  {}", kept);
+    }
+  }
+  return text;
+}
+
+std::string report_json(const std::string& domain, const MigrateReport& report) {
+  Json disks = Json::array();
+  for (const MigrateReport::Disk& disk : report.disks) {
+    disks.push_back({{"disk", disk.dev},
+                     {"from", disk.from},
+                     {"to", disk.to},
+                     {"before", usage(disk.before)},
+                     {"after", usage(disk.after)}});
+  }
+  Json json = {{"domain", domain},
+               {"end", word(report.end)},
+               {"disks", disks},
+               {"kept", report.kept},
+               {"seconds", report.seconds}};
+  if (report.downtime_ms) {
+    json["downtime_ms"] = *report.downtime_ms;
+  }
+  return json_text(json);
+}
+
+void ConsoleObserver::step(const std::string& text) {
+  display_.reset();
+  if (style_ == ProgressStyle::kJson) {
+    say(json_text(Json{{"step", text}}) + "\n");
+  } else if (!quiet_) {
+    say_line(text);
+  }
+}
+
+void ConsoleObserver::warning(const std::string& text) {
+  display_.reset();
+  if (!quiet_) {
+    say_line("vmferry: warning: " + text);
+  }
+}
+
+void ConsoleObserver::job(const std::string& what, uint64_t done, uint64_t total,
+                          uint64_t dirty_rate) {
+  if (!display_) {
+    display_ =
+        std::make_unique<ProgressDisplay>(session_, style_, what, std::vector<const Source*>());
+  }
+  Progress& counters = display_->counters();
+  counters.data_total = total;
+  counters.total_known = total != 0;
+  counters.data_done = done;
+  display_->set_dirty_rate(dirty_rate);
+}
+
+}  // namespace vmferry::cli

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "tools/vmferry/ui/progress.h"
+#include "tools/vmferry/ui/session.h"
+#include "vmferry/migrate.h"
+
+// What a migration says: its plan, its steps and jobs as they go, its report.
+
+namespace vmferry::cli {
+
+/// For people; a failed check's hint on a line of its own.
+std::string plan_text(const Plan& plan);
+std::string plan_json(const Plan& plan);
+std::string checks_text(const Plan& plan, bool failed_only);
+/// Of a run that moved the domain.
+std::string report_text(const std::string& domain, const MigrateReport& report);
+std::string report_json(const std::string& domain, const MigrateReport& report);
+
+/// Steps as lines, jobs as bars (or JSON lines), on stderr.
+class ConsoleObserver : public MigrationObserver {
+ public:
+  ConsoleObserver(Session& session, ProgressStyle style, bool quiet)
+      : session_(session), style_(style), quiet_(quiet) {}
+
+  void step(const std::string& text) override;
+  void warning(const std::string& text) override;
+  void job(const std::string& what, uint64_t done, uint64_t total, uint64_t dirty_rate) override;
+  void job_ended() override { display_.reset(); }
+
+ private:
+  Session& session_;
+  const ProgressStyle style_;
+  const bool quiet_;
+  std::unique_ptr<ProgressDisplay> display_;
+};
+
+}  // namespace vmferry::cli

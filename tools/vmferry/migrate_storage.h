@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/vmferry/options.h"
+#include "tools/vmferry/ui/session.h"
+#include "vmferry/migrate.h"
+
+namespace vmferry::cli {
+
+/// The files of this host and the volumes of one cluster. Copies with progress on stderr.
+class RealMigrationStorage : public MigrationStorage {
+ public:
+  /// `session` must outlive this. `layout` is that of every new volume; `monitors` are those that
+  /// guests will ask (none: those of `ceph`).
+  RealMigrationStorage(Session& session, RunOptions run, CephOptions ceph, RbdLayout layout,
+                       const std::vector<CephMonitor>& monitors);
+
+  /// With a data pool in the layout, room and trouble are those of both pools. What this user may
+  /// not ask counts as good: writing will tell.
+  PoolFacts pool(const std::string& pool) override;
+  void prove_access(const std::string& pool) override;
+  std::optional<Usage> volume(const VolumeName& volume) override;
+  size_t writers(const VolumeName& volume) override;
+  void create_volume(const VolumeName& volume, uint64_t size, const Made& made) override;
+  std::string identity(const VolumeName& volume) override;
+  bool remove_volume(const VolumeName& volume, const std::optional<std::string>& identity) override;
+  void sparsify_volume(const VolumeName& volume) override;
+  std::string user_key() override;
+
+  /// Opens no file but the image and its `backing`; refuses one that another process writes to.
+  void copy_in(const HostImage& image, const VolumeName& volume, uint64_t bandwidth,
+               std::stop_token stop, const Made& made) override;
+  bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) override;
+  void copy_out(const VolumeName& volume, bool frozen, const std::string& path, uint64_t bandwidth,
+                std::stop_token stop, const Made& made) override;
+  Usage image_usage(const HostImage& image) override;
+
+  ImageParts image_parts(const HostImage& image) override;
+  std::optional<FileLook> look(const std::string& path) override;
+  void remove_image(const HostImage& image) override;
+
+  bool file_exists(const std::string& path) override;
+  uint64_t file_allocation(const std::string& path) override;
+  uint64_t free_space(const std::string& path) override;
+  bool remove_file(const std::string& path, const std::optional<std::string>& identity) override;
+  void create_overlay(const std::string& path, uint64_t size, const std::string& backing) override;
+  void create_raw_file(const std::string& path, uint64_t size, const Made& made) override;
+
+ private:
+  /// `is_open`: a client has it open for writing, which is no sign of a change.
+  void copy_and_check(const OpenImage& image, const Location& to, bool is_open, uint64_t bandwidth,
+                      std::stop_token stop, const Made& made);
+  /// For something new of that size.
+  TargetOptions new_target(uint64_t size, const Made& made) const;
+
+  Session& session_;
+  const RunOptions run_;
+  const CephOptions ceph_;
+  const RbdLayout layout_;
+  const std::string mon_host_;
+};
+
+}  // namespace vmferry::cli

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <thread>
+
+#include "tools/vmferry/ui/session.h"
+#include "vmferry/copy.h"
+
+namespace vmferry::cli {
+
+/// --progress: kAuto is a bar on a terminal and nothing elsewhere.
+enum class ProgressStyle { kAuto, kBar, kJson, kNone };
+
+/// Shows how far a copy or comparison is, on stderr, while it lives. Done and total are data, not
+/// virtual size; the total is measured in the background.
+class ProgressDisplay {
+ public:
+  /// `what` names the work: "convert", "verify". `sources` are measured for the total; they must
+  /// outlive this. None: whoever counts sets the total, too.
+  ProgressDisplay(Session& session, ProgressStyle style, std::string what,
+                  std::vector<const Source*> sources);
+  ProgressDisplay(const ProgressDisplay&) = delete;
+  ProgressDisplay& operator=(const ProgressDisplay&) = delete;
+  /// Clears the bar; a JSON display writes its last line. Who does not read misses that.
+  ~ProgressDisplay();
+
+  Progress& counters() { return counters_; }
+  /// Bytes of memory a second that a migrating guest writes; shown unless 0.
+  void set_dirty_rate(uint64_t bytes) { dirty_rate_ = bytes; }
+
+ private:
+  void measure_beside(std::vector<const Source*> sources);
+  void draw() noexcept;
+  void draw_bar(double seconds);
+  void draw_json(double seconds);
+
+  Session& session_;
+  ProgressStyle style_;
+  const std::string what_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  Progress counters_;
+  std::atomic<uint64_t> dirty_rate_ = 0;
+  bool drawn_ = false;
+  std::jthread measurer_;
+};
+
+}  // namespace vmferry::cli

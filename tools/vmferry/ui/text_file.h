@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tools/vmferry/ui/session.h"
+#include "vmferry/open.h"
+
+namespace vmferry::cli {
+
+/// Makes a file that holds `text`, under a temporary name first; see FileSink. Replaces an existing
+/// one if `force`, but no device, and none of `sources`.
+void write_text_file(Session& session, const std::string& path, const std::string& text, bool force,
+                     const std::vector<Identity>& sources = {});
+
+}  // namespace vmferry::cli
