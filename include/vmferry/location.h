@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <any>
 #include <map>
 #include <string>
 #include <string_view>
-#include <variant>
+#include <utility>
 
 #include "vmferry/api.h"
 
@@ -34,11 +35,43 @@ struct RbdLocation {
   RbdLocation beside(std::string name) const;
 };
 
-using Location = std::variant<PathLocation, RbdLocation>;
+struct Store;
 
-/// The name used in messages and reports. Leaves out the options of an RBD location: a key may be
-/// among them.
-std::string display_name(const Location& location);
+/// Where an image is: a value. What is inside only its own store looks at. Any thread may read it.
+class Location {
+ public:
+  Location(PathLocation path);   // NOLINT(google-explicit-constructor): a path is a location
+  Location(RbdLocation volume);  // NOLINT(google-explicit-constructor): so is a volume
+  /// Of a store that parse_location does not know: `inside` is for it alone.
+  Location(const Store& store, std::string display, std::any inside)
+      : store_(&store), display_(std::move(display)), inside_(std::move(inside)) {}
+
+  /// The name used in messages and reports. Holds no secret: the options of an RBD location, among
+  /// which a key may be, are left out.
+  const std::string& display() const { return display_; }
+  /// The path of the file or device of this host that it is; empty: it is something else.
+  const std::string& path() const;
+
+  const Store& store() const { return *store_; }
+  /// For its store. REQUIRES: a T was put in.
+  template <typename T>
+  const T& inside() const {
+    return *std::any_cast<T>(&inside_);
+  }
+
+ private:
+  const Store* store_;
+  std::string display_;
+  std::any inside_;
+};
+
+/// Which bytes a location really is, under whatever name: for "is that the same thing?".
+struct Identity {
+  enum class Store { kFile, kDevice, kRbd };
+  Store store = Store::kFile;
+  std::string id;  ///< device and inode; device number; or cluster, pool and image id
+  bool operator==(const Identity&) const = default;
+};
 
 /// Understands `PATH`, `file:PATH` and `rbd:POOL[/NAMESPACE]/IMAGE[@SNAPSHOT][:KEY=VALUE...]`; the
 /// last is QEMU's spelling (QEMU's block/rbd.c), where a backslash makes the next character an
@@ -46,5 +79,8 @@ std::string display_name(const Location& location);
 /// Pure parsing: nothing is opened. Throws Error kUsage (malformed) or kUnsupported (nbd:// and the
 /// like).
 Location parse_location(std::string_view text);
+
+/// The same where only a volume makes sense. Throws kUsage for everything else.
+RbdLocation parse_rbd_location(std::string_view text);
 
 }  // namespace VMFERRY_API vmferry

@@ -1,32 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
-#include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
-#include <stop_token>
 #include <string>
 #include <vector>
 
 #include "vmferry/api.h"
+#include "vmferry/ceph.h"
 #include "vmferry/location.h"
-#include "vmferry/sink.h"
 #include "vmferry/source.h"
 
 namespace VMFERRY_API vmferry {
-
-/// How to reach a Ceph cluster. Empty: what librados finds by itself (CEPH_CONF,
-/// /etc/ceph/CLUSTER.conf, CEPH_ARGS). What a location says itself ("rbd:...:id=x:conf=y") wins.
-struct CephOptions {
-  std::string conf;
-  std::string id;  ///< without "client."; default admin
-  std::string keyring;
-  std::string cluster;  ///< default ceph
-  /// How long monitors may take to answer (seconds); operations on data may take four times as
-  /// long.
-  unsigned timeout = 30;
-};
 
 enum class ImageFormat { kRaw, kQcow2 };
 
@@ -62,14 +47,6 @@ struct SourceOptions {
   CephOptions ceph = {};
 };
 
-/// Which bytes a location really is, under whatever name: for "is that the same thing?".
-struct Identity {
-  enum class Store { kFile, kDevice, kRbd };
-  Store store = Store::kFile;
-  std::string id;  ///< device and inode; device number; or cluster, pool and image id
-  bool operator==(const Identity&) const = default;
-};
-
 /// An image, open for reading, with what was learned while opening it.
 struct OpenImage {
   std::unique_ptr<Source> guest;  ///< what a guest sees
@@ -86,45 +63,5 @@ void refuse_being_written(const OpenImage& image);
 /// Opens `location` for reading: store, then format, then the backing chain under the policy.
 /// Throws Error; nothing is changed.
 OpenImage open_image(const Location& location, const SourceOptions& options);
-
-/// How a new RBD volume is laid out. Nothing: what the cluster's configuration says.
-struct RbdLayout {
-  std::optional<uint64_t> object_size;  ///< bytes; a power of two, 4 KiB to 32 MiB
-  std::optional<uint64_t> stripe_unit;  ///< bytes
-  std::optional<uint64_t> stripe_count;
-  std::string data_pool;
-  std::vector<std::string> features;  ///< "layering", "exclusive-lock" ...; empty: the default set
-
-  bool operator==(const RbdLayout&) const = default;
-};
-
-/// May a new file share the blocks of the file it is copied from (ioctl_ficlonerange(2); XFS,
-/// btrfs)? kAlways: fail where it cannot.
-enum class Reflink { kAuto, kAlways, kNever };
-
-struct TargetOptions {
-  uint64_t size = 0;   ///< bytes, exactly
-  bool force = false;  ///< replace what exists; needed for every block device
-  /// Nobody uses what is overwritten or replaced, where that cannot be asked.
-  bool assume_unused = false;
-  Reflink reflink = Reflink::kAuto;
-  RbdLayout layout;
-  CephOptions ceph;
-  /// Called once everything was checked, just before the first change to the store. May be empty.
-  std::function<void()> before_making;
-  /// Called with what was made, before it has its final name. May be empty.
-  std::function<void(const Identity&)> made;
-  /// Called with one line about what could not be removed, also from the sink's destructor. Must
-  /// not throw. May be empty.
-  std::function<void(const std::string&)> notice;
-  /// When triggered, a cluster that does not answer is waited for only a few seconds more.
-  std::stop_token stop;
-  std::vector<Identity> sources;  ///< refuse these: the target must not be what is being read
-};
-
-/// Opens a target: a new sparse file, a new RBD volume (both under a temporary name until publish),
-/// or an existing block device. Everything that can be refused is refused here, before the first
-/// byte.
-std::unique_ptr<Sink> open_target(const Location& location, const TargetOptions& options);
 
 }  // namespace VMFERRY_API vmferry

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "lib/guestfs/appliance.h"
-#include "vmferry/sparsify.h"
+#include "vmferry/trim.h"
 
 namespace vmferry {
 

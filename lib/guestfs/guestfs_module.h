@@ -2,7 +2,7 @@
 #pragma once
 
 #include "lib/core/module.h"
-#include "vmferry/sparsify.h"
+#include "vmferry/trim.h"
 #include "vmferry/version.h"
 
 namespace vmferry {

@@ -5,9 +5,7 @@
 #include <sys/statvfs.h>
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <map>
 
 #include "lib/core/format_bytes.h"
 #include "lib/format/qcow2/qcow2.h"
@@ -15,8 +13,9 @@
 #include "lib/guestfs/guest_trim.h"
 #include "lib/store/file/file_io.h"
 #include "lib/store/file/file_source.h"
-#include "lib/store/file/image_lock.h"
+#include "lib/store/store.h"
 #include "vmferry/error.h"
+#include "vmferry/sparsify.h"
 #include "vmferry/version.h"
 
 namespace vmferry {
@@ -104,49 +103,16 @@ void say_if_slow(const Appliance& appliance, const TrimOptions& options) {
                      : "libguestfs emulates a machine, without KVM, which is slow");
 }
 
-/// A part of QEMU's name for a volume (qemu_rbd_next_tok in its block/rbd.c).
-std::string escaped(const std::string& text) {
-  std::string safe;
-  for (const char c : text) {
-    if (std::strchr("\\:@/=", c) != nullptr) {
-      safe += '\\';
-    }
-    safe += c;
-  }
-  return safe;
-}
-
-std::string qemu_name(const RbdLocation& volume, const CephOptions& ceph) {
-  std::string name = "rbd:" + escaped(volume.pool) + "/";
-  if (!volume.name_space.empty()) {
-    name += escaped(volume.name_space) + "/";
-  }
-  name += escaped(volume.image);
-  if (!volume.snapshot.empty()) {
-    name += "@" + escaped(volume.snapshot);
-  }
-  std::map<std::string, std::string> options = {
-      {"id", ceph.id}, {"keyring", ceph.keyring}, {"conf", ceph.conf}};
-  if (ceph.conf.empty() && !ceph.cluster.empty()) {
-    options["conf"] = "/etc/ceph/" + ceph.cluster + ".conf";
-  }
-  for (const auto& [key, value] : volume.options) {
-    options[key] = value;
-  }
-  for (const auto& [key, value] : options) {
-    if (!value.empty()) {
-      name += ":" + escaped(key) + "=" + escaped(value);
-    }
-  }
-  return name;
-}
-
-/// QEMU's name for it.
 ApplianceDisk disk_of(const Location& location, ImageFormat format, const CephOptions& ceph) {
-  if (const auto* volume = std::get_if<RbdLocation>(&location)) {
-    return {qemu_name(*volume, ceph), format_name(format)};
+  const Store& store = location.store();
+  if (store.qemu_name == nullptr) {
+    throw Error({.kind = ErrorKind::kUnsupported,
+                 .object = location.display(),
+                 .action = "trim",
+                 .cause = "QEMU, which libguestfs uses, does not open such a place",
+                 .hint = "copy it first: vmferry convert"});
   }
-  return {fs::absolute(std::get<PathLocation>(location).path).string(), format_name(format)};
+  return {store.qemu_name(location, ceph), format_name(format)};
 }
 
 std::unique_ptr<Source> read_overlay(const UniqueFd& file, const std::string& name,
@@ -186,9 +152,8 @@ std::string libguestfs_version() {
 TrimmedImage trim_copy(const Location& location, std::shared_ptr<const Source> source,
                        ImageFormat format, const TrimOptions& options) {
   const ApplianceDisk image = disk_of(location, format, options.ceph);
-  if (std::holds_alternative<PathLocation>(location)) {
-    constexpr bool kReadingOnly = true;  // what cannot be asked is no reason not to read
-    refuse_open_for_writing(image.path, kReadingOnly);
+  if (location.store().refuse_writers != nullptr) {
+    location.store().refuse_writers(location);
   }
   const std::string parent = tmp_dir_of(options);
   check_room(parent, source->size(), options);
@@ -200,7 +165,7 @@ TrimmedImage trim_copy(const Location& location, std::shared_ptr<const Source> s
     throw errno_error(errno, path, "open the overlay");
   }
 
-  const std::string name = display_name(location);
+  const std::string name = location.display();
   Appliance appliance(name, {path, "qcow2"}, options.stop);
   directory.remove();  // QEMU and we have it open: from here on it goes with us, even by kill -9
   say_if_slow(appliance, options);
@@ -216,9 +181,9 @@ TrimmedImage trim_copy(const Location& location, std::shared_ptr<const Source> s
 
 std::vector<TrimmedPart> trim_in_place(const Location& location, const Source& guest,
                                        ImageFormat format, const TrimOptions& options) {
-  if (std::holds_alternative<RbdLocation>(location)) {
+  if (location.store().refuse_users == nullptr) {
     throw Error({.kind = ErrorKind::kUnsupported,
-                 .object = display_name(location),
+                 .object = location.display(),
                  .action = "trim in place",
                  .cause = "a volume is trimmed on its way to a copy only",
                  .hint =
@@ -226,9 +191,9 @@ std::vector<TrimmedPart> trim_in_place(const Location& location, const Source& g
                      "the zeros"});
   }
   const ApplianceDisk image = disk_of(location, format, options.ceph);
-  open_to_change(image.path,
-                 options.assume_unused);  // whether it may be; QEMU then takes the lock itself
-  const std::string name = display_name(location);
+  location.store().refuse_users(location,
+                                options.assume_unused);  // QEMU then takes the lock itself
+  const std::string name = location.display();
   const std::vector<Extent> gaps = gaps_between_partitions(guest);
   Appliance appliance(name, image, options.stop);
   say_if_slow(appliance, options);

@@ -9,8 +9,7 @@
 #include "lib/image/backing.h"
 #include "lib/image/chain.h"
 #include "lib/image/unlock.h"
-#include "lib/store/file/file_source.h"
-#include "lib/store/rbd/rbd.h"
+#include "lib/store/store.h"
 #include "vmferry/error.h"
 #include "vmferry/open.h"
 
@@ -27,18 +26,11 @@ class ChainOpener {
       : options_(options), seen_(seen) {}
 
   OpenImage open(const Location& location) {
-    std::unique_ptr<Source> store;
-    std::string path;
-    if (const auto* rbd = std::get_if<RbdLocation>(&location)) {
-      store = open_volume(*rbd);
-    } else {
-      path = std::get<PathLocation>(location).path;
-      store = open_file(path);
-    }
+    std::unique_ptr<Source> store = open_bytes(location);
     const bool named = options_.format.has_value();
     const ImageFormat format = named ? *options_.format : probe(*store, "pass -f raw");
     image_.format = format;
-    image_.guest = open_format(std::move(store), format, {{}, path, named});
+    image_.guest = open_format(std::move(store), format, {{}, location.path(), named});
     return std::move(image_);
   }
 
@@ -61,16 +53,10 @@ class ChainOpener {
                  .hint = first + "; if it is a raw disk that only looks like one, " + if_raw});
   }
 
-  std::unique_ptr<Source> open_volume(const RbdLocation& location) {
-    OpenVolume volume = open_rbd_source(location, options_.ceph);
-    note(volume.identity, *volume.source, volume.being_written);
-    return std::move(volume.source);
-  }
-
-  std::unique_ptr<Source> open_file(const std::string& path) {
-    OpenFile file = open_file_source(path);
-    note(file.identity, *file.source, file.being_written);
-    return std::move(file.source);
+  std::unique_ptr<Source> open_bytes(const Location& location) {
+    OpenBytes bytes = location.store().open(location, options_.ceph);
+    note(bytes.identity, *bytes.source, bytes.being_written);
+    return std::move(bytes.source);
   }
 
   void note(const Identity& identity, const Source& store, bool being_written) {
@@ -162,7 +148,8 @@ class ChainOpener {
                    .action = "open its external data file",
                    .cause = "the image does not name it"});
     }
-    return open_file(resolve_data_file(referrer, *header.data_file_name, options_.policy));
+    return open_bytes(
+        PathLocation{resolve_data_file(referrer, *header.data_file_name, options_.policy)});
   }
 
   std::shared_ptr<const Source> open_backing(const Qcow2Header& header, const Referrer& referrer) {
@@ -172,7 +159,7 @@ class ChainOpener {
     if (!named && options_.policy.only_allowed) {
       throw undeclared_format(referrer, base.path);
     }
-    std::unique_ptr<Source> store = open_file(base.path);
+    std::unique_ptr<Source> store = open_bytes(PathLocation{base.path});
     const ImageFormat format =
         named ? parse_format(*base.format, referrer)
               : probe(*store, "say so in the image over it: qemu-img rebase -u -F raw");

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "lib/store/rbd/qemu_rbd_name.h"
+
 namespace vmferry::migrate {
 namespace {
 
@@ -45,18 +47,6 @@ void volume_source(tinyxml2::XMLPrinter& out, const MigrateRequest& request,
   } else {
     secret.set("uuid", request.secret.uuid);
   }
-}
-
-/// A backslash makes QEMU take the next character as it is (block/rbd.c).
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == ':' || c == '@' || c == '\\' || c == '/' || c == '=') {
-      out += '\\';
-    }
-    out += c;
-  }
-  return out;
 }
 
 }  // namespace
@@ -109,17 +99,14 @@ std::string bridge_disk(const MigrateRequest& request, const MovingDisk& disk) {
 }
 
 std::string qemu_volume_name(const MigrateRequest& request, const VolumeName& volume) {
-  std::string name = "rbd:" + escaped(volume.pool) + "/" + escaped(volume.image);
-  if (!request.user.empty()) {
-    name += ":id=" + escaped(request.user);
-  }
-  if (!request.ceph_conf.empty()) {
-    name += ":conf=" + escaped(request.ceph_conf);
-  }
+  RbdLocation at = {.pool = volume.pool, .image = volume.image};
   if (!request.monitors.empty()) {
-    name += ":mon_host=" + escaped(mon_host_of(request.monitors));
+    at.options["mon_host"] = mon_host_of(request.monitors);
   }
-  return name;
+  CephOptions cluster;
+  cluster.id = request.user;
+  cluster.conf = request.ceph_conf;
+  return qemu_rbd_name(at, cluster);
 }
 
 std::string mon_host_of(const std::vector<CephMonitor>& monitors) {

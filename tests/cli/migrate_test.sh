@@ -3,7 +3,7 @@
 
 expect 2 "no volume is named" ferry migrate web1
 expect 2 "no place is named in --disk vda" ferry migrate web1 --disk vda
-expect 2 "no volume is named in --disk vda=/x" ferry migrate web1 --disk vda=/x
+expect 2 "/x: does not name an RBD volume" ferry migrate web1 --disk vda=/x
 expect 2 "open no RADOS namespace" ferry migrate web1 --disk vda=rbd:p/ns/i
 expect 2 "options of the cluster" ferry migrate web1 --disk vda=rbd:p/i:id=x
 expect 2 "names vda twice" ferry migrate web1 --disk vda=rbd:p/i --disk vda=rbd:p/j

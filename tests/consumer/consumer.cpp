@@ -5,6 +5,7 @@
 #include "vmferry/copy.h"
 #include "vmferry/error.h"
 #include "vmferry/open.h"
+#include "vmferry/target.h"
 #include "vmferry/version.h"
 
 int main(int argc, char** argv) {

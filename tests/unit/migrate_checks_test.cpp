@@ -506,7 +506,7 @@ TEST_CASE("texts for libvirt and QEMU escape what they must", "[migrate]") {
   CHECK(chain[1].format == "raw");
   CHECK(chain[1].secret == "the \"secret\"");
   CHECK(migrate::qemu_volume_name(request, disk.volume) ==
-        R"(rbd:po\:ol/im\@a\/ge\=\\x & <y>:id=us\:er:conf=\/etc\/ceph\/a\=b\:c.conf:mon_host=)"
+        R"(rbd:po\:ol/im\@a\/ge\=\\x & <y>:conf=\/etc\/ceph\/a\=b\:c.conf:id=us\:er:mon_host=)"
         R"(10.0.0.1\:6789;[\:\:1]\:3300)");
 }
 

@@ -60,8 +60,8 @@ int compare_images(Session& session, Options& options) {
   options.from_b.ceph = options.from_a.ceph;
   const Location at_a = parse_location(options.a);
   const Location at_b = parse_location(options.b);
-  options.a = display_name(at_a);
-  options.b = display_name(at_b);
+  options.a = at_a.display();
+  options.b = at_b.display();
   const OpenImage a = open_image(at_a, options.from_a);
   const OpenImage b = open_image(at_b, options.from_b);
   if (!options.source_in_use) {

@@ -44,7 +44,7 @@ int convert(Session& session, ImageCopy& job) {
   const auto start = std::chrono::steady_clock::now();
   const CopyOutcome outcome = copy_image(session, job, "convert");
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  const std::string target = display_name(parse_location(job.target));
+  const std::string target = parse_location(job.target).display();
   print_report(report_of(job, target, outcome, elapsed.count()), "the target is complete");
   return 0;
 }

@@ -13,18 +13,6 @@
 namespace vmferry::cli {
 namespace {
 
-void refuse_layout(const ImageCopy& job) {
-  if (job.to.layout == RbdLayout()) {
-    return;
-  }
-  throw Error(
-      {.kind = ErrorKind::kUsage,
-       .object = job.target,
-       .action = {},
-       .cause = "is not an RBD volume: objects, stripes, pools and features mean nothing to it",
-       .hint = "leave those options out, or name a target rbd:POOL/IMAGE"});
-}
-
 void refuse_limited_sharing(const ImageCopy& job) {
   if (job.to.reflink != Reflink::kAlways || !job.rate_limit) {
     return;
@@ -112,9 +100,7 @@ TrimOptions trim_options(Session& session, const ImageCopy& job) {
 
 CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what) {
   const Location to = parse_location(job.target);
-  if (std::holds_alternative<PathLocation>(to)) {
-    refuse_layout(job);
-  }
+  check_target_options(to, job.to);
   refuse_limited_sharing(job);
   job.to.ceph = job.from.ceph;
   job.to.before_making = [&session] { session.making_something(); };

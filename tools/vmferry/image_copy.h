@@ -11,7 +11,8 @@
 #include "tools/vmferry/ui/session.h"
 #include "vmferry/copy.h"
 #include "vmferry/open.h"
-#include "vmferry/sparsify.h"
+#include "vmferry/target.h"
+#include "vmferry/trim.h"
 
 // What commands that copy an image to a target have in common: convert and sparsify.
 

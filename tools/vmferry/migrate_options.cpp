@@ -50,19 +50,19 @@ void take_disk(MigrateRequest& request, const std::string& text) {
   if (!request.to_dir.empty()) {
     refuse_usage("a volume is named in --disk " + text, "with --to-dir: --disk vda, and no more");
   }
-  const Location location = parse_location(text.substr(equals + 1));
-  const auto* rbd = std::get_if<RbdLocation>(&location);
-  if (!rbd || !rbd->snapshot.empty()) {
-    refuse_usage("no volume is named in --disk " + text, wanted);
+  const RbdLocation volume = parse_rbd_location(text.substr(equals + 1));
+  if (!volume.snapshot.empty()) {
+    refuse_usage("a snapshot is named in --disk " + text + ", which is read-only", wanted);
   }
-  if (!rbd->name_space.empty()) {
+  if (!volume.name_space.empty()) {
     refuse_usage("libvirt and QEMU open no RADOS namespace: " + text, wanted);
   }
-  if (!rbd->options.empty()) {
+  if (!volume.options.empty()) {
     refuse_usage("options of the cluster go into --ceph-conf, --id and --monitor, not into " + text,
                  wanted);
   }
-  if (!request.disks.emplace(text.substr(0, equals), VolumeName{rbd->pool, rbd->image}).second) {
+  if (!request.disks.emplace(text.substr(0, equals), VolumeName{volume.pool, volume.image})
+           .second) {
     refuse_usage("--disk names " + text.substr(0, equals) + " twice", wanted);
   }
 }

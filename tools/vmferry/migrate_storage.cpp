@@ -238,7 +238,12 @@ void RealMigrationStorage::copy_in(const HostImage& image, const VolumeName& vol
                  .cause = "it is not the file any more that was looked at before",
                  .hint = "it was replaced: look which one the domain needs, and begin again"});
   }
-  copy_and_check(source, location_of(volume), false, bandwidth, stop, made);
+  const EitherStop either(stop, session_.stop());
+  const RbdLocation target = location_of(volume);
+  // The journal is ours alone, so this is from a run that died; the cluster needs a while to see
+  // it.
+  remove_rbd_left_over(target, ceph_, either.token());
+  copy_and_check(source, target, false, bandwidth, either.token(), made);
 }
 
 bool RealMigrationStorage::same(const HostImage& image, const VolumeName& volume,
@@ -261,23 +266,18 @@ void RealMigrationStorage::copy_out(const VolumeName& volume, bool frozen, const
   if (!frozen) {
     refuse_being_written(source);
   }
-  copy_and_check(source, PathLocation{path}, frozen, bandwidth, stop, made);
+  const EitherStop either(stop, session_.stop());
+  copy_and_check(source, PathLocation{path}, frozen, bandwidth, either.token(), made);
 }
 
 void RealMigrationStorage::copy_and_check(const OpenImage& image, const Location& to, bool is_open,
                                           uint64_t bandwidth, std::stop_token stop,
                                           const Made& made) {
-  const EitherStop either(stop, session_.stop());
   TargetOptions options = new_target(image.guest->size(), made);
   options.sources = image.opened;
-  options.stop = either.token();
-  if (const auto* volume = std::get_if<RbdLocation>(&to)) {
-    // The journal is ours alone, so this is from a run that died; the cluster needs a while to see
-    // it.
-    remove_rbd_left_over(*volume, ceph_, either.token());
-  }
+  options.stop = stop;
   const std::unique_ptr<Sink> sink = open_target(to, options);
-  CopyJob job = {.what = "copy", .source_in_use = is_open, .verify = true, .stop = either.token()};
+  CopyJob job = {.what = "copy", .source_in_use = is_open, .verify = true, .stop = stop};
   if (bandwidth > 0) {
     job.rate_limit = bandwidth;
   }

@@ -8,6 +8,7 @@
 #include "tools/vmferry/options.h"
 #include "tools/vmferry/ui/session.h"
 #include "vmferry/migrate.h"
+#include "vmferry/target.h"
 
 namespace vmferry::cli {
 

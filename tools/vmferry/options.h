@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tools/vmferry/ui/progress.h"
+#include "vmferry/ceph.h"
 #include "vmferry/open.h"
 
 // Options that several commands have, each declared and explained once.

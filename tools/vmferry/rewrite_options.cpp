@@ -28,28 +28,24 @@ RbdTarget in_pool(const Domain& domain, const MoveOptions& options, const std::s
 RbdTarget at_location(const MoveOptions& options, const std::string& argument,
                       const std::string& text) {
   const std::string object = fmt::format("--disk {}", argument);
-  const Location location = parse_location(text);
-  const auto* rbd = std::get_if<RbdLocation>(&location);
-  if (!rbd) {
-    throw usage(object, "does not name an RBD volume", "write --disk vda=rbd:POOL/IMAGE");
-  }
-  if (!rbd->name_space.empty()) {
+  RbdLocation volume = parse_rbd_location(text);
+  if (!volume.name_space.empty()) {
     throw Error({.kind = ErrorKind::kUnsupported,
                  .object = object,
                  .action = {},
                  .cause = "libvirt and QEMU open no volume in a namespace of a pool",
                  .hint = "choose a volume outside of namespaces: rbd:POOL/IMAGE"});
   }
-  if (!rbd->snapshot.empty()) {
+  if (!volume.snapshot.empty()) {
     throw usage(object, "names a snapshot, which is read-only", "name a volume");
   }
-  if (!rbd->options.empty()) {
+  if (!volume.options.empty()) {
     throw usage(object, "has options after the volume",
                 "use --id, --ceph-conf and --monitor instead");
   }
   RbdTarget target = options.cluster;
-  target.pool = rbd->pool;
-  target.image = rbd->image;
+  target.pool = std::move(volume.pool);
+  target.image = std::move(volume.image);
   return target;
 }
 

@@ -120,13 +120,12 @@ std::optional<std::string> ask_default(Session& session, const std::string& path
 }  // namespace
 
 void refuse_running_guest(Session& session, const Location& image, const std::string& uri) {
-  const auto* file = std::get_if<PathLocation>(&image);
-  if (file == nullptr) {
+  const std::string& path = image.path();
+  if (path.empty()) {
     return;
   }
-  const std::optional<std::string> user = uri.empty()
-                                              ? ask_default(session, file->path)
-                                              : ask(session, uri, file->path, kPatienceNamed);
+  const std::optional<std::string> user =
+      uri.empty() ? ask_default(session, path) : ask(session, uri, path, kPatienceNamed);
   if (!user && !uri.empty()) {
     throw Error({.kind = ErrorKind::kIo,
                  .object = uri,
@@ -138,7 +137,7 @@ void refuse_running_guest(Session& session, const Location& image, const std::st
     return;
   }
   throw Error({.kind = ErrorKind::kConflict,
-               .object = file->path,
+               .object = path,
                .action = {},
                .cause = "the running machine '" + *user + "' uses it",
                .hint = "shut it down first; a paused one counts as running"});

@@ -37,9 +37,9 @@ nlohmann::ordered_json or_null(const std::optional<uint64_t>& bytes) {
 
 nlohmann::ordered_json as_json(const SparsifyOptions& options, const Outcome& outcome,
                                double seconds) {
-  nlohmann::ordered_json report = {{"image", display_name(parse_location(options.job.source))}};
+  nlohmann::ordered_json report = {{"image", parse_location(options.job.source).display()}};
   if (!options.job.target.empty()) {
-    report["target"] = display_name(parse_location(options.job.target));
+    report["target"] = parse_location(options.job.target).display();
   }
   report["dry_run"] = options.dry_run;
   report["virtual_bytes"] = outcome.virtual_bytes;
@@ -56,7 +56,7 @@ nlohmann::ordered_json as_json(const SparsifyOptions& options, const Outcome& ou
 std::string in_words(const SparsifyOptions& options, const Outcome& outcome, double seconds) {
   const SpaceUse& use = outcome.use;
   const std::string& name = options.job.target.empty() ? options.job.source : options.job.target;
-  std::string line = fmt::format("{}: {}", printable(display_name(parse_location(name))),
+  std::string line = fmt::format("{}: {}", printable(parse_location(name).display()),
                                  about_bytes(outcome.virtual_bytes));
   if (use.before) {
     line += fmt::format(", {} allocated before", about_bytes(*use.before));
@@ -135,8 +135,7 @@ Outcome carry_out(Session& session, SparsifyOptions& options) {
   if (!options.dry_run) {
     return copies ? copied(session, options) : in_place(session, options);
   }
-  const bool is_volume = std::holds_alternative<RbdLocation>(parse_location(options.job.source));
-  if (copies || options.job.trim || is_volume) {
+  if (copies || options.job.trim || !can_rehearse_in_place(parse_location(options.job.source))) {
     return rehearse(session, options);
   }
   return in_place(session, options);

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "vmferry/sparsify.h"
+#include "vmferry/trim.h"
 
 namespace vmferry::cli {
 

@@ -8,7 +8,7 @@
 #include <span>
 #include <string>
 
-#include "vmferry/open.h"
+#include "vmferry/location.h"
 
 namespace vmferry {
 

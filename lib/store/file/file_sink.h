@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 
-#include "vmferry/open.h"
 #include "vmferry/sink.h"
+#include "vmferry/target.h"
 
 namespace vmferry {
 

@@ -142,7 +142,7 @@ std::optional<uint64_t> FileSource::allocated_bytes() const {
   return S_ISREG(status.st_mode) ? static_cast<uint64_t>(status.st_blocks) * 512 : size_;
 }
 
-OpenFile open_file_source(const std::string& path) {
+OpenBytes open_file_source(const std::string& path) {
   // O_NONBLOCK: opening a pipe that nobody writes to must not wait; it does nothing to files and
   // disks.
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));

@@ -7,8 +7,8 @@
 
 #include "lib/store/file/file_stamp.h"
 #include "lib/store/file/unique_fd.h"
+#include "lib/store/store.h"
 #include "vmferry/map.h"
-#include "vmferry/open.h"
 #include "vmferry/source.h"
 
 namespace vmferry {
@@ -48,13 +48,7 @@ class FileSource : public Source, public Layout {
   mutable Extent data_ = {0, 0, ExtentKind::kData};  // the run of data that was found last
 };
 
-struct OpenFile {
-  std::unique_ptr<FileSource> source;
-  Identity identity;
-  bool being_written = false;  ///< a QEMU process holds it open for writing
-};
-
 /// Opens a file or block device to read; throws for everything else (and does not hang on a pipe).
-OpenFile open_file_source(const std::string& path);
+OpenBytes open_file_source(const std::string& path);
 
 }  // namespace vmferry

@@ -6,7 +6,7 @@
 
 #include "lib/store/file/file_stamp.h"
 #include "lib/store/file/unique_fd.h"
-#include "vmferry/open.h"
+#include "vmferry/target.h"
 
 namespace vmferry {
 

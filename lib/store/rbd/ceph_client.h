@@ -6,7 +6,7 @@
 #include <string>
 
 #include "vmferry/error.h"
-#include "vmferry/open.h"
+#include "vmferry/target.h"
 
 namespace vmferry {
 

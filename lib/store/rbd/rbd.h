@@ -3,19 +3,12 @@
 
 #include <memory>
 
+#include "lib/store/store.h"
 #include "vmferry/describe.h"
-#include "vmferry/open.h"
-#include "vmferry/sparsify.h"
 
 // No type of librbd here: a build without it has the same functions, which say so.
 
 namespace vmferry {
-
-struct OpenVolume {
-  std::unique_ptr<Source> source;
-  Identity identity;
-  bool being_written = false;  ///< somebody has it open for writing, and this is no snapshot
-};
 
 /// A Source that is an RBD volume can also tell this.
 class Volume {
@@ -25,8 +18,9 @@ class Volume {
   virtual RbdFacts facts() const = 0;
 };
 
-/// Opens a volume or snapshot read-only. The source is a Volume and a Layout, too.
-OpenVolume open_rbd_source(const RbdLocation& location, const CephOptions& options);
+/// Opens a volume or snapshot read-only. The source is a Volume and a Layout as well. A snapshot is
+/// never being written.
+OpenBytes open_rbd_source(const RbdLocation& location, const CephOptions& options);
 
 /// A new volume of options.size bytes. It grows under IMAGE.vmferry-partial; a left-over of a
 /// killed run is replaced, one in use refused. publish() renames it; with options.force the old

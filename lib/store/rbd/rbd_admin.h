@@ -7,7 +7,7 @@
 #include <stop_token>
 #include <string>
 
-#include "vmferry/open.h"
+#include "vmferry/target.h"
 
 // What is asked of a cluster, and done to it, beside the reading and writing of a volume's data.
 // Each call makes its own connection. Any thread may call them; all throw Error. No type of librbd

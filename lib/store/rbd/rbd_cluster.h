@@ -9,7 +9,7 @@
 
 #include "lib/store/rbd/ceph_client.h"
 #include "vmferry/error.h"
-#include "vmferry/open.h"
+#include "vmferry/target.h"
 
 namespace vmferry {
 

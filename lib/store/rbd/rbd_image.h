@@ -9,7 +9,7 @@
 #include <string>
 
 #include "lib/core/blocking_call.h"
-#include "vmferry/open.h"
+#include "vmferry/target.h"
 
 // Volumes come and go. Any thread may call these.
 

@@ -14,7 +14,7 @@ const RbdModule& rbd_module() {
 
 std::string librbd_version() { return module_version(rbd_module, &RbdModule::version_of_library); }
 
-OpenVolume open_rbd_source(const RbdLocation& location, const CephOptions& options) {
+OpenBytes open_rbd_source(const RbdLocation& location, const CephOptions& options) {
   return rbd_module().open_source(location, options);
 }
 

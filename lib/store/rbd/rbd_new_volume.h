@@ -10,7 +10,7 @@
 #include "lib/store/rbd/rbd_flight.h"
 #include "lib/store/rbd/rbd_names.h"
 #include "lib/store/rbd/rbd_old.h"
-#include "vmferry/open.h"
+#include "vmferry/target.h"
 
 namespace vmferry {
 

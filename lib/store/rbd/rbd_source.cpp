@@ -159,7 +159,7 @@ std::unique_ptr<Source> read_rbd_volume(const RbdLocation& location,
   return std::make_unique<RbdSource>(location, std::move(pool));
 }
 
-OpenVolume open_rbd_source(const RbdLocation& location, const CephOptions& options) {
+OpenBytes open_rbd_source(const RbdLocation& location, const CephOptions& options) {
   auto source =
       std::make_unique<RbdSource>(location, std::make_shared<const RbdPool>(location, options));
   const Identity identity = source->identity();

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "tools/vmferry/ui/session.h"
-#include "vmferry/open.h"
+#include "vmferry/target.h"
 
 namespace vmferry::cli {
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/store/file/file_sparsify.h"
+
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -13,9 +15,7 @@
 #include "lib/store/file/file_source.h"
 #include "lib/store/file/image_lock.h"
 #include "lib/store/file/punch.h"
-#include "lib/store/rbd/rbd.h"
 #include "vmferry/error.h"
-#include "vmferry/sparsify.h"
 
 namespace vmferry {
 namespace {
@@ -188,19 +188,11 @@ class HolePunch {
 
 }  // namespace
 
-SpaceUse sparsify_in_place(const Location& location, const InPlaceOptions& options,
-                           Progress& progress) {
-  if (const auto* rbd = std::get_if<RbdLocation>(&location)) {
-    return sparsify_volume(*rbd, options, progress);
-  }
-  return HolePunch(std::get<PathLocation>(location).path, options, progress).run();
+SpaceUse sparsify_file(const std::string& path, const InPlaceOptions& options, Progress& progress) {
+  return HolePunch(path, options, progress).run();
 }
 
-std::optional<uint64_t> allocated_bytes(const Location& location, const CephOptions& ceph) {
-  if (const auto* rbd = std::get_if<RbdLocation>(&location)) {
-    return volume_bytes(*rbd, ceph);
-  }
-  const std::string& path = std::get<PathLocation>(location).path;
+std::optional<uint64_t> file_bytes(const std::string& path) {
   struct stat status;
   if (::stat(path.c_str(), &status) != 0) {
     throw errno_error(errno, path, "stat");

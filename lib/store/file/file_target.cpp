@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/store/file/file_target.h"
+
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -8,9 +10,7 @@
 #include "lib/store/file/file_io.h"
 #include "lib/store/file/file_sink.h"
 #include "lib/store/file/temporary_file.h"
-#include "lib/store/rbd/rbd.h"
 #include "vmferry/error.h"
-#include "vmferry/open.h"
 
 namespace vmferry {
 namespace {
@@ -94,6 +94,20 @@ void refuse_reserved_name(const std::string& path) {
                .hint = "choose another name"});
 }
 
+}  // namespace
+
+void check_path_target(const std::string& path, const TargetOptions& options) {
+  if (options.layout == RbdLayout()) {
+    return;
+  }
+  throw Error(
+      {.kind = ErrorKind::kUsage,
+       .object = path,
+       .action = {},
+       .cause = "is not an RBD volume: objects, stripes, pools and features mean nothing to it",
+       .hint = "leave those options out, or name a target rbd:POOL/IMAGE"});
+}
+
 std::unique_ptr<Sink> open_path_target(const std::string& name, const TargetOptions& options) {
   const std::string path = follow_links(name);
   struct stat status;
@@ -110,16 +124,6 @@ std::unique_ptr<Sink> open_path_target(const std::string& name, const TargetOpti
   refuse_file_in_dev(path);
   refuse_reserved_name(path);
   return open_file_sink(path, options);
-}
-
-}  // namespace
-
-std::unique_ptr<Sink> open_target(const Location& location, const TargetOptions& options) {
-  if (const auto* rbd = std::get_if<RbdLocation>(&location)) {
-    refuse_reflink(rbd->display(), options);
-    return open_rbd_sink(*rbd, options);
-  }
-  return open_path_target(std::get<PathLocation>(location).path, options);
 }
 
 }  // namespace vmferry

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "vmferry/api.h"
+#include "vmferry/ceph.h"
+#include "vmferry/location.h"
+#include "vmferry/sink.h"
+
+namespace VMFERRY_API vmferry {
+
+/// May a new file share the blocks of the file it is copied from (ioctl_ficlonerange(2); XFS,
+/// btrfs)? kAlways: fail where it cannot.
+enum class Reflink { kAuto, kAlways, kNever };
+
+struct TargetOptions {
+  uint64_t size = 0;   ///< bytes, exactly
+  bool force = false;  ///< replace what exists; needed for every block device
+  /// Nobody uses what is overwritten or replaced, where that cannot be asked.
+  bool assume_unused = false;
+  Reflink reflink = Reflink::kAuto;
+  RbdLayout layout;
+  CephOptions ceph;
+  /// Called once everything was checked, just before the first change to the store. May be empty.
+  std::function<void()> before_making;
+  /// Called with what was made, before it has its final name. May be empty.
+  std::function<void(const Identity&)> made;
+  /// Called with one line about what could not be removed, also from the sink's destructor. Must
+  /// not throw. May be empty.
+  std::function<void(const std::string&)> notice;
+  /// When triggered, a cluster that does not answer is waited for only a few seconds more.
+  std::stop_token stop;
+  std::vector<Identity> sources;  ///< refuse these: the target must not be what is being read
+};
+
+/// Throws kUsage where an option means nothing to the store of `location`; nothing is asked or
+/// opened. open_target() does the same: this is for who has much to do before that.
+void check_target_options(const Location& location, const TargetOptions& options);
+
+/// Opens a target: a new sparse file, a new RBD volume (both under a temporary name until publish),
+/// or an existing block device. Everything that can be refused is refused here, before the first
+/// byte.
+std::unique_ptr<Sink> open_target(const Location& location, const TargetOptions& options);
+
+}  // namespace VMFERRY_API vmferry

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "vmferry/sparsify.h"
+
+#include "lib/store/store.h"
+#include "vmferry/error.h"
+
+namespace vmferry {
+
+SpaceUse sparsify_in_place(const Location& location, const InPlaceOptions& options,
+                           Progress& progress) {
+  const Store& store = location.store();
+  if (store.sparsify == nullptr) {
+    throw Error({.kind = ErrorKind::kUnsupported,
+                 .object = location.display(),
+                 .action = "sparsify in place",
+                 .cause = "such a place cannot give back space",
+                 .hint = "name a target: the copy is sparse"});
+  }
+  return store.sparsify(location, options, progress);
+}
+
+bool can_rehearse_in_place(const Location& location) {
+  return location.store().sparsify_can_rehearse;
+}
+
+std::optional<uint64_t> allocated_bytes(const Location& location, const CephOptions& ceph) {
+  const Store& store = location.store();
+  return store.allocated == nullptr ? std::nullopt : store.allocated(location, ceph);
+}
+
+}  // namespace vmferry

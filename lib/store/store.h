@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "vmferry/location.h"
+#include "vmferry/sparsify.h"
+#include "vmferry/target.h"
+
+namespace vmferry {
+
+/// Bytes of a store, open for reading.
+struct OpenBytes {
+  std::unique_ptr<Source> source;
+  Identity identity;
+  bool being_written = false;  ///< another process has it open for writing
+};
+
+/// A kind of place where images are: all that is asked of it. A null entry: it cannot do that.
+/// Every function is given locations of this store only, and may be called from any thread.
+struct Store {
+  /// What `text` names in this store; nothing: it is not of this store. Throws kUsage: it is, but
+  /// malformed.
+  std::optional<Location> (*parse)(std::string_view text) = nullptr;
+  /// The path on this host; empty: that is none.
+  const std::string& (*path)(const Location& location) = nullptr;
+
+  OpenBytes (*open)(const Location& location, const CephOptions& ceph) = nullptr;
+  /// Throws kUsage where an option means nothing to this store. Opens nothing.
+  void (*check_target)(const Location& location, const TargetOptions& options) = nullptr;
+  std::unique_ptr<Sink> (*create)(const Location& location, const TargetOptions& options) = nullptr;
+
+  /// sparsify_in_place(), and whether it can do a dry run.
+  SpaceUse (*sparsify)(const Location& location, const InPlaceOptions& options,
+                       Progress& progress) = nullptr;
+  bool sparsify_can_rehearse = false;
+  /// Throws kConflict if another process has it open for writing, as far as can be told.
+  void (*refuse_writers)(const Location& location) = nullptr;
+  /// The same for what will be changed in place by another program.
+  void (*refuse_users)(const Location& location, bool assume_unused) = nullptr;
+  /// Bytes that it takes of its store; nothing: the store cannot tell.
+  std::optional<uint64_t> (*allocated)(const Location& location, const CephOptions& ceph) = nullptr;
+
+  /// The name by which QEMU opens it.
+  std::string (*qemu_name)(const Location& location, const CephOptions& ceph) = nullptr;
+};
+
+}  // namespace vmferry

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "vmferry/target.h"
+
+#include "lib/store/store.h"
+#include "vmferry/error.h"
+
+namespace vmferry {
+
+void check_target_options(const Location& location, const TargetOptions& options) {
+  const Store& store = location.store();
+  if (store.create == nullptr) {
+    throw Error({.kind = ErrorKind::kUnsupported,
+                 .object = location.display(),
+                 .action = "open as a target",
+                 .cause = "such a place can only be read"});
+  }
+  store.check_target(location, options);
+}
+
+std::unique_ptr<Sink> open_target(const Location& location, const TargetOptions& options) {
+  check_target_options(location, options);
+  return location.store().create(location, options);
+}
+
+}  // namespace vmferry

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A store is one row: this one keeps disks in memory, and nothing else knows it.
+#include "lib/store/store.h"
+#include "tests/unit/catch.h"
+#include "tests/unit/disk_picture.h"
+#include "tests/unit/test_sinks.h"
+#include "vmferry/copy.h"
+#include "vmferry/error.h"
+#include "vmferry/open.h"
+#include "vmferry/sparsify.h"
+#include "vmferry/target.h"
+
+namespace vmferry::test {
+namespace {
+
+struct Picture {
+  std::string text;
+};
+
+RecordingSink* last_made = nullptr;
+
+OpenBytes open_picture(const Location& at, const CephOptions& /*ceph*/) {
+  return {.source = std::make_unique<PictureSource>(at.inside<Picture>().text),
+          .identity = {.store = Identity::Store::kFile, .id = at.display()}};
+}
+
+void check_nothing(const Location& /*at*/, const TargetOptions& /*options*/) {}
+
+std::unique_ptr<Sink> make_picture(const Location& /*at*/, const TargetOptions& options) {
+  auto sink = std::make_unique<RecordingSink>(options.size, SinkTraits{.starts_zeroed = true});
+  last_made = sink.get();
+  return sink;
+}
+
+const Store kReadable = {.open = open_picture};
+const Store kWritable = {
+    .open = open_picture, .check_target = check_nothing, .create = make_picture};
+
+Location at(const Store& store, const std::string& text) {
+  return {store, "picture:" + text, Picture{text}};
+}
+
+}  // namespace
+
+TEST_CASE("a store of one's own is read and written by way of its row") {
+  const OpenImage image = open_image(at(kReadable, "64K:A 1M:- 64K:B"), {});
+  CHECK(image.guest->size() == (1 << 20) + (128 << 10));
+  TargetOptions options;
+  options.size = image.guest->size();
+  const std::unique_ptr<Sink> sink = open_target(at(kWritable, ""), options);
+  Progress progress;
+  copy(*image.guest, *sink, {}, progress);
+  CHECK(last_made->calls() ==
+        std::vector<Call>{{'W', 0, 64 << 10}, {'W', (1 << 20) + (64 << 10), 64 << 10}});
+}
+
+TEST_CASE("what a store has no entry for it cannot do") {
+  const Location place = at(kReadable, "64K:A");
+  CHECK(place.path().empty());
+  CHECK(place.display() == "picture:64K:A");
+  CHECK_THROWS_WITH(open_target(place, {}), Contains("can only be read"));
+  Progress progress;
+  CHECK_THROWS_WITH(sparsify_in_place(place, {}, progress), Contains("cannot give back space"));
+  CHECK(!can_rehearse_in_place(place));
+  CHECK(!allocated_bytes(place, {}));
+}
+
+}  // namespace vmferry::test
