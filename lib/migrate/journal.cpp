@@ -24,7 +24,8 @@ namespace migrate {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
+constexpr int kOldestFormat = 1;       // see journal_json.h
 constexpr size_t kLongest = 64 << 20;  // definitions of 4 MiB at most, two of them, escaped
 
 /// A file name that no domain name can turn into another directory's.
@@ -81,6 +82,14 @@ std::string text_of(const nlohmann::json& json, const std::string& path, int ind
   }
 }
 
+bool is_known(const nlohmann::json& journal) {
+  if (!journal.is_object() || !journal.contains("format")) {
+    return false;
+  }
+  const nlohmann::json& format = journal["format"];
+  return format.is_number_integer() && format >= kOldestFormat && format <= kFormat;
+}
+
 nlohmann::json read_journal(const std::string& domain, const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {
@@ -96,7 +105,7 @@ nlohmann::json read_journal(const std::string& domain, const std::string& path) 
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(file.gcount()));
   nlohmann::json journal = nlohmann::json::parse(text, nullptr, false);
-  if (!journal.is_object() || !journal.contains("format") || journal["format"] != kFormat) {
+  if (!is_known(journal)) {
     throw Error({.kind = ErrorKind::kCorrupt,
                  .object = path,
                  .action = "read the journal",
@@ -109,38 +118,12 @@ template <typename T>
 T get(const nlohmann::json& journal, const char* key, const std::string& path) {
   try {
     return journal.at(key).get<T>();
-  } catch (const nlohmann::json::exception& error) {
+  } catch (const std::exception& error) {  // of JSON, or of a name that is not known
     throw Error({.kind = ErrorKind::kCorrupt,
                  .object = path,
                  .action = "read the journal",
                  .cause = error.what()});
   }
-}
-
-/// Numbers that name nothing are as damaged as text that is no JSON.
-void check_names(const Plan& plan, const std::vector<StepStatus>& status, const std::string& path) {
-  const auto known = [](auto value, auto last) {
-    return value >= decltype(last){} && value <= last;
-  };
-  bool good = known(plan.request.mode, MigrateMode::kOffline) &&
-              known(plan.request.method, MigrateMethod::kMirror);
-  for (const Step& step : plan.steps) {
-    good = good && known(step.kind, StepKind::kDeleteSource) &&
-           known(step.turning, Turning::kOnceDone);
-  }
-  for (const MovingDisk& disk : plan.disks) {
-    good = good && known(disk.image.format, ImageFormat::kQcow2);
-  }
-  for (const StepStatus each : status) {
-    good = good && known(each, StepStatus::kUndone);
-  }
-  if (good) {
-    return;
-  }
-  throw Error({.kind = ErrorKind::kCorrupt,
-               .object = path,
-               .action = "read the journal",
-               .cause = "it names steps or states that this version of vmferry does not know"});
 }
 
 std::string journal_path(const std::string& domain, const std::string& dir) {
@@ -191,13 +174,12 @@ Journal Journal::open(const std::string& domain, const std::string& state_dir) {
   journal.lock();
   const nlohmann::json json = read_journal(domain, journal.path_);
   journal.plan_ = get<Plan>(json, "plan", journal.path_);
-  journal.plan_text_ = text_of(json["plan"], journal.path_, 1);
+  journal.plan_text_ = text_of(journal.plan_, journal.path_, 1);
   journal.status_ = get<std::vector<StepStatus>>(json, "status", journal.path_);
   journal.notes_ = get<std::set<std::string>>(json, "notes", journal.path_);
   if (json.contains("texts")) {  // journals of older versions have none
     journal.texts_ = get<std::map<std::string, std::string>>(json, "texts", journal.path_);
   }
-  check_names(journal.plan_, journal.status_, journal.path_);
   journal.status_.resize(journal.plan_.steps.size(), StepStatus::kPending);
   journal.leave_out_gone();
   return journal;

@@ -1,12 +1,60 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
 
+#include "lib/migrate/journal.h"
 #include "vmferry/migrate.h"
 
 // How the values of a plan are written in a journal. A member that an older journal lacks keeps its
 // default.
+
+namespace vmferry::migrate {
+
+/// What the values of an enumeration are called in a journal, in the order of the enumeration.
+/// Journals of format 1 have numbers instead: positions in these lists as they were then. So what
+/// is added comes last, and nothing is taken out.
+template <typename E>
+constexpr std::array<const char*, 0> kNames{};
+template <>
+inline constexpr std::array kNames<MigrateMode>{"auto", "live", "offline"};
+template <>
+inline constexpr std::array kNames<MigrateMethod>{"auto", "staged", "mirror"};
+template <>
+inline constexpr std::array kNames<Turning>{"never", "once-begun", "once-done"};
+template <>
+inline constexpr std::array kNames<StepStatus>{"pending", "begun", "done", "undone"};
+template <>
+inline constexpr std::array kNames<StepKind>{
+    "define-secret",     "create-volumes", "snapshot",        "copy-frozen",     "stage-overlays",
+    "pivot-overlays",    "commit",         "mirror",          "pivot-mirrors",   "migrate-shared",
+    "migrate-mirrored",  "shut-down",      "copy-offline",    "define",          "start",
+    "check-definitions", "sparsify",       "remove-overlays", "undefine-source", "delete-source"};
+template <>
+inline constexpr std::array kNames<ImageFormat>{"raw", "qcow2"};
+
+}  // namespace vmferry::migrate
+
+template <typename E>
+struct nlohmann::adl_serializer<E, std::enable_if_t<!vmferry::migrate::kNames<E>.empty()>> {
+  static void to_json(json& out, E value) {
+    out = vmferry::migrate::kNames<E>.at(static_cast<size_t>(value));
+  }
+  static void from_json(const json& in, E& value) {
+    const auto& names = vmferry::migrate::kNames<E>;
+    const std::string name = in.is_string() ? in.get<std::string>() : names.at(in.get<size_t>());
+    const auto found = std::find(names.begin(), names.end(), name);
+    if (found == names.end()) {
+      throw std::invalid_argument("'" + name + "' is not known to this version of vmferry");
+    }
+    value = static_cast<E>(found - names.begin());
+  }
+};
 
 template <typename T>
 struct nlohmann::adl_serializer<std::optional<T>> {

@@ -8,6 +8,7 @@
 #include "lib/migrate/journal.h"
 #include "lib/migrate/journal_json.h"
 #include "tests/unit/catch.h"
+#include "tests/unit/migrate_rig.h"
 #include "tests/unit/temp_dir.h"
 #include "vmferry/error.h"
 
@@ -191,6 +192,37 @@ TEST_CASE("no domain name leaves the state directory", "[migrate]") {
   }
 }
 
+// Each way's journal, as written when steps and states were numbers.
+TEST_CASE("journals of format 1 are read", "[migrate]") {
+  std::ifstream journals(VMFERRY_JOURNALS);
+  size_t count = 0;
+  for (std::string line; std::getline(journals, line); ++count) {
+    const auto entry = nlohmann::json::parse(line);
+    const std::string way = entry.at("way");
+    INFO(way);
+    TempDir dir;
+    write(dir / "web1.json", entry.at("journal").dump());
+    const Journal old = Journal::open("web1", dir / "");
+    CHECK(text_of(old.plan()) == text_of(Rig(way_named(way)).plan_of_way()));
+    CHECK(old.status(0) == StepStatus::kPending);
+  }
+  CHECK(count == all_ways().size());
+}
+
+TEST_CASE("a journal of format 1 is written on with names", "[migrate]") {
+  TempDir dir;
+  std::ifstream journals(VMFERRY_JOURNALS);
+  std::string line;
+  std::getline(journals, line);
+  write(dir / "web1.json", nlohmann::json::parse(line).at("journal").dump());
+  Journal::open("web1", dir / "").set_status(1, StepStatus::kBegun);
+  const Journal again = Journal::open("web1", dir / "");
+  CHECK(again.status(1) == StepStatus::kBegun);
+  const auto written = nlohmann::json::parse(read(dir / "web1.json"));
+  CHECK(written.at("format") == 2);
+  CHECK(written.at("plan").at("steps").at(0).at("kind") == "snapshot");
+}
+
 TEST_CASE("a damaged journal is an error, and none is another", "[migrate]") {
   TempDir dir;
   const std::string state = (dir / "state").string();
@@ -203,14 +235,19 @@ TEST_CASE("a damaged journal is an error, and none is another", "[migrate]") {
     write(path, whole.substr(0, length));
     CHECK(failure_to_open(state) == ErrorKind::kCorrupt);
   }
-  for (const char* text :
-       {"[]", "null", "{}", R"({"format": "1"})", R"({"format": 2})", R"({"format": 1})",
-        R"({"format": 1, "plan": 7, "status": [], "notes": []})",
-        R"({"format": 1, "plan": {"disks": {}}, "status": [], "notes": []})",
-        R"({"format": 1, "plan": {"steps": [{"kind": 99}]}, "status": [], "notes": []})",
-        R"({"format": 1, "plan": {"request": {"mode": -1}}, "status": [], "notes": []})",
-        R"({"format": 1, "plan": {}, "status": [9], "notes": []})",
-        R"({"format": 1, "plan": {}, "status": "x", "notes": {}})", "\xff\xfe"}) {
+  for (
+      const char* text :
+      {"[]", "null", "{}", R"({"format": "1"})", R"({"format": 3})", R"({"format": 1})",
+       R"({"format": 1, "plan": 7, "status": [], "notes": []})",
+       R"({"format": 1, "plan": {"disks": {}}, "status": [], "notes": []})",
+       R"({"format": 1, "plan": {"steps": [{"kind": 99}]}, "status": [], "notes": []})",
+       R"({"format": 1, "plan": {"steps": [{"kind": -1}]}, "status": [], "notes": []})",
+       R"({"format": 2, "plan": {"steps": [{"kind": "dance"}]}, "status": [], "notes": []})",
+       R"({"format": 2, "plan": {"steps": [{"kind": ""}]}, "status": [], "notes": []})",
+       R"({"format": 2, "plan": {"disks": [{"image": {"format": "vmdk"}}]}, "status": [], "notes": []})",
+       R"({"format": 1, "plan": {"request": {"mode": -1}}, "status": [], "notes": []})",
+       R"({"format": 1, "plan": {}, "status": [9], "notes": []})",
+       R"({"format": 1, "plan": {}, "status": "x", "notes": {}})", "\xff\xfe"}) {
     INFO(text);
     write(path, text);
     CHECK(failure_to_open(state) == ErrorKind::kCorrupt);
