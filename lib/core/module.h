@@ -31,7 +31,7 @@ const ModuleTable& load_module(const std::string& name, size_t size, const std::
 
 /// The same, as the table that it is.
 template <typename Table>
-const Table& module_table(const std::string& name, const std::string& needs) {
+const Table& module_table(const char* name, const char* needs) {
   return static_cast<const Table&>(load_module(name, sizeof(Table), needs));
 }
 
