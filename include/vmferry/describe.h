@@ -73,7 +73,7 @@ struct RbdFacts {
 /// One image of a chain.
 struct ImageFacts {
   std::string name;
-  ImageFormat format = ImageFormat::kRaw;
+  ImageFormat format;
   bool was_probed = false;  ///< the format was probed
   uint64_t virtual_size = 0;
   uint64_t file_size = 0;                   ///< of the file, device or volume

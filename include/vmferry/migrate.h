@@ -52,7 +52,7 @@ struct PoolFacts {
 /// An image on this host with the other files that it is made of, as libvirt names them.
 struct HostImage {
   std::string path;
-  ImageFormat format = ImageFormat::kRaw;
+  ImageFormat format;
   std::vector<std::string> backing;  ///< the paths below it: they may be opened
   bool chain_known = true;           ///< no other file may be; false: those beside the image, too
   std::string identity;              ///< FileLook::identity when it was planned; empty: not looked

@@ -8,12 +8,11 @@
 
 #include "vmferry/api.h"
 #include "vmferry/ceph.h"
+#include "vmferry/format.h"
 #include "vmferry/location.h"
 #include "vmferry/source.h"
 
 namespace VMFERRY_API vmferry {
-
-enum class ImageFormat { kRaw, kQcow2 };
 
 /// Which other files an image may make us open (backing files, external data files). An image that
 /// was only *probed* may open none: its guest could have written the header (CVE-2008-2004 and its
@@ -25,15 +24,6 @@ struct OpenPolicy {
   /// Nothing but those places, not even the image's own directory, and no format of a backing file
   /// is guessed: for an image whose chain somebody who knows has listed (libvirt).
   bool only_allowed = false;
-};
-
-/// Which internal snapshot of an image to read instead of its disk as it is now. Names and ids live
-/// apart: one snapshot's name may be another one's id. Both given: both must fit.
-struct SnapshotChoice {
-  std::optional<std::string> name;
-  std::optional<std::string> id;
-
-  bool is_given() const { return name || id; }
 };
 
 struct SourceOptions {
@@ -50,7 +40,7 @@ struct SourceOptions {
 /// An image, open for reading, with what was learned while opening it.
 struct OpenImage {
   std::unique_ptr<Source> guest;  ///< what a guest sees
-  ImageFormat format = ImageFormat::kRaw;
+  ImageFormat format;
   std::vector<Identity> opened;       ///< every file, device or volume that reads go to
   std::vector<std::string> warnings;  ///< e.g. another process is writing to it
   std::string written;  ///< the name of one of them that another process writes to; empty: none

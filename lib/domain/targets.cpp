@@ -8,6 +8,7 @@
 
 #include "lib/domain/xml_chars.h"
 #include "vmferry/error.h"
+#include "vmferry/format.h"
 
 namespace vmferry {
 namespace {
@@ -117,8 +118,8 @@ void check(const RbdTarget& target) {
 
 void check(const FileTarget& target) {
   check_path("file", target.path);
-  if (target.format != "raw" && target.format != "qcow2") {
-    nonsense(fmt::format("the format '{}'", target.format), "is neither raw nor qcow2");
+  if (!find_format(target.format)) {
+    nonsense(fmt::format("the format '{}'", target.format), "is not one that vmferry knows");
   }
 }
 

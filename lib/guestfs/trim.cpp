@@ -28,10 +28,6 @@ constexpr uint64_t kCluster = 64 << 10;
 // that NTFS has, which ntfs-3g empties.
 constexpr uint64_t kOverlayBase = 68 << 20;
 
-const char* format_name(ImageFormat format) {
-  return format == ImageFormat::kQcow2 ? "qcow2" : "raw";
-}
-
 std::string tmp_dir_of(const TrimOptions& options) {
   if (!options.tmp_dir.empty()) {
     return options.tmp_dir;
@@ -112,7 +108,7 @@ ApplianceDisk disk_of(const Location& location, ImageFormat format, const CephOp
                  .cause = "QEMU, which libguestfs uses, does not open such a place",
                  .hint = "copy it first: vmferry convert"});
   }
-  return {store.qemu_name(location, ceph), format_name(format)};
+  return {store.qemu_name(location, ceph), format.name()};
 }
 
 std::unique_ptr<Source> read_overlay(const UniqueFd& file, const std::string& name,

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "lib/core/printable.h"
+#include "vmferry/format.h"
 
 namespace vmferry {
 namespace {
@@ -88,7 +89,7 @@ JsonName understand(Options options) {
   auto driver = take(options, "driver");
   std::optional<std::string> file = take(options, "file.filename");
   if (file) {  // a format over a file
-    if (driver && *driver != "raw" && *driver != "qcow2") {
+    if (driver && !find_format(*driver)) {
       name.cause = "its driver '" + printable(*driver) + "' is not known here";
     }
     name.format = driver;
@@ -96,7 +97,7 @@ JsonName understand(Options options) {
   } else {  // a file: with its driver named, what is in it is the disk
     file = take(options, "filename");
     if (driver) {
-      name.format = "raw";
+      name.format = ImageFormat().name();
     }
   }
   if (!file) {

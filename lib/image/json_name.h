@@ -9,7 +9,7 @@ namespace vmferry {
 /// What a name of QEMU's kind "json:{...}" says.
 struct JsonName {
   std::string file;                   ///< a path as it stands there
-  std::optional<std::string> format;  ///< "raw" or "qcow2", if it says so
+  std::optional<std::string> format;  ///< one that is read, if it says so
   std::string cause;                  ///< not empty: why it is not understood
 };
 

@@ -61,7 +61,7 @@ uint64_t guest_bytes(ImageFormat format, uint64_t bytes) {
   if (part == 0) {
     return bytes;
   }
-  return format == ImageFormat::kRaw ? bytes - part + kSector : bytes - part;
+  return format.is_container() ? bytes - part : bytes - part + kSector;
 }
 
 std::unique_ptr<Source> in_whole_sectors(std::unique_ptr<Source> image, ImageFormat format) {

@@ -85,10 +85,11 @@ class Gatherer {
     if (!way_.to_files) {
       return disk.stays;
     }
-    const std::string& format = disk.image.format;
+    const std::optional<ImageFormat> format = format_of(disk.image);
+    const bool holds_container = !format || format->is_container();
     const bool qemu_reads_it = way_.live && !way_.staged;
-    if (disk.stays_on_rbd.empty() && !qemu_reads_it && !format.empty() && format != "raw") {
-      return "its volume holds a " + format + " image, which only --method mirror reads";
+    if (disk.stays_on_rbd.empty() && !qemu_reads_it && holds_container) {
+      return "its volume holds a " + disk.image.format + " image, which only --method mirror reads";
     }
     return disk.stays_on_rbd;
   }
@@ -232,7 +233,7 @@ class Gatherer {
     if (!format && !mirrored) {
       refuse_format(image.path, disk.disk.image.format);
     }
-    image.format = format.value_or(ImageFormat::kRaw);
+    image.format = format.value_or(ImageFormat());
     image.allowed = request_.allow_files;
     if (!facts_.source.local) {
       return;
@@ -241,7 +242,7 @@ class Gatherer {
     if (disk.look) {
       image.identity = disk.look->identity;
     }
-    if (format == ImageFormat::kQcow2) {
+    if (image.format.is_container()) {
       disk.parts = context_.storage->image_parts(image);
     }
     if (mirrored) {

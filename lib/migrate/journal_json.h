@@ -35,8 +35,8 @@ inline constexpr std::array kNames<StepKind>{
     "pivot-overlays",    "commit",         "mirror",          "pivot-mirrors",   "migrate-shared",
     "migrate-mirrored",  "shut-down",      "copy-offline",    "define",          "start",
     "check-definitions", "sparsify",       "remove-overlays", "undefine-source", "delete-source"};
-template <>
-inline constexpr std::array kNames<ImageFormat>{"raw", "qcow2"};
+/// Formats of images have their own names.
+inline constexpr std::array kNumberedFormats{"raw", "qcow2"};
 
 }  // namespace vmferry::migrate
 
@@ -53,6 +53,21 @@ struct nlohmann::adl_serializer<E, std::enable_if_t<!vmferry::migrate::kNames<E>
       throw std::invalid_argument("'" + name + "' is not known to this version of vmferry");
     }
     value = static_cast<E>(found - names.begin());
+  }
+};
+
+template <>
+struct nlohmann::adl_serializer<vmferry::ImageFormat> {
+  static void to_json(json& out, const vmferry::ImageFormat& format) { out = format.name(); }
+  static void from_json(const json& in, vmferry::ImageFormat& format) {
+    const std::string name = in.is_string()
+                                 ? in.get<std::string>()
+                                 : vmferry::migrate::kNumberedFormats.at(in.get<size_t>());
+    const auto found = vmferry::find_format(name);
+    if (!found) {
+      throw std::invalid_argument("the format '" + name + "' is not one that vmferry reads");
+    }
+    format = *found;
   }
 };
 

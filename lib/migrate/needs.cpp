@@ -72,7 +72,7 @@ class NeedFinder {
     }
     need.things.push_back(look->identity);
     const std::optional<ImageFormat> format = format_of(image);
-    if (format == ImageFormat::kRaw) {
+    if (format && !format->is_container()) {
       return;
     }
     if (!format) {
@@ -132,13 +132,7 @@ std::string why_file_stays(const HostImage& image, const FileLook& look) {
 }
 
 std::optional<ImageFormat> format_of(const DiskImage& image) {
-  if (image.format.empty() || image.format == "raw") {
-    return ImageFormat::kRaw;
-  }
-  if (image.format == "qcow2") {
-    return ImageFormat::kQcow2;
-  }
-  return std::nullopt;
+  return image.format.empty() ? ImageFormat() : find_format(image.format);
 }
 
 std::string path_of(Hypervisor& host, const DiskImage& image) {

@@ -35,7 +35,7 @@ qemu_made VHD vpc
 qemu_made VHD vpc subformat=fixed
 qemu_made VMDK vmdk
 qemu_made VMDK vmdk subformat=streamOptimized
-qemu_made 'VMDK \(a descriptor\)' vmdk subformat=monolithicFlat
+qemu_made VMDK vmdk subformat=monolithicFlat
 qemu-img create -q -f parallels disk.hds 8M
 refused Parallels disk.hds
 

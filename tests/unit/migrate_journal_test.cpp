@@ -54,7 +54,7 @@ Plan full_plan(const std::string& domain = "web1") {
   disk.dev = "vda";
   disk.original = "/img/a.qcow2";
   disk.image = {.path = "/img/a.qcow2",
-                .format = ImageFormat::kQcow2,
+                .format = *find_format("qcow2"),
                 .backing = {"/img/b"},
                 .identity = "file 8:1"};
   disk.image.allowed = {"/bases"};

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "lib/format/formats.h"
 #include "lib/format/qcow2/qcow2.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/disk_picture.h"
@@ -255,10 +256,11 @@ Image every_kind(uint32_t bits, bool zstd, uint64_t tail = 0) {
 }  // namespace
 
 TEST_CASE("qcow2: the magic") {
-  CHECK(is_qcow2(*Image(16, 1 << 20).file()));
-  CHECK(!is_qcow2(MemorySource(Bytes(4))));
-  CHECK(!is_qcow2(MemorySource(Bytes(3))));
-  CHECK(!is_qcow2(MemorySource(Bytes())));
+  const ImageFormat qcow2 = *find_format("qcow2");
+  CHECK(probe_format(*Image(16, 1 << 20).file()) == qcow2);
+  CHECK(probe_format(MemorySource(Bytes(4))) == ImageFormat());
+  CHECK(probe_format(MemorySource(Bytes(3))) == ImageFormat());
+  CHECK(probe_format(MemorySource(Bytes())) == ImageFormat());
 }
 
 TEST_CASE("qcow2: clusters of every kind, in every cluster size") {

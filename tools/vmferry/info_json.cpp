@@ -87,7 +87,7 @@ Json as_json(const RbdFacts& facts) {
 
 Json as_json(const ImageFacts& facts) {
   Json json = {{"name", facts.name},
-               {"format", facts.format == ImageFormat::kQcow2 ? "qcow2" : "raw"},
+               {"format", facts.format.name()},
                {"probed", facts.was_probed},
                {"virtual_bytes", facts.virtual_size},
                {"file_bytes", facts.file_size}};

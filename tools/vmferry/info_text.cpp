@@ -123,7 +123,7 @@ std::string image_text(const ImageFacts& facts) {
   Lines lines;
   lines.raw(printable(facts.name) + "\n");
   lines.add("format",
-            fmt::format("{}{}{}", facts.format == ImageFormat::kQcow2 ? "qcow2" : "raw",
+            fmt::format("{}{}{}", facts.format.name(),
                         facts.qcow2 ? fmt::format(", version {}", facts.qcow2->version) : "",
                         facts.was_probed ? " (probed)" : ""));
   lines.add("virtual size", both_sizes(facts.virtual_size));

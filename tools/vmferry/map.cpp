@@ -35,9 +35,8 @@ struct MapOptions {
 std::string subtitle_of(const OpenImage& image, const MapSummary& summary) {
   const MapTotals& totals = summary.totals;
   std::string text =
-      fmt::format("{}, {}, {} of data ({})", image.format == ImageFormat::kQcow2 ? "qcow2" : "raw",
-                  about_bytes(summary.disk_size), about_bytes(totals.data),
-                  percent(totals.data, summary.disk_size));
+      fmt::format("{}, {}, {} of data ({})", image.format.name(), about_bytes(summary.disk_size),
+                  about_bytes(totals.data), percent(totals.data, summary.disk_size));
   if (totals.compressed > 0) {
     text += fmt::format(", {} of it compressed", about_bytes(totals.compressed));
   }

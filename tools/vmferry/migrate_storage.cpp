@@ -250,7 +250,7 @@ bool RealMigrationStorage::same(const HostImage& image, const VolumeName& volume
                                 std::stop_token stop) {
   const OpenImage source = open_host_image(image);
   const OpenImage copy =
-      open_as_guest(location_of(volume), {.format = ImageFormat::kRaw, .ceph = ceph_});
+      open_as_guest(location_of(volume), {.format = ImageFormat(), .ceph = ceph_});
   const EitherStop either(session_.stop(), stop);
   ProgressDisplay display(session_, run_.progress_style(), "verify",
                           {source.guest.get(), copy.guest.get()});
@@ -261,7 +261,7 @@ bool RealMigrationStorage::same(const HostImage& image, const VolumeName& volume
 
 void RealMigrationStorage::copy_out(const VolumeName& volume, bool frozen, const std::string& path,
                                     uint64_t bandwidth, std::stop_token stop, const Made& made) {
-  const SourceOptions options = {.format = ImageFormat::kRaw, .ceph = ceph_};
+  const SourceOptions options = {.format = ImageFormat(), .ceph = ceph_};
   const OpenImage source = open_as_guest(location_of(volume), options);
   if (!frozen) {
     refuse_being_written(source);

@@ -54,15 +54,13 @@ void add_ceph_options(CLI::App& app, CephOptions& ceph) {
 
 void add_image_options(CLI::App& app, const std::string& which, SourceOptions& image,
                        const std::string& suffix) {
-  static const std::map<std::string, ImageFormat> kFormats = {{"raw", ImageFormat::kRaw},
-                                                              {"qcow2", ImageFormat::kQcow2}};
   app.add_option_function<std::string>(
          (suffix.empty() ? "-f,--format" : "-F,--format") + suffix,
-         [&image](const std::string& name) { image.format = kFormats.at(name); },
-         "Format of " + which +
-             ": raw or qcow2 (default: probed; a probed image may not open other files)")
+         [&image](const std::string& name) { image.format = find_format(name); },
+         fmt::format("Format of {}: {} (default: probed; a probed image may not open other files)",
+                     which, fmt::join(format_names(), " or ")))
       ->type_name("FORMAT")
-      ->check(CLI::IsMember({"raw", "qcow2"}));
+      ->check(CLI::IsMember(format_names()));
   app.add_option("--snapshot" + suffix, image.snapshot.name,
                  "Read the internal snapshot of that name in " + which)
       ->type_name("NAME");

@@ -125,9 +125,10 @@ void add_move_options(CLI::App& app, MoveOptions& options) {
       list("--to-file", options.to_files, "Move this disk from RBD to a file or block device")
           ->type_name("DEV=PATH");
   app.add_option("-O,--target-format", options.format,
-                 "Format of that file: raw or qcow2 (default: raw)")
+                 fmt::format("Format of that file: {} (default: {})",
+                             fmt::join(format_names(), " or "), ImageFormat().name()))
       ->type_name("FORMAT")
-      ->check(CLI::IsMember({"raw", "qcow2"}))
+      ->check(CLI::IsMember(format_names()))
       ->needs(to_file);
   app.add_flag("--drop-encryption", options.drop_encryption,
                "Encrypted disks may move: the copy is plain");

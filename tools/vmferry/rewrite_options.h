@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "vmferry/domain.h"
+#include "vmferry/format.h"
 
 namespace vmferry::cli {
 
@@ -17,7 +18,7 @@ struct MoveOptions {
   std::string pool;
   std::string name_template = "{domain}-{dev}";
   std::vector<std::string> to_files;  ///< "vda=/path"
-  std::string format = "raw";
+  std::string format = ImageFormat().name();
   RbdTarget cluster;  ///< all but pool and image
   std::vector<std::string> monitors;
   DriverOptions driver;

@@ -84,9 +84,6 @@ struct Qcow2Header {
   }
 };
 
-/// Does `file` begin as a qcow2 image does? Looks at four bytes and promises nothing else.
-bool is_qcow2(const Source& file);
-
 /// Reads the first cluster of `file` (2 MiB at most) and checks all that can be checked without
 /// following a table. Describes also images that open_qcow2() refuses, for `info`. Throws Error
 /// kCorrupt when the header contradicts the format or the file's size, and kUnsupported for a

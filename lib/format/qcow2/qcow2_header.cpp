@@ -344,15 +344,6 @@ Qcow2Header parse_qcow2_header(std::span<const std::byte> start, const std::stri
   return HeaderParser(start, name, file_size).parse();
 }
 
-bool is_qcow2(const Source& file) {
-  std::array<std::byte, 4> start;
-  if (file.size() < start.size()) {
-    return false;
-  }
-  file.read_at(0, start);
-  return ByteReader(start, file.name(), "magic").u32(0) == kMagic;
-}
-
 Qcow2Header read_qcow2_header(const Source& file) {
   // One read of the most it can be: the cluster size is in there too.
   std::vector<std::byte> start(std::min(file.size(), kQcow2MaxClusterSize));

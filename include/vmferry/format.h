@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vmferry/api.h"
+
+namespace VMFERRY_API vmferry {
+
+struct Format;
+
+/// What the bytes of an image mean. A value, which any thread may use; one that nobody chose is
+/// raw: the bytes are the guest's disk.
+class ImageFormat {
+ public:
+  ImageFormat();
+  explicit ImageFormat(const Format& format) : format_(&format) {}
+
+  /// As QEMU and libvirt call it: "raw", "qcow2".
+  const char* name() const;
+  /// The guest's disk is something else than the bytes of the image, and may be in other files.
+  bool is_container() const;
+  const Format& row() const { return *format_; }
+  bool operator==(const ImageFormat&) const = default;
+
+ private:
+  const Format* format_;
+};
+
+/// Which internal snapshot of an image to read instead of its disk as it is now. Names and ids live
+/// apart: one snapshot's name may be another one's id. Both given: both must fit.
+struct SnapshotChoice {
+  std::optional<std::string> name;
+  std::optional<std::string> id;
+
+  bool is_given() const { return name || id; }
+};
+
+/// The format that has this name in QEMU and libvirt; nothing: vmferry does not read it.
+std::optional<ImageFormat> find_format(std::string_view name);
+
+/// The names of all formats that vmferry reads.
+std::vector<std::string> format_names();
+
+}  // namespace VMFERRY_API vmferry
