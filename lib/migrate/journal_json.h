@@ -16,37 +16,37 @@
 
 namespace vmferry::migrate {
 
-/// What the values of an enumeration are called in a journal, in the order of the enumeration.
-/// Journals of format 1 have numbers instead: positions in these lists as they were then. So what
-/// is added comes last, and nothing is taken out.
-template <typename E>
-constexpr std::array<const char*, 0> kNames{};
-template <>
-inline constexpr std::array kNames<MigrateMode>{"auto", "live", "offline"};
-template <>
-inline constexpr std::array kNames<MigrateMethod>{"auto", "staged", "mirror"};
-template <>
-inline constexpr std::array kNames<Turning>{"never", "once-begun", "once-done"};
-template <>
-inline constexpr std::array kNames<StepStatus>{"pending", "begun", "done", "undone"};
-template <>
-inline constexpr std::array kNames<StepKind>{
+// What the values of each enumeration are called in a journal, in its order. Journals of format 1
+// have numbers instead: positions in these lists as they were then. So what is added comes last,
+// and nothing is taken out.
+inline constexpr std::array kModeNames{"auto", "live", "offline"};
+inline constexpr std::array kMethodNames{"auto", "staged", "mirror"};
+inline constexpr std::array kTurningNames{"never", "once-begun", "once-done"};
+inline constexpr std::array kStatusNames{"pending", "begun", "done", "undone"};
+inline constexpr std::array kStepNames{
     "define-secret",     "create-volumes", "snapshot",        "copy-frozen",     "stage-overlays",
     "pivot-overlays",    "commit",         "mirror",          "pivot-mirrors",   "migrate-shared",
     "migrate-mirrored",  "shut-down",      "copy-offline",    "define",          "start",
     "check-definitions", "sparsify",       "remove-overlays", "undefine-source", "delete-source"};
+
+constexpr const auto& names_of(MigrateMode) { return kModeNames; }
+constexpr const auto& names_of(MigrateMethod) { return kMethodNames; }
+constexpr const auto& names_of(Turning) { return kTurningNames; }
+constexpr const auto& names_of(StepStatus) { return kStatusNames; }
+constexpr const auto& names_of(StepKind) { return kStepNames; }
+
 /// Formats of images have their own names.
 inline constexpr std::array kNumberedFormats{"raw", "qcow2"};
 
 }  // namespace vmferry::migrate
 
 template <typename E>
-struct nlohmann::adl_serializer<E, std::enable_if_t<!vmferry::migrate::kNames<E>.empty()>> {
+struct nlohmann::adl_serializer<E, std::void_t<decltype(vmferry::migrate::names_of(E{}))>> {
   static void to_json(json& out, E value) {
-    out = vmferry::migrate::kNames<E>.at(static_cast<size_t>(value));
+    out = vmferry::migrate::names_of(value).at(static_cast<size_t>(value));
   }
   static void from_json(const json& in, E& value) {
-    const auto& names = vmferry::migrate::kNames<E>;
+    const auto& names = vmferry::migrate::names_of(value);
     const std::string name = in.is_string() ? in.get<std::string>() : names.at(in.get<size_t>());
     const auto found = std::find(names.begin(), names.end(), name);
     if (found == names.end()) {
