@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "vmferry/api.h"
 #include "vmferry/buffer.h"
@@ -18,15 +19,13 @@ struct SinkTraits {
   uint32_t write_size = 1 << 20;
   /// Zeros shorter than this are written rather than skipped. A power of two, 512 or more.
   uint32_t zero_granularity = 4096;
-  /// Every byte reads as zero until it is written.
+  /// Every byte is known to read as zero until it is written: zeros need not be.
   bool starts_zeroed = false;
 };
 
-/// A disk that is being made. The calls come in this order: write_at and zero_range in any order on
-/// disjoint ranges, then flush, then read_back (if wanted), then publish.
-/// A sink destroyed before publish removes what it made and never throws; what existed under the
-/// final name before is untouched then (a block device has no other name: it keeps what was
-/// written).
+/// The bytes of a disk that is being made. The calls come in this order: write_at, zero_range and
+/// share_range in any order on disjoint ranges, then flush, then read_back (if wanted). What
+/// becomes of the disk is its Target's.
 class Sink {
  public:
   virtual ~Sink() = default;
@@ -55,9 +54,28 @@ class Sink {
   virtual void flush() = 0;
   /// What was written, read from the store again. After flush; the sink must outlive the answer.
   virtual std::unique_ptr<Source> read_back() = 0;
-  /// Gives the target its final name. After a successful flush; once. Throws if the name was taken
-  /// meanwhile.
-  virtual void publish() = 0;
+};
+
+/// Passes every call on to another sink, which must outlive it: for one that changes a few of them.
+class ForwardingSink : public Sink {
+ public:
+  explicit ForwardingSink(Sink& inner) : inner_(inner) {}
+
+  const std::string& name() const override { return inner_.name(); }
+  uint64_t size() const override { return inner_.size(); }
+  SinkTraits traits() const override { return inner_.traits(); }
+  void write_at(uint64_t offset, Slice data) override { inner_.write_at(offset, std::move(data)); }
+  void check_writes() override { inner_.check_writes(); }
+  void zero_range(uint64_t offset, uint64_t length) override { inner_.zero_range(offset, length); }
+  bool may_share(const Source& source) const override { return inner_.may_share(source); }
+  bool share_range(const Source& source, uint64_t offset, uint64_t length) override {
+    return inner_.share_range(source, offset, length);
+  }
+  void flush() override { inner_.flush(); }
+  std::unique_ptr<Source> read_back() override { return inner_.read_back(); }
+
+ private:
+  Sink& inner_;
 };
 
 }  // namespace VMFERRY_API vmferry

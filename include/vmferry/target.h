@@ -39,6 +39,19 @@ struct TargetOptions {
   std::vector<Identity> sources;  ///< refuse these: the target must not be what is being read
 };
 
+/// A disk that is being made, with its name. Destroyed before publish() it takes away what it made,
+/// and never throws; what had the name before is untouched then (a block device has no other name:
+/// it keeps what was written). One thread.
+class Target {
+ public:
+  virtual ~Target() = default;
+  /// Where its bytes go, as long as the target lives.
+  virtual Sink& sink() = 0;
+  /// Gives it its name. After a successful flush of the sink; once. Throws if the name was taken
+  /// meanwhile.
+  virtual void publish() = 0;
+};
+
 /// Throws kUsage where an option means nothing to the store of `location`; nothing is asked or
 /// opened. open_target() does the same: this is for who has much to do before that.
 void check_target_options(const Location& location, const TargetOptions& options);
@@ -46,6 +59,6 @@ void check_target_options(const Location& location, const TargetOptions& options
 /// Opens a target: a new sparse file, a new RBD volume (both under a temporary name until publish),
 /// or an existing block device. Everything that can be refused is refused here, before the first
 /// byte.
-std::unique_ptr<Sink> open_target(const Location& location, const TargetOptions& options);
+std::unique_ptr<Target> open_target(const Location& location, const TargetOptions& options);
 
 }  // namespace VMFERRY_API vmferry

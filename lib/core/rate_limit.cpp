@@ -13,25 +13,15 @@ using Clock = std::chrono::steady_clock;
 
 /// Every write books the time that it takes at the agreed rate, and waits for its turn. What was
 /// not used is lost: no burst follows a pause.
-class RateLimitedSink : public Sink {
+class RateLimitedSink : public ForwardingSink {
  public:
   RateLimitedSink(Sink& sink, uint64_t bytes_per_second, std::stop_token stop)
-      : sink_(sink), rate_(bytes_per_second), stop_(std::move(stop)) {}
-
-  const std::string& name() const override { return sink_.name(); }
-  uint64_t size() const override { return sink_.size(); }
-  SinkTraits traits() const override { return sink_.traits(); }
+      : ForwardingSink(sink), rate_(bytes_per_second), stop_(std::move(stop)) {}
 
   void write_at(uint64_t offset, Slice data) override {
     wait_for_turn(data.size());
-    sink_.write_at(offset, std::move(data));
+    ForwardingSink::write_at(offset, std::move(data));
   }
-
-  void check_writes() override { sink_.check_writes(); }
-  void zero_range(uint64_t offset, uint64_t length) override { sink_.zero_range(offset, length); }
-  void flush() override { sink_.flush(); }
-  std::unique_ptr<Source> read_back() override { return sink_.read_back(); }
-  void publish() override { sink_.publish(); }
 
  private:
   void wait_for_turn(uint64_t bytes) {
@@ -46,7 +36,6 @@ class RateLimitedSink : public Sink {
     }
   }
 
-  Sink& sink_;
   const uint64_t rate_;
   const std::stop_token stop_;
   std::mutex mutex_;

@@ -32,7 +32,8 @@ struct Store {
   OpenBytes (*open)(const Location& location, const CephOptions& ceph) = nullptr;
   /// Throws kUsage where an option means nothing to this store. Opens nothing.
   void (*check_target)(const Location& location, const TargetOptions& options) = nullptr;
-  std::unique_ptr<Sink> (*create)(const Location& location, const TargetOptions& options) = nullptr;
+  std::unique_ptr<Target> (*create)(const Location& location,
+                                    const TargetOptions& options) = nullptr;
 
   /// sparsify_in_place(), and whether it can do a dry run.
   SpaceUse (*sparsify)(const Location& location, const InPlaceOptions& options,

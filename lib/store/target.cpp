@@ -17,7 +17,7 @@ void check_target_options(const Location& location, const TargetOptions& options
   store.check_target(location, options);
 }
 
-std::unique_ptr<Sink> open_target(const Location& location, const TargetOptions& options) {
+std::unique_ptr<Target> open_target(const Location& location, const TargetOptions& options) {
   check_target_options(location, options);
   return location.store().create(location, options);
 }

@@ -14,7 +14,7 @@ int main(int argc, char** argv) {
   }
   try {
     const vmferry::OpenImage image = vmferry::open_image(vmferry::parse_location(argv[1]), {});
-    const auto sink =
+    const auto target =
         vmferry::open_target(vmferry::parse_location(argv[2]), {.size = image.guest->size(),
                                                                 .layout = {},
                                                                 .ceph = {},
@@ -24,8 +24,8 @@ int main(int argc, char** argv) {
                                                                 .stop = {},
                                                                 .sources = {}});
     vmferry::Progress progress;
-    const vmferry::CopyResult result = vmferry::copy(*image.guest, *sink, {}, progress);
-    sink->publish();
+    const vmferry::CopyResult result = vmferry::copy(*image.guest, target->sink(), {}, progress);
+    target->publish();
     std::printf("%s: %llu bytes of data\n", vmferry::kVersion,
                 static_cast<unsigned long long>(result.written_bytes));
   } catch (const vmferry::Error& error) {

@@ -17,7 +17,16 @@ struct Picture {
   std::string text;
 };
 
-RecordingSink* last_made = nullptr;
+/// Keeps what it is given.
+class PictureTarget : public Target {
+ public:
+  explicit PictureTarget(uint64_t size) : sink_(size, {.starts_zeroed = true}) {}
+  RecordingSink& sink() override { return sink_; }
+  void publish() override {}
+
+ private:
+  RecordingSink sink_;
+};
 
 OpenBytes open_picture(const Location& at, const CephOptions& /*ceph*/) {
   return {.source = std::make_unique<PictureSource>(at.inside<Picture>().text),
@@ -26,10 +35,8 @@ OpenBytes open_picture(const Location& at, const CephOptions& /*ceph*/) {
 
 void check_nothing(const Location& /*at*/, const TargetOptions& /*options*/) {}
 
-std::unique_ptr<Sink> make_picture(const Location& /*at*/, const TargetOptions& options) {
-  auto sink = std::make_unique<RecordingSink>(options.size, SinkTraits{.starts_zeroed = true});
-  last_made = sink.get();
-  return sink;
+std::unique_ptr<Target> make_picture(const Location& /*at*/, const TargetOptions& options) {
+  return std::make_unique<PictureTarget>(options.size);
 }
 
 const Store kReadable = {.open = open_picture};
@@ -47,10 +54,10 @@ TEST_CASE("a store of one's own is read and written by way of its row") {
   CHECK(image.guest->size() == (1 << 20) + (128 << 10));
   TargetOptions options;
   options.size = image.guest->size();
-  const std::unique_ptr<Sink> sink = open_target(at(kWritable, ""), options);
+  const std::unique_ptr<Target> target = open_target(at(kWritable, ""), options);
   Progress progress;
-  copy(*image.guest, *sink, {}, progress);
-  CHECK(last_made->calls() ==
+  copy(*image.guest, target->sink(), {}, progress);
+  CHECK(dynamic_cast<RecordingSink&>(target->sink()).calls() ==
         std::vector<Call>{{'W', 0, 64 << 10}, {'W', (1 << 20) + (64 << 10), 64 << 10}});
 }
 

@@ -46,7 +46,6 @@ class RecordingSink : public Sink {
   }
   void flush() override { flushed = true; }
   std::unique_ptr<Source> read_back() override { return nullptr; }
-  void publish() override {}
 
   /// Sorted by offset: workers come in any order.
   std::vector<Call> calls() const {

@@ -37,8 +37,9 @@ void check_source(const Source& source, bool in_use) {
   }
 }
 
-CopyResult run_copy_job(Session& session, const RunOptions& run, const Source& source, Sink& sink,
-                        const CopyJob& job) {
+CopyResult run_copy_job(Session& session, const RunOptions& run, const Source& source,
+                        Target& target, const CopyJob& job) {
+  Sink& sink = target.sink();
   std::unique_ptr<Sink> limited;
   if (job.rate_limit) {
     limited = limit_rate(sink, *job.rate_limit, job.stop);
@@ -56,7 +57,7 @@ CopyResult run_copy_job(Session& session, const RunOptions& run, const Source& s
     throw cancelled_error();
   }
   check_source(source, job.source_in_use);
-  sink.publish();
+  target.publish();
   return result;
 }
 

@@ -9,6 +9,7 @@
 #include "tools/vmferry/options.h"
 #include "tools/vmferry/ui/session.h"
 #include "vmferry/copy.h"
+#include "vmferry/target.h"
 
 namespace vmferry::cli {
 
@@ -26,7 +27,7 @@ void check_source(const Source& source, bool in_use);
 
 /// Copies `source` into `sink` with progress on stderr, verifies if wanted, and publishes. Throws
 /// Error; the sink is as it is then, and its destructor clears up.
-CopyResult run_copy_job(Session& session, const RunOptions& run, const Source& source, Sink& sink,
-                        const CopyJob& job);
+CopyResult run_copy_job(Session& session, const RunOptions& run, const Source& source,
+                        Target& target, const CopyJob& job);
 
 }  // namespace vmferry::cli

@@ -35,7 +35,6 @@ class NoSink : public Sink {
   void zero_range(uint64_t /*offset*/, uint64_t /*length*/) override {}
   void flush() override {}
   std::unique_ptr<Source> read_back() override { return nullptr; }
-  void publish() override {}
 
  private:
   const std::string name_ = "nothing";
@@ -111,8 +110,8 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
 
   job.to.size = source.size();
   job.to.sources = opened.identities;
-  const std::unique_ptr<Sink> sink = open_target(to, job.to);
-  CopyOutcome outcome = {run_copy_job(session, job.run, source, *sink,
+  const std::unique_ptr<Target> target = open_target(to, job.to);
+  CopyOutcome outcome = {run_copy_job(session, job.run, source, *target,
                                       {.what = what,
                                        .rate_limit = job.rate_limit,
                                        .source_in_use = job.source_in_use,

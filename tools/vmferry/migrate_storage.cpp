@@ -276,12 +276,12 @@ void RealMigrationStorage::copy_and_check(const OpenImage& image, const Location
   TargetOptions options = new_target(image.guest->size(), made);
   options.sources = image.opened;
   options.stop = stop;
-  const std::unique_ptr<Sink> sink = open_target(to, options);
+  const std::unique_ptr<Target> target = open_target(to, options);
   CopyJob job = {.what = "copy", .source_in_use = is_open, .verify = true, .stop = stop};
   if (bandwidth > 0) {
     job.rate_limit = bandwidth;
   }
-  run_copy_job(session_, run_, *image.guest, *sink, job);
+  run_copy_job(session_, run_, *image.guest, *target, job);
 }
 
 Usage RealMigrationStorage::image_usage(const HostImage& image) {

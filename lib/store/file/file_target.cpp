@@ -8,7 +8,6 @@
 #include <filesystem>
 
 #include "lib/store/file/file_io.h"
-#include "lib/store/file/file_sink.h"
 #include "lib/store/file/temporary_file.h"
 #include "vmferry/error.h"
 
@@ -108,14 +107,14 @@ void check_path_target(const std::string& path, const TargetOptions& options) {
        .hint = "leave those options out, or name a target rbd:POOL/IMAGE"});
 }
 
-std::unique_ptr<Sink> open_path_target(const std::string& name, const TargetOptions& options) {
+std::unique_ptr<Target> open_path_target(const std::string& name, const TargetOptions& options) {
   const std::string path = follow_links(name);
   struct stat status;
   if (::stat(path.c_str(), &status) == 0) {
     refuse_source_as_target(path, status, options);
     if (S_ISBLK(status.st_mode)) {
       refuse_reflink(path, options);
-      return open_device_sink(path, options);
+      return open_device_target(path, options);
     }
     require_disk(status, path);
   } else if (errno != ENOENT) {
@@ -123,7 +122,7 @@ std::unique_ptr<Sink> open_path_target(const std::string& name, const TargetOpti
   }
   refuse_file_in_dev(path);
   refuse_reserved_name(path);
-  return open_file_sink(path, options);
+  return make_sparse_file(path, options);
 }
 
 }  // namespace vmferry

@@ -25,7 +25,7 @@ OpenBytes open_rbd_source(const RbdLocation& location, const CephOptions& option
 /// A new volume of options.size bytes. It grows under IMAGE.vmferry-partial; a left-over of a
 /// killed run is replaced, one in use refused. publish() renames it; with options.force the old
 /// volume makes room first and is removed last.
-std::unique_ptr<Sink> open_rbd_sink(const RbdLocation& location, const TargetOptions& options);
+std::unique_ptr<Target> open_rbd_target(const RbdLocation& location, const TargetOptions& options);
 
 /// sparsify_in_place() for a volume, which nobody else may have open.
 SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& options,

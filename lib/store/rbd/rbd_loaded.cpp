@@ -18,8 +18,8 @@ OpenBytes open_rbd_source(const RbdLocation& location, const CephOptions& option
   return rbd_module().open_source(location, options);
 }
 
-std::unique_ptr<Sink> open_rbd_sink(const RbdLocation& location, const TargetOptions& options) {
-  return rbd_module().open_sink(location, options);
+std::unique_ptr<Target> open_rbd_target(const RbdLocation& location, const TargetOptions& options) {
+  return rbd_module().open_target(location, options);
 }
 
 SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& options,

@@ -5,7 +5,7 @@ extern "C" const vmferry::RbdModule vmferry_module = {
     {vmferry::kVersion, sizeof(vmferry::RbdModule)},
     vmferry::librbd_version,
     vmferry::open_rbd_source,
-    vmferry::open_rbd_sink,
+    vmferry::open_rbd_target,
     vmferry::sparsify_volume,
     vmferry::volume_bytes,
     vmferry::rbd_pool_state,

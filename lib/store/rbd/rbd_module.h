@@ -12,7 +12,7 @@ namespace vmferry {
 struct RbdModule : ModuleTable {
   decltype(&librbd_version) version_of_library;
   decltype(&open_rbd_source) open_source;
-  decltype(&open_rbd_sink) open_sink;
+  decltype(&open_rbd_target) open_target;
   decltype(&sparsify_volume) sparsify;
   decltype(&volume_bytes) bytes;
   decltype(&rbd_pool_state) pool_state;

@@ -37,7 +37,7 @@ const Store kRbdStore = {
                const CephOptions& ceph) { return open_rbd_source(volume(at), ceph); },
     .check_target = check,
     .create = [](const Location& at,
-                 const TargetOptions& options) { return open_rbd_sink(volume(at), options); },
+                 const TargetOptions& options) { return open_rbd_target(volume(at), options); },
     .sparsify = [](const Location& at, const InPlaceOptions& options,
                    Progress& progress) { return sparsify_volume(volume(at), options, progress); },
     .sparsify_can_rehearse = false,

@@ -158,7 +158,7 @@ std::optional<Identity> rbd_volume_identity(const RbdLocation& volume, const Cep
 }
 
 void create_rbd_volume(const RbdLocation& volume, const TargetOptions& target) {
-  open_rbd_sink(volume, target)->publish();
+  open_rbd_target(volume, target)->publish();
 }
 
 void remove_rbd_volume(const RbdLocation& volume, const CephOptions& options,

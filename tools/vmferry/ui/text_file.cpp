@@ -25,15 +25,15 @@ void write_text_file(Session& session, const std::string& path, const std::strin
   options.force = force;
   options.sources = sources;
   options.before_making = [&session] { session.making_something(); };
-  const std::unique_ptr<Sink> sink = open_target(PathLocation{path}, options);
+  const std::unique_ptr<Target> target = open_target(PathLocation{path}, options);
   const auto memory = std::make_shared<const std::string>(text);
   const auto bytes = std::as_bytes(std::span(*memory));
-  sink->write_at(0, Slice(std::shared_ptr<const std::byte>(memory, bytes.data()), bytes));
-  sink->flush();
+  target->sink().write_at(0, Slice(std::shared_ptr<const std::byte>(memory, bytes.data()), bytes));
+  target->sink().flush();
   if (session.stop().stop_requested()) {
     throw cancelled_error();
   }
-  sink->publish();
+  target->publish();
 }
 
 }  // namespace vmferry::cli

@@ -9,7 +9,7 @@
 
 namespace vmferry::cli {
 
-/// Makes a file that holds `text`, under a temporary name first; see FileSink. Replaces an existing
+/// Makes a file that holds `text`, under a temporary name first; see Target. Replaces an existing
 /// one if `force`, but no device, and none of `sources`.
 void write_text_file(Session& session, const std::string& path, const std::string& text, bool force,
                      const std::vector<Identity>& sources = {});

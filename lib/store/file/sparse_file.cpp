@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "lib/store/file/file_sink.h"
+#include "lib/store/file/file_target.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -24,9 +24,9 @@ namespace {
 
 bool is_file(const Source& source) { return dynamic_cast<const FileSource*>(&source) != nullptr; }
 
-class FileSink : public Sink {
+class SparseFile : public Target, private Sink {
  public:
-  FileSink(const std::string& path, const TargetOptions& options)
+  SparseFile(const std::string& path, const TargetOptions& options)
       : name_(path),
         size_(options.size),
         reflink_(options.reflink),
@@ -43,6 +43,10 @@ class FileSink : public Sink {
     }
   }
 
+  Sink& sink() override { return *this; }
+  void publish() override { temporary_->publish(replaced_.lock_and_check_again()); }
+
+ private:
   const std::string& name() const override { return name_; }
   uint64_t size() const override { return size_; }
   SinkTraits traits() const override {
@@ -98,9 +102,6 @@ class FileSink : public Sink {
     return std::move(open_file_source(temporary_->name()).source);
   }
 
-  void publish() override { temporary_->publish(replaced_.lock_and_check_again()); }
-
- private:
   Error cannot_share(int code, uint64_t offset) const {
     ErrorParts parts = errno_error(code, name_, "share blocks with the source", offset).parts();
     if (code == EXDEV || code == EOPNOTSUPP || code == EINVAL || code == ENOTTY) {
@@ -142,8 +143,8 @@ class FileSink : public Sink {
 
 }  // namespace
 
-std::unique_ptr<Sink> open_file_sink(const std::string& path, const TargetOptions& options) {
-  return std::make_unique<FileSink>(path, options);
+std::unique_ptr<Target> make_sparse_file(const std::string& path, const TargetOptions& options) {
+  return std::make_unique<SparseFile>(path, options);
 }
 
 }  // namespace vmferry

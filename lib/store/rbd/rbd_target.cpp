@@ -30,13 +30,13 @@ SilenceLimit for_end(const CephOptions& ceph) {
 
 /// Every call that may hang with the cluster runs in a thread that is left behind if need be. With
 /// it stays what it uses: the target.
-class RbdSink : public Sink {
+class VolumeTarget : public Target, private Sink {
  public:
-  RbdSink(const RbdLocation& location, const TargetOptions& options)
+  VolumeTarget(const RbdLocation& location, const TargetOptions& options)
       : location_(location), name_(location.display()), options_(options) {
     refuse_snapshot_target();
     refuse_reserved_name();
-    target_ = std::make_shared<RbdNewVolume>(location, options);
+    volume_ = std::make_shared<RbdNewVolume>(location, options);
     try {
       call([](RbdNewVolume& target) { target.begin(); });
       learn_traits();
@@ -46,8 +46,14 @@ class RbdSink : public Sink {
     }
   }
 
-  ~RbdSink() override { end(); }
+  ~VolumeTarget() override { end(); }
 
+  Sink& sink() override { return *this; }
+  void publish() override {
+    call([](RbdNewVolume& target) { target.publish(); });
+  }
+
+ private:
   const std::string& name() const override { return name_; }
   uint64_t size() const override { return options_.size; }
   SinkTraits traits() const override {
@@ -55,22 +61,22 @@ class RbdSink : public Sink {
   }
 
   void write_at(uint64_t offset, Slice data) override {
-    target_->claim().check_known();
-    target_->flight().write(target_->image(), offset, std::move(data));
+    volume_->claim().check_known();
+    volume_->flight().write(volume_->image(), offset, std::move(data));
   }
 
   /// Not all that librbd waits for has a time limit (its lock has none): a cluster that stays away
   /// is noticed by its silence. Clearing up is left to end(), which may leave it behind.
   void check_writes() override {
-    target_->claim().check_known();
-    target_->flight().rethrow();
-    if (target_->flight().silent_for() > for_work(options_.ceph).silence) {
+    volume_->claim().check_known();
+    volume_->flight().rethrow();
+    if (volume_->flight().silent_for() > for_work(options_.ceph).silence) {
       throw silent();
     }
   }
 
   void zero_range(uint64_t offset, uint64_t length) override {
-    const ssize_t rc = rbd_write_zeroes(target_->image(), offset, length, 0, 0);
+    const ssize_t rc = rbd_write_zeroes(volume_->image(), offset, length, 0, 0);
     if (rc < 0) {
       throw rbd_error(static_cast<int>(rc), location_, "write zeros", offset);
     }
@@ -89,14 +95,9 @@ class RbdSink : public Sink {
   }
 
   std::unique_ptr<Source> read_back() override {
-    return read_rbd_volume(target_->partial(), {target_, &target_->pool()});
+    return read_rbd_volume(volume_->partial(), {volume_, &volume_->pool()});
   }
 
-  void publish() override {
-    call([](RbdNewVolume& target) { target.publish(); });
-  }
-
- private:
   void refuse_snapshot_target() const {
     if (location_.snapshot.empty()) {
       return;
@@ -124,7 +125,7 @@ class RbdSink : public Sink {
 
   void learn_traits() {
     rbd_image_info_t info;
-    const int rc = rbd_stat(target_->image(), &info, sizeof info);
+    const int rc = rbd_stat(volume_->image(), &info, sizeof info);
     if (rc < 0) {
       throw rbd_error(rc, location_, "stat");
     }
@@ -133,9 +134,9 @@ class RbdSink : public Sink {
   }
 
   void call(std::function<void(RbdNewVolume&)> work) {
-    target_->pulse().beat();
-    BlockingCall call([target = target_, work = std::move(work)] { work(*target); });
-    if (call.wait(target_->pulse(), for_work(options_.ceph), options_.stop)) {
+    volume_->pulse().beat();
+    BlockingCall call([target = volume_, work = std::move(work)] { work(*target); });
+    if (call.wait(volume_->pulse(), for_work(options_.ceph), options_.stop)) {
       return call.result();
     }
     gave_up_ = true;
@@ -148,35 +149,35 @@ class RbdSink : public Sink {
   Error silent() const { return rbd_error(-ETIMEDOUT, location_, "wait for the cluster"); }
 
   void end() noexcept {
-    if (!target_) {
+    if (!volume_) {
       return;
     }
-    for (const std::string& line : gave_up_ ? target_->left_behind() : end_in_time()) {
+    for (const std::string& line : gave_up_ ? volume_->left_behind() : end_in_time()) {
       if (options_.notice) {
         options_.notice(line);
       }
     }
-    target_.reset();
+    volume_.reset();
   }
 
   std::vector<std::string> end_in_time() noexcept {
-    target_->pulse().beat();
+    volume_->pulse().beat();
     auto left = std::make_shared<std::vector<std::string>>();
     try {
-      BlockingCall call([target = target_, left] { *left = target->end(); });
-      if (!call.wait(target_->pulse(), for_end(options_.ceph), {})) {
-        return target_->left_behind();
+      BlockingCall call([target = volume_, left] { *left = target->end(); });
+      if (!call.wait(volume_->pulse(), for_end(options_.ceph), {})) {
+        return volume_->left_behind();
       }
       return std::move(*left);
     } catch (const Error&) {  // no thread is to be had
-      return target_->end();
+      return volume_->end();
     }
   }
 
   const RbdLocation location_;
   const std::string name_;
   const TargetOptions options_;
-  std::shared_ptr<RbdNewVolume> target_;
+  std::shared_ptr<RbdNewVolume> volume_;
   bool gave_up_ = false;
   uint32_t write_size_ = kLargestWrite;
   // Skipping a short run of zeros saves less than the extra operation costs.
@@ -185,8 +186,8 @@ class RbdSink : public Sink {
 
 }  // namespace
 
-std::unique_ptr<Sink> open_rbd_sink(const RbdLocation& location, const TargetOptions& options) {
-  return std::make_unique<RbdSink>(location, options);
+std::unique_ptr<Target> open_rbd_target(const RbdLocation& location, const TargetOptions& options) {
+  return std::make_unique<VolumeTarget>(location, options);
 }
 
 }  // namespace vmferry

@@ -9,8 +9,8 @@
 
 #include "lib/core/format_bytes.h"
 #include "lib/store/file/file_io.h"
-#include "lib/store/file/file_sink.h"
 #include "lib/store/file/file_source.h"
+#include "lib/store/file/file_target.h"
 #include "lib/store/file/image_lock.h"
 #include "lib/store/file/unique_fd.h"
 #include "vmferry/error.h"
@@ -18,9 +18,9 @@
 namespace vmferry {
 namespace {
 
-class DeviceSink : public Sink {
+class DeviceTarget : public Target, private Sink {
  public:
-  DeviceSink(const std::string& path, const TargetOptions& options)
+  DeviceTarget(const std::string& path, const TargetOptions& options)
       : name_(path), size_(options.size) {
     if (!options.force) {
       throw Error({.kind = ErrorKind::kConflict,
@@ -45,6 +45,15 @@ class DeviceSink : public Sink {
     }
   }
 
+  Sink& sink() override { return *this; }
+  void publish() override {
+    if (!flushed_) {
+      throw std::logic_error("publish before flush");
+    }
+    refuse_used_by_qemu(fd_.get(), name_, true);
+  }
+
+ private:
   const std::string& name() const override { return name_; }
   uint64_t size() const override { return size_; }
   SinkTraits traits() const override {
@@ -81,14 +90,6 @@ class DeviceSink : public Sink {
     return std::make_unique<FileSource>(std::move(fd), name_, size_);
   }
 
-  void publish() override {
-    if (!flushed_) {
-      throw std::logic_error("publish before flush");
-    }
-    refuse_used_by_qemu(fd_.get(), name_, true);
-  }
-
- private:
   bool zero_sectors(uint64_t offset, uint64_t length) {
     uint64_t range[2] = {offset, length};
     if (::ioctl(fd_.get(), BLKZEROOUT, range) == 0) {
@@ -117,8 +118,8 @@ class DeviceSink : public Sink {
 
 }  // namespace
 
-std::unique_ptr<Sink> open_device_sink(const std::string& path, const TargetOptions& options) {
-  return std::make_unique<DeviceSink>(path, options);
+std::unique_ptr<Target> open_device_target(const std::string& path, const TargetOptions& options) {
+  return std::make_unique<DeviceTarget>(path, options);
 }
 
 }  // namespace vmferry
