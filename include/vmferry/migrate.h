@@ -12,9 +12,11 @@
 #include <vector>
 
 #include "vmferry/api.h"
+#include "vmferry/ceph.h"
 #include "vmferry/domain.h"
 #include "vmferry/hypervisor.h"
 #include "vmferry/location.h"
+#include "vmferry/observer.h"
 #include "vmferry/open.h"
 
 // Moving a virtual machine's disks to Ceph (and back). Facts are gathered, a pure function makes a
@@ -76,10 +78,10 @@ struct ImageParts {
   std::vector<std::string> bitmaps;    ///< likewise
 };
 
-/// What is done while something long runs. Calls come from the thread that executes.
-class MigrationObserver {
+/// What is done while something long runs; copies are phases. Calls come from the thread that
+/// executes.
+class MigrationObserver : public Observer {
  public:
-  virtual ~MigrationObserver() = default;
   /// A step begins or was undone: one line for a person.
   virtual void step(const std::string& text) = 0;
   virtual void warning(const std::string& text) = 0;
@@ -146,6 +148,22 @@ class MigrationStorage {
                               const std::string& backing) = 0;
   virtual void create_raw_file(const std::string& path, uint64_t size, const Made& made) = 0;
 };
+
+struct MigrationStorageOptions {
+  unsigned jobs = 8;  ///< threads that read; 1..64
+  CephOptions ceph;
+  RbdLayout layout;                   ///< of every new volume
+  std::vector<CephMonitor> monitors;  ///< that guests will ask; none: those of `ceph`
+  std::stop_token stop = {};
+  /// Called just before something is made or changed. May be empty.
+  std::function<void()> before_change;
+  /// As TargetOptions::notice. May be empty.
+  std::function<void(const std::string&)> notice;
+  Observer* observer = nullptr;  ///< of copies; must outlive the storage
+};
+/// The files of this host and the volumes of one cluster. It opens no file but an image and its
+/// `backing`, and refuses one that another process writes to.
+std::unique_ptr<MigrationStorage> host_and_cluster(MigrationStorageOptions options);
 
 enum class MigrateMode { kAuto, kLive, kOffline };
 enum class MigrateMethod { kAuto, kStaged, kMirror };

@@ -39,9 +39,9 @@ cmake --build built >/dev/null
 export PKG_CONFIG_PATH=$work/$libraries/pkgconfig LD_LIBRARY_PATH=$work/$libraries
 [[ $(pkg-config --modversion vmferry) == "$version" ]]
 read -ra flags < <(pkg-config --cflags --libs vmferry)
-c++ -std=c++20 "$ROOT/tests/consumer/consumer.cpp" -o by-pkg-config "${flags[@]}"
+c++ -std=c++20 "$ROOT/docs/example.cpp" -o by-pkg-config "${flags[@]}"
 for program in built/consumer ./by-pkg-config; do
-  expect 0 "^$version: [0-9]+ bytes" "$program" disk.raw copy.raw
+  expect 0 "^[0-9]+ bytes of data" "$program" disk.raw copy.raw
   same disk.raw copy.raw
   rm copy.raw
   expect 1 "missing.raw: open: No such file" "$program" missing.raw copy.raw

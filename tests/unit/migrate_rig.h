@@ -34,6 +34,9 @@ class Listener : public MigrationObserver {
   void warning(const std::string& text) override { said += "warning: " + text + "\n"; }
   void job(const std::string& what, uint64_t, uint64_t, uint64_t) override { said += what + "\n"; }
   void job_ended() override {}
+  void phase_began(const std::string&, const Progress&,
+                   const std::vector<const Source*>&) override {}
+  void phase_ended() override {}
   std::string said;
 };
 

@@ -6,12 +6,12 @@
 #include "lib/core/format_bytes.h"
 #include "lib/core/printable.h"
 #include "tools/vmferry/command.h"
-#include "tools/vmferry/copy_job.h"
 #include "tools/vmferry/options.h"
 #include "tools/vmferry/ui/output.h"
 #include "tools/vmferry/ui/progress.h"
 #include "vmferry/copy.h"
 #include "vmferry/open.h"
+#include "vmferry/transfer.h"
 
 namespace vmferry::cli {
 namespace {
@@ -72,13 +72,14 @@ int compare_images(Session& session, Options& options) {
   print_warnings(b, options.run.quiet);
   CompareResult result;
   {
-    ProgressDisplay display(session, options.run.progress_style(), "compare",
-                            {a.guest.get(), b.guest.get()});
+    Progress counters;
+    const ProgressDisplay display(session, options.run.progress_style(), "compare", counters,
+                                  {a.guest.get(), b.guest.get()});
     result = compare(*a.guest, *b.guest,
                      {.jobs = options.run.jobs,
                       .ignore_trailing_zeros = options.ignore_trailing_zeros,
                       .stop = session.stop()},
-                     display.counters());
+                     counters);
   }
   check_source(*a.guest, options.source_in_use);
   check_source(*b.guest, options.source_in_use);

@@ -3,12 +3,12 @@
 
 #include <map>
 
-#include "tools/vmferry/copy_job.h"
 #include "tools/vmferry/running_guest.h"
 #include "tools/vmferry/trim_options.h"
 #include "tools/vmferry/ui/progress.h"
 #include "tools/vmferry/ui/say.h"
 #include "vmferry/error.h"
+#include "vmferry/transfer.h"
 
 namespace vmferry::cli {
 namespace {
@@ -111,22 +111,26 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
   job.to.size = source.size();
   job.to.sources = opened.identities;
   const std::unique_ptr<Target> target = open_target(to, job.to);
-  CopyOutcome outcome = {run_copy_job(session, job.run, source, *target,
-                                      {.what = what,
-                                       .rate_limit = job.rate_limit,
-                                       .source_in_use = job.source_in_use,
-                                       .verify = job.verify,
-                                       .stop = session.stop()}),
-                         opened.parts};
-  return outcome;
+  ProgressObserver observer(session, job.run.progress_style());
+  const CopyResult copied = transfer(source, *target,
+                                     {.phase = what,
+                                      .jobs = job.run.jobs,
+                                      .rate_limit = job.rate_limit,
+                                      .source_in_use = job.source_in_use,
+                                      .verify = job.verify,
+                                      .stop = session.stop()},
+                                     &observer);
+  return {copied, opened.parts};
 }
 
 CopyOutcome rehearse_image_copy(Session& session, ImageCopy& job) {
   const OpenedSource opened = open_source(session, job);
   NoSink nothing(opened.guest->size());
-  ProgressDisplay display(session, job.run.progress_style(), "dry run", {opened.guest.get()});
-  const CopyResult result = copy(
-      *opened.guest, nothing, {.jobs = job.run.jobs, .stop = session.stop()}, display.counters());
+  Progress counters;
+  const ProgressDisplay display(session, job.run.progress_style(), "dry run", counters,
+                                {opened.guest.get()});
+  const CopyResult result =
+      copy(*opened.guest, nothing, {.jobs = job.run.jobs, .stop = session.stop()}, counters);
   check_source(*opened.guest, job.source_in_use);
   return {result, opened.parts};
 }

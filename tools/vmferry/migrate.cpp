@@ -5,7 +5,6 @@
 #include "tools/vmferry/command.h"
 #include "tools/vmferry/migrate_options.h"
 #include "tools/vmferry/migrate_report.h"
-#include "tools/vmferry/migrate_storage.h"
 #include "tools/vmferry/ui/output.h"
 #include "tools/vmferry/ui/say.h"
 #include "vmferry/error.h"
@@ -89,12 +88,19 @@ int migrate(Session& session, MigrateOptions& options) {
   }
   options.ceph.timeout = kClusterPatience;
   MigrateRequest& request = options.request;
-  RealMigrationStorage storage(session, options.run, options.ceph, options.layout,
-                               request.monitors);
   ConsoleObserver observer(session, options.run.progress_style(), options.run.quiet);
+  const std::unique_ptr<MigrationStorage> storage =
+      host_and_cluster({.jobs = options.run.jobs,
+                        .ceph = options.ceph,
+                        .layout = options.layout,
+                        .monitors = request.monitors,
+                        .stop = session.stop(),
+                        .before_change = [&session] { session.making_something(); },
+                        .notice = say_notice,
+                        .observer = &observer});
   MigrateContext context{.source = connect_hypervisor(request.from),
                          .target = nullptr,
-                         .storage = &storage,
+                         .storage = storage.get(),
                          .observer = &observer,
                          .state_dir = options.state_dir,
                          .stop = session.stop()};

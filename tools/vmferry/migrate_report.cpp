@@ -205,13 +205,11 @@ void ConsoleObserver::warning(const std::string& text) {
 void ConsoleObserver::job(const std::string& what, uint64_t done, uint64_t total,
                           uint64_t dirty_rate) {
   if (!display_) {
-    display_ =
-        std::make_unique<ProgressDisplay>(session_, style_, what, std::vector<const Source*>());
+    display_.emplace(session_, style_, what, job_, std::vector<const Source*>());
   }
-  Progress& counters = display_->counters();
-  counters.data_total = total;
-  counters.total_known = total != 0;
-  counters.data_done = done;
+  job_.data_total = total;
+  job_.total_known = total != 0;
+  job_.data_done = done;
   display_->set_dirty_rate(dirty_rate);
 }
 

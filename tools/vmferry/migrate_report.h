@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
-#include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "tools/vmferry/ui/progress.h"
 #include "tools/vmferry/ui/session.h"
@@ -30,12 +31,18 @@ class ConsoleObserver : public MigrationObserver {
   void warning(const std::string& text) override;
   void job(const std::string& what, uint64_t done, uint64_t total, uint64_t dirty_rate) override;
   void job_ended() override { display_.reset(); }
+  void phase_began(const std::string& phase, const Progress& counters,
+                   const std::vector<const Source*>& sources) override {
+    display_.emplace(session_, style_, phase, counters, sources);
+  }
+  void phase_ended() override { display_.reset(); }
 
  private:
   Session& session_;
   const ProgressStyle style_;
   const bool quiet_;
-  std::unique_ptr<ProgressDisplay> display_;
+  Progress job_;
+  std::optional<ProgressDisplay> display_;
 };
 
 }  // namespace vmferry::cli

@@ -113,7 +113,9 @@ Outcome in_place(Session& session, const SparsifyOptions& options) {
     session.making_something();
     outcome.parts = trim_in_place(location, *image.guest, image.format, trim_options(session, job));
   }
-  ProgressDisplay display(session, job.run.progress_style(), "sparsify", {image.guest.get()});
+  Progress counters;
+  const ProgressDisplay display(session, job.run.progress_style(), "sparsify", counters,
+                                {image.guest.get()});
   outcome.use = sparsify_in_place(location,
                                   {.jobs = job.run.jobs,
                                    .dry_run = options.dry_run,
@@ -121,7 +123,7 @@ Outcome in_place(Session& session, const SparsifyOptions& options) {
                                    .ceph = job.from.ceph,
                                    .before_change = [&session] { session.making_something(); },
                                    .stop = session.stop()},
-                                  display.counters());
+                                  counters);
   if (before) {
     outcome.use.before = before;
   }

@@ -50,16 +50,19 @@ void measure_all(const std::vector<const Source*>& sources, std::stop_token stop
 }  // namespace
 
 ProgressDisplay::ProgressDisplay(Session& session, ProgressStyle style, std::string what,
-                                 std::vector<const Source*> sources)
-    : session_(session), style_(style), what_(std::move(what)) {
+                                 const Progress& counters, std::vector<const Source*> sources)
+    : session_(session),
+      style_(style),
+      what_(std::move(what)),
+      counters_(counters),
+      is_measured_(!sources.empty()) {
   if (style_ == ProgressStyle::kAuto) {
     style_ = ::isatty(STDERR_FILENO) != 0 ? ProgressStyle::kBar : ProgressStyle::kNone;
   }
   if (style_ == ProgressStyle::kNone) {
     return;
   }
-  // Without sources somebody else counts, and knows the total.
-  if (!sources.empty()) {
+  if (is_measured_) {
     measure_beside(std::move(sources));
   }
   session_.begin_ticks([this] { draw(); });
@@ -82,11 +85,16 @@ ProgressDisplay::~ProgressDisplay() {
 void ProgressDisplay::measure_beside(std::vector<const Source*> sources) {
   try {
     measurer_ = start_thread([this, sources = std::move(sources)](std::stop_token stop) {
-      measure_all(sources, stop, counters_);
+      measure_all(sources, stop, measured_);
     });
   } catch (const std::exception&) {
-    counters_.total_known = false;
+    measured_.total_known = false;
   }
+}
+
+std::optional<uint64_t> ProgressDisplay::total() const {
+  const Progress& known = is_measured_ ? measured_ : counters_;
+  return known.total_known ? std::optional(known.data_total.load()) : std::nullopt;
 }
 
 void ProgressDisplay::draw() noexcept {
@@ -112,8 +120,8 @@ void ProgressDisplay::draw_bar(double seconds) {
   const auto width = static_cast<int>(std::max(kNarrowestTerminal, terminal_width(STDERR_FILENO)));
   std::string tail;
   std::string bar;
-  if (counters_.total_known) {
-    const uint64_t total = std::max(counters_.data_total.load(), done);
+  if (const std::optional<uint64_t> known = total()) {
+    const uint64_t total = std::max(*known, done);
     const double share = total == 0 ? 1 : static_cast<double>(done) / static_cast<double>(total);
     const double left = rate > 0 ? static_cast<double>(total - done) / rate : 0;
     tail =
@@ -136,8 +144,8 @@ void ProgressDisplay::draw_bar(double seconds) {
 
 void ProgressDisplay::draw_json(double seconds) {
   nlohmann::ordered_json line = {{"phase", what_}, {"data_done_bytes", counters_.data_done.load()}};
-  if (counters_.total_known) {
-    line["data_total_bytes"] = counters_.data_total.load();
+  if (const std::optional<uint64_t> known = total()) {
+    line["data_total_bytes"] = *known;
   }
   line["written_bytes"] = counters_.bytes_written.load();
   if (dirty_rate_ != 0) {

@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <sys/stat.h>
+
 #include <optional>
 #include <string>
-#include <vector>
 
-#include "tools/vmferry/options.h"
-#include "tools/vmferry/ui/session.h"
 #include "vmferry/migrate.h"
 #include "vmferry/target.h"
 
-namespace vmferry::cli {
+namespace vmferry::migrate {
 
-/// The files of this host and the volumes of one cluster. Copies with progress on stderr.
-class RealMigrationStorage : public MigrationStorage {
+/// The files of this host and the volumes of one cluster. storage.cpp has what is asked of the
+/// cluster, storage_files.cpp what is asked of the host, storage_copies.cpp what needs both.
+class HostAndCluster : public MigrationStorage {
  public:
-  /// `session` must outlive this. `layout` is that of every new volume; `monitors` are those that
-  /// guests will ask (none: those of `ceph`).
-  RealMigrationStorage(Session& session, RunOptions run, CephOptions ceph, RbdLayout layout,
-                       const std::vector<CephMonitor>& monitors);
+  explicit HostAndCluster(MigrationStorageOptions options);
 
   /// With a data pool in the layout, room and trouble are those of both pools. What this user may
   /// not ask counts as good: writing will tell.
@@ -58,11 +55,16 @@ class RealMigrationStorage : public MigrationStorage {
   /// For something new of that size.
   TargetOptions new_target(uint64_t size, const Made& made) const;
 
-  Session& session_;
-  const RunOptions run_;
-  const CephOptions ceph_;
-  const RbdLayout layout_;
+  void about_to_change() const;
+
+  const MigrationStorageOptions options_;
   const std::string mon_host_;
 };
 
-}  // namespace vmferry::cli
+RbdLocation location_of(const VolumeName& volume);
+/// What plans and journals have of an identity.
+std::string text_of(const Identity& identity);
+/// Throws Error.
+struct stat stat_of(const std::string& path);
+
+}  // namespace vmferry::migrate

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "vmferry/api.h"
+#include "vmferry/copy.h"
+#include "vmferry/observer.h"
+#include "vmferry/source.h"
+#include "vmferry/target.h"
+
+namespace VMFERRY_API vmferry {
+
+struct TransferOptions {
+  std::string phase = "copy";               ///< what an observer is told that the copy is
+  unsigned jobs = 8;                        ///< threads that read; 1..64
+  size_t memory = size_t{32} << 20;         ///< bound on buffers (bytes)
+  std::optional<uint64_t> rate_limit = {};  ///< bytes a second that are written
+  bool source_in_use = false;               ///< it may change meanwhile: that is meant
+  bool verify = false;                      ///< read back and compare before it gets its name
+  std::stop_token stop = {};                ///< stops the work: Error kCancelled
+};
+
+/// Copies what a guest sees of `source` to `target`: copy, flush, verify if wanted, publish. Only
+/// what is complete and durable gets the name, and only if the source is still what was opened.
+/// Throws the first Error; the target has no name then, and takes away what it made when it goes.
+CopyResult transfer(const Source& source, Target& target, const TransferOptions& options = {},
+                    Observer* observer = nullptr);
+
+/// What is asked before relying on what was read: throws Error when the source is not what was
+/// opened. One in use may have been written.
+void check_source(const Source& source, bool in_use);
+
+}  // namespace VMFERRY_API vmferry

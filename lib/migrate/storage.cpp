@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/migrate/storage.h"
+
+#include <limits>
+#include <utility>
+
+#include "lib/migrate/xml_text.h"
+#include "lib/store/rbd/rbd_admin.h"
+#include "vmferry/error.h"
+
+namespace vmferry {
+namespace migrate {
+
+RbdLocation location_of(const VolumeName& volume) {
+  return {.pool = volume.pool, .image = volume.image};
+}
+
+std::string text_of(const Identity& identity) {
+  static const char* const kStores[] = {"file ", "device ", "volume "};
+  return kStores[static_cast<size_t>(identity.store)] + identity.id;
+}
+
+HostAndCluster::HostAndCluster(MigrationStorageOptions options)
+    : options_(std::move(options)), mon_host_(mon_host_of(options_.monitors)) {}
+
+void HostAndCluster::about_to_change() const {
+  if (options_.before_change) {
+    options_.before_change();
+  }
+}
+
+PoolFacts HostAndCluster::pool(const std::string& pool) {
+  constexpr uint64_t kUnknownRoom = std::numeric_limits<uint64_t>::max();
+  const RbdPoolState state = rbd_pool_state(pool, options_.ceph);
+  if (!state.exists) {
+    return {};
+  }
+  PoolFacts facts = {.exists = true,
+                     .for_rbd = state.for_rbd.value_or(true),
+                     .full = state.full.value_or(false),
+                     .nearly_full = state.nearly_full.value_or(false),
+                     .available = state.available.value_or(kUnknownRoom),
+                     .health = state.trouble};
+  if (options_.layout.data_pool.empty()) {
+    return facts;
+  }
+  const RbdPoolState data = rbd_pool_state(options_.layout.data_pool, options_.ceph);
+  facts.for_rbd = facts.for_rbd && data.for_rbd.value_or(true);
+  facts.full = facts.full || data.full.value_or(false);
+  facts.nearly_full = facts.nearly_full || data.nearly_full.value_or(false);
+  facts.available = data.available.value_or(kUnknownRoom);
+  if (!data.exists) {
+    facts.health = "there is no data pool '" + options_.layout.data_pool + "'";
+  }
+  if (facts.health.empty()) {
+    facts.health = data.trouble;
+  }
+  return facts;
+}
+
+void HostAndCluster::prove_access(const std::string& pool) {
+  prove_rbd_access(pool, options_.ceph, mon_host_);
+  if (!options_.layout.data_pool.empty()) {
+    prove_rbd_access(options_.layout.data_pool, options_.ceph, mon_host_);
+  }
+}
+
+std::optional<Usage> HostAndCluster::volume(const VolumeName& volume) {
+  const std::optional<RbdVolumeState> state = rbd_volume_state(location_of(volume), options_.ceph);
+  if (!state) {
+    return std::nullopt;
+  }
+  return Usage{.virtual_bytes = state->size, .allocated_bytes = state->used};
+}
+
+size_t HostAndCluster::writers(const VolumeName& volume) {
+  return rbd_volume_writers(location_of(volume), options_.ceph);
+}
+
+TargetOptions HostAndCluster::new_target(uint64_t size, const Made& made) const {
+  TargetOptions options;
+  options.size = size;
+  options.layout = options_.layout;
+  options.ceph = options_.ceph;
+  options.before_making = options_.before_change;
+  options.made = [made](const Identity& identity) { made(text_of(identity)); };
+  options.notice = options_.notice;
+  return options;
+}
+
+void HostAndCluster::create_volume(const VolumeName& volume, uint64_t size, const Made& made) {
+  create_rbd_volume(location_of(volume), new_target(size, made));
+}
+
+std::string HostAndCluster::identity(const VolumeName& volume) {
+  const std::optional<Identity> identity = rbd_volume_identity(location_of(volume), options_.ceph);
+  return identity ? text_of(*identity) : "";
+}
+
+bool HostAndCluster::remove_volume(const VolumeName& volume,
+                                   const std::optional<std::string>& identity) {
+  // Clearing up is what follows a stop: only one that comes later ends it.
+  const bool clearing_up = options_.stop.stop_requested();
+  const std::stop_token stop = clearing_up ? std::stop_token() : options_.stop;
+  const std::string found = identity ? this->identity(volume) : "";
+  const bool another = !found.empty() && found != *identity;
+  if (another) {
+    remove_rbd_left_over(location_of(volume), options_.ceph, stop);
+  } else {
+    remove_rbd_volume(location_of(volume), options_.ceph, stop);
+  }
+  return !another;
+}
+
+void HostAndCluster::sparsify_volume(const VolumeName& volume) {
+  Progress counters;
+  const ObservedPhase phase(options_.observer, "sparsify", counters, {});
+  sparsify_rbd_volume(location_of(volume), {.may_be_in_use = true,
+                                            .ceph = options_.ceph,
+                                            .progress =
+                                                [&counters](uint64_t done, uint64_t total) {
+                                                  counters.data_done = done;
+                                                  counters.data_total = total;
+                                                  counters.total_known = true;
+                                                },
+                                            .before_change = {},
+                                            .stop = options_.stop});
+}
+
+std::string HostAndCluster::user_key() { return ceph_user_key(options_.ceph); }
+
+}  // namespace migrate
+
+std::unique_ptr<MigrationStorage> host_and_cluster(MigrationStorageOptions options) {
+  return std::make_unique<migrate::HostAndCluster>(std::move(options));
+}
+
+}  // namespace vmferry

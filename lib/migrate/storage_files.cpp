@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/migrate/storage.h"
+
+#include <fcntl.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+
+#include "lib/format/qcow2/qcow2_empty.h"
+#include "lib/store/file/file_io.h"
+#include "lib/store/file/image_lock.h"
+#include "lib/store/file/new_file.h"
+#include "lib/store/file/temporary_file.h"
+#include "lib/store/file/unique_fd.h"
+#include "vmferry/error.h"
+
+namespace vmferry {
+namespace migrate {
+namespace {
+
+/// Of file systems that several hosts can mount (statfs(2), and the kernel's magic.h).
+bool on_shared_file_system(const std::string& path) {
+  constexpr std::array<uint32_t, 10> kShared = {
+      0x6969,      // NFS
+      0x00c36400,  // CephFS
+      0x65735546,  // FUSE: GlusterFS, ceph-fuse, sshfs
+      0xff534d42,  // CIFS
+      0xfe534d42,  // SMB2
+      0x01161970,  // GFS2
+      0x7461636f,  // OCFS2
+      0x47504653,  // GPFS
+      0x0bd00bd0,  // Lustre
+      0x5346414f,  // AFS
+  };
+  struct statfs fs;
+  if (::statfs(path.c_str(), &fs) != 0) {
+    throw errno_error(errno, path, "statfs");
+  }
+  return std::find(kShared.begin(), kShared.end(), static_cast<uint32_t>(fs.f_type)) !=
+         kShared.end();
+}
+
+}  // namespace
+
+struct stat stat_of(const std::string& path) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) != 0) {
+    throw errno_error(errno, path, "stat");
+  }
+  return status;
+}
+
+std::optional<FileLook> HostAndCluster::look(const std::string& path) {
+  if (!file_exists(path)) {
+    return std::nullopt;
+  }
+  const struct stat status = stat_of(path);
+  return FileLook{.identity = text_of(identity_of(status)),
+                  .real = std::filesystem::canonical(path).string(),
+                  .link = std::filesystem::is_symlink(path),
+                  .device = S_ISBLK(status.st_mode),
+                  .shared = on_shared_file_system(path)};
+}
+
+void HostAndCluster::remove_image(const HostImage& image) {
+  const UniqueFd fd(::open(image.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd.valid() && errno == ENOENT) {
+    return;
+  }
+  if (!fd.valid()) {
+    throw errno_error(errno, image.path, "open");
+  }
+  if (text_of(identity_of(stat_fd(fd.get(), image.path))) != image.identity) {
+    throw Error({.kind = ErrorKind::kConflict,
+                 .object = image.path,
+                 .action = "remove",
+                 .cause = "it is not the file any more that was copied"});
+  }
+  lock_image_alone(fd.get(), image.path, false);
+  remove_file(image.path, std::nullopt);
+}
+
+bool HostAndCluster::file_exists(const std::string& path) {
+  struct stat status;
+  if (::lstat(path.c_str(), &status) == 0) {
+    return true;
+  }
+  if (errno == ENOENT || errno == ENOTDIR) {
+    return false;
+  }
+  throw errno_error(errno, path, "stat");
+}
+
+uint64_t HostAndCluster::file_allocation(const std::string& path) {
+  const struct stat status = stat_of(path);
+  if (!S_ISBLK(status.st_mode)) {
+    return static_cast<uint64_t>(status.st_blocks) * 512;
+  }
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) {
+    throw errno_error(errno, path, "open");
+  }
+  return size_of(fd.get(), status, path);
+}
+
+uint64_t HostAndCluster::free_space(const std::string& path) {
+  struct statvfs status;
+  if (::statvfs(path.c_str(), &status) != 0) {
+    throw errno_error(errno, path, "ask for the free space");
+  }
+  return static_cast<uint64_t>(status.f_bavail) * status.f_frsize;
+}
+
+bool HostAndCluster::remove_file(const std::string& path,
+                                 const std::optional<std::string>& identity) {
+  ::unlink(partial_path(path).c_str());
+  const std::optional<FileLook> found = identity ? look(path) : std::nullopt;
+  if (found && found->identity != *identity) {
+    return false;
+  }
+  if (::unlink(path.c_str()) == 0) {
+    sync_directory_of(path);
+  } else if (errno != ENOENT) {
+    throw errno_error(errno, path, "remove");
+  }
+  return true;
+}
+
+void HostAndCluster::create_overlay(const std::string& path, uint64_t size,
+                                    const std::string& backing) {
+  const EmptyQcow2 image = make_empty_qcow2(size, backing, "raw", path);
+  about_to_change();
+  create_file(path, image.file_size, image.start);
+}
+
+void HostAndCluster::create_raw_file(const std::string& path, uint64_t size, const Made& made) {
+  open_target(PathLocation{path}, new_target(size, made))->publish();
+}
+
+}  // namespace migrate
+}  // namespace vmferry
