@@ -78,8 +78,8 @@ struct ImageParts {
   std::vector<std::string> bitmaps;    ///< likewise
 };
 
-/// What is done while something long runs; copies are phases. Calls come from the thread that
-/// executes.
+/// What is done while something long runs. Calls come from the thread that executes; only those of
+/// phases, which copies and comparisons are, from another one while that waits, or warns.
 class MigrationObserver : public Observer {
  public:
   /// A step begins or was undone: one line for a person.
@@ -118,7 +118,7 @@ class MigrationStorage {
   virtual std::string user_key() = 0;
 
   /// Copies what a guest sees, then reads both sides again and compares them; the volume has its
-  /// name only afterwards. `bandwidth`: bytes a second; 0: no limit. Shows its own progress.
+  /// name only afterwards. `bandwidth`: bytes a second; 0: no limit.
   virtual void copy_in(const HostImage& image, const VolumeName& volume, uint64_t bandwidth,
                        std::stop_token stop, const Made& made) = 0;
   /// Do they hold the same bytes?
@@ -155,8 +155,8 @@ struct MigrationStorageOptions {
   RbdLayout layout;                   ///< of every new volume
   std::vector<CephMonitor> monitors;  ///< that guests will ask; none: those of `ceph`
   std::stop_token stop = {};
-  /// Called just before something is made or changed. May be empty.
-  std::function<void()> before_change;
+  /// Called just before something new is made. May be empty.
+  std::function<void()> before_making;
   /// As TargetOptions::notice. May be empty.
   std::function<void(const std::string&)> notice;
   Observer* observer = nullptr;  ///< of copies; must outlive the storage

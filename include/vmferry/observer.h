@@ -10,8 +10,8 @@
 
 namespace VMFERRY_API vmferry {
 
-/// Told how long work goes. The calls come from the thread that asked for the work, and should wait
-/// for nobody.
+/// Told how long work goes. The calls come from the thread that does the work, one after the other,
+/// and should wait for nobody.
 class Observer {
  public:
   virtual ~Observer() = default;

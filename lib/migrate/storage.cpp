@@ -23,9 +23,9 @@ std::string text_of(const Identity& identity) {
 HostAndCluster::HostAndCluster(MigrationStorageOptions options)
     : options_(std::move(options)), mon_host_(mon_host_of(options_.monitors)) {}
 
-void HostAndCluster::about_to_change() const {
-  if (options_.before_change) {
-    options_.before_change();
+void HostAndCluster::about_to_make() const {
+  if (options_.before_making) {
+    options_.before_making();
   }
 }
 
@@ -80,16 +80,17 @@ size_t HostAndCluster::writers(const VolumeName& volume) {
 TargetOptions HostAndCluster::new_target(uint64_t size, const Made& made) const {
   TargetOptions options;
   options.size = size;
-  options.layout = options_.layout;
   options.ceph = options_.ceph;
-  options.before_making = options_.before_change;
+  options.before_making = options_.before_making;
   options.made = [made](const Identity& identity) { made(text_of(identity)); };
   options.notice = options_.notice;
   return options;
 }
 
 void HostAndCluster::create_volume(const VolumeName& volume, uint64_t size, const Made& made) {
-  create_rbd_volume(location_of(volume), new_target(size, made));
+  TargetOptions target = new_target(size, made);
+  target.layout = options_.layout;
+  create_rbd_volume(location_of(volume), target);
 }
 
 std::string HostAndCluster::identity(const VolumeName& volume) {

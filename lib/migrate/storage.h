@@ -55,7 +55,7 @@ class HostAndCluster : public MigrationStorage {
   /// For something new of that size.
   TargetOptions new_target(uint64_t size, const Made& made) const;
 
-  void about_to_change() const;
+  void about_to_make() const;
 
   const MigrationStorageOptions options_;
   const std::string mon_host_;

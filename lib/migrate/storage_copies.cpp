@@ -109,6 +109,9 @@ void HostAndCluster::copy_and_check(const OpenImage& image, const Location& to, 
   TargetOptions options = new_target(image.guest->size(), made);
   options.sources = image.opened;
   options.stop = stop;
+  if (to.path().empty()) {
+    options.layout = options_.layout;
+  }
   const std::unique_ptr<Target> target = open_target(to, options);
   TransferOptions work = {
       .jobs = options_.jobs, .source_in_use = is_open, .verify = true, .stop = std::move(stop)};

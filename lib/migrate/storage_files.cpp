@@ -134,7 +134,7 @@ bool HostAndCluster::remove_file(const std::string& path,
 void HostAndCluster::create_overlay(const std::string& path, uint64_t size,
                                     const std::string& backing) {
   const EmptyQcow2 image = make_empty_qcow2(size, backing, "raw", path);
-  about_to_change();
+  about_to_make();
   create_file(path, image.file_size, image.start);
 }
 

@@ -95,7 +95,7 @@ int migrate(Session& session, MigrateOptions& options) {
                         .layout = options.layout,
                         .monitors = request.monitors,
                         .stop = session.stop(),
-                        .before_change = [&session] { session.making_something(); },
+                        .before_making = [&session] { session.making_something(); },
                         .notice = say_notice,
                         .observer = &observer});
   MigrateContext context{.source = connect_hypervisor(request.from),

@@ -204,12 +204,12 @@ void ConsoleObserver::warning(const std::string& text) {
 
 void ConsoleObserver::job(const std::string& what, uint64_t done, uint64_t total,
                           uint64_t dirty_rate) {
-  if (!display_) {
-    display_.emplace(session_, style_, what, job_, std::vector<const Source*>());
-  }
   job_.data_total = total;
   job_.total_known = total != 0;
   job_.data_done = done;
+  if (!display_) {
+    display_.emplace(session_, style_, what, job_, std::vector<const Source*>());
+  }
   display_->set_dirty_rate(dirty_rate);
 }
 

@@ -33,16 +33,17 @@ class ConsoleObserver : public MigrationObserver {
   void job_ended() override { display_.reset(); }
   void phase_began(const std::string& phase, const Progress& counters,
                    const std::vector<const Source*>& sources) override {
-    display_.emplace(session_, style_, phase, counters, sources);
+    phase_.emplace(session_, style_, phase, counters, sources);
   }
-  void phase_ended() override { display_.reset(); }
+  void phase_ended() override { phase_.reset(); }
 
  private:
   Session& session_;
   const ProgressStyle style_;
   const bool quiet_;
   Progress job_;
-  std::optional<ProgressDisplay> display_;
+  std::optional<ProgressDisplay> display_;  ///< of the job
+  std::optional<ProgressDisplay> phase_;    ///< the copying thread's alone
 };
 
 }  // namespace vmferry::cli
