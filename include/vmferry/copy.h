@@ -65,8 +65,9 @@ struct CompareResult {
 CompareResult compare(const Source& a, const Source& b, const CompareOptions& options,
                       Progress& progress);
 
-/// A sink that lets at most `bytes_per_second` through to `sink`, which must outlive it.
-/// Many threads may write; they wait in turn. Throws Error kCancelled when stopped while waiting.
+/// A sink that shares no blocks and lets at most `bytes_per_second` through to `sink`, which must
+/// outlive it. Many threads may write; they wait in turn. Throws Error kCancelled when stopped
+/// while waiting.
 std::unique_ptr<Sink> limit_rate(Sink& sink, uint64_t bytes_per_second, std::stop_token stop);
 
 }  // namespace VMFERRY_API vmferry

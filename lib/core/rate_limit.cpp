@@ -12,12 +12,16 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 /// Every write books the time that it takes at the agreed rate, and waits for its turn. What was
-/// not used is lost: no burst follows a pause.
+/// not used is lost: no burst follows a pause. Nothing is shared: that would read without a limit.
 class RateLimitedSink : public ForwardingSink {
  public:
   RateLimitedSink(Sink& sink, uint64_t bytes_per_second, std::stop_token stop)
       : ForwardingSink(sink), rate_(bytes_per_second), stop_(std::move(stop)) {}
 
+  bool may_share(const Source& /*source*/) const override { return false; }
+  bool share_range(const Source& /*source*/, uint64_t /*offset*/, uint64_t /*length*/) override {
+    return false;
+  }
   void write_at(uint64_t offset, Slice data) override {
     wait_for_turn(data.size());
     ForwardingSink::write_at(offset, std::move(data));
