@@ -82,6 +82,11 @@ std::string text_of(const nlohmann::json& json, const std::string& path, int ind
   }
 }
 
+Error damaged(const std::string& path, const std::string& cause) {
+  return Error(
+      {.kind = ErrorKind::kCorrupt, .object = path, .action = "read the journal", .cause = cause});
+}
+
 bool is_known(const nlohmann::json& journal) {
   if (!journal.is_object() || !journal.contains("format")) {
     return false;
@@ -106,10 +111,7 @@ nlohmann::json read_journal(const std::string& domain, const std::string& path) 
   text.resize(static_cast<size_t>(file.gcount()));
   nlohmann::json journal = nlohmann::json::parse(text, nullptr, false);
   if (!is_known(journal)) {
-    throw Error({.kind = ErrorKind::kCorrupt,
-                 .object = path,
-                 .action = "read the journal",
-                 .cause = "it is damaged, or of another version of vmferry"});
+    throw damaged(path, "it is damaged, or of another version of vmferry");
   }
   return journal;
 }
@@ -118,11 +120,10 @@ template <typename T>
 T get(const nlohmann::json& journal, const char* key, const std::string& path) {
   try {
     return journal.at(key).get<T>();
-  } catch (const std::exception& error) {  // of JSON, or of a name that is not known
-    throw Error({.kind = ErrorKind::kCorrupt,
-                 .object = path,
-                 .action = "read the journal",
-                 .cause = error.what()});
+  } catch (const nlohmann::json::exception& error) {
+    throw damaged(path, error.what());
+  } catch (const std::invalid_argument& error) {  // a name that is not known
+    throw damaged(path, error.what());
   }
 }
 

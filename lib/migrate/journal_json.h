@@ -38,6 +38,25 @@ constexpr const auto& names_of(StepKind) { return kStepNames; }
 /// Formats of images have their own names.
 inline constexpr std::array kNumberedFormats{"raw", "qcow2"};
 
+inline std::invalid_argument unknown_name(const std::string& name) {
+  return std::invalid_argument(
+      "it names a step, state or format that this version of vmferry does "
+      "not know: " +
+      name);
+}
+
+/// The name that a journal has, or numbers. Throws std::invalid_argument.
+template <size_t N>
+std::string name_in(const nlohmann::json& in, const std::array<const char*, N>& names) {
+  if (in.is_string()) {
+    return in.get<std::string>();
+  }
+  if (!in.is_number_unsigned() || in.get<uint64_t>() >= N) {
+    throw unknown_name(in.dump());
+  }
+  return names.at(in.get<size_t>());
+}
+
 }  // namespace vmferry::migrate
 
 template <typename E>
@@ -47,10 +66,10 @@ struct nlohmann::adl_serializer<E, std::void_t<decltype(vmferry::migrate::names_
   }
   static void from_json(const json& in, E& value) {
     const auto& names = vmferry::migrate::names_of(value);
-    const std::string name = in.is_string() ? in.get<std::string>() : names.at(in.get<size_t>());
+    const std::string name = vmferry::migrate::name_in(in, names);
     const auto found = std::find(names.begin(), names.end(), name);
     if (found == names.end()) {
-      throw std::invalid_argument("'" + name + "' is not known to this version of vmferry");
+      throw vmferry::migrate::unknown_name(name);
     }
     value = static_cast<E>(found - names.begin());
   }
@@ -60,12 +79,10 @@ template <>
 struct nlohmann::adl_serializer<vmferry::ImageFormat> {
   static void to_json(json& out, const vmferry::ImageFormat& format) { out = format.name(); }
   static void from_json(const json& in, vmferry::ImageFormat& format) {
-    const std::string name = in.is_string()
-                                 ? in.get<std::string>()
-                                 : vmferry::migrate::kNumberedFormats.at(in.get<size_t>());
+    const std::string name = vmferry::migrate::name_in(in, vmferry::migrate::kNumberedFormats);
     const auto found = vmferry::find_format(name);
     if (!found) {
-      throw std::invalid_argument("the format '" + name + "' is not one that vmferry reads");
+      throw vmferry::migrate::unknown_name(name);
     }
     format = *found;
   }

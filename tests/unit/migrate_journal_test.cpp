@@ -209,6 +209,21 @@ TEST_CASE("journals of format 1 are read", "[migrate]") {
   CHECK(count == all_ways().size());
 }
 
+TEST_CASE("states of format 1 are read, and unknown ones named", "[migrate]") {
+  TempDir dir;
+  const auto opened = [&](const std::string& status) {
+    write(dir / "web1.json",
+          R"({"format": 1, "plan": {"steps": [{"kind": 1}, {"kind": 4}]}, "notes": [],)"
+          R"("status": [)" +
+              status + "]}");
+    return Journal::open("web1", dir / "");
+  };
+  CHECK(opened("3, 2").status(0) == StepStatus::kUndone);
+  CHECK(opened("3, 2").status(1) == StepStatus::kDone);
+  CHECK(opened("1").status(0) == StepStatus::kBegun);
+  CHECK_THROWS_WITH(opened("4"), Contains("this version of vmferry does not know: 4"));
+}
+
 TEST_CASE("a journal of format 1 is written on with names", "[migrate]") {
   TempDir dir;
   std::ifstream journals(VMFERRY_JOURNALS);
@@ -237,17 +252,26 @@ TEST_CASE("a damaged journal is an error, and none is another", "[migrate]") {
   }
   for (
       const char* text :
-      {"[]", "null", "{}", R"({"format": "1"})", R"({"format": 3})", R"({"format": 1})",
+      {"[]",
+       "null",
+       "{}",
+       R"({"format": "1"})",
+       R"({"format": 3})",
+       R"({"format": 1})",
        R"({"format": 1, "plan": 7, "status": [], "notes": []})",
        R"({"format": 1, "plan": {"disks": {}}, "status": [], "notes": []})",
        R"({"format": 1, "plan": {"steps": [{"kind": 99}]}, "status": [], "notes": []})",
        R"({"format": 1, "plan": {"steps": [{"kind": -1}]}, "status": [], "notes": []})",
+       R"({"format": 1, "plan": {"steps": [{"kind": 2.5}]}, "status": [], "notes": []})",
+       R"({"format": 1, "plan": {"steps": [{"kind": 1e300}]}, "status": [], "notes": []})",
+       R"({"format": 1, "plan": {"steps": [{"kind": true}]}, "status": [], "notes": []})",
        R"({"format": 2, "plan": {"steps": [{"kind": "dance"}]}, "status": [], "notes": []})",
        R"({"format": 2, "plan": {"steps": [{"kind": ""}]}, "status": [], "notes": []})",
        R"({"format": 2, "plan": {"disks": [{"image": {"format": "vmdk"}}]}, "status": [], "notes": []})",
        R"({"format": 1, "plan": {"request": {"mode": -1}}, "status": [], "notes": []})",
        R"({"format": 1, "plan": {}, "status": [9], "notes": []})",
-       R"({"format": 1, "plan": {}, "status": "x", "notes": {}})", "\xff\xfe"}) {
+       R"({"format": 1, "plan": {}, "status": "x", "notes": {}})",
+       "\xff\xfe"}) {
     INFO(text);
     write(path, text);
     CHECK(failure_to_open(state) == ErrorKind::kCorrupt);
