@@ -13,7 +13,8 @@ namespace VMFERRY_API vmferry {
 struct Format;
 
 /// What the bytes of an image mean. A value, which any thread may use; one that nobody chose is
-/// raw: the bytes are the guest's disk.
+/// raw: the bytes are the guest's disk. It compares rows, of which a module has its own: there only
+/// name() tells.
 class ImageFormat {
  public:
   ImageFormat();

@@ -27,7 +27,8 @@ struct TransferOptions {
 
 /// Copies what a guest sees of `source` to `target`: copy, flush, verify if wanted, publish. Only
 /// what is complete and durable gets the name, and only if the source is still what was opened.
-/// Throws the first Error; the target has no name then, and takes away what it made when it goes.
+/// Throws the first Error (kUsage: the target has another size than the source); the target has no
+/// name then, and takes away what it made when it goes.
 CopyResult transfer(const Source& source, Target& target, const TransferOptions& options = {},
                     Observer* observer = nullptr);
 

@@ -29,6 +29,7 @@ struct Store {
   /// The path on this host; empty: that is none.
   const std::string& (*path)(const Location& location) = nullptr;
 
+  /// Never null.
   OpenBytes (*open)(const Location& location, const CephOptions& ceph) = nullptr;
   /// Throws kUsage where an option means nothing to this store. Opens nothing.
   void (*check_target)(const Location& location, const TargetOptions& options) = nullptr;

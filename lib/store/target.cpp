@@ -14,7 +14,9 @@ void check_target_options(const Location& location, const TargetOptions& options
                  .action = "open as a target",
                  .cause = "such a place can only be read"});
   }
-  store.check_target(location, options);
+  if (store.check_target != nullptr) {
+    store.check_target(location, options);
+  }
 }
 
 std::unique_ptr<Target> open_target(const Location& location, const TargetOptions& options) {

@@ -3,10 +3,23 @@
 
 #include <memory>
 
+#include "lib/core/format_bytes.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
 namespace {
+
+/// A disk of another size is not a copy, whatever its bytes are.
+void require_same_size(const Source& source, const Sink& sink) {
+  if (source.size() == sink.size()) {
+    return;
+  }
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = sink.name(),
+               .action = "copy",
+               .cause = "it was opened for " + exact_bytes(sink.size()) + ", and the source has " +
+                        exact_bytes(source.size())});
+}
 
 CopyResult copy_to(Sink& sink, const Source& source, const TransferOptions& options,
                    Observer* observer) {
@@ -44,6 +57,7 @@ void verify(Sink& sink, const Source& source, const TransferOptions& options, Ob
 
 CopyResult transfer(const Source& source, Target& target, const TransferOptions& options,
                     Observer* observer) {
+  require_same_size(source, target.sink());
   const CopyResult result = copy_to(target.sink(), source, options, observer);
   if (options.verify) {
     verify(target.sink(), source, options, observer);

@@ -23,6 +23,8 @@ useless "--reflink always writes nothing" convert --reflink always --rate-limit 
 useless "are about a target" sparsify --in-place --reflink never disk.raw
 useless "are about a target" sparsify --in-place --verify disk.raw
 useless "is not an RBD volume" convert --object-size 4M disk.raw out.raw
+useless "is not an RBD volume" convert --object-size 4M not_there.raw out.raw # before anything is opened
+useless "only a file can share the blocks" convert --reflink always not_there.raw rbd:rbd/out
 for option in --undo --finish --stay; do
   useless "$option requires --recover" migrate web1 "$option"
 done

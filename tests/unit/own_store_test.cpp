@@ -33,15 +33,12 @@ OpenBytes open_picture(const Location& at, const CephOptions& /*ceph*/) {
           .identity = {.store = Identity::Store::kFile, .id = at.display()}};
 }
 
-void check_nothing(const Location& /*at*/, const TargetOptions& /*options*/) {}
-
 std::unique_ptr<Target> make_picture(const Location& /*at*/, const TargetOptions& options) {
   return std::make_unique<PictureTarget>(options.size);
 }
 
 const Store kReadable = {.open = open_picture};
-const Store kWritable = {
-    .open = open_picture, .check_target = check_nothing, .create = make_picture};
+const Store kWritable = {.open = open_picture, .create = make_picture};
 
 Location at(const Store& store, const std::string& text) {
   return {store, "picture:" + text, Picture{text}};

@@ -15,7 +15,7 @@ constexpr std::string_view kScheme = "rbd:";
 Error malformed(std::string_view text, std::string cause) {
   return Error(
       {.kind = ErrorKind::kUsage,
-       .object = std::string(text),
+       .object = text.empty() ? "''" : std::string(text),
        .action = {},
        .cause = std::move(cause),
        .hint = "an RBD volume is written rbd:POOL/IMAGE, a snapshot rbd:POOL/IMAGE@SNAPSHOT"});

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "vmferry/transfer.h"
+
+#include "tests/unit/catch.h"
+#include "tests/unit/disk_picture.h"
+#include "tests/unit/test_sinks.h"
+#include "vmferry/error.h"
+
+namespace vmferry::test {
+namespace {
+
+/// What was called, in its order.
+using Story = std::vector<std::string>;
+
+class ToldSource : public PictureSource {
+ public:
+  ToldSource(const std::string& picture, Story& story) : PictureSource(picture), story_(story) {}
+  void check_unchanged() const override {
+    story_.push_back("source checked");
+    if (changed) {
+      throw Error({.kind = ErrorKind::kConflict,
+                   .object = "source",
+                   .action = {},
+                   .cause = "it was changed"});
+    }
+  }
+  void check_still_there() const override { story_.push_back("source looked for"); }
+  bool changed = false;
+
+ private:
+  Story& story_;
+};
+
+/// Reads back what it is told to.
+class ToldTarget : public Target {
+ public:
+  ToldTarget(uint64_t size, std::string reads_back, Story& story)
+      : sink_(size, std::move(reads_back)), story_(story) {}
+  Sink& sink() override { return sink_; }
+  void publish() override { story_.push_back("published"); }
+
+ private:
+  class ToldSink : public RecordingSink {
+   public:
+    ToldSink(uint64_t size, std::string reads_back)
+        : RecordingSink(size, {.starts_zeroed = true}), reads_back_(std::move(reads_back)) {}
+    std::unique_ptr<Source> read_back() override {
+      return std::make_unique<PictureSource>(reads_back_);
+    }
+
+   private:
+    const std::string reads_back_;
+  };
+
+  ToldSink sink_;
+  Story& story_;
+};
+
+class ToldObserver : public Observer {
+ public:
+  explicit ToldObserver(Story& story) : story_(story) {}
+  void phase_began(const std::string& phase, const Progress& /*counters*/,
+                   const std::vector<const Source*>& sources) override {
+    story_.push_back(phase + " of " + std::to_string(sources.size()));
+  }
+  void phase_ended() override { story_.emplace_back("ended"); }
+
+ private:
+  Story& story_;
+};
+
+constexpr const char* kDisk = "64K:A 64K:- 64K:B";
+
+}  // namespace
+
+TEST_CASE("a transfer copies, verifies, asks the source, and gives the name, in that order") {
+  Story story;
+  const ToldSource source(kDisk, story);
+  ToldTarget target(source.size(), kDisk, story);
+  ToldObserver observer(story);
+  const CopyResult result = transfer(source, target, {.verify = true}, &observer);
+  CHECK(result.written_bytes == 128 << 10);
+  CHECK(story ==
+        Story{"copy of 1", "ended", "verify of 2", "ended", "source checked", "published"});
+}
+
+TEST_CASE("what reads back differently gets no name") {
+  Story story;
+  const ToldSource source(kDisk, story);
+  ToldTarget target(source.size(), "64K:A 64K:- 64K:C", story);
+  ToldObserver observer(story);
+  CHECK_THROWS_WITH(transfer(source, target, {.verify = true}, &observer),
+                    Contains("reads back differently from the source"));
+  CHECK(story == Story{"copy of 1", "ended", "verify of 2", "ended", "source checked"});
+}
+
+TEST_CASE("a source that was changed is why, and its copy gets no name") {
+  for (const bool verify : {false, true}) {
+    Story story;
+    ToldSource source(kDisk, story);
+    source.changed = true;
+    ToldTarget target(source.size(), "192K:-", story);
+    CHECK_THROWS_WITH(transfer(source, target, {.verify = verify}), Contains("it was changed"));
+    CHECK(story == Story{"source checked"});
+  }
+}
+
+TEST_CASE("a source in use may change, but not go") {
+  Story story;
+  ToldSource source(kDisk, story);
+  source.changed = true;
+  ToldTarget target(source.size(), kDisk, story);
+  transfer(source, target, {.source_in_use = true});
+  CHECK(story == Story{"source looked for", "published"});
+}
+
+TEST_CASE("a transfer that is stopped gives no name, and ends its phase") {
+  Story story;
+  const ToldSource source(kDisk, story);
+  ToldTarget target(source.size(), kDisk, story);
+  ToldObserver observer(story);
+  std::stop_source stop;
+  stop.request_stop();
+  CHECK_THROWS_AS(transfer(source, target, {.stop = stop.get_token()}, &observer), Error);
+  CHECK(story == Story{"copy of 1", "ended"});
+}
+
+TEST_CASE("a target of another size is refused") {
+  Story story;
+  const ToldSource source(kDisk, story);
+  ToldTarget target(source.size() + 1, kDisk, story);
+  CHECK_THROWS_WITH(transfer(source, target), Contains("and the source has 192 KiB"));
+  CHECK(story.empty());
+}
+
+}  // namespace vmferry::test
