@@ -187,4 +187,20 @@ class Hypervisor {
 /// libvirt.
 std::shared_ptr<Hypervisor> connect_hypervisor(const std::string& uri);
 
+/// Told of the calls of hosts. Any thread.
+class CallTrace {
+ public:
+  virtual ~CallTrace() = default;
+  /// A call begins ("here: pivot web1 vda"). Answers what ended() is to be given.
+  virtual uint64_t began(const std::string& call) = 0;
+  virtual void ended(uint64_t id, const std::string& result) = 0;
+  /// Something else that belongs between calls.
+  virtual void note(const std::string& text) = 0;
+};
+
+/// The same host, of whose calls `trace` is told; `name` says which host that is. Definitions and
+/// keys are not told.
+std::shared_ptr<Hypervisor> trace_calls(std::shared_ptr<Hypervisor> host, std::string name,
+                                        std::shared_ptr<CallTrace> trace);
+
 }  // namespace VMFERRY_API vmferry

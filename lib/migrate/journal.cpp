@@ -28,25 +28,6 @@ constexpr int kFormat = 2;
 constexpr int kOldestFormat = 1;       // see journal_json.h
 constexpr size_t kLongest = 64 << 20;  // definitions of 4 MiB at most, two of them, escaped
 
-/// A file name that no domain name can turn into another directory's.
-std::string file_name(const std::string& domain) {
-  std::string name;
-  for (const char c : domain) {
-    const bool plain = std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' ||
-                       (c == '.' && !name.empty());
-    name += plain ? std::string(1, c) : fmt::format("%{:02x}", static_cast<unsigned char>(c));
-  }
-  return name;
-}
-
-void make_directory(const std::string& dir) {
-  std::error_code error;
-  fs::create_directories(dir, error);
-  if (error) {
-    throw errno_error(error.value(), dir, "make the state directory");
-  }
-}
-
 /// Written beside and renamed over, durable when it returns.
 void replace_file(const std::string& path, const std::string& text) {
   const std::string temporary = path + ".new";
@@ -128,10 +109,28 @@ T get(const nlohmann::json& journal, const char* key, const std::string& path) {
 }
 
 std::string journal_path(const std::string& domain, const std::string& dir) {
-  return (fs::path(dir) / (file_name(domain) + ".json")).string();
+  return (fs::path(dir) / (state_file_name(domain) + ".json")).string();
 }
 
 }  // namespace
+
+std::string state_file_name(const std::string& domain) {
+  std::string name;
+  for (const char c : domain) {
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' ||
+                       (c == '.' && !name.empty());
+    name += plain ? std::string(1, c) : fmt::format("%{:02x}", static_cast<unsigned char>(c));
+  }
+  return name;
+}
+
+void make_state_directory(const std::string& dir) {
+  std::error_code error;
+  fs::create_directories(dir, error);
+  if (error) {
+    throw errno_error(error.value(), dir, "make the state directory");
+  }
+}
 
 std::string recover_command(const std::string& domain, const std::string& state_dir,
                             const std::string& option) {
@@ -147,7 +146,7 @@ std::string recover_command(const std::string& domain, const std::string& state_
 }
 
 Journal Journal::begin(const Plan& plan, const std::string& state_dir) {
-  make_directory(state_dir);
+  make_state_directory(state_dir);
   Journal journal;
   journal.plan_ = plan;
   journal.status_.resize(plan.steps.size(), StepStatus::kPending);
@@ -252,7 +251,8 @@ std::optional<std::string> Journal::recorded(const std::string& name) const {
 
 std::string Journal::keep(const std::string& name, const std::string& text) {
   std::string path =
-      (fs::path(dir_) / fmt::format("{}-{}.xml", file_name(plan_.request.domain), name)).string();
+      (fs::path(dir_) / fmt::format("{}-{}.xml", state_file_name(plan_.request.domain), name))
+          .string();
   replace_file(path, text);
   return path;
 }

@@ -12,6 +12,11 @@
 
 namespace vmferry::migrate {
 
+/// The file name of a domain's things in a state directory: no domain name leads out of it.
+std::string state_file_name(const std::string& domain);
+/// Throws Error.
+void make_state_directory(const std::string& dir);
+
 enum class StepStatus { kPending, kBegun, kDone, kUndone };
 
 /// The command that ends the run which left a journal in `state_dir`, for a person to copy.

@@ -17,10 +17,16 @@ for way in "--method staged" "--method mirror" "--method staged --to $VMFERRY_LA
   wanted=$(on_a dumpxml --inactive mg-driver | ferry rewrite --pool rbd --id libvirt --secret-uuid "$secret" -q | driver)
   on_a start mg-driver
   # shellcheck disable=SC2086
-  move --progress none $way >report 2>said
+  move --progress none --trace $way >report 2>said
   ! grep "^vmferry: warning" said || fail "$way: it warned"
   [[ $(virsh -q -c "$host" dumpxml --inactive mg-driver | driver) == "$wanted" ]] ||
     fail "$way: $(virsh -q -c "$host" dumpxml --inactive mg-driver | driver), not $wanted"
+  # What libvirt was asked is told, and what it answered; of definitions and keys nothing.
+  for told in said "$state/mg-driver.log"; do
+    grep -E 'here: state mg-driver = running \([0-9]+ ms\)$' "$told" >/dev/null || fail "$way: not in $told: $(cat "$told")"
+    ! grep -F -e '<domain' -e "$(ceph auth get-key client.libvirt)" "$told" || fail "$way: a definition or key is in $told"
+  done
+  tail -n 1 "$state/mg-driver.log" | grep -E " = | -- " >/dev/null || fail "$way: the last call has not ended"
   (($(volume_used mg-driver-vda) > 0)) || fail "$way: nothing is there to discard"
   guest_io "$host" 0 "discard 0 8M"
   (($(volume_used mg-driver-vda) == 0)) || fail "$way: what was discarded still takes $(volume_used mg-driver-vda) bytes"

@@ -286,7 +286,12 @@ MigrateContext Rig::context(Listener& listener, std::stop_token stop) {
                          .state_dir = state_dir_,
                          .stop = std::move(stop),
                          .patience = patience};
-  context.target = request.to.empty() ? alpha_host_ : beta_host_;
+  std::shared_ptr<Hypervisor> target = beta_host_;
+  if (trace) {
+    context.source = trace_calls(context.source, "alpha", trace);
+    target = trace_calls(target, "beta", trace);
+  }
+  context.target = request.to.empty() ? context.source : target;
   return context;
 }
 

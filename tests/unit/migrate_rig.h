@@ -100,6 +100,7 @@ class Rig {
   MigrateRequest request;
   Patience patience;
   bool guest_was_stopped = false;     ///< by us: it need not run at the end
+  std::shared_ptr<CallTrace> trace;   ///< of both hosts; null: none
   std::set<std::string> others = {};  ///< images that somebody else made meanwhile
 
  private:

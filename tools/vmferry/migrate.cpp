@@ -46,6 +46,35 @@ void tell_end(const MigrateOptions& options, const MigrateReport& report) {
   print_report(text, end);
 }
 
+/// What only looks leaves no log behind. Null: nobody wants to know.
+std::shared_ptr<CallTrace> trace_of(const MigrateOptions& options) {
+  const bool only_looks = options.dry_run || options.check;
+  if (only_looks && !options.trace) {
+    return nullptr;
+  }
+  const std::string path =
+      only_looks ? "" : call_log_path(options.request.domain, options.state_dir);
+  return log_calls(path, options.trace ? say_line : std::function<void(const std::string&)>());
+}
+
+std::shared_ptr<Hypervisor> connect(const std::string& uri, const std::string& name,
+                                    const std::shared_ptr<CallTrace>& trace) {
+  const std::shared_ptr<Hypervisor> host = connect_hypervisor(uri);
+  return trace ? trace_calls(host, name, trace) : host;
+}
+
+/// Says where to read what libvirt was asked, if `run` fails.
+void with_log(const MigrateOptions& options, const std::function<void()>& run) {
+  try {
+    run();
+  } catch (...) {
+    if (!options.run.quiet) {
+      say_line("log: " + call_log_path(options.request.domain, options.state_dir));
+    }
+    throw;
+  }
+}
+
 void recover(const MigrateOptions& options, const MigrateContext& context) {
   const Recovery recovery = options.undo     ? Recovery::kUndo
                             : options.finish ? Recovery::kFinish
@@ -55,10 +84,10 @@ void recover(const MigrateOptions& options, const MigrateContext& context) {
 }
 
 /// The host to move to. To stay here, or to undo, it need not answer.
-std::shared_ptr<Hypervisor> target_of(const MigrateOptions& options,
-                                      const MigrateContext& context) {
+std::shared_ptr<Hypervisor> target_of(const MigrateOptions& options, const MigrateContext& context,
+                                      const std::shared_ptr<CallTrace>& trace) {
   try {
-    return connect_hypervisor(options.request.to);
+    return connect(options.request.to, "there", trace);
   } catch (const Error& error) {
     if (!options.stay && !options.undo) {
       throw;
@@ -88,7 +117,8 @@ int migrate(Session& session, MigrateOptions& options) {
   }
   options.ceph.timeout = kClusterPatience;
   MigrateRequest& request = options.request;
-  ConsoleObserver observer(session, options.run.progress_style(), options.run.quiet);
+  const std::shared_ptr<CallTrace> trace = trace_of(options);
+  ConsoleObserver observer(session, options.run.progress_style(), options.run.quiet, trace);
   const std::unique_ptr<MigrationStorage> storage =
       host_and_cluster({.jobs = options.run.jobs,
                         .ceph = options.ceph,
@@ -98,16 +128,16 @@ int migrate(Session& session, MigrateOptions& options) {
                         .before_making = [&session] { session.making_something(); },
                         .notice = say_notice,
                         .observer = &observer});
-  MigrateContext context{.source = connect_hypervisor(request.from),
+  MigrateContext context{.source = connect(request.from, "here", trace),
                          .target = nullptr,
                          .storage = storage.get(),
                          .observer = &observer,
                          .state_dir = options.state_dir,
                          .stop = session.stop()};
-  context.target = request.to.empty() ? context.source : target_of(options, context);
+  context.target = request.to.empty() ? context.source : target_of(options, context, trace);
   if (options.recover) {
     session.making_something();
-    recover(options, context);
+    with_log(options, [&] { recover(options, context); });
     return 0;
   }
   const Plan plan = plan_migration(request, context);
@@ -121,7 +151,7 @@ int migrate(Session& session, MigrateOptions& options) {
     say(checks_text(plan, true));
   }
   session.making_something();
-  tell_end(options, execute_migration(plan, context));
+  with_log(options, [&] { tell_end(options, execute_migration(plan, context)); });
   return 0;
 }
 

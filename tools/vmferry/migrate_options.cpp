@@ -291,8 +291,10 @@ void add_recovery_options(CLI::App& app, MigrateOptions& options) {
       ->needs(recover)
       ->excludes(undo)
       ->excludes("--finish");
+  app.add_flag("--trace", options.trace,
+               "Print each call of libvirt, with its answer and its time");
   app.add_option("--state-dir", options.state_dir,
-                 "Where journals are (default: /var/lib/vmferry for root)")
+                 "Where journals and logs are (default: /var/lib/vmferry for root)")
       ->type_name("DIR")
       ->group(recovery);
 }

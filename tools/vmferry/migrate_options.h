@@ -30,6 +30,7 @@ struct MigrateOptions {
   bool undo = false;
   bool finish = false;
   bool stay = false;
+  bool trace = false;
 };
 
 void add_migrate_options(CLI::App& app, MigrateOptions& options);

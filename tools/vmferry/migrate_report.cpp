@@ -188,6 +188,9 @@ std::string report_json(const std::string& domain, const MigrateReport& report) 
 
 void ConsoleObserver::step(const std::string& text) {
   display_.reset();
+  if (trace_) {
+    trace_->note(text);
+  }
   if (style_ == ProgressStyle::kJson) {
     say(json_text(Json{{"step", text}}) + "\n");
   } else if (!quiet_) {
@@ -197,6 +200,9 @@ void ConsoleObserver::step(const std::string& text) {
 
 void ConsoleObserver::warning(const std::string& text) {
   display_.reset();
+  if (trace_) {
+    trace_->note("warning: " + text);
+  }
   if (!quiet_) {
     say_line("vmferry: warning: " + text);
   }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tools/vmferry/ui/progress.h"
@@ -24,8 +26,10 @@ std::string report_json(const std::string& domain, const MigrateReport& report);
 /// Steps as lines, jobs as bars (or JSON lines), on stderr.
 class ConsoleObserver : public MigrationObserver {
  public:
-  ConsoleObserver(Session& session, ProgressStyle style, bool quiet)
-      : session_(session), style_(style), quiet_(quiet) {}
+  /// Steps and warnings are noted in `trace` as well; null: there is none.
+  ConsoleObserver(Session& session, ProgressStyle style, bool quiet,
+                  std::shared_ptr<CallTrace> trace)
+      : session_(session), style_(style), quiet_(quiet), trace_(std::move(trace)) {}
 
   void step(const std::string& text) override;
   void warning(const std::string& text) override;
@@ -41,6 +45,7 @@ class ConsoleObserver : public MigrationObserver {
   Session& session_;
   const ProgressStyle style_;
   const bool quiet_;
+  const std::shared_ptr<CallTrace> trace_;
   Progress job_;
   std::optional<ProgressDisplay> display_;  ///< of the job
   std::optional<ProgressDisplay> phase_;    ///< the copying thread's alone
