@@ -7,7 +7,6 @@
 #include <filesystem>
 
 #include "lib/core/shell_word.h"
-#include "lib/image/whole_sectors.h"
 #include "lib/migrate/journal.h"
 #include "lib/migrate/needs.h"
 #include "vmferry/error.h"
@@ -28,7 +27,7 @@ class Gatherer {
     way_ = choose_way(request_, facts_.state, facts_.source);
     choose_disks();
     for (DiskFacts& disk : facts_.disks) {
-      look_at(disk);
+      look_at_disk(request_, context_, way_, facts_, disk);
     }
     if (request_.delete_source) {
       old_disks();
@@ -140,22 +139,6 @@ class Gatherer {
     facts_.disks.push_back(std::move(facts));
   }
 
-  void look_at(DiskFacts& disk) {
-    try {
-      disk.job_running = facts_.state != DomainState::kShutOff &&
-                         source_.block_job(request_.domain, disk.move.dev).has_value();
-      look_at_sizes(disk);
-      if (way_.to_files) {
-        look_at_target_file(disk);
-      } else {
-        look_at_image(disk);
-      }
-      disk.move.size = guest_bytes(disk.move.image.format, disk.move.size);
-    } catch (const Error& error) {
-      disk.problem = {.failure = error.what(), .hint = error.hint()};
-    }
-  }
-
   /// Of a storage pool's volume it is known only if that moves.
   std::string file_of(const DomainDisk& disk) const {
     for (const DiskFacts& moving : facts_.disks) {
@@ -185,121 +168,6 @@ class Gatherer {
                         .hint = "take one of them out of the definition first"};
       }
     }
-  }
-
-  void look_at_sizes(DiskFacts& disk) {
-    MovingDisk& move = disk.move;
-    if (way_.to_files && !way_.live) {
-      // libvirt knows the size of a volume only while a guest has it open.
-      const std::optional<Usage> usage = context_.storage->volume(move.volume);
-      if (!usage) {
-        throw Error({.kind = ErrorKind::kNotFound,
-                     .object = move.volume.display(),
-                     .action = "look at the disk",
-                     .cause = "no such volume"});
-      }
-      move.size = usage->virtual_bytes;
-      move.data = usage->allocated_bytes;
-      return;
-    }
-    if (facts_.source.local && !way_.to_files && (way_.staged || !way_.live)) {
-      return;  // the image itself is looked at, and libvirt knows no sizes of a shut-off domain
-    }
-    const DiskSizes sizes = source_.disk_sizes(request_.domain, move.dev);
-    move.size = sizes.capacity;
-    move.data = sizes.allocation;
-  }
-
-  void look_at_target_file(DiskFacts& disk) {
-    if (!facts_.target.local) {
-      return;
-    }
-    disk.file_taken = context_.storage->file_exists(disk.move.image.path);
-    facts_.file_room = context_.storage->free_space(request_.to_dir);
-    if (way_.staged) {
-      look_at_overlay(disk);
-    }
-  }
-
-  void look_at_image(DiskFacts& disk) {
-    HostImage& image = disk.move.image;
-    const bool mirrored = way_.live && !way_.staged;
-    image.path = path_of(source_, disk.disk.image);
-    for (const DiskImage& backing : disk.disk.backing) {
-      image.backing.push_back(path_of(source_, backing));
-    }
-    image.chain_known = disk.disk.chain_is_closed || !image.backing.empty();
-    const std::optional<ImageFormat> format = format_of(disk.disk.image);
-    if (!format && !mirrored) {
-      refuse_format(image.path, disk.disk.image.format);
-    }
-    image.format = format.value_or(ImageFormat());
-    image.allowed = request_.allow_files;
-    if (!facts_.source.local) {
-      return;
-    }
-    disk.look = context_.storage->look(image.path);
-    if (disk.look) {
-      image.identity = disk.look->identity;
-    }
-    if (image.format.is_container()) {
-      disk.parts = context_.storage->image_parts(image);
-    }
-    if (mirrored) {
-      // libvirt counts up to the highest write.
-      if (context_.storage->file_exists(image.path)) {
-        disk.move.data = context_.storage->file_allocation(image.path);
-      }
-      return;
-    }
-    // A shut-off domain's chain is mostly not declared, and libvirt tells sizes of files only.
-    const Usage usage = context_.storage->image_usage(image);
-    disk.move.size = usage.virtual_bytes;
-    disk.move.data = usage.allocated_bytes;
-    if (!way_.live) {
-      return;
-    }
-    if (!disk.look) {
-      throw Error({.kind = ErrorKind::kNotFound,
-                   .object = image.path,
-                   .action = "look at the disk",
-                   .cause = "it is gone"});
-    }
-    look_at_overlay(disk);
-  }
-
-  [[noreturn]] static void refuse_format(const std::string& path, const std::string& format) {
-    throw Error({.kind = ErrorKind::kUnsupported,
-                 .object = path,
-                 .action = {},
-                 .cause = "its format is " + format + ", which vmferry does not read",
-                 .hint = "convert it first (qemu-img convert); or move it while it runs with "
-                         "--method mirror: QEMU reads it then"});
-  }
-
-  /// Beside the image itself, or the file that it becomes; a block device's directory is no place
-  /// for files.
-  fs::path overlay_directory(const DiskFacts& disk) const {
-    if (!request_.overlay_dir.empty()) {
-      return request_.overlay_dir;
-    }
-    if (way_.to_files) {
-      return request_.to_dir;
-    }
-    if (disk.look->device) {
-      return "/var/lib/libvirt/images";
-    }
-    return fs::path(disk.look->real).parent_path();
-  }
-
-  void look_at_overlay(DiskFacts& disk) {
-    const fs::path directory = overlay_directory(disk);
-    const std::string stem = request_.domain + "-" + disk.move.dev;
-    disk.move.overlay = (directory / (stem + kOverlaySuffix)).string();
-    disk.move.bridge = (directory / (stem + kBridgeSuffix)).string();
-    disk.overlay_taken = context_.storage->file_exists(disk.move.overlay) ||
-                         context_.storage->file_exists(disk.move.bridge);
-    disk.overlay_room = context_.storage->free_space(directory.string());
   }
 
   /// Now for the checks; before anything is deleted it is asked again.

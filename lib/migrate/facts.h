@@ -164,6 +164,12 @@ SecretFacts look_at_secret(Hypervisor& host, const HostFacts& about, const Migra
 void gather_leaving(const MigrateRequest& request, const MigrateContext& context, const Way& way,
                     Facts& facts);
 
+/// Fills `disk`, one of facts.disks, of which it is known what shall become of it. What goes wrong
+/// is its problem. What is known of the domain and the hosts is in `facts` already; the room for
+/// files is added.
+void look_at_disk(const MigrateRequest& request, const MigrateContext& context, const Way& way,
+                  Facts& facts, DiskFacts& disk);
+
 Facts gather_facts(const MigrateRequest& request, const MigrateContext& context);
 
 /// The pure part of plan_migration.

@@ -22,6 +22,8 @@ struct WayUnderTest {
 const std::vector<WayUnderTest>& all_ways();
 const WayUnderTest& way_named(std::string_view name);
 
+/// Of each disk; not a multiple of a usual cluster.
+inline constexpr uint64_t kDiskBytes = (uint64_t{4} << 30) + 2097152 + 512;
 inline constexpr const char* kGuestName = "web1";
 inline constexpr const char* kGuestUuid = "6b1c2a3e-55d1-4f5c-9f0e-0a1b2c3d4e5f";
 inline constexpr const char* kSecretUuid = "0d6f4c1e-3f1b-4a56-9d0e-7a5c1b2d3e4f";

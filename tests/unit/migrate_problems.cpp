@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "tests/unit/migrate_rig.h"
+
+// What must hold at any time, and at the ends.
+
+namespace vmferry::test {
+namespace fs = std::filesystem;
+namespace {
+
+/// What a definition says of the disks' drivers, laid out in one way.
+std::string drivers_of(const std::string& definition) {
+  std::string text;
+  for (const DefinedDisk& disk : read_definition(definition).disks) {
+    text += disk.dev + ": " + disk.driver + "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+void Rig::require(bool holds, const std::string& what) {
+  if (!holds) {
+    problems_.push_back(what);
+  }
+}
+
+std::vector<std::string> Rig::report_problems() {
+  for (const std::string& wrong : world_->wrongs) {
+    problems_.push_back(wrong);
+  }
+  std::sort(problems_.begin(), problems_.end());
+  problems_.erase(std::unique(problems_.begin(), problems_.end()), problems_.end());
+  return std::exchange(problems_, {});
+}
+
+void Rig::check_content() {
+  const Guest& guest = world_->guests.at(kGuestUuid);
+  for (auto& [host_name, host] : world_->hosts) {
+    for (auto& [name, domain] : host.domains) {
+      if (!domain.active() || domain.incoming) {
+        continue;
+      }
+      for (const auto& [dev, wrote] : guest.wrote) {
+        require(world_->view(domain.disks[dev].chain) == wrote,
+                "the running guest sees other data on " + dev);
+      }
+    }
+  }
+}
+
+void Rig::check_restart() {
+  try {
+    if (FakeDomain* domain = running()) {
+      world_->stop(*domain);
+    }
+    power_on();
+    require(running() != nullptr, "the guest cannot be started");
+    check_content();
+    for (int i = 0; i < 20; ++i) {
+      world_->tick();
+    }
+    check_content();
+  } catch (const Error& error) {
+    require(false, std::string("the guest cannot be started: ") + error.what());
+  }
+}
+
+std::vector<std::string> Rig::problems_always() {
+  const bool live = before_.active() && request.mode != MigrateMode::kOffline;
+  unsigned defined = 0;
+  for (auto& [name, host] : world_->hosts) {
+    defined += host.domains.contains(kGuestName);
+  }
+  require(defined != 0, "the guest is lost");
+  if (live && !guest_was_stopped) {
+    require(running() != nullptr, "the guest does not run");
+  }
+  require(world_->guests.at(kGuestUuid).lost_power == 0, "a running guest was destroyed");
+  check_content();
+  return report_problems();
+}
+
+void Rig::check_state(const std::string& host) {
+  const auto found = world_->hosts.at(host).domains.find(kGuestName);
+  require(found != world_->hosts.at(host).domains.end(), "the guest is not on " + host);
+  if (found == world_->hosts.at(host).domains.end()) {
+    return;
+  }
+  const FakeDomain& domain = found->second;
+  if (!guest_was_stopped) {
+    require(domain.state == before_.state,
+            fmt::format("the guest's state is {}", static_cast<int>(domain.state)));
+  } else {
+    require(domain.state != DomainState::kPaused, "the guest is left paused");
+  }
+  require(domain.autostart == before_.autostart, "autostart is not as it was");
+  require(!domain.stored.empty(), "the guest is transient");
+  for (const auto& [dev, disk] : domain.disks) {
+    require(!disk.job, "a block job is left on " + dev);
+  }
+}
+
+void Rig::check_images(std::set<std::string> expected) {
+  expected.insert(others.begin(), others.end());
+  for (const auto& [name, image] : world_->images) {
+    if (expected.erase(name) == 0) {
+      require(false, name + " is left over");
+    }
+  }
+  for (const std::string& name : expected) {
+    require(false, name + " is gone");
+  }
+}
+
+std::vector<std::string> Rig::problems_if_untouched() {
+  require(!has_journal(), "the journal is left");
+  check_state("alpha");
+  require(!beta().domains.contains(kGuestName), "the guest is defined on beta");
+  const FakeDomain& now = alpha().domains[kGuestName];
+  require(now.stored == before_.stored, "the definition changed");
+  if (now.active() && before_.active()) {
+    require(now.running == before_.running, "the live definition changed");
+  }
+  check_images(images_before_);
+  for (std::string& problem : problems_always()) {
+    problems_.push_back(std::move(problem));
+  }
+  check_restart();
+  return report_problems();
+}
+
+std::map<std::string, std::string> Rig::goals() const {
+  if (!request.to_dir.empty()) {
+    return {{"vda", "/back/web1-vda.raw"}, {"vdb", "/back/web1-vdb.raw"}};
+  }
+  return {{"vda", "rbd:vms/web1-vda"}, {"vdb", "rbd:vms/web1-vdb"}};
+}
+
+std::string Rig::rewritten(const std::string& definition) const {
+  std::vector<DiskMove> moves;
+  for (const auto& [dev, goal] : goals()) {
+    if (!request.to_dir.empty()) {
+      moves.push_back({.disk = dev, .to = FileTarget{.path = goal}});
+    } else {
+      moves.push_back({.disk = dev, .to = RbdTarget{.pool = "vms", .image = "web1-" + dev}});
+    }
+  }
+  return rewrite_disks(parse_domain(definition, "the old definition"), moves);
+}
+
+void Rig::check_moved_definitions() {
+  const std::string host = request.to.empty() ? "alpha" : "beta";
+  const FakeDomain& domain = world_->hosts.at(host).domains[kGuestName];
+  const auto check = [&](const std::string& text, const std::string& which) {
+    for (const DefinedDisk& disk : read_definition(text).disks) {
+      if (disk.device == "disk") {
+        require(!disk.chain.empty() && disk.chain.front().image == goals().at(disk.dev) &&
+                    disk.chain.front().format == "raw",
+                "the " + which + " definition does not name the goal of " + disk.dev);
+      }
+    }
+  };
+  check(domain.stored, "persistent");
+  require(drivers_of(domain.stored) == drivers_of(rewritten(before_.stored)),
+          "the drivers of the persistent definition are not as rewritten");
+  if (!domain.active()) {
+    return;
+  }
+  check(domain.running, "live");
+  const bool told = said_.find("gives back no room") != std::string::npos;
+  for (const auto& [dev, goal] : goals()) {
+    require(domain.disks.at(dev).discards || told, "nobody says that discards of " + dev + " fail");
+  }
+  for (const auto& [dev, disk] : domain.disks) {
+    require(disk.chain.size() == 1, "the chain of " + dev + " is not its goal alone");
+  }
+}
+
+bool Rig::said_to_stay(const std::string& image) const {
+  return said_last_.find("the old disk " + image + " stays: ") != std::string::npos;
+}
+
+std::vector<std::string> Rig::problems_if_moved() {
+  require(!has_journal(), "the journal is left");
+  check_state(request.to.empty() ? "alpha" : "beta");
+  check_moved_definitions();
+  if (!request.to.empty()) {
+    require(alpha().domains.contains(kGuestName) == request.keep_source_definition,
+            "the old definition is not as asked for");
+    if (request.keep_source_definition) {
+      require(!alpha().domains[kGuestName].autostart, "the old definition still autostarts");
+    }
+    require(state_text().find("/img/web1.img") != std::string::npos, "the old XML is not kept");
+  }
+  std::set<std::string> expected = images_before_;
+  for (const auto& [dev, image] : goals()) {
+    expected.insert(image);
+  }
+  if (request.delete_source) {
+    for (const DefinedDisk& disk : read_definition(before_.stored).disks) {
+      if (disk.device == "disk" && !said_to_stay(disk.chain.front().image)) {
+        expected.erase(disk.chain.front().image);
+      }
+    }
+  }
+  check_images(expected);
+  for (std::string& problem : problems_always()) {
+    problems_.push_back(std::move(problem));
+  }
+  if (request.keep_source_definition) {
+    alpha().domains.erase(kGuestName);
+  }
+  check_restart();
+  return report_problems();
+}
+
+}  // namespace vmferry::test

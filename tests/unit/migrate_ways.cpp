@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+#include "tests/unit/migrate_rig.h"
+
+// The worlds in which each way begins.
+
+namespace vmferry::test {
+namespace {
+
+constexpr const char* kOnFiles = R"(
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw' cache='none' io='native'/>
+      <source file='/img/web1.img'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2'/>
+      <source file='/img/web1-data.qcow2'/>
+      <target dev='vdb' bus='virtio'/>
+      <serial>D4TA</serial>
+    </disk>)";
+
+constexpr const char* kOnVolumes = R"(
+    <disk type='network' device='disk'>
+      <driver name='qemu' type='raw' cache='none' discard='unmap'/>
+      <source protocol='rbd' name='vms/old-a'>
+        <auth username='libvirt'>
+          <secret type='ceph' uuid='0d6f4c1e-3f1b-4a56-9d0e-7a5c1b2d3e4f'/>
+        </auth>
+      </source>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+    <disk type='network' device='disk'>
+      <driver name='qemu' type='raw'/>
+      <source protocol='rbd' name='vms/old-b'>
+        <auth username='libvirt'>
+          <secret type='ceph' uuid='0d6f4c1e-3f1b-4a56-9d0e-7a5c1b2d3e4f'/>
+        </auth>
+      </source>
+      <target dev='vdb' bus='virtio'/>
+      <serial>D4TA</serial>
+    </disk>)";
+
+std::string machine(const std::string& disks) {
+  return fmt::format(R"(<domain type='kvm'>
+  <name>{}</name>
+  <uuid>{}</uuid>
+  <memory unit='KiB'>1048576</memory>
+  <os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>
+  <devices>
+    <emulator>/usr/bin/qemu-system-x86_64</emulator>{}
+    <disk type='file' device='cdrom'>
+      <driver name='qemu' type='raw'/>
+      <source file='/iso/tools.iso'/>
+      <target dev='sda' bus='sata'/>
+      <readonly/>
+    </disk>
+    <interface type='network'><source network='default'/></interface>
+  </devices>
+</domain>)",
+                     kGuestName, kGuestUuid, disks);
+}
+
+void place_guest(World& world, const std::string& disks) {
+  FakeDomain domain;
+  domain.name = kGuestName;
+  domain.uuid = kGuestUuid;
+  domain.stored = laid_out(machine(disks));
+  domain.autostart = true;
+  FakeHost& host = world.hosts["alpha"];
+  host.domains[kGuestName] = domain;
+  // What was on the disks before, as far as the guest has not written over it.
+  Guest& guest = world.guests[kGuestUuid];
+  guest.counter = 100;
+  for (const DefinedDisk& disk : read_definition(domain.stored).disks) {
+    if (disk.device == "disk") {
+      guest.wrote[disk.dev] = world.view(disk.chain.front().image);
+    }
+  }
+  world.launch(host, host.domains[kGuestName], false);
+}
+
+void on_files(World& world) {
+  world.images["/img/web1.img"] = {.size = kDiskBytes, .own = {{0, 1}, {1, 2}, {5, 3}}};
+  world.images["/img/base.qcow2"] = {
+      .format = "qcow2", .size = kDiskBytes, .own = {{2, 4}, {3, 5}, {6, 6}}};
+  world.images["/img/web1-data.qcow2"] = {
+      .format = "qcow2", .size = kDiskBytes, .backing = "/img/base.qcow2", .own = {{3, 7}}};
+  world.foreign.insert("/img/base.qcow2");
+  place_guest(world, kOnFiles);
+}
+
+void on_volumes(World& world) {
+  world.images["rbd:vms/old-a"] = {.size = kDiskBytes, .own = {{0, 1}, {1, 2}, {5, 3}}};
+  world.images["rbd:vms/old-b"] = {.size = kDiskBytes, .own = {{2, 4}, {3, 5}}};
+  world.images["/back"] = {};
+  world.foreign.insert("/back");
+  place_guest(world, kOnVolumes);
+}
+
+void to_cluster(World& world, MigrateRequest& request) {
+  on_files(world);
+  request.pool = "vms";
+  request.user = "libvirt";
+  request.secret.uuid = kSecretUuid;
+  request.monitors = {{"10.0.0.1", 6789}, {"::1", 3300}};
+}
+
+void to_files(World& world, MigrateRequest& request) {
+  on_volumes(world);
+  request.to_dir = "/back";
+}
+
+void shut_off(World& world) { world.stop(world.hosts["alpha"].domains[kGuestName]); }
+
+constexpr const char* kBeta = "qemu+unix:///system?socket=/run/beta";
+
+}  // namespace
+
+const std::vector<WayUnderTest>& all_ways() {
+  static const std::vector<WayUnderTest> kWays = {
+      {"staged here", to_cluster},
+      {"staged here, old images deleted",
+       [](World& world, MigrateRequest& request) {
+         to_cluster(world, request);
+         request.delete_source = true;
+       }},
+      {"staged, then to another host",
+       [](World& world, MigrateRequest& request) {
+         to_cluster(world, request);
+         request.to = kBeta;
+       }},
+      {"mirrored here",
+       [](World& world, MigrateRequest& request) {
+         to_cluster(world, request);
+         request.method = MigrateMethod::kMirror;
+       }},
+      {"mirrored to another host",
+       [](World& world, MigrateRequest& request) {
+         to_cluster(world, request);
+         request.method = MigrateMethod::kMirror;
+         request.to = kBeta;
+       }},
+      {"mirrored to another host, definition kept, paused guest, new secret",
+       [](World& world, MigrateRequest& request) {
+         to_cluster(world, request);
+         world.hosts["alpha"].domains[kGuestName].state = DomainState::kPaused;
+         for (auto& [name, host] : world.hosts) {
+           host.secrets.clear();
+         }
+         request.method = MigrateMethod::kMirror;
+         request.to = kBeta;
+         request.define_secret = true;
+         request.keep_source_definition = true;
+       }},
+      {"offline here, running before",
+       [](World& world, MigrateRequest& request) {
+         to_cluster(world, request);
+         request.mode = MigrateMode::kOffline;
+       }},
+      {"offline here, shut off before, old images deleted",
+       [](World& world, MigrateRequest& request) {
+         to_cluster(world, request);
+         shut_off(world);
+         request.delete_source = true;
+       }},
+      {"offline to another host, running before",
+       [](World& world, MigrateRequest& request) {
+         to_cluster(world, request);
+         request.mode = MigrateMode::kOffline;
+         request.to = kBeta;
+       }},
+      {"offline to another host, shut off before",
+       [](World& world, MigrateRequest& request) {
+         to_cluster(world, request);
+         shut_off(world);
+         request.to = kBeta;
+       }},
+      {"back to files, live", to_files},
+      {"back to files, mirrored",
+       [](World& world, MigrateRequest& request) {
+         to_files(world, request);
+         request.method = MigrateMethod::kMirror;
+       }},
+      {"back to files, offline, old volumes deleted",
+       [](World& world, MigrateRequest& request) {
+         to_files(world, request);
+         request.mode = MigrateMode::kOffline;
+         request.delete_source = true;
+       }},
+  };
+  return kWays;
+}
+
+const WayUnderTest& way_named(std::string_view name) {
+  for (const WayUnderTest& way : all_ways()) {
+    if (way.name == name) {
+      return way;
+    }
+  }
+  throw std::logic_error(std::string(name));
+}
+
+}  // namespace vmferry::test
