@@ -217,41 +217,13 @@ struct Check {
   std::string hint;
 };
 
-enum class StepKind {
-  kDefineSecret,
-  kCreateVolumes,
-  kSnapshot,
-  kCopyFrozen,
-  kStageOverlays,
-  kPivotOverlays,
-  kCommit,
-  kMirror,
-  kPivotMirrors,
-  kMigrateShared,
-  kMigrateMirrored,
-  kShutDown,
-  kCopyOffline,
-  kDefine,
-  kStart,
-  kCheckDefinitions,
-  kSparsify,
-  kRemoveOverlays,
-  kUndefineSource,
-  kDeleteSource,
-};
-
-/// When a run can no longer be undone but only finished.
-enum class Turning {
-  kNever,
-  kOnceBegun,  ///< part of it may have happened
-  kOnceDone,   ///< a failure leaves things as they were
-};
-
 struct Step {
-  StepKind kind;
+  std::string name;  ///< what journals call it: "copy-frozen"
   std::string text;  ///< what it does
   std::string undo;  ///< how it is undone; empty: there is nothing to undo
-  Turning turning = Turning::kNever;
+  /// Where the point of no return is: "from here on only forward", "when that is done, only
+  /// forward". Empty: not here.
+  std::string no_return;
 };
 
 /// One disk that moves.

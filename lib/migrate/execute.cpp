@@ -2,9 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
+#include <vector>
 
 #include "lib/migrate/journal.h"
-#include "lib/migrate/steps.h"
+#include "lib/migrate/run.h"
+#include "lib/migrate/steps/steps.h"
 #include "vmferry/error.h"
 
 // The loop over a plan: a step is written down, done, written down. What fails before the point of
@@ -20,14 +23,18 @@ class Execution {
       : journal_(std::move(journal)),
         plan_(journal_.plan()),
         context_(context),
-        steps_(plan_, context_, journal_, recovering) {}
+        run_(plan_, context_, journal_, recovering) {
+    for (const Step& step : plan_.steps) {
+      works_.push_back(find_step(step.name)->make(run_));
+    }
+  }
 
   MigrateReport recover(Recovery recovery) {
     bool is_gone = false;
     try {
-      steps_.require_same_machine();
-      steps_.wait_until_idle();
-      is_gone = steps_.machine_is_gone();
+      run_.require_same_machine();
+      run_.wait_until_idle();
+      is_gone = run_.machine_is_gone();
     } catch (const Error& error) {
       fail_recovery(error, recovery);
     }
@@ -64,9 +71,9 @@ class Execution {
     }
     for (const MovingDisk& disk : plan_.disks) {
       context_.observer->warning("the data of " + disk.dev +
-                                 " is on one of: " + steps_.places_of(disk));
+                                 " is on one of: " + run_.places_of(disk));
     }
-    for (const std::string& command : steps_.unfinished_copies()) {
+    for (const std::string& command : run_.unfinished_copies()) {
       context_.observer->warning("an unfinished copy may be left, which holds nothing newer: " +
                                  command);
     }
@@ -87,7 +94,7 @@ class Execution {
         fail(ErrorKind::kConflict, plan_.request.domain, "stay on this host",
              "only a staged move to another host can end so", "finish or undo it: " + command());
       }
-      steps_.stay_here();
+      run_.stay_here();
     } catch (const std::exception& exception) {
       fail_recovery(as_error(exception), Recovery::kStay);
     }
@@ -97,7 +104,7 @@ class Execution {
   MigrateReport forward(size_t end) {
     for (size_t i = 0; i < end; ++i) {
       try {
-        if (journal_.status(i) == StepStatus::kDone && steps_.settled(plan_.steps[i])) {
+        if (journal_.status(i) == StepStatus::kDone && works_[i]->settled()) {
           continue;
         }
         run(i);
@@ -105,16 +112,16 @@ class Execution {
         give_up(i, as_error(exception));
       }
     }
-    MigrateReport report = steps_.report();
+    MigrateReport report = run_.report();
     journal_.remove();
     return report;
   }
 
   /// Undoes what was begun, the guest first; throws what cannot be undone.
   void backward() {
-    steps_.drop_gone_disks();
-    if (steps_.made_something()) {
-      steps_.require_known_places();
+    run_.drop_gone_disks();
+    if (run_.made_something()) {
+      run_.require_known_places();
     }
     for (size_t i = plan_.steps.size(); i-- > 0;) {
       const StepStatus status = journal_.status(i);
@@ -122,22 +129,22 @@ class Execution {
         continue;
       }
       const Step& step = plan_.steps[i];
-      if (!step.undo.empty() && !Steps::only_makes(step)) {
+      if (!step.undo.empty() && !works_[i]->only_makes()) {
         say_undo(step);
       }
-      steps_.undo(step);
+      works_[i]->undo();
       journal_.set_status(i, StepStatus::kUndone);
     }
     for (size_t i = plan_.steps.size(); i-- > 0;) {
       if (journal_.status(i) == StepStatus::kPending) {
         continue;
       }
-      if (Steps::only_makes(plan_.steps[i])) {
+      if (works_[i]->only_makes()) {
         say_undo(plan_.steps[i]);
       }
-      steps_.clean(plan_.steps[i]);
+      works_[i]->clean();
     }
-    if (!steps_.left_over().empty()) {
+    if (!run_.left_over().empty()) {
       fail_left_over();
     }
     journal_.remove();
@@ -146,12 +153,12 @@ class Execution {
  private:
   /// False, and nothing done: the run is to be finished. Throws what cannot be undone.
   bool undone(Recovery recovery) {
-    steps_.drop_gone_disks();
-    if (steps_.made_something()) {
-      steps_.require_known_places();
+    run_.drop_gone_disks();
+    if (run_.made_something()) {
+      run_.require_known_places();
     }
-    const bool turned = steps_.turned();
-    if (recovery == Recovery::kAuto && (turned || steps_.better_finished())) {
+    const bool turned = run_.turned();
+    if (recovery == Recovery::kAuto && (turned || run_.better_finished())) {
       return false;
     }
     if (turned) {
@@ -159,7 +166,7 @@ class Execution {
            "the guest depends on its new disks already",
            "finish it: " + command() + or_stay() + "; then move back with --to-dir or --to");
     }
-    steps_.undo_alone();
+    run_.undo_alone();
     backward();
     return true;
   }
@@ -169,7 +176,7 @@ class Execution {
   }
 
   size_t leaving_step() const {
-    const auto leaves = [](const Step& step) { return step.kind == StepKind::kMigrateShared; };
+    const auto leaves = [](const Step& step) { return step.name == MigrateShared::kName; };
     return static_cast<size_t>(std::find_if(plan_.steps.begin(), plan_.steps.end(), leaves) -
                                plan_.steps.begin());
   }
@@ -186,7 +193,7 @@ class Execution {
   [[noreturn]] void fail_left_over() const {
     std::string whys;
     std::string commands;
-    for (const LeftOver& left : steps_.left_over()) {
+    for (const LeftOver& left : run_.left_over()) {
       whys += (whys.empty() ? "" : "; ") + left.why;
       commands += (commands.empty() ? "" : "; ") + left.command;
     }
@@ -209,23 +216,23 @@ class Execution {
   }
 
   void run(size_t i) {
-    // Behind the point of no return a stop makes nothing better: the rest is short.
-    if (!beyond_turning(i) && context_.stop.stop_requested()) {
+    // After the point of no return a stop makes nothing better: the rest is short.
+    if (!beyond_return(i) && context_.stop.stop_requested()) {
       throw cancelled_error();
     }
     context_.observer->step(plan_.steps[i].text);
     journal_.set_status(i, StepStatus::kBegun);
-    run_with_what_is_there(plan_.steps[i]);
+    run_with_what_is_there(*works_[i]);
     journal_.set_status(i, StepStatus::kDone);
   }
 
   /// A disk that is taken away in the middle of a step may fail it: the others go on.
-  void run_with_what_is_there(const Step& step) {
-    steps_.drop_gone_disks();
+  void run_with_what_is_there(StepWork& work) {
+    run_.drop_gone_disks();
     while (true) {
-      steps_.require_known_places();
+      run_.require_known_places();
       try {
-        return steps_.run(step);
+        return work.run();
       } catch (const Error&) {
         if (!one_is_gone()) {
           throw;
@@ -236,19 +243,19 @@ class Execution {
 
   bool one_is_gone() {
     try {
-      return steps_.drop_gone_disks();
+      return run_.drop_gone_disks();
     } catch (const Error&) {
       return false;  // what made somebody ask counts more
     }
   }
 
-  bool beyond_turning(size_t failed) const {
+  bool beyond_return(size_t failed) const {
     for (size_t i = 0; i <= failed; ++i) {
-      const Turning turning = plan_.steps[i].turning;
-      if (turning == Turning::kOnceDone && journal_.status(i) == StepStatus::kDone) {
+      const NoReturn no_return = find_step(plan_.steps[i].name)->no_return;
+      if (no_return == NoReturn::kOnceDone && journal_.status(i) == StepStatus::kDone) {
         return true;
       }
-      if (turning == Turning::kOnceBegun && journal_.status(i) != StepStatus::kPending) {
+      if (no_return == NoReturn::kOnceBegun && journal_.status(i) != StepStatus::kPending) {
         return true;
       }
     }
@@ -259,14 +266,14 @@ class Execution {
   /// `otherwise` is for when nobody can tell.
   bool turned_or(bool otherwise) const {
     try {
-      return steps_.turned();
+      return run_.turned();
     } catch (const Error&) {
       return otherwise;
     }
   }
 
   [[noreturn]] void give_up(size_t failed, const Error& error) {
-    if (turned_or(beyond_turning(failed))) {
+    if (turned_or(beyond_return(failed))) {
       ErrorParts parts = error.parts();
       parts.hint =
           "the guest has its new disks already, but the move is not complete; finish it with: " +
@@ -292,7 +299,8 @@ class Execution {
   Journal journal_;
   const Plan& plan_;
   MigrateContext context_;
-  Steps steps_;
+  Run run_;
+  std::vector<std::unique_ptr<StepWork>> works_;  ///< of the steps of the plan
 };
 
 }  // namespace

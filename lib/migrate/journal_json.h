@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "lib/migrate/journal.h"
+#include "lib/migrate/step.h"
 #include "vmferry/migrate.h"
 
 // How the values of a plan are written in a journal. A member that an older journal lacks keeps its
@@ -21,22 +22,18 @@ namespace vmferry::migrate {
 // and nothing is taken out.
 inline constexpr std::array kModeNames{"auto", "live", "offline"};
 inline constexpr std::array kMethodNames{"auto", "staged", "mirror"};
-inline constexpr std::array kTurningNames{"never", "once-begun", "once-done"};
 inline constexpr std::array kStatusNames{"pending", "begun", "done", "undone"};
-inline constexpr std::array kStepNames{
+constexpr const auto& names_of(MigrateMode) { return kModeNames; }
+constexpr const auto& names_of(MigrateMethod) { return kMethodNames; }
+constexpr const auto& names_of(StepStatus) { return kStatusNames; }
+
+/// Formats of images and steps have their own names. Steps of format 1 as they were numbered.
+inline constexpr std::array kNumberedFormats{"raw", "qcow2"};
+inline constexpr std::array kNumberedSteps{
     "define-secret",     "create-volumes", "snapshot",        "copy-frozen",     "stage-overlays",
     "pivot-overlays",    "commit",         "mirror",          "pivot-mirrors",   "migrate-shared",
     "migrate-mirrored",  "shut-down",      "copy-offline",    "define",          "start",
     "check-definitions", "sparsify",       "remove-overlays", "undefine-source", "delete-source"};
-
-constexpr const auto& names_of(MigrateMode) { return kModeNames; }
-constexpr const auto& names_of(MigrateMethod) { return kMethodNames; }
-constexpr const auto& names_of(Turning) { return kTurningNames; }
-constexpr const auto& names_of(StepStatus) { return kStatusNames; }
-constexpr const auto& names_of(StepKind) { return kStepNames; }
-
-/// Formats of images have their own names.
-inline constexpr std::array kNumberedFormats{"raw", "qcow2"};
 
 inline std::invalid_argument unknown_name(const std::string& name) {
   return std::invalid_argument(
@@ -117,7 +114,22 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostImage, path, format, backing
                                                 identity, allowed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(MovingDisk, dev, original, image, volume, size,
                                                 data, overlay, bridge)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Step, kind, text, undo, turning)
+
+inline void to_json(nlohmann::json& out, const Step& step) {
+  out = {{"name", step.name}, {"text", step.text}, {"undo", step.undo}};
+}
+/// The point of no return is the step's own.
+inline void from_json(const nlohmann::json& in, Step& step) {
+  step.name = migrate::name_in(in.contains("name") ? in.at("name") : in.at("kind"),
+                               migrate::kNumberedSteps);
+  const migrate::StepRow* row = migrate::find_step(step.name);
+  if (row == nullptr) {
+    throw migrate::unknown_name(step.name);
+  }
+  step.text = in.value("text", "");
+  step.undo = in.value("undo", "");
+  step.no_return = migrate::in_words(row->no_return);
+}
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
     MigrateRequest, domain, from, to, pool, name_template, disks, to_dir, allow_files, mode, method,
     monitors, ceph_conf, user, secret, define_secret, keyring, cluster, layout, overlay_dir,

@@ -5,6 +5,7 @@
 
 #include "lib/core/format_bytes.h"
 #include "lib/migrate/facts.h"
+#include "lib/migrate/steps/steps.h"
 
 namespace vmferry {
 namespace migrate {
@@ -48,13 +49,17 @@ class Planner {
   }
 
  private:
-  void add(StepKind kind, std::string text, std::string undo, Turning turning = Turning::kNever) {
-    plan_.steps.push_back({kind, std::move(text), std::move(undo), turning});
+  template <typename Work>
+  void add(std::string text, std::string undo = {}) {
+    plan_.steps.push_back({.name = Work::kName,
+                           .text = std::move(text),
+                           .undo = std::move(undo),
+                           .no_return = in_words(Work::kNoReturn)});
   }
 
   void steps() {
     if (request_.define_secret && !request_.user.empty() && !way_.to_files) {
-      add(StepKind::kDefineSecret, "define the Ceph secret where the guest will need it", "");
+      add<DefineSecret>("define the Ceph secret where the guest will need it");
     }
     if (!way_.live) {
       offline();
@@ -66,25 +71,23 @@ class Planner {
       mirrored_here();
     }
     if (request_.delete_source) {
-      add(StepKind::kDeleteSource,
-          way_.to_files ? "remove the old volumes" : "remove the old images", "",
-          Turning::kOnceBegun);
+      add<DeleteSource>(way_.to_files ? "remove the old volumes" : "remove the old images");
     }
   }
 
   void offline() {
     if (plan_.was_running) {
-      add(StepKind::kShutDown, "shut the guest down", "start it again as it was");
+      add<ShutDown>("shut the guest down", "start it again as it was");
     }
-    add(StepKind::kCopyOffline, "copy the disks and compare what was written",
-        way_.to_files ? "remove the files" : "remove the volumes");
-    add(StepKind::kDefine, "define the machine with its new disks",
-        way_.other_host ? "undefine it at the target" : "define it as it was");
+    add<CopyOffline>("copy the disks and compare what was written",
+                     way_.to_files ? "remove the files" : "remove the volumes");
+    add<Define>("define the machine with its new disks",
+                way_.other_host ? "undefine it at the target" : "define it as it was");
     // From then on the target's definition is the one that may run.
     if (plan_.was_running) {
-      add(StepKind::kStart, "start the guest", "", Turning::kOnceDone);
+      add<Start>("start the guest");
     }
-    add(StepKind::kCheckDefinitions, "read the definitions back", "");
+    add<CheckDefinitions>("read the definitions back");
     if (way_.other_host) {
       retire_source();
     }
@@ -93,50 +96,47 @@ class Planner {
   void staged() {
     const std::string old = way_.to_files ? "volumes" : "images";
     const std::string fresh = way_.to_files ? "files" : "volumes";
-    add(StepKind::kSnapshot, "freeze the " + old + ": the guest writes to overlays",
-        "commit the overlays into the " + old + " again");
-    add(StepKind::kCopyFrozen, "copy the frozen " + old + " and compare what was written",
-        "remove the " + fresh);
-    add(StepKind::kStageOverlays,
-        "copy what the guest wrote meanwhile onto overlays of the " + fresh, "abort that copy");
-    add(StepKind::kPivotOverlays, "switch the guest to the overlays of the " + fresh, "",
-        Turning::kOnceBegun);
-    add(StepKind::kCommit, "commit those overlays into the " + fresh + " and switch to them", "",
-        Turning::kOnceBegun);
-    add(StepKind::kCheckDefinitions, "read both definitions back", "");
-    add(StepKind::kRemoveOverlays, "remove the overlays", "");
+    add<Snapshot>("freeze the " + old + ": the guest writes to overlays",
+                  "commit the overlays into the " + old + " again");
+    add<CopyFrozen>("copy the frozen " + old + " and compare what was written",
+                    "remove the " + fresh);
+    add<StageOverlays>("copy what the guest wrote meanwhile onto overlays of the " + fresh,
+                       "abort that copy");
+    add<PivotOverlays>("switch the guest to the overlays of the " + fresh);
+    add<Commit>("commit those overlays into the " + fresh + " and switch to them");
+    add<CheckDefinitions>("read both definitions back");
+    add<RemoveOverlays>("remove the overlays");
     if (!way_.other_host) {
       return;
     }
-    add(StepKind::kMigrateShared, "migrate the guest to " + facts_.target.hostname, "");
-    add(StepKind::kCheckDefinitions, "read both definitions back", "");
+    add<MigrateShared>("migrate the guest to " + facts_.target.hostname);
+    add<CheckDefinitions>("read both definitions back");
     retire_source();
   }
 
   void mirrored_here() {
-    add(StepKind::kCreateVolumes, way_.to_files ? "make empty files" : "create the volumes",
-        way_.to_files ? "remove the files" : "remove the volumes");
-    add(StepKind::kMirror, "mirror the disks", "abort the mirrors");
-    add(StepKind::kPivotMirrors, "switch the guest to its new disks", "", Turning::kOnceBegun);
-    add(StepKind::kCheckDefinitions, "read both definitions back", "");
+    add<CreateVolumes>(way_.to_files ? "make empty files" : "create the volumes",
+                       way_.to_files ? "remove the files" : "remove the volumes");
+    add<Mirror>("mirror the disks", "abort the mirrors");
+    add<PivotMirrors>("switch the guest to its new disks");
+    add<CheckDefinitions>("read both definitions back");
     if (!way_.to_files) {
-      add(StepKind::kSparsify, "give back the zeros of the volumes", "");
+      add<Sparsify>("give back the zeros of the volumes");
     }
   }
 
   void mirrored_away() {
-    add(StepKind::kCreateVolumes, "create the volumes", "remove the volumes");
-    add(StepKind::kMigrateMirrored, "migrate the guest with its disks to " + facts_.target.hostname,
-        "abort: the guest stays where it is", Turning::kOnceDone);
-    add(StepKind::kCheckDefinitions, "read both definitions back", "");
+    add<CreateVolumes>("create the volumes", "remove the volumes");
+    add<MigrateMirrored>("migrate the guest with its disks to " + facts_.target.hostname,
+                         "abort: the guest stays where it is");
+    add<CheckDefinitions>("read both definitions back");
     retire_source();
   }
 
   void retire_source() {
-    add(StepKind::kUndefineSource,
-        request_.keep_source_definition ? "switch the autostart of the old definition off"
-                                        : "undefine the machine at the source (its XML is kept)",
-        "", Turning::kOnceBegun);
+    add<UndefineSource>(request_.keep_source_definition
+                            ? "switch the autostart of the old definition off"
+                            : "undefine the machine at the source (its XML is kept)");
   }
 
   void estimate() {

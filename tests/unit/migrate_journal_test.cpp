@@ -64,8 +64,8 @@ Plan full_plan(const std::string& domain = "web1") {
   disk.bridge = "/img/bridge";
   plan.disks = {disk};
   plan.stays = {"sda: it is a cdrom"};
-  plan.steps = {{StepKind::kCreateVolumes, "create", "remove", Turning::kNever},
-                {StepKind::kMigrateMirrored, "migrate", "abort", Turning::kOnceDone}};
+  plan.steps = {{"create-volumes", "create", "remove", ""},
+                {"migrate-mirrored", "migrate", "abort", "when that is done, only forward"}};
   return plan;
 }
 
@@ -235,7 +235,7 @@ TEST_CASE("a journal of format 1 is written on with names", "[migrate]") {
   CHECK(again.status(1) == StepStatus::kBegun);
   const auto written = nlohmann::json::parse(read(dir / "web1.json"));
   CHECK(written.at("format") == 2);
-  CHECK(written.at("plan").at("steps").at(0).at("kind") == "snapshot");
+  CHECK(written.at("plan").at("steps").at(0).at("name") == "snapshot");
 }
 
 TEST_CASE("a damaged journal is an error, and none is another", "[migrate]") {
@@ -265,8 +265,8 @@ TEST_CASE("a damaged journal is an error, and none is another", "[migrate]") {
        R"({"format": 1, "plan": {"steps": [{"kind": 2.5}]}, "status": [], "notes": []})",
        R"({"format": 1, "plan": {"steps": [{"kind": 1e300}]}, "status": [], "notes": []})",
        R"({"format": 1, "plan": {"steps": [{"kind": true}]}, "status": [], "notes": []})",
-       R"({"format": 2, "plan": {"steps": [{"kind": "dance"}]}, "status": [], "notes": []})",
-       R"({"format": 2, "plan": {"steps": [{"kind": ""}]}, "status": [], "notes": []})",
+       R"({"format": 2, "plan": {"steps": [{"name": "dance"}]}, "status": [], "notes": []})",
+       R"({"format": 2, "plan": {"steps": [{"name": ""}]}, "status": [], "notes": []})",
        R"({"format": 2, "plan": {"disks": [{"image": {"format": "vmdk"}}]}, "status": [], "notes": []})",
        R"({"format": 1, "plan": {"request": {"mode": -1}}, "status": [], "notes": []})",
        R"({"format": 1, "plan": {}, "status": [9], "notes": []})",

@@ -96,11 +96,8 @@ std::string plan_text(const Plan& plan) {
     if (!step.undo.empty()) {
       text += line("        undo: {}", step.undo);
     }
-    if (step.turning == Turning::kOnceBegun) {
-      text += "        from here on only forward\n";
-    }
-    if (step.turning == Turning::kOnceDone) {
-      text += "        when that is done, only forward\n";
+    if (!step.no_return.empty()) {
+      text += line("        {}", step.no_return);
     }
   }
   text += "\n" +
@@ -127,9 +124,8 @@ std::string plan_json(const Plan& plan) {
   }
   Json steps = Json::array();
   for (const Step& step : plan.steps) {
-    steps.push_back({{"step", step.text},
-                     {"undo", step.undo},
-                     {"only_forward", step.turning != Turning::kNever}});
+    steps.push_back(
+        {{"step", step.text}, {"undo", step.undo}, {"only_forward", !step.no_return.empty()}});
   }
   const Json json = {{"domain", plan.request.domain},
                      {"live", plan.live},

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <thread>
 
-#include "lib/migrate/steps.h"
+#include "lib/migrate/steps/steps.h"
 #include "vmferry/error.h"
 
 // What ends every way: definitions read back, and disks that their guest has to itself.
 
 namespace vmferry::migrate {
 
-void Steps::check_definitions() {
+void CheckDefinitions::run() {
   // A staged way to another host asks twice: before it leaves, and there.
-  const Machine& machine = !plan_.live || arrived() ? target_ : source_;
+  const Machine& machine = !plan_.live || run_.arrived() ? target_ : source_;
   const std::string goal = plan_.to_files ? "its file" : "RBD";
   if (machine.active()) {
-    if (const auto dev = misplaced(machine, DefinitionKind::kLive)) {
+    if (const auto dev = run_.misplaced(machine, DefinitionKind::kLive)) {
       fail(ErrorKind::kIo, source_.name(), "read the live definition back",
            "disk " + *dev + " is not on " + goal);
     }
@@ -21,8 +21,8 @@ void Steps::check_definitions() {
   // libvirt leaves the persistent one alone where it differed from the live one before, and never
   // changes what it says of the driver.
   const Domain stored = machine.definition(DefinitionKind::kPersistent);
-  warn_of_replaced(machine, stored);
-  const std::string wanted = with_new_disks(stored);
+  run_.warn_of_replaced(machine, stored);
+  const std::string wanted = run_.with_new_disks(stored);
   if (wanted != stored.text) {
     machine.host().define(wanted);
   }
@@ -43,19 +43,7 @@ void Steps::check_definitions() {
   }
 }
 
-void Steps::warn_of_replaced(const Machine& machine, const Domain& stored) const {
-  for (const MovingDisk& disk : plan_.disks) {
-    const DomainDisk* found = stored.find_disk(disk.dev);
-    if (!found || machine.place_of(found->image, disk) != Place::kElsewhere) {
-      continue;
-    }
-    context_.observer->warning("the stored definition named " + found->image.display() + " for " +
-                               disk.dev + ", which was written into it meanwhile: it names " +
-                               goal(disk) + " now");
-  }
-}
-
-void Steps::let_discard(const Machine& machine) const {
+void CheckDefinitions::let_discard(const Machine& machine) const {
   for (const MovingDisk& disk : plan_.disks) {
     try {
       machine.host().let_discard(source_.name(), disk.dev);
@@ -66,7 +54,7 @@ void Steps::let_discard(const Machine& machine) const {
   }
 }
 
-void Steps::see_writers(const Domain& domain) const {
+void CheckDefinitions::see_writers(const Domain& domain) const {
   if (plan_.to_files) {
     return;
   }
@@ -78,13 +66,13 @@ void Steps::see_writers(const Domain& domain) const {
     try {
       see_writer(disk);
     } catch (const Error& error) {
-      context_.observer->warning("who has " + goal(disk) +
+      context_.observer->warning("who has " + run_.goal(disk) +
                                  " open could not be found out: " + error.what());
     }
   }
 }
 
-void Steps::see_writer(const MovingDisk& disk) const {
+void CheckDefinitions::see_writer(const MovingDisk& disk) const {
   // A client that was killed may hold the volume's lock: then the guest's writes wait.
   const Clock::time_point give_up = source_.now() + context_.patience.ghost;
   size_t writers = context_.storage->writers(disk.volume);
@@ -97,11 +85,11 @@ void Steps::see_writer(const MovingDisk& disk) const {
   }
   const std::string status = "rbd status " + disk.volume.ceph_name();
   if (writers == 0) {
-    context_.observer->warning("the guest runs, and no client has " + goal(disk) +
+    context_.observer->warning("the guest runs, and no client has " + run_.goal(disk) +
                                " open: look at 'virsh domblkerror' and '" + status + "'");
   } else {
-    context_.observer->warning(goal(disk) + " is open in another client as well: if the guest's " +
-                               disk.dev +
+    context_.observer->warning(run_.goal(disk) +
+                               " is open in another client as well: if the guest's " + disk.dev +
                                " takes no writes, end that one; it is shown by: " + status);
   }
 }

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "lib/core/shell_word.h"
-#include "lib/migrate/steps.h"
+#include "lib/migrate/run.h"
 #include "vmferry/error.h"
 
 // Where the disks are, against where this move has brought them: people change definitions, and
@@ -10,15 +10,15 @@
 
 namespace vmferry::migrate {
 
-void Steps::require_same_machine() const {
+void Run::require_same_machine() const {
   require_same_machine(source_, plan_.source_host, "--connect");
   if (plan_.other_host && target_is_known()) {
     require_same_machine(target_, plan_.target_host, "--to");
   }
 }
 
-void Steps::require_same_machine(const Machine& machine, const HostIdentity& host,
-                                 const std::string& option) const {
+void Run::require_same_machine(const Machine& machine, const HostIdentity& host,
+                               const std::string& option) const {
   const std::string action = "go on with the move";
   const HostFacts facts = machine.host().facts();
   if (!host.hostname.empty() && facts.hostname != host.hostname && facts.uuid != host.uuid) {
@@ -41,7 +41,7 @@ void Steps::require_same_machine(const Machine& machine, const HostIdentity& hos
   }
 }
 
-Place Steps::reached(const MovingDisk& disk) const {
+Place Run::reached(const MovingDisk& disk) const {
   if (journal_.noted(committed(disk))) {
     return Place::kTarget;
   }
@@ -58,7 +58,7 @@ Place Steps::reached(const MovingDisk& disk) const {
   return Place::kOriginal;
 }
 
-bool Steps::was_written(const MovingDisk& disk) const {
+bool Run::was_written(const MovingDisk& disk) const {
   // An empty qcow2 has a header, a table and a block of reference counts, and an L1 table with 8
   // bytes for each 512 MiB.
   const uint64_t empty = (4 << 16) + (disk.size >> 26);
@@ -66,7 +66,7 @@ bool Steps::was_written(const MovingDisk& disk) const {
          context_.storage->file_allocation(disk.overlay) > empty;
 }
 
-void Steps::require_known_places() {
+void Run::require_known_places() {
   const Machine& machine = present_machine();
   if (machine.state() == DomainState::kAbsent) {
     return;
@@ -90,7 +90,7 @@ void Steps::require_known_places() {
   }
 }
 
-Place Steps::require_from(const MovingDisk& disk, Place first) {
+Place Run::require_from(const MovingDisk& disk, Place first) {
   const Domain now = source_.definition();
   const DomainDisk* found = now.find_disk(disk.dev);
   if (!found) {
@@ -104,8 +104,8 @@ Place Steps::require_from(const MovingDisk& disk, Place first) {
   return place;
 }
 
-void Steps::fail_out_of_place(const Machine& machine, const MovingDisk& disk,
-                              const DiskImage& image, Place place) {
+void Run::fail_out_of_place(const Machine& machine, const MovingDisk& disk, const DiskImage& image,
+                            Place place) {
   const std::string action = "go on with " + disk.dev;
   const std::string name = shell_word(machine.name());
   if (place == Place::kElsewhere) {
@@ -134,7 +134,7 @@ void Steps::fail_out_of_place(const Machine& machine, const MovingDisk& disk,
            recovery());
 }
 
-void Steps::require_unnamed(const std::string& file) const {
+void Run::require_unnamed(const std::string& file) const {
   if (source_.state() == DomainState::kAbsent) {
     return;
   }
@@ -153,7 +153,7 @@ void Steps::require_unnamed(const std::string& file) const {
   require_in(source_.definition(DefinitionKind::kPersistent));
 }
 
-void Steps::require_before_copy(const MovingDisk& disk) const {
+void Run::require_before_copy(const MovingDisk& disk) const {
   const std::string action = "remove the copy of " + disk.dev;
   const auto require_in = [&](const Domain& domain) {
     if (!domain.find_disk(disk.dev)) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "lib/migrate/steps.h"
+#include "lib/migrate/steps/steps.h"
 #include "vmferry/error.h"
 
 // The old disks, once the guest is on the new ones. What is not surely ours alone stays, with a
@@ -7,7 +7,7 @@
 
 namespace vmferry::migrate {
 
-void Steps::delete_source() {
+void DeleteSource::run() {
   journal_.note(kRetired);
   std::vector<Need> needs;
   std::string unknown;
@@ -37,26 +37,26 @@ void Steps::delete_source() {
   }
 }
 
-bool Steps::may_be_left(const MovingDisk& disk) const {
+bool DeleteSource::may_be_left(const MovingDisk& disk) const {
   try {
-    return old_disk_exists(disk);
+    return run_.old_disk_exists(disk);
   } catch (const Error&) {
     return true;
   }
 }
 
-std::string Steps::why_all_stay() const {
+std::string DeleteSource::why_all_stay() const {
   if (plan_.was_running && !target_.active()) {
     return "the guest does not run on the new ones";
   }
-  if (misplaced(target_, DefinitionKind::kPersistent) ||
-      (target_.active() && misplaced(target_, DefinitionKind::kLive))) {
+  if (run_.misplaced(target_, DefinitionKind::kPersistent) ||
+      (target_.active() && run_.misplaced(target_, DefinitionKind::kLive))) {
     return "a definition does not name the new ones";
   }
   return {};
 }
 
-std::string Steps::why_source_stays(const MovingDisk& disk, const std::vector<Need>& needs) {
+std::string DeleteSource::why_source_stays(const MovingDisk& disk, const std::vector<Need>& needs) {
   std::string thing = disk.volume.display();
   if (!plan_.to_files) {
     const std::optional<FileLook> look = context_.storage->look(disk.image.path);
@@ -71,7 +71,7 @@ std::string Steps::why_source_stays(const MovingDisk& disk, const std::vector<Ne
   return who_needs(thing, needs, [](const Need&) { return false; });
 }
 
-void Steps::delete_source_of(const MovingDisk& disk) {
+void DeleteSource::delete_source_of(const MovingDisk& disk) {
   if (plan_.to_files) {
     context_.storage->remove_volume(disk.volume, std::nullopt);
   } else {  // only the topmost image: what it is backed by may serve others

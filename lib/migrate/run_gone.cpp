@@ -2,7 +2,8 @@
 #include <algorithm>
 
 #include "lib/core/shell_word.h"
-#include "lib/migrate/steps.h"
+#include "lib/migrate/run.h"
+#include "lib/migrate/steps/steps.h"
 #include "lib/store/file/temporary_file.h"
 #include "vmferry/error.h"
 
@@ -10,21 +11,14 @@
 
 namespace vmferry::migrate {
 
-const Machine& Steps::present_machine() const {
+const Machine& Run::present_machine() const {
   const bool there = plan_.other_host && target_is_known() &&
                      (target_.active() || source_.state() == DomainState::kAbsent) &&
                      !source_.active();
   return there ? target_ : source_;
 }
 
-bool Steps::machine_is_gone() const {
-  if (source_.state() != DomainState::kAbsent) {
-    return false;
-  }
-  return !plan_.other_host || (target_is_known() && target_.state() == DomainState::kAbsent);
-}
-
-std::string Steps::places_of(const MovingDisk& disk) const {
+std::string Run::places_of(const MovingDisk& disk) const {
   const auto may_exist = [](const std::function<bool()>& exists) {
     try {
       return exists();
@@ -44,13 +38,13 @@ std::string Steps::places_of(const MovingDisk& disk) const {
   return places;
 }
 
-std::vector<std::string> Steps::unfinished_copies() const {
+std::vector<std::string> Run::unfinished_copies() const {
   std::vector<std::string> commands;
   for (const MovingDisk& disk : plan_.disks) {
     if (!journal_.noted(made(disk)) || journal_.noted(copied(disk))) {
       continue;
     }
-    if (pending(StepKind::kCopyFrozen) && pending(StepKind::kCopyOffline)) {
+    if (pending(CopyFrozen::kName) && pending(CopyOffline::kName)) {
       continue;
     }
     MovingDisk partial = disk;
@@ -61,16 +55,7 @@ std::vector<std::string> Steps::unfinished_copies() const {
   return commands;
 }
 
-bool Steps::pending(StepKind kind) const {
-  for (size_t i = 0; i < plan_.steps.size(); ++i) {
-    if (plan_.steps[i].kind == kind && journal_.status(i) != StepStatus::kPending) {
-      return false;
-    }
-  }
-  return true;
-}
-
-bool Steps::is_gone(const Machine& machine, const Domain& now, const MovingDisk& disk) const {
+bool Run::is_gone(const Machine& machine, const Domain& now, const MovingDisk& disk) const {
   const DomainDisk* found = now.find_disk(disk.dev);
   if (!found) {
     return true;
@@ -85,7 +70,7 @@ bool Steps::is_gone(const Machine& machine, const Domain& now, const MovingDisk&
   return std::none_of(found->backing.begin(), found->backing.end(), is_known);
 }
 
-bool Steps::drop_gone_disks() {
+bool Run::drop_gone_disks() {
   const Machine& machine = present_machine();
   if (machine.state() == DomainState::kAbsent) {
     return false;
@@ -103,14 +88,14 @@ bool Steps::drop_gone_disks() {
   return !gone.empty();
 }
 
-void Steps::drop(const MovingDisk& disk) {
+void Run::drop(const MovingDisk& disk) {
   const std::string data = where_data_is(disk);
   journal_.drop(disk.dev);
   std::string left;
   const bool unused = plan_.live && !journal_.noted(switched(disk)) &&
-                      pending(StepKind::kPivotOverlays) && pending(StepKind::kPivotMirrors) &&
-                      pending(StepKind::kMigrateMirrored);
-  if (journal_.noted(made(disk)) && (unused || (!plan_.live && pending(StepKind::kDefine)))) {
+                      pending(PivotOverlays::kName) && pending(PivotMirrors::kName) &&
+                      pending(MigrateMirrored::kName);
+  if (journal_.noted(made(disk)) && (unused || (!plan_.live && pending(Define::kName)))) {
     try {
       remove_copy(disk);
       remove_bridge(disk);
@@ -124,7 +109,7 @@ void Steps::drop(const MovingDisk& disk) {
                              data + left);
 }
 
-std::string Steps::where_data_is(const MovingDisk& disk) {
+std::string Run::where_data_is(const MovingDisk& disk) {
   if (journal_.noted(committed(disk))) {
     return goal(disk);
   }
@@ -138,7 +123,7 @@ std::string Steps::where_data_is(const MovingDisk& disk) {
   if (plan_.staged && journal_.noted(switched(disk))) {
     return commit(disk.bridge, goal(disk));
   }
-  if (plan_.staged && pending(StepKind::kPivotOverlays)) {
+  if (plan_.staged && pending(PivotOverlays::kName)) {
     return commit(disk.overlay, disk.original);
   }
   if (plan_.staged) {
@@ -146,14 +131,8 @@ std::string Steps::where_data_is(const MovingDisk& disk) {
            commit(disk.bridge, goal(disk));
   }
   const bool moved = plan_.live ? journal_.noted(switched(disk)) || (plan_.other_host && arrived())
-                                : !pending(StepKind::kDefine);
+                                : !pending(Define::kName);
   return moved ? goal(disk) : disk.original;
-}
-
-bool Steps::made_something() const {
-  return journal_.noted(kFrozen) ||
-         std::any_of(plan_.disks.begin(), plan_.disks.end(),
-                     [this](const MovingDisk& disk) { return journal_.noted(made(disk)); });
 }
 
 }  // namespace vmferry::migrate

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <string>
+
+#include "vmferry/migrate.h"
+
+namespace vmferry::migrate {
+
+/// What a journal notes while a run goes on. Whatever is noted before something happens may have
+/// happened; what is noted after it has.
+class Notes {
+ public:
+  static constexpr const char* kRetired = "retired";     ///< before an old disk goes
+  static constexpr const char* kLeft = "left";           ///< before the old definition changes
+  static constexpr const char* kStarted = "started";     ///< before the new one is started
+  static constexpr const char* kAskedOff = "asked-off";  ///< a shutdown may be on its way
+  static constexpr const char* kSent = "sent";           ///< a text: see definition_to_send
+  static constexpr const char* kFrozen = "frozen";       ///< the overlays are ours
+  static constexpr const char* kOverlaid = "overlaid";   ///< the guest runs on them
+  static constexpr const char* kNoAutostart = "no-autostart";  ///< switched off by us
+  static constexpr const char* kWoken = "woken";               ///< started by us, paused
+
+  static std::string bridged(const MovingDisk& disk) { return "bridged:" + disk.dev; }
+  /// What is under the new name is ours: noted before it is made, as a kill may follow at once.
+  static std::string made(const MovingDisk& disk) { return "made:" + disk.dev; }
+  /// Back on the old disk by our undo, or just about to be.
+  static std::string returning(const MovingDisk& disk) { return "returning:" + disk.dev; }
+  static std::string switched(const MovingDisk& disk) { return "switched:" + disk.dev; }
+  static std::string committed(const MovingDisk& disk) { return "committed:" + disk.dev; }
+  /// A text: which volume or file was made.
+  static std::string identity(const MovingDisk& disk) { return "identity:" + disk.dev; }
+  static std::string copied(const MovingDisk& disk) { return "copied:" + disk.dev; }
+};
+
+}  // namespace vmferry::migrate

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/migrate/run.h"
+
+#include <algorithm>
+
+#include "lib/core/shell_word.h"
+#include "lib/migrate/steps/steps.h"
+#include "vmferry/error.h"
+
+namespace vmferry::migrate {
+
+Run::Run(const Plan& plan, const MigrateContext& context, Journal& journal, bool recovering)
+    : plan_(plan),
+      context_(context),
+      journal_(journal),
+      recovering_(recovering),
+      source_(plan, context, context.source),
+      target_(plan, context, context.target),
+      began_(source_.now()) {}
+
+void Run::wait_until_idle() {
+  source_.wait_until_idle();
+  if (!plan_.other_host || !target_is_known()) {
+    return;
+  }
+  target_.wait_until_idle();
+  wait_for_half_made();
+}
+
+bool Run::turned() const {
+  if (journal_.noted(kRetired)) {
+    return true;
+  }
+  if (!plan_.live) {
+    return turned_offline();
+  }
+  if (journal_.noted(kLeft)) {
+    return true;
+  }
+  if (plan_.other_host && arrived()) {
+    return true;
+  }
+  return std::any_of(plan_.disks.begin(), plan_.disks.end(), [this](const MovingDisk& disk) {
+    if (journal_.noted(switched(disk))) {
+      return true;
+    }
+    const Place place = source_.place(disk);
+    return place == Place::kBridge || place == Place::kTarget;
+  });
+}
+
+bool Run::turned_offline() const {
+  if (target_.active()) {
+    return !misplaced(target_, DefinitionKind::kLive);
+  }
+  if (!plan_.other_host || !waits_at_target()) {
+    return false;
+  }
+  // Both could be started. Where the old one was, that is what people work with.
+  const DomainState old = source_.state();
+  return old == DomainState::kAbsent || (old == DomainState::kShutOff && journal_.noted(kLeft));
+}
+
+bool Run::better_finished() const {
+  // Unless the old machine was started again: then that is the one that people work with.
+  return !plan_.live && target_.state() != DomainState::kAbsent &&
+         !misplaced(target_, DefinitionKind::kPersistent) &&
+         !(plan_.other_host && source_.active());
+}
+
+bool Run::arrived() const {
+  if (!plan_.other_host || !target_is_known()) {
+    return false;
+  }
+  if (source_.active()) {
+    return false;
+  }
+  if (target_.active()) {
+    return true;
+  }
+  // It may have been stopped since: its definition tells that it was there.
+  return target_.state() == DomainState::kShutOff &&
+         !misplaced(target_, DefinitionKind::kPersistent);
+}
+
+bool Run::made_something() const {
+  return journal_.noted(kFrozen) ||
+         std::any_of(plan_.disks.begin(), plan_.disks.end(),
+                     [this](const MovingDisk& disk) { return journal_.noted(made(disk)); });
+}
+
+bool Run::machine_is_gone() const {
+  if (source_.state() != DomainState::kAbsent) {
+    return false;
+  }
+  return !plan_.other_host || (target_is_known() && target_.state() == DomainState::kAbsent);
+}
+
+bool Run::pending(const std::string& step) const {
+  for (size_t i = 0; i < plan_.steps.size(); ++i) {
+    if (plan_.steps[i].name == step && journal_.status(i) != StepStatus::kPending) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool Run::waits_at_target() const {
+  return target_.state() == DomainState::kShutOff &&
+         !misplaced(target_, DefinitionKind::kPersistent);
+}
+
+void Run::undo_alone() {
+  if (!plan_.other_host || target_is_known()) {
+    return;
+  }
+  const bool may_be_there =
+      !pending(MigrateShared::kName) || !pending(MigrateMirrored::kName) || !pending(Define::kName);
+  if (!may_be_there) {
+    return;
+  }
+  // A guest that runs here with its old disks did not go there.
+  if (!source_.active()) {
+    fail(ErrorKind::kConflict, source_.name(), "undo the move",
+         "it does not run here, and the other host cannot be asked whether it runs there",
+         "start it here if you are sure that it does not run there, and try again");
+  }
+  context_.observer->warning("what the other host may have of it stays there; once it answers: " +
+                             undefining(plan_.request.to));
+}
+
+void Run::stay_here() {
+  if (!target_is_known()) {
+    // A guest that runs here has not left.
+    if (source_.active()) {
+      return;
+    }
+    fail(ErrorKind::kConflict, source_.name(), "stay on this host",
+         "it does not run here, and the other host cannot be asked whether it runs there",
+         "start it here if you are sure that it does not run there, and try again");
+  }
+  if (arrived()) {
+    fail(ErrorKind::kConflict, source_.name(), "stay on this host",
+         "it is on the other host already", "finish the move: " + recovery("--finish"));
+  }
+  clear_half_made();
+}
+
+std::optional<Clock::time_point> Run::deadline() const {
+  if (plan_.request.timeout.count() == 0) {
+    return std::nullopt;
+  }
+  return began_ + plan_.request.timeout;
+}
+
+MigrateReport Run::report() const {
+  MigrateReport report;
+  report.end = MigrateReport::End::kMoved;
+  for (const MovingDisk& disk : plan_.disks) {
+    MigrateReport::Disk line{
+        .dev = disk.dev, .from = disk.original, .to = goal(disk), .before = {}, .after = {}};
+    line.before = {.virtual_bytes = disk.size, .allocated_bytes = disk.data};
+    line.after.virtual_bytes = disk.size;
+    try {
+      if (plan_.to_files) {
+        line.after.allocated_bytes = context_.storage->file_allocation(disk.image.path);
+      } else {
+        line.after = context_.storage->volume(disk.volume).value_or(line.after);
+      }
+      if (old_disk_exists(disk)) {
+        report.kept.push_back(disk.original);
+      }
+    } catch (const std::exception& error) {
+      context_.observer->warning(std::string("the move is complete, but: ") + error.what());
+    }
+    report.disks.push_back(std::move(line));
+  }
+  report.kept.insert(report.kept.end(), kept_.begin(), kept_.end());
+  report.downtime_ms = downtime_ms_;
+  report.seconds = std::chrono::duration<double>(source_.now() - began_).count();
+  return report;
+}
+
+void Run::try_to_remove(const std::string& command, const std::function<void()>& remove) {
+  try {
+    remove();
+  } catch (const Error& error) {
+    left_over_.push_back({.why = error.what(), .command = command});
+  }
+}
+
+std::string Run::undefining(const std::string& uri) const {
+  return "virsh " + (uri.empty() ? "" : "-c " + shell_word(uri) + " ") + "undefine --keep-nvram " +
+         shell_word(source_.name());
+}
+
+void Run::fail_divided(const std::string& action) const {
+  fail(ErrorKind::kConflict, source_.name(), action,
+       "it is defined on both hosts, and its disks there and here differ: it ran since",
+       "find out where, undefine the other one (" + undefining(plan_.request.from) + ", or " +
+           undefining(plan_.request.to) + "), then: " + recovery());
+}
+
+void Run::require_not_saved() const {
+  if (!source_.host().was_saved(source_.name())) {
+    return;
+  }
+  fail(ErrorKind::kConflict, source_.name(), "work on its disks",
+       "its memory was saved meanwhile, and belongs to its disks as they are now",
+       "start it, or restore it from the file that it was saved to: it goes on with what it did "
+       "then. After that: " +
+           recovery());
+}
+
+void Run::wake() {
+  if (source_.active()) {
+    return;
+  }
+  require_not_saved();
+  journal_.note(kWoken);
+  source_.host().start(source_.name(), true);
+}
+
+void Run::put_to_sleep() {
+  if (!journal_.noted(kWoken)) {
+    return;
+  }
+  // Who resumed it in between wants it to run, and its memory is worth something.
+  if (source_.never_ran()) {
+    source_.host().destroy(source_.name());
+  }
+  journal_.forget(kWoken);
+}
+
+}  // namespace vmferry::migrate

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "lib/core/format_bytes.h"
+#include "lib/migrate/run.h"
+#include "vmferry/error.h"
+
+namespace vmferry::migrate {
+namespace {
+
+/// Left free where overlays grow, whatever the user allowed: the host lives there, too.
+constexpr uint64_t kReserve = 256 << 20;
+
+}  // namespace
+
+void Run::remove_overlay(const MovingDisk& disk) {
+  require_unnamed(disk.overlay);
+  context_.storage->remove_file(disk.overlay, std::nullopt);
+}
+
+void Run::remove_bridge(const MovingDisk& disk) {
+  if (!journal_.noted(bridged(disk))) {
+    return;
+  }
+  require_unnamed(disk.bridge);
+  context_.storage->remove_file(disk.bridge, std::nullopt);
+  journal_.forget(bridged(disk));
+}
+
+void Run::watch_overlays() {
+  for (const MovingDisk& disk : plan_.disks) {
+    if (!context_.storage->file_exists(disk.overlay)) {
+      continue;
+    }
+    const uint64_t used = context_.storage->file_allocation(disk.overlay);
+    const uint64_t room = context_.storage->free_space(disk.overlay);
+    const uint64_t there = used + room - std::min(used + room, kReserve);
+    const uint64_t limit = std::min(plan_.request.overlay_max.value_or(there), there);
+    if (used >= limit && turned()) {  // only the end of the move makes room
+      warn_of_room(disk.overlay);
+      continue;
+    }
+    if (used >= limit) {
+      fail(ErrorKind::kIo, source_.name(), "watch the overlay of " + disk.dev,
+           fmt::format("the guest wrote {} while its disk was copied, and no more fits in {}",
+                       about_bytes(used), disk.overlay),
+           "give it more room with --overlay-dir or --overlay-max, or move at a quieter time");
+    }
+    // At a half and at three quarters.
+    const int quarter = static_cast<int>(used / (limit / 4 + 1));
+    if (quarter >= 2 && quarter > overlay_warnings_) {
+      overlay_warnings_ = quarter;
+      context_.observer->warning(
+          fmt::format("the overlay of {} holds {} of at most {}; at that the move is undone",
+                      disk.dev, about_bytes(used), about_bytes(limit)));
+    }
+  }
+}
+
+void Run::warn_of_room(const std::string& overlay) {
+  // Nothing but the end of the commit makes it smaller: there is no other way back.
+  if (warned_of_room_) {
+    return;
+  }
+  try {
+    if (context_.storage->free_space(overlay) >= kReserve) {
+      return;
+    }
+  } catch (const Error&) {
+    return;  // the commit is worth more than this warning
+  }
+  warned_of_room_ = true;
+  context_.observer->warning("there is hardly room left for " + overlay +
+                             ", where the guest still writes: make some, or QEMU pauses the guest "
+                             "when there is none");
+}
+
+}  // namespace vmferry::migrate

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/migrate/steps/steps.h"
+#include "vmferry/error.h"
+
+namespace vmferry::migrate {
+
+void CreateVolumes::run() {
+  for (const MovingDisk& disk : plan_.disks) {
+    if (journal_.noted(made(disk)) && run_.is_ours(disk)) {
+      continue;
+    }
+    run_.make_new_place(disk, [&](const MigrationStorage::Made& made) {
+      if (plan_.to_files) {
+        context_.storage->create_raw_file(disk.image.path, disk.size, made);
+      } else {
+        context_.storage->create_volume(disk.volume, disk.size, made);
+      }
+    });
+  }
+}
+
+}  // namespace vmferry::migrate

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/migrate/steps/steps.h"
+#include "vmferry/error.h"
+
+namespace vmferry::migrate {
+
+void PivotOverlays::run() {
+  // A switch while the cluster stands still freezes the guest until it is back.
+  if (!plan_.to_files) {
+    for (const MovingDisk& disk : plan_.disks) {
+      context_.storage->prove_access(disk.volume.pool);
+    }
+  }
+  StageOverlays(run_).run();  // those whose job a stop of the guest has ended
+  for (const MovingDisk& disk : plan_.disks) {
+    if (run_.require_from(disk, Place::kOverlay) == Place::kOverlay) {
+      source_.pivot(disk, Place::kBridge, [&] { journal_.note(switched(disk)); });
+    }
+    journal_.note(switched(disk));
+  }
+}
+
+}  // namespace vmferry::migrate

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/migrate/steps/steps.h"
+#include "vmferry/error.h"
+
+namespace vmferry::migrate {
+
+void Start::run() {
+  if (target_.state() == DomainState::kShutOff) {
+    if (plan_.other_host && source_.active()) {
+      fail(ErrorKind::kConflict, source_.name(), "start",
+           "it was started on the old host meanwhile");
+    }
+    journal_.note(kStarted);
+    try {
+      target_.host().start(source_.name(), false);
+    } catch (const Error&) {
+      if (!target_.active()) {
+        throw;
+      }
+    }
+  }
+  if (!target_.active()) {
+    fail(ErrorKind::kIo, source_.name(), "start", "it does not run although libvirt started it",
+         "QEMU's log tells why: /var/log/libvirt/qemu/" + source_.name() + ".log");
+  }
+}
+
+}  // namespace vmferry::migrate
