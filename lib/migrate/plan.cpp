@@ -50,11 +50,9 @@ class Planner {
 
  private:
   template <typename Work>
-  void add(std::string text, std::string undo = {}) {
-    plan_.steps.push_back({.name = Work::kName,
-                           .text = std::move(text),
-                           .undo = std::move(undo),
-                           .no_return = in_words(Work::kNoReturn)});
+  void add(const std::string& text, const std::string& undo = {}) {
+    plan_.steps.push_back(
+        {.name = Work::kName, .text = text, .undo = undo, .no_return = in_words(Work::kNoReturn)});
   }
 
   void steps() {

@@ -69,14 +69,14 @@ class ToldObserver : public Observer {
   Story& story_;
 };
 
-constexpr const char* kDisk = "64K:A 64K:- 64K:B";
+constexpr const char* kPicture = "64K:A 64K:- 64K:B";
 
 }  // namespace
 
 TEST_CASE("a transfer copies, verifies, asks the source, and gives the name, in that order") {
   Story story;
-  const ToldSource source(kDisk, story);
-  ToldTarget target(source.size(), kDisk, story);
+  const ToldSource source(kPicture, story);
+  ToldTarget target(source.size(), kPicture, story);
   ToldObserver observer(story);
   const CopyResult result = transfer(source, target, {.verify = true}, &observer);
   CHECK(result.written_bytes == 128 << 10);
@@ -86,7 +86,7 @@ TEST_CASE("a transfer copies, verifies, asks the source, and gives the name, in 
 
 TEST_CASE("what reads back differently gets no name") {
   Story story;
-  const ToldSource source(kDisk, story);
+  const ToldSource source(kPicture, story);
   ToldTarget target(source.size(), "64K:A 64K:- 64K:C", story);
   ToldObserver observer(story);
   CHECK_THROWS_WITH(transfer(source, target, {.verify = true}, &observer),
@@ -97,7 +97,7 @@ TEST_CASE("what reads back differently gets no name") {
 TEST_CASE("a source that was changed is why, and its copy gets no name") {
   for (const bool verify : {false, true}) {
     Story story;
-    ToldSource source(kDisk, story);
+    ToldSource source(kPicture, story);
     source.changed = true;
     ToldTarget target(source.size(), "192K:-", story);
     CHECK_THROWS_WITH(transfer(source, target, {.verify = verify}), Contains("it was changed"));
@@ -107,17 +107,17 @@ TEST_CASE("a source that was changed is why, and its copy gets no name") {
 
 TEST_CASE("a source in use may change, but not go") {
   Story story;
-  ToldSource source(kDisk, story);
+  ToldSource source(kPicture, story);
   source.changed = true;
-  ToldTarget target(source.size(), kDisk, story);
+  ToldTarget target(source.size(), kPicture, story);
   transfer(source, target, {.source_in_use = true});
   CHECK(story == Story{"source looked for", "published"});
 }
 
 TEST_CASE("a transfer that is stopped gives no name, and ends its phase") {
   Story story;
-  const ToldSource source(kDisk, story);
-  ToldTarget target(source.size(), kDisk, story);
+  const ToldSource source(kPicture, story);
+  ToldTarget target(source.size(), kPicture, story);
   ToldObserver observer(story);
   std::stop_source stop;
   stop.request_stop();
@@ -127,8 +127,8 @@ TEST_CASE("a transfer that is stopped gives no name, and ends its phase") {
 
 TEST_CASE("a target of another size is refused") {
   Story story;
-  const ToldSource source(kDisk, story);
-  ToldTarget target(source.size() + 1, kDisk, story);
+  const ToldSource source(kPicture, story);
+  ToldTarget target(source.size() + 1, kPicture, story);
   CHECK_THROWS_WITH(transfer(source, target), Contains("and the source has 192 KiB"));
   CHECK(story.empty());
 }
