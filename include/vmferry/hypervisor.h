@@ -191,8 +191,9 @@ std::shared_ptr<Hypervisor> connect_hypervisor(const std::string& uri);
 class CallTrace {
  public:
   virtual ~CallTrace() = default;
+  enum class Kind { kAsks, kChanges };
   /// A call begins ("here: pivot web1 vda"). Answers what ended() is to be given.
-  virtual uint64_t began(const std::string& call) = 0;
+  virtual uint64_t began(const std::string& call, Kind kind) = 0;
   virtual void ended(uint64_t id, const std::string& result) = 0;
   /// Something else that belongs between calls.
   virtual void note(const std::string& text) = 0;

@@ -323,12 +323,13 @@ Plan plan_migration(const MigrateRequest& request, const MigrateContext& context
 /// Where journals are unless said otherwise: of root in /var/lib/vmferry.
 std::string default_state_dir();
 
-/// Where log_calls() writes what the moves of the domain asked of libvirt. Makes the directory.
+/// Where log_calls() writes what the moves of the domain asked of libvirt.
 std::string call_log_path(const std::string& domain, const std::string& state_dir);
-/// A trace that goes on in the file at `path` (none if empty) and gives whole lines to `console`
-/// (may be empty). Each call has a line there before it has ended; answers that are as they were
-/// before have none. Only its owner may read the file. Throws Error.
-std::shared_ptr<CallTrace> log_calls(const std::string& path,
+/// A trace that goes on in the file at `path` (none if empty), beginning with the line `first`, and
+/// gives lines to `console` (may be empty), also from threads of its own. The file is made once
+/// there is a step, a change or a call that takes long; only its owner may read it. What cannot be
+/// written is lost.
+std::shared_ptr<CallTrace> log_calls(const std::string& path, const std::string& first,
                                      std::function<void(const std::string&)> console);
 
 /// Executes a plan that is possible(). On failure or stop before the point of no return everything

@@ -88,46 +88,62 @@ class Teller {
  protected:
   const std::string& name() const { return name_; }
 
-  /// Tells of one call from its beginning to its end, whatever that is.
-  template <typename Call>
-  void tell(const std::string& call, Call&& make) {
-    const uint64_t id = trace_->began(name_ + ": " + call);
-    std::string end = "failed";
+  using Kind = CallTrace::Kind;
+
+  /// Tells of a question, and of its answer as `say` puts it.
+  template <typename Ask, typename Say>
+  auto ask(const std::string& call, Ask&& question, Say&& say, Kind kind = Kind::kAsks) {
+    const std::optional<uint64_t> id = began(call, kind);
     try {
-      end = make();
+      auto answer = question();
+      ended(id, [&] { return std::string(say(answer)); });
+      return answer;
     } catch (const Error& error) {
-      trace_->ended(id, std::string("failed: ") + error.what());
+      ended(id, [&] { return std::string("failed: ") + error.what(); });
       throw;
     } catch (...) {
-      trace_->ended(id, "failed");
+      ended(id, [] { return std::string("failed"); });
       throw;
     }
-    trace_->ended(id, end);
-  }
-
-  template <typename Ask, typename Say>
-  auto ask(const std::string& call, Ask&& question, Say&& say) {
-    std::optional<decltype(question())> answer;
-    tell(call, [&] {
-      answer = question();
-      return std::string(say(*answer));
-    });
-    return std::move(*answer);
   }
   template <typename Ask>
   auto ask(const std::string& call, Ask&& question) {
     return ask(call, std::forward<Ask>(question), [](const auto& answer) { return told(answer); });
   }
 
+  /// Of a call without an answer.
   template <typename Act>
-  void act(const std::string& call, Act&& action) {
-    tell(call, [&] {
-      action();
-      return std::string("done");
-    });
+  void act(const std::string& call, Act&& action, Kind kind = Kind::kChanges) {
+    ask(
+        call,
+        [&] {
+          action();
+          return true;
+        },
+        [](bool) { return "done"; }, kind);
   }
 
  private:
+  // A call is worth more than what is told of it: that may be lost.
+
+  std::optional<uint64_t> began(const std::string& call, Kind kind) noexcept {
+    try {
+      return trace_->began(name_ + ": " + call, kind);
+    } catch (...) {
+      return std::nullopt;
+    }
+  }
+  template <typename Text>
+  void ended(const std::optional<uint64_t>& id, Text&& text) noexcept {
+    try {
+      if (id) {
+        trace_->ended(*id, text());
+      }
+    } catch (...) {
+      return;
+    }
+  }
+
   const std::shared_ptr<CallTrace> trace_;
   const std::string name_;
 };
@@ -262,7 +278,9 @@ class TracedHost : public Hypervisor, private Teller {
     return ask("last_downtime " + domain, [&] { return inner_->last_downtime(domain); });
   }
   void validate(const std::string& definition) override {
-    act("validate (" + size_of(definition) + ")", [&] { inner_->validate(definition); });
+    act(
+        "validate (" + size_of(definition) + ")", [&] { inner_->validate(definition); },
+        Kind::kAsks);
   }
   bool network_active(const std::string& network) override {
     return ask("network_active " + network, [&] { return inner_->network_active(network); });
@@ -275,8 +293,9 @@ class TracedHost : public Hypervisor, private Teller {
     return ask("find_secret " + name_of(secret), [&] { return inner_->find_secret(secret); });
   }
   std::string define_secret(const SecretName& secret, const std::string& key) override {
-    return ask("define_secret " + name_of(secret),
-               [&] { return inner_->define_secret(secret, key); });
+    return ask(
+        "define_secret " + name_of(secret), [&] { return inner_->define_secret(secret, key); },
+        [](const std::string& uuid) { return uuid; }, Kind::kChanges);
   }
 
  private:

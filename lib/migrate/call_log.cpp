@@ -4,15 +4,15 @@
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <utility>
 
 #include "lib/core/printable.h"
+#include "lib/core/threads.h"
 #include "lib/migrate/journal.h"
-#include "lib/store/file/file_io.h"
 #include "vmferry/error.h"
 #include "vmferry/migrate.h"
 
@@ -20,9 +20,9 @@ namespace vmferry {
 namespace migrate {
 namespace {
 
-constexpr uint64_t kLong = 4 << 20;
-/// A call that took as long is worth its line, whatever it answered.
-constexpr std::chrono::milliseconds kSlow{1'000};
+constexpr off_t kLong = 4 << 20;
+/// Of what is kept until the file is made.
+constexpr size_t kMostPending = 1 << 20;
 
 std::string now() {
   const auto time = std::chrono::system_clock::now();
@@ -32,41 +32,46 @@ std::string now() {
                      fmt::localtime(std::chrono::system_clock::to_time_t(seconds)), rest.count());
 }
 
+/// Not valid: it cannot be.
 UniqueFd open_log(const std::string& path) {
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW;
+  UniqueFd fd(::open(path.c_str(), kFlags, 0600));
   struct stat status;
-  if (::stat(path.c_str(), &status) == 0 && static_cast<uint64_t>(status.st_size) > kLong &&
-      ::rename(path.c_str(), (path + ".old").c_str()) != 0) {
-    throw errno_error(errno, path, "keep as " + path + ".old");
+  if (!fd.valid() || ::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
+      ::fchmod(fd.get(), 0600) != 0) {
+    return UniqueFd();
   }
-  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600));
-  if (!fd.valid()) {
-    throw errno_error(errno, path, "open the log of calls");
+  // Held as long as it is written to: a long one is put aside only if no other run has it.
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0 && status.st_size > kLong &&
+      ::rename(path.c_str(), (path + ".old").c_str()) == 0) {
+    return open_log(path);
   }
   return fd;
 }
 
 }  // namespace
 
-CallLog::CallLog(const std::string& path, std::function<void(const std::string&)> console)
-    : console_(std::move(console)) {
-  if (path.empty()) {
-    return;
+CallLog::CallLog(std::string path, const std::string& first,
+                 std::function<void(const std::string&)> console, std::chrono::milliseconds slow)
+    : path_(std::move(path)), console_(std::move(console)), slow_(slow) {
+  write(now() + " -- " + printable(first));
+  try {
+    watcher_ = start_thread([this](std::stop_token stop) { watch(std::move(stop)); });
+  } catch (const Error&) {
+    // Then a call that hangs is told of only if it changes something.
   }
-  fd_ = open_log(path);
-  size_ = static_cast<uint64_t>(stat_fd(fd_.get(), path).st_size);
 }
 
-uint64_t CallLog::began(const std::string& call) {
+CallLog::~CallLog() = default;
+
+uint64_t CallLog::began(const std::string& call, Kind kind) {
   const std::lock_guard lock(mutex_);
   const uint64_t id = next_id_++;
-  const std::string text = printable(call);
-  if (line_is_open_) {
-    write("\n");
-  }
   Running& running = running_[id];
-  running = {text, fmt::format("{} {}", now(), text), Clock::now(), size_};
-  write(running.line);
-  line_is_open_ = true;
+  running = {printable(call), Clock::now(), kind == Kind::kChanges, false};
+  if (running.changes) {
+    tell_beginning(running);
+  }
   return id;
 }
 
@@ -77,65 +82,77 @@ void CallLog::ended(uint64_t id, const std::string& result) {
       std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - running.start);
   const std::string text = printable(result);
   Answers& answers = answers_[running.call];
-  const bool same = answers.last == text && took < kSlow;
-  if (same && is_last(running)) {
-    ++answers.repeated;
-    line_is_open_ = false;
-    size_ = running.offset;
-    if (fd_.valid() && ::ftruncate(fd_.get(), static_cast<off_t>(size_)) != 0) {
-      fd_ = UniqueFd();  // a log that cannot be written ends
-    }
+  if (!running.told && answers.last == text) {
+    ++answers.times;
     return;
   }
-  std::string end = fmt::format(" = {} ({} ms", text, took.count());
-  if (answers.repeated != 0) {
-    end += fmt::format("; the same answer as before {} times", answers.repeated);
-  }
-  end += ")";
-  answers = {text, 0};
-  if (is_last(running)) {
-    write(end + "\n");
-    line_is_open_ = false;
-  } else {
-    write_whole(running.line + end);
-  }
-  if (console_) {
-    console_(running.call + end);
-  }
+  const std::string before =
+      answers.times > 1 ? fmt::format("; the answer before came {} times", answers.times) : "";
+  answers = {text, 1};
+  tell(fmt::format("{} = {} ({} ms{})", running.call, text, took.count(), before));
 }
 
 void CallLog::note(const std::string& text) {
   const std::lock_guard lock(mutex_);
-  write_whole(fmt::format("{} -- {}", now(), printable(text)));
+  is_due_ = true;
+  write(now() + " -- " + printable(text));
 }
 
-void CallLog::write_whole(const std::string& line) {
-  write((line_is_open_ ? "\n" : "") + line + "\n");
-  line_is_open_ = false;
+void CallLog::watch(std::stop_token stop) {
+  std::unique_lock lock(mutex_);
+  while (!stop.stop_requested()) {
+    wake_.wait_for(lock, stop, slow_ / 2, [] { return false; });
+    for (auto& [id, running] : running_) {
+      if (!running.told && Clock::now() - running.start >= slow_) {
+        tell_beginning(running);
+      }
+    }
+  }
+}
+
+void CallLog::tell_beginning(Running& running) {
+  running.told = true;
+  is_due_ = true;
+  tell(running.call + " ...");
+}
+
+void CallLog::tell(const std::string& text) {
+  write(now() + " " + text);
+  if (console_) {
+    console_(text);
+  }
 }
 
 /// A move is worth more than its log: one that cannot be written ends.
 void CallLog::write(const std::string& text) {
-  try {
-    if (fd_.valid()) {
-      pwrite_all(fd_.get(), size_, std::as_bytes(std::span(text)), "the log");
-    }
-  } catch (const Error&) {
+  if (path_.empty()) {
+    return;
+  }
+  if (pending_.size() < kMostPending) {
+    pending_ += text + "\n";
+  }
+  if (!is_due_) {
+    return;
+  }
+  if (!fd_.valid()) {
+    fd_ = open_log(path_);
+  }
+  const auto size = static_cast<ssize_t>(pending_.size());
+  if (fd_.valid() && ::write(fd_.get(), pending_.data(), pending_.size()) != size) {
     fd_ = UniqueFd();
   }
-  size_ += text.size();
+  pending_.clear();
 }
 
 }  // namespace migrate
 
 std::string call_log_path(const std::string& domain, const std::string& state_dir) {
-  migrate::make_state_directory(state_dir);
   return state_dir + "/" + migrate::state_file_name(domain) + ".log";
 }
 
-std::shared_ptr<CallTrace> log_calls(const std::string& path,
+std::shared_ptr<CallTrace> log_calls(const std::string& path, const std::string& first,
                                      std::function<void(const std::string&)> console) {
-  return std::make_shared<migrate::CallLog>(path, std::move(console));
+  return std::make_shared<migrate::CallLog>(path, first, std::move(console));
 }
 
 }  // namespace vmferry

@@ -307,6 +307,12 @@ class Execution {
 }  // namespace migrate
 
 MigrateReport execute_migration(const Plan& plan, const MigrateContext& context) {
+  for (const Step& step : plan.steps) {
+    if (migrate::find_step(step.name) == nullptr) {
+      migrate::fail(ErrorKind::kUsage, plan.request.domain, "migrate",
+                    "its plan has an unknown step: '" + step.name + "'");
+    }
+  }
   return migrate::Execution(migrate::Journal::begin(plan, context.state_dir), context, false)
       .forward();
 }

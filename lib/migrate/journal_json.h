@@ -49,7 +49,7 @@ std::string name_in(const nlohmann::json& in, const std::array<const char*, N>& 
     return in.get<std::string>();
   }
   if (!in.is_number_unsigned() || in.get<uint64_t>() >= N) {
-    throw unknown_name(in.dump());
+    throw unknown_name(in.is_number() ? in.dump() : "no name");
   }
   return names.at(in.get<size_t>());
 }

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <fmt/format.h>
-
 #include <algorithm>
 
-#include "lib/core/format_bytes.h"
 #include "lib/migrate/facts.h"
 #include "lib/migrate/steps/steps.h"
 

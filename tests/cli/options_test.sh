@@ -32,6 +32,7 @@ for option in "--parallel 2" --auto-converge "--max-downtime 10" "--listen-addre
   read -ra words <<<"$option"
   useless "${words[0]} is for a move to another host" migrate web1 --pool p "${words[@]}"
 done
+expect 1 "no journal of a migration" ferry migrate --recover --trace web1 --state-dir .
 useless "mean nothing to the files of --to-dir" migrate web1 --to-dir . --object-size 4M
 for option in --allow-file=/a --define-secret --secret-uuid=u --secret-usage=u; do
   useless "${option%=*} is for a move to Ceph" migrate web1 --to-dir . "$option"

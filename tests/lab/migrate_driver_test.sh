@@ -26,7 +26,7 @@ for way in "--method staged" "--method mirror" "--method staged --to $VMFERRY_LA
     grep -E 'here: state mg-driver = running \([0-9]+ ms\)$' "$told" >/dev/null || fail "$way: not in $told: $(cat "$told")"
     ! grep -F -e '<domain' -e "$(ceph auth get-key client.libvirt)" "$told" || fail "$way: a definition or key is in $told"
   done
-  tail -n 1 "$state/mg-driver.log" | grep -E " = | -- " >/dev/null || fail "$way: the last call has not ended"
+  grep -E 'here: (pivot mg-driver vda|migrate mg-driver to there) \.\.\.$' "$state/mg-driver.log" >/dev/null || fail "$way: no beginning is told"
   (($(volume_used mg-driver-vda) > 0)) || fail "$way: nothing is there to discard"
   guest_io "$host" 0 "discard 0 8M"
   (($(volume_used mg-driver-vda) == 0)) || fail "$way: what was discarded still takes $(volume_used mg-driver-vda) bytes"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "vmferry/migrate.h"
 
+#include <fmt/format.h>
+
 #include "lib/core/printable.h"
 #include "tools/vmferry/command.h"
 #include "tools/vmferry/migrate_options.h"
@@ -8,6 +10,7 @@
 #include "tools/vmferry/ui/output.h"
 #include "tools/vmferry/ui/say.h"
 #include "vmferry/error.h"
+#include "vmferry/version.h"
 
 namespace vmferry::cli {
 namespace {
@@ -54,7 +57,10 @@ std::shared_ptr<CallTrace> trace_of(const MigrateOptions& options) {
   }
   const std::string path =
       only_looks ? "" : call_log_path(options.request.domain, options.state_dir);
-  return log_calls(path, options.trace ? say_line : std::function<void(const std::string&)>());
+  const std::string first =
+      fmt::format("vmferry {}: {}", kVersion, options.recover ? "recover" : "migrate");
+  return log_calls(path, first,
+                   options.trace ? say_line : std::function<void(const std::string&)>());
 }
 
 std::shared_ptr<Hypervisor> connect(const std::string& uri, const std::string& name,
@@ -65,11 +71,13 @@ std::shared_ptr<Hypervisor> connect(const std::string& uri, const std::string& n
 
 /// Says where to read what libvirt was asked, if `run` fails.
 void with_log(const MigrateOptions& options, const std::function<void()>& run) {
+  const std::string line =
+      "log: " + printable(call_log_path(options.request.domain, options.state_dir));
   try {
     run();
   } catch (...) {
     if (!options.run.quiet) {
-      say_line("log: " + call_log_path(options.request.domain, options.state_dir));
+      say_line(line);
     }
     throw;
   }
@@ -118,6 +126,9 @@ int migrate(Session& session, MigrateOptions& options) {
   options.ceph.timeout = kClusterPatience;
   MigrateRequest& request = options.request;
   const std::shared_ptr<CallTrace> trace = trace_of(options);
+  if (options.trace && options.run.progress == ProgressStyle::kAuto) {
+    options.run.progress = ProgressStyle::kNone;  // lines and a bar do not go together
+  }
   ConsoleObserver observer(session, options.run.progress_style(), options.run.quiet, trace);
   const std::unique_ptr<MigrationStorage> storage =
       host_and_cluster({.jobs = options.run.jobs,

@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <map>
-#include <set>
 
 #include "vmferry/error.h"
 
@@ -206,7 +205,7 @@ void add_recovery_options(CLI::App& app, MigrateOptions& options) {
       ->excludes(undo)
       ->excludes("--finish");
   app.add_flag("--trace", options.trace,
-               "Print each call of libvirt, with its answer and its time");
+               "Print what is asked of libvirt, with answers and times, and no bar");
   app.add_option("--state-dir", options.state_dir,
                  "Where journals and logs are (default: /var/lib/vmferry for root)")
       ->type_name("DIR")

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <initializer_list>
+#include <set>
+#include <string>
 
 #include "tools/vmferry/migrate_options.h"
 
@@ -85,7 +87,8 @@ void refuse_settled(const CLI::App& app) {
                                                     "--jobs",
                                                     "--quiet",
                                                     "--json",
-                                                    "--progress"};
+                                                    "--progress",
+                                                    "--trace"};
   for (const CLI::Option* option : app.get_options()) {
     if (option->count() > 0 && !kMayBeGiven.contains(option->get_name())) {
       refuse_usage(option->get_name() + " cannot be given to --recover",

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/migrate/steps/steps.h"
-#include "vmferry/error.h"
 
 // QEMU copies each disk to its new place and keeps both equal until the pivot.
 
