@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "lib/domain/disk_text.h"
+#include "lib/domain/rbd_source.h"
 #include "lib/domain/targets.h"
 #include "lib/domain/xml_tree.h"
 #include "vmferry/error.h"
@@ -94,31 +95,7 @@ void edit_driver(const Domain& domain, XMLElement& driver, const DiskMove& move)
   require_possible_io(domain, driver, move);
 }
 
-void fill_source(XMLElement& source, const RbdTarget& target) {
-  source.SetAttribute("protocol", "rbd");
-  source.SetAttribute("name", fmt::format("{}/{}", target.pool, target.image).c_str());
-  for (const CephMonitor& monitor : target.monitors) {
-    XMLElement* host = source.InsertNewChildElement("host");
-    host->SetAttribute("name", monitor.host.c_str());
-    host->SetAttribute("port", monitor.port);
-  }
-  if (!target.conf.empty()) {
-    source.InsertNewChildElement("config")->SetAttribute("file", target.conf.c_str());
-  }
-  if (target.id.empty()) {
-    return;
-  }
-  XMLElement* auth = source.InsertNewChildElement("auth");
-  auth->SetAttribute("username", target.id.c_str());
-  XMLElement* secret = auth->InsertNewChildElement("secret");
-  secret->SetAttribute("type", "ceph");
-  if (!target.secret_uuid.empty()) {
-    secret->SetAttribute("uuid", target.secret_uuid.c_str());
-  }
-  if (!target.secret_usage.empty()) {
-    secret->SetAttribute("usage", target.secret_usage.c_str());
-  }
-}
+void fill_source(XMLElement& source, const RbdTarget& target) { fill_rbd_source(source, target); }
 
 void fill_source(XMLElement& source, const FileTarget& target) {
   source.SetAttribute(is_device_path(target.path) ? "dev" : "file", target.path.c_str());

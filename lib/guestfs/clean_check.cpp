@@ -5,7 +5,9 @@
 #include <cctype>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 
+#include "lib/core/little_endian.h"
 #include "lib/guestfs/guest_trim.h"
 #include "vmferry/error.h"
 
@@ -27,12 +29,8 @@ std::string read_device(Appliance& appliance, const std::string& device, int64_t
   return copy;
 }
 
-uint64_t little_endian(const std::string& bytes, size_t at, size_t length) {
-  uint64_t value = 0;
-  for (size_t i = length; i > 0; --i) {
-    value = value << 8 | static_cast<unsigned char>(bytes.at(at + i - 1));
-  }
-  return value;
+std::span<const std::byte> bytes_of(const std::string& text) {
+  return std::as_bytes(std::span(text));
 }
 
 std::string check_ext(Appliance& appliance, const std::string& device) {
@@ -60,9 +58,9 @@ std::string check_fat(Appliance& appliance, const std::string& device) {
   if (boot.size() < 512) {
     return "its boot sector cannot be read";
   }
-  const uint64_t sector = little_endian(boot, 11, 2);
-  const uint64_t reserved = little_endian(boot, 14, 2);
-  const bool is_fat32 = little_endian(boot, 22, 2) == 0;
+  const uint64_t sector = le16(bytes_of(boot), 11);
+  const uint64_t reserved = le16(bytes_of(boot), 14);
+  const bool is_fat32 = le16(bytes_of(boot), 22) == 0;
   constexpr unsigned kDirtyBit = 1;
   if ((static_cast<unsigned char>(boot[is_fat32 ? 0x41 : 0x25]) & kDirtyBit) != 0) {
     return kDirty;
@@ -76,7 +74,7 @@ std::string check_fat(Appliance& appliance, const std::string& device) {
   if (table.size() < 8) {
     return "its allocation table cannot be read";
   }
-  const uint64_t second = is_fat32 ? little_endian(table, 4, 4) : little_endian(table, 2, 2);
+  const uint64_t second = is_fat32 ? le32(bytes_of(table), 4) : le16(bytes_of(table), 2);
   const uint64_t clean = is_fat32 ? 0x08000000 : 0x8000;
   return (second & clean) != 0 ? "" : kDirty;
 }
@@ -86,7 +84,7 @@ std::string check_fat(Appliance& appliance, const std::string& device) {
 /// Linux kernel's fs/ntfs3/ntfs.h. Anything that looks odd counts as dirty.
 bool ntfs_is_marked_dirty(Appliance& appliance, const std::string& device) {
   const std::string boot = read_device(appliance, device, 0, 512);
-  const uint64_t sector = little_endian(boot, 11, 2);
+  const uint64_t sector = le16(bytes_of(boot), 11);
   const auto per_cluster = static_cast<unsigned char>(boot.at(13));
   const uint64_t cluster =
       per_cluster <= 0x80 ? sector * per_cluster : sector << (256 - per_cluster);
@@ -94,7 +92,7 @@ bool ntfs_is_marked_dirty(Appliance& appliance, const std::string& device) {
   const uint64_t record = record_code > 0
                               ? cluster * static_cast<uint64_t>(record_code)
                               : uint64_t{1} << std::min(20, -static_cast<int>(record_code));
-  const uint64_t table = little_endian(boot, 48, 8);
+  const uint64_t table = le64(bytes_of(boot), 48);
   constexpr uint64_t kMost = uint64_t{1} << 20;
   if (sector < 256 || cluster == 0 || cluster > 2 * kMost || record < 256 || record > kMost ||
       table > (uint64_t{1} << 50) / cluster) {
@@ -106,9 +104,9 @@ bool ntfs_is_marked_dirty(Appliance& appliance, const std::string& device) {
   if (volume.compare(0, 4, "FILE") != 0) {
     return true;
   }
-  for (uint64_t at = little_endian(volume, 20, 2); at + 24 <= volume.size();) {
-    const uint64_t type = little_endian(volume, at, 4);
-    const uint64_t length = little_endian(volume, at + 4, 4);
+  for (uint64_t at = le16(bytes_of(volume), 20); at + 24 <= volume.size();) {
+    const uint64_t type = le32(bytes_of(volume), at);
+    const uint64_t length = le32(bytes_of(volume), at + 4);
     if (type == 0xffffffff || length < 24 || length > volume.size() - at) {
       return true;
     }
@@ -116,8 +114,8 @@ bool ntfs_is_marked_dirty(Appliance& appliance, const std::string& device) {
       at += length;
       continue;
     }
-    const uint64_t flags_at = at + little_endian(volume, at + 20, 2) + 10;
-    return flags_at + 2 > volume.size() || (little_endian(volume, flags_at, 2) & 1) != 0;
+    const uint64_t flags_at = at + le16(bytes_of(volume), at + 20) + 10;
+    return flags_at + 2 > volume.size() || (le16(bytes_of(volume), flags_at) & 1) != 0;
   }
   return true;
 }

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "lib/core/printable.h"
-#include "lib/inspect/little_endian.h"
+#include "lib/core/little_endian.h"
 
 namespace vmferry {
 namespace {

@@ -7,7 +7,7 @@
 #include <set>
 #include <vector>
 
-#include "lib/inspect/little_endian.h"
+#include "lib/core/little_endian.h"
 
 namespace vmferry {
 namespace {

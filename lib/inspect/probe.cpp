@@ -11,7 +11,7 @@
 #include <type_traits>
 
 #include "lib/core/printable.h"
-#include "lib/inspect/little_endian.h"
+#include "lib/core/little_endian.h"
 #include "lib/inspect/scratch.h"
 #include "vmferry/error.h"
 

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "lib/domain/rbd_source.h"
+#include "lib/migrate/facts.h"
 #include "lib/store/rbd/qemu_rbd_name.h"
 
 namespace vmferry::migrate {
@@ -25,28 +27,12 @@ class Element {
   tinyxml2::XMLPrinter& out_;
 };
 
-void volume_source(tinyxml2::XMLPrinter& out, const MigrateRequest& request,
-                   const VolumeName& volume) {
-  Element source(out, "source");
-  source.set("protocol", "rbd").set("name", volume.pool + "/" + volume.image);
-  for (const CephMonitor& monitor : request.monitors) {
-    Element(out, "host").set("name", monitor.host).set("port", std::to_string(monitor.port));
-  }
-  if (!request.ceph_conf.empty()) {
-    Element(out, "config").set("file", request.ceph_conf);
-  }
-  if (request.user.empty()) {
-    return;
-  }
-  Element auth(out, "auth");
-  auth.set("username", request.user);
-  Element secret(out, "secret");
-  secret.set("type", "ceph");
-  if (request.secret.uuid.empty()) {
-    secret.set("usage", request.secret.usage);
-  } else {
-    secret.set("uuid", request.secret.uuid);
-  }
+void volume_source(tinyxml2::XMLPrinter& out, const DiskTarget& target) {
+  tinyxml2::XMLDocument document;
+  tinyxml2::XMLElement* source = document.NewElement("source");
+  document.InsertFirstChild(source);
+  fill_rbd_source(*source, std::get<RbdTarget>(target));
+  source->Accept(&out);
 }
 
 }  // namespace
@@ -89,7 +75,7 @@ std::string bridge_disk(const MigrateRequest& request, const MovingDisk& disk) {
       if (to_file) {
         Element(out, "source").set("file", disk.image.path);
       } else {
-        volume_source(out, request, disk.volume);
+        volume_source(out, disk_target(request, disk));
       }
       Element(out, "backingStore");
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/store/rbd/object_map.h"
 
+#include "lib/core/little_endian.h"
+
 namespace vmferry {
 namespace {
 
@@ -12,14 +14,6 @@ constexpr size_t kCountAt = 10;
 constexpr size_t kHeader = 18;
 constexpr size_t kFooter = 4;  // the length of the checksums, which the class leaves out
 
-uint64_t little_endian(std::span<const std::byte> bytes) {
-  uint64_t value = 0;
-  for (size_t i = bytes.size(); i > 0; --i) {
-    value = value << 8 | std::to_integer<uint64_t>(bytes[i - 1]);
-  }
-  return value;
-}
-
 uint64_t bytes_for(uint64_t objects) { return (objects + kObjectsPerByte - 1) / kObjectsPerByte; }
 
 }  // namespace
@@ -30,9 +24,9 @@ std::optional<ObjectMap> ObjectMap::parse(std::span<const std::byte> encoded, ui
   if (encoded.size() < kHeader) {
     return std::nullopt;
   }
-  const bool known = little_endian(encoded.first(4)) == kHeader - 4 &&
-                     std::to_integer<int>(encoded[kCompatibleAt]) == 1;
-  const uint64_t count = little_endian(encoded.subspan(kCountAt, 8));
+  const bool known =
+      le32(encoded, 0) == kHeader - 4 && std::to_integer<int>(encoded[kCompatibleAt]) == 1;
+  const uint64_t count = le64(encoded, kCountAt);
   if (!known || count < objects) {
     return std::nullopt;
   }

@@ -8,7 +8,7 @@
 namespace vmferry {
 
 /// An integer of `kBytes` bytes at `offset`; 0 if it is not wholly inside `bytes`. Tables of
-/// partitions are little endian, all of them.
+/// partitions, the file systems of DOS and Windows, and what Ceph encodes are little endian.
 template <unsigned kBytes>
 uint64_t little_endian(std::span<const std::byte> bytes, size_t offset) {
   if (offset > bytes.size() || bytes.size() - offset < kBytes) {
