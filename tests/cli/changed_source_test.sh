@@ -15,7 +15,7 @@ change_during() { # "OPTIONS" MESSAGE COMMAND...
   # shellcheck disable=SC2086 # words
   "$VMFERRY" convert -q -j 2 --rate-limit 6M $options src.raw out.raw 2>said.txt &
   pid=$!
-  until_done 10 test -e .out.raw.vmferry-partial
+  until_true 10 test -e .out.raw.vmferry-partial
   "$@"
   wait "$pid" || status=$?
   [[ $status == 1 ]] || fail "status $status after '$*' ($options): $(cat said.txt)"
@@ -57,7 +57,7 @@ make_source
 qemu-img create -q -f qcow2 -F raw -b src.raw over.qcow2
 "$VMFERRY" convert -q -f qcow2 --rate-limit 6M over.qcow2 chain.raw 2>said.txt &
 pid=$!
-until_done 10 test -e .chain.raw.vmferry-partial
+until_true 10 test -e .chain.raw.vmferry-partial
 printf X | dd of=src.raw bs=1 seek=1000000 conv=notrunc status=none
 ! wait "$pid" || fail "a backing file was written meanwhile"
 grep -q "src.raw: .*something wrote to it" said.txt || fail "said: $(cat said.txt)"
@@ -75,7 +75,7 @@ if ((EUID == 0)); then
   ferry convert -q "$loop" device.raw
   "$VMFERRY" convert -q --force --rate-limit 6M "$loop" device.raw 2>said.txt &
   pid=$!
-  until_done 10 test -e .device.raw.vmferry-partial
+  until_true 10 test -e .device.raw.vmferry-partial
   printf Y | dd of="$loop" bs=1 seek=1000000 conv=notrunc status=none
   ! wait "$pid" || fail "a device was written meanwhile"
   grep -q "$loop: .*something wrote to the device" said.txt || fail "said: $(cat said.txt)"
@@ -85,7 +85,7 @@ fi
 make_source
 "$VMFERRY" convert -q --source-in-use --rate-limit 6M src.raw out.raw &
 pid=$!
-until_done 10 test -e .out.raw.vmferry-partial
+until_true 10 test -e .out.raw.vmferry-partial
 printf X | dd of=src.raw bs=1 seek=5999999 conv=notrunc status=none
 wait "$pid" || fail "--source-in-use"
 rm out.raw
@@ -97,7 +97,7 @@ cp --sparse=always src.raw other.raw
 strace -f -qq -o strace.txt -P other.raw -e trace=openat,pread64 -e inject=pread64:delay_exit=200000 \
   "$VMFERRY" compare -q -j 1 src.raw other.raw 2>said.txt &
 pid=$!
-until_done 20 grep pread64 strace.txt
+until_true 20 grep pread64 strace.txt
 printf X | dd of=other.raw bs=1 seek=11000000 conv=notrunc status=none
 status=0
 wait "$pid" || status=$?

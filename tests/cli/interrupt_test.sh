@@ -2,19 +2,11 @@
 # Signals stop within a second and clean up; kill -9 leaves nothing under the final name, and the next run clears up.
 make_disk disk.raw
 
-await_start() {
-  for _ in $(seq 200); do
-    [[ ! -s .out.raw.vmferry-partial ]] || return 0
-    sleep 0.05
-  done
-  fail "it never started"
-}
-
 interrupt() { # SIGNAL STATUS
   local status=0 start end pid
   "$VMFERRY" convert --rate-limit 100K disk.raw out.raw 2>said.txt &
   pid=$!
-  await_start
+  until_true 10 test -s .out.raw.vmferry-partial
   start=$(date +%s%N)
   kill "-$1" "$pid"
   wait "$pid" || status=$?
@@ -43,7 +35,7 @@ no_leftovers
 # Two runs to one target: the second is refused, the first goes on.
 "$VMFERRY" convert -q --rate-limit 2M disk.raw two.raw &
 first=$!
-until_done 10 test -e .two.raw.vmferry-partial
+until_true 10 test -e .two.raw.vmferry-partial
 expect 1 "another vmferry is writing this target" ferry convert disk.raw two.raw
 wait "$first"
 same disk.raw two.raw
@@ -51,7 +43,7 @@ same disk.raw two.raw
 # Somebody takes the name while we copy.
 "$VMFERRY" convert -q --rate-limit 2M disk.raw taken.raw 2>said.txt &
 first=$!
-until_done 10 test -e .taken.raw.vmferry-partial
+until_true 10 test -e .taken.raw.vmferry-partial
 echo mine >taken.raw
 ! wait "$first" || fail "replaced a file that was made meanwhile"
 grep -q "meanwhile" said.txt
@@ -62,7 +54,7 @@ rm out.raw
 # What nohup ignores stays ignored: here the signal after it is the one that ends the run.
 (trap '' HUP && exec "$VMFERRY" convert --rate-limit 100K disk.raw out.raw) 2>said.txt &
 pid=$!
-await_start
+until_true 10 test -s .out.raw.vmferry-partial
 kill -HUP $pid
 kill -TERM $pid
 status=0

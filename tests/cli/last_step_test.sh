@@ -41,7 +41,7 @@ expect 1 "there is no such device" ferry convert disk.raw /dev/vmferry-no-such-g
 long=$(printf 'ü%.0s' $(seq 115))
 "$VMFERRY" convert -q --rate-limit 4M disk.raw "${long}1" &
 one=$!
-until_done 10 compgen -G ".*partial"
+until_true 10 compgen -G ".*partial"
 find . -name '*partial' | iconv -f UTF-8 -t UTF-16 >/dev/null || fail "the temporary name is cut within a character"
 ferry convert -q disk.raw "${long}2"
 wait "$one"
@@ -80,7 +80,7 @@ expect 2 "such names are for unfinished copies" ferry convert disk.raw .x.raw.vm
 # The temporary file is taken away: nothing of somebody else's is published or removed.
 "$VMFERRY" convert -q --rate-limit 2M disk.raw stolen.raw 2>said.txt &
 pid=$!
-until_done 10 test -e .stolen.raw.vmferry-partial
+until_true 10 test -e .stolen.raw.vmferry-partial
 sleep 0.2
 rm .stolen.raw.vmferry-partial
 echo mine >.stolen.raw.vmferry-partial
@@ -111,7 +111,7 @@ change_target() { # MESSAGE COMMAND...
   echo old >target.raw
   "$VMFERRY" convert -q --force --rate-limit 2M disk.raw target.raw 2>said.txt &
   pid=$!
-  until_done 10 test -e .target.raw.vmferry-partial
+  until_true 10 test -e .target.raw.vmferry-partial
   sleep 0.1
   "$@"
   ! wait "$pid" || fail "replaced in spite of: $*"
@@ -176,27 +176,20 @@ if ((EUID == 0)); then
   truncate -s 32M back.img
   loop=$(losetup --find --show back.img)
   clear_device() {
+    [[ -z ${holder:-} ]] || kill "$holder"
     losetup -d "$loop"
   }
   trap 'finish clear_device' EXIT
   expect 1 "it is the source" ferry convert --force back.img "$loop"
   expect 1 "it is the source" ferry convert --force "$loop" back.img
-  mkfifo hold
-  qemu-io -f raw "$loop" <hold >/dev/null 2>&1 &
-  qemu=$!
-  exec 8>hold
-  for _ in $(seq 200); do
-    ! "$VMFERRY" sparsify --in-place "$loop" >said.txt 2>&1 || fail "changed a device that QEMU has open"
-    ! grep -q "running virtual machine has it open" said.txt || break
-    sleep 0.05
-  done
-  grep -q "running virtual machine has it open" said.txt || fail "said: $(cat said.txt)"
+  hold_image -f raw "$loop"
+  expect 1 "running virtual machine has it open" ferry sparsify --in-place "$loop"
   expect 1 "$loop: lock: a running virtual machine has it open for writing" ferry convert --force disk.raw "$loop"
-  exec 8>&-
-  wait "$qemu"
+  kill "$holder"
+  wait "$holder" || true
   "$VMFERRY" convert -q --force --rate-limit 2M disk.raw "$loop" &
   pid=$!
-  until_done 10 cmp -n 65536 disk.raw "$loop" # it has the locks by then
+  until_true 10 cmp -n 65536 disk.raw "$loop" # it has the locks by then
   expect 1 "Failed to get" qemu-io -f raw -r -c 'read 24M 4k' "$loop"
   wait "$pid"
   head -c 20000001 "$loop" | cmp - disk.raw || fail "the device"

@@ -24,7 +24,7 @@ copy_during() { # "OPTIONS" SOURCE COMMAND...
   # shellcheck disable=SC2086 # words
   "$VMFERRY" convert -q -j 2 --rate-limit 6M $options "$source" out.raw 2>said.txt &
   pid=$!
-  until_done 10 test -e .out.raw.vmferry-partial
+  until_true 10 test -e .out.raw.vmferry-partial
   kill -STOP "$pid"
   "$@" >/dev/null
   kill -CONT "$pid"
@@ -89,7 +89,7 @@ remove_volume
 begin_to_write() {
   rbd bench --io-type write --io-size 4K --io-threads 1 --io-total 1G rbd/cv-1 &
   writer=$!
-  until_done 10 is_watched rbd/cv-1
+  until_true 10 is_watched rbd/cv-1
 }
 change_during "" layering $volume "a client opened it for writing" begin_to_write
 kill "$writer"

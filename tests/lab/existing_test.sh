@@ -18,7 +18,7 @@ expect 2 "a snapshot cannot be written" ferry convert disk.raw rbd:rbd/ex-1@s
 # A client that has it open stops a replacement, and a copy unless that is meant.
 rbd bench --io-type write --io-size 4K --io-threads 1 --io-total 1G rbd/ex-1 >/dev/null &
 writer=$!
-until_done 10 is_watched rbd/ex-1
+until_true 10 is_watched rbd/ex-1
 expect 1 "a client has the volume open" ferry convert --force disk.raw rbd:rbd/ex-1
 expect 1 "rbd:rbd/ex-1: read: another process" ferry convert rbd:rbd/ex-1 copy.raw
 expect 0 "warning: rbd:rbd/ex-1: another process is writing" ferry convert --source-in-use rbd:rbd/ex-1 copy.raw
@@ -28,20 +28,20 @@ wait "$writer" || true
 # kill -9, Ctrl-C, and the run after that.
 "$VMFERRY" convert -q --rate-limit 1M disk.raw rbd:rbd/ex-2 &
 pid=$!
-until_done 10 rbd info rbd/ex-2.vmferry-partial
+until_true 10 rbd info rbd/ex-2.vmferry-partial
 sleep 0.5
 kill -KILL "$pid"
 wait "$pid" || true
 [[ $(rbd ls | grep ex-2) == ex-2.vmferry-partial ]] || fail "after kill -9: $(rbd ls)"
 expect 1 "another vmferry is writing this target" ferry convert disk.raw rbd:rbd/ex-2
-until_done 45 is_unwatched rbd/ex-2.vmferry-partial # until Ceph has forgotten the dead client
+until_true 45 is_unwatched rbd/ex-2.vmferry-partial # until Ceph has forgotten the dead client
 ferry convert -q disk.raw rbd:rbd/ex-2
 [[ $(rbd ls | grep ex-2) == ex-2 ]] || fail "left over: $(rbd ls)"
 
 status=0
 "$VMFERRY" convert -q --rate-limit 1M disk.raw rbd:rbd/ex-3 &
 pid=$!
-until_done 10 rbd info rbd/ex-3.vmferry-partial
+until_true 10 rbd info rbd/ex-3.vmferry-partial
 sleep 0.5
 start=$(date +%s%N)
 kill -INT "$pid"

@@ -34,7 +34,7 @@ head -c 64M /dev/urandom >dense.raw
 (
   "$VMFERRY" convert --rate-limit 20M --ceph-timeout 2 dense.raw rbd:rbd/fl-stopped 2>said &
   copy=$!
-  until_done 20 is_watched rbd/fl-stopped.vmferry-partial
+  until_true 20 is_watched rbd/fl-stopped.vmferry-partial
   osd=$(<"$VMFERRY_LAB/osd.pid")
   trap 'kill -CONT "$osd"' EXIT
   kill -STOP "$osd"
@@ -44,7 +44,7 @@ head -c 64M /dev/urandom >dense.raw
 )
 grep -q "fl-stopped: .* did not answer in time" said || fail "said: $(cat said)"
 grep -q "could not remove 'rbd/fl-stopped.vmferry-partial'" said || fail "nothing said of what is left: $(cat said)"
-until_done 60 ferry convert -q dense.raw rbd:rbd/fl-stopped # the claim of the first has to run out
+until_true 60 ferry convert -q dense.raw rbd:rbd/fl-stopped # the claim of the first has to run out
 rbd rm --no-progress rbd/fl-stopped
 rm dense.raw
 

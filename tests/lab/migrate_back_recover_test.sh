@@ -70,7 +70,7 @@ killed_in() {
   [[ $2 != 'copy the frozen' ]] || sleep 0.3
   kill -KILL "$mover"
   wait "$mover" 2>/dev/null || true
-  until_done 20 idle
+  until_true 20 idle
   [[ -f $state/mg-rec.json ]]
 }
 

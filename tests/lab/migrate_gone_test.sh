@@ -55,7 +55,10 @@ machine mg-gone "$(file_disk "$work/a.raw" vda)"
 on_a start mg-gone >/dev/null
 move_in_background --rate-limit 2M --method mirror
 wait_for_step "mirror the disks"
-until [[ $(on_a blockjob mg-gone vda 2>&1) == *"Block Copy"* ]]; do sleep 0.1; done # it says so on standard error
+copies() {
+  [[ $(on_a blockjob mg-gone vda 2>&1) == *"Block Copy"* ]] # it says so on standard error
+}
+until_true 30 copies
 kill -KILL "$mover"
 wait "$mover" 2>/dev/null || true
 on_a blockjob mg-gone vda --abort

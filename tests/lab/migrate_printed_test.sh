@@ -15,10 +15,7 @@ run=(env -u CEPH_CONF "$VMFERRY" migrate "$guest" --connect "$VMFERRY_LAB_HOSTA"
   --keyring libvirt.keyring --ceph-conf ceph.conf --secret-uuid "$secret" --state-dir ../state --overlay-dir .. --progress none)
 (cd conf && exec "${run[@]}" --rate-limit 1M) 2>said &
 mover=$!
-until grep -q "copy the frozen images" said; do
-  kill -0 "$mover" || fail "it ended: $(cat said)"
-  sleep 0.05
-done
+until_true 60 grep "copy the frozen images" said
 kill -9 "$mover"
 wait "$mover" || true
 

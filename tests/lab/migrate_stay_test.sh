@@ -9,7 +9,7 @@ print(taken.getsockname()[1], flush=True)
 time.sleep(900)' >port &
 holder=$!
 trap 'kill $holder; finish clear_guests' EXIT
-until [[ -s port ]]; do sleep 0.1; done
+until_true 10 test -s port
 
 # stuck: a staged move whose guest cannot leave, which shows only when it is about to.
 stuck() {

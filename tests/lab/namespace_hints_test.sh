@@ -23,5 +23,5 @@ expect 1 "'rbd snap ls 'rbd/nh/with space''" ferry info 'rbd:rbd/nh/with space@m
 
 coproc rbd watch 'rbd/nh/with space'
 watcher=$COPROC_PID
-until_done 10 is_watched 'rbd/nh/with space'
+until_true 10 is_watched 'rbd/nh/with space'
 expect 1 "'rbd status 'rbd/nh/with space''" ferry sparsify --in-place 'rbd:rbd/nh/with space'

@@ -37,7 +37,7 @@ is_there() {
 # Two runs: the second is told who is at work, and the first ends well. Then nothing is left of the claim.
 "$VMFERRY" convert -q --rate-limit 1M disk.raw rbd:rbd/cl-1 &
 first=$!
-until_done 10 is_there cl-1.vmferry-partial
+until_true 10 is_there cl-1.vmferry-partial
 expect 1 "another vmferry is writing this target \(process $first on $(hostname)\)" ferry convert disk.raw rbd:rbd/cl-1
 expect 1 "another vmferry is writing this target" ferry convert --force disk.raw rbd:rbd/cl-1
 wait "$first"
@@ -49,13 +49,13 @@ rbd export --no-progress rbd/cl-1 - | cmp - disk.raw
 # names lead to it, and the pool's directory knows the old one.
 "$VMFERRY" convert -q --rate-limit 1M disk.raw rbd:rbd/cl-2 &
 first=$!
-until_done 10 is_there cl-2.vmferry-partial
+until_true 10 is_there cl-2.vmferry-partial
 kill -KILL "$first"
 wait "$first" || true
 rados -p rbd get rbd_id.cl-2.vmferry-partial id
 rados -p rbd put rbd_id.cl-2 id
 expect 1 "if it was killed, its claim ends after 30 seconds" ferry convert disk.raw rbd:rbd/cl-2
-until_done 40 ferry convert -q disk.raw rbd:rbd/cl-2
+until_true 40 ferry convert -q disk.raw rbd:rbd/cl-2
 rbd export --no-progress rbd/cl-2 - | cmp - disk.raw
 [[ $(listed cl-2) == "cl-2 " ]] || fail "left: $(listed cl-2)"
 
@@ -64,7 +64,7 @@ for who in guest snapshot resize; do
   rbd import --no-progress old.raw rbd/cl-3
   "$VMFERRY" convert -q --force --rate-limit 4M disk.raw rbd:rbd/cl-3 2>said &
   run=$!
-  until_done 10 is_there cl-3.vmferry-partial
+  until_true 10 is_there cl-3.vmferry-partial
   case $who in
     guest)
       rbd bench --io-type write --io-size 4K --io-threads 1 --io-total 4G rbd/cl-3 >/dev/null 2>&1 &
@@ -90,7 +90,7 @@ for who in guest snapshot resize; do
   [[ $who == guest || $(head -c 3 now.raw) == old ]] || fail "$who: the old volume changed"
   [[ $who != guest ]] || { kill "$busy" && wait "$busy" 2>/dev/null || busy=; }
   rbd snap purge --no-progress rbd/cl-3
-  until_done 40 rbd rm --no-progress rbd/cl-3
+  until_true 40 rbd rm --no-progress rbd/cl-3
 done
 
 # What could not be replaced in the end is refused before anything is made.
@@ -144,7 +144,7 @@ rbd import --no-progress old.raw rbd/cl-6
 rbd config image set rbd/cl-6 rbd_atime_update_interval 1
 "$VMFERRY" convert -q --force --rate-limit 2M disk.raw rbd:rbd/cl-6 2>said &
 run=$!
-until_done 10 is_there cl-6.vmferry-partial
+until_true 10 is_there cl-6.vmferry-partial
 sleep 1
 kill -STOP "$run" # the copy does not end before this client has come and gone
 qemu-io -f raw -c 'read 0 4k' -c 'write -P 7 1M 64k' -c flush "rbd:rbd/cl-6:conf=$CEPH_CONF:rbd_atime_update_interval=1" >/dev/null
@@ -170,10 +170,10 @@ ferry convert -q --force disk.raw rbd:rbd/cl-6
 ceph auth get-or-create client.cl-old mon 'allow r' osd 'allow class-read object_prefix rbd_children, allow rwx pool=rbd' -o old.keyring
 "$VMFERRY" convert -q --rate-limit 1M disk.raw rbd:rbd/cl-7 &
 first=$!
-until_done 10 is_there cl-7.vmferry-partial
+until_true 10 is_there cl-7.vmferry-partial
 kill -KILL "$first"
 wait "$first" || true
-until_done 45 is_unwatched rbd/cl-7.vmferry-partial
+until_true 45 is_unwatched rbd/cl-7.vmferry-partial
 expect 1 "may only be asleep, and this user may not cut it off" ferry convert --id cl-old --keyring old.keyring disk.raw rbd:rbd/cl-7
 ferry convert -q disk.raw rbd:rbd/cl-7
 ceph auth rm client.cl-old 2>/dev/null

@@ -26,7 +26,7 @@ listener.listen()
 time.sleep(600)' &
 silent=$!
 trap 'kill "$silent"; finish clear_guests' EXIT
-until [[ -S silent ]]; do sleep 0.1; done
+until_true 10 test -S silent
 truncate -s 1M free.raw
 expect 1 "libvirt does not answer" timeout 30 "$VMFERRY" sparsify --in-place --connect "qemu:///system?socket=$work/silent" free.raw
 expect 0 "saved" env LIBVIRT_DEFAULT_URI="qemu:///system?socket=$work/silent" timeout 20 "$VMFERRY" sparsify --in-place free.raw

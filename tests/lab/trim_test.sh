@@ -200,7 +200,7 @@ until (($(allocated disk.qcow2) < full - (100 << 20))); do
 done
 kill -KILL "$victim"
 wait "$victim" || true
-until qemu-io -f qcow2 -c quit disk.qcow2 2>/dev/null; do sleep 0.1; done # libguestfs ends its QEMU
+until_true 60 qemu-io -f qcow2 -c quit disk.qcow2 # libguestfs ends its QEMU
 status=0
 qemu-img check -q disk.qcow2 || status=$?
 ((status == 0 || status == 3)) || fail "the killed run damaged the image ($status)" # 3: room is lost, no data
