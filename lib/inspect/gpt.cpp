@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "lib/core/printable.h"
 #include "lib/core/little_endian.h"
+#include "lib/core/printable.h"
 
 namespace vmferry {
 namespace {

@@ -10,8 +10,8 @@
 #include <memory>
 #include <type_traits>
 
-#include "lib/core/printable.h"
 #include "lib/core/little_endian.h"
+#include "lib/core/printable.h"
 #include "lib/inspect/scratch.h"
 #include "vmferry/error.h"
 
