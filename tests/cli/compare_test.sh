@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 make_disk a.raw
-cp --sparse=never a.raw b.raw
+cp --reflink=never --sparse=never a.raw b.raw
 expect 0 "the images are the same" ferry compare a.raw b.raw
 printf X | dd of=b.raw bs=1 seek=6000000 conv=notrunc status=none
 expect 1 "differ, first at byte 6000000" ferry compare a.raw b.raw

@@ -12,7 +12,7 @@ for closed in "${closings[@]}"; do
   [[ $closed == *'>&-'* && $closed != '2>&-' ]] && wanted=1 || wanted=0 # the report had nowhere to go
   [[ $status == "$wanted" ]] || fail "status $status with $closed"
   rm out.raw
-  cp --sparse=never disk.raw place.raw
+  cp --reflink=never --sparse=never disk.raw place.raw
   eval 'ferry sparsify --in-place --progress json place.raw' "$closed" >terminal 2>&1 || true
   same disk.raw place.raw
   eval 'ferry convert -q disk.raw out.raw' "$closed" || fail "nothing to say, but status $? with $closed"

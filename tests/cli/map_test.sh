@@ -3,6 +3,13 @@
 make_disk disk.raw
 truncate -s 20000256 disk.raw # a multiple of 512: QEMU rounds other sizes
 
+# XFS reserves more than is written, and calls that data as soon as it was read: so an image without.
+without_reserve() { # IMAGE
+  truncate -s "$(stat -c %s "$1")" copy
+  dd if="$1" of=copy bs=4k conv=notrunc,sparse status=none
+  mv copy "$1"
+}
+
 same_map() { # IMAGE FORMAT
   qemu-img map --output=json -f "$2" "$1" >want.json
   ferry map --json -f "$2" "$1" >got.json
@@ -29,6 +36,7 @@ done
 for bits in 1 2 8 16 64; do
   qemu-img create -q -f qcow2 -o preallocation=metadata,refcount_bits=$bits set-aside.qcow2 8M
   qemu-io -c 'write -P 3 512k 1k' -c 'write -z 2M 128k' -c 'discard 5M 64k' set-aside.qcow2 >/dev/null
+  without_reserve set-aside.qcow2
   same_map set-aside.qcow2 qcow2
 done
 

@@ -9,7 +9,7 @@ with open("model.raw", "wb") as disk:
     for _ in range(24000):
         disk.write(block if random.random() < 0.5 else bytes(4096))
 PY
-cp --sparse=never model.raw disk.raw
+cp --reflink=never --sparse=never model.raw disk.raw
 full=$(allocated disk.raw)
 start=$(date +%s%N)
 ferry sparsify -q --in-place disk.raw
@@ -20,7 +20,7 @@ sparse=$(allocated disk.raw)
 
 midway=0
 for round in $(seq 24); do
-  cp --sparse=never model.raw disk.raw
+  cp --reflink=never --sparse=never model.raw disk.raw
   "$VMFERRY" sparsify -q --in-place -j $((round % 4 + 1)) disk.raw &
   pid=$!
   sleep "$(awk -v r="$round" -v w="$whole" 'BEGIN { printf "%.6f", r * w / 24 / 1e6 }')"

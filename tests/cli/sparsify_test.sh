@@ -4,7 +4,7 @@ make_disk sparse.raw
 
 # Every block allocated, some of them zeros; one stretch was only ever reserved.
 full_copy() { # NAME
-  cp --sparse=never sparse.raw "$1"
+  cp --reflink=never --sparse=never sparse.raw "$1"
   fallocate -o 20004864 -l 8M -n "$1" # behind the end
   (($(allocated "$1") >= 28000000)) || fail "the test needs an allocated file"
 }
@@ -38,7 +38,7 @@ same reserved.before reserved.raw
 
 # A qcow2 file is a file: its zeros become holes, its bytes stay.
 qemu-img create -q -f qcow2 -o preallocation=full q.qcow2 16M
-cp --sparse=never q.qcow2 full.qcow2
+cp --reflink=never --sparse=never q.qcow2 full.qcow2
 ferry sparsify --in-place full.qcow2 | grep -q '^full.qcow2: 16.0 MiB, 16' || fail "the size a guest sees"
 same q.qcow2 full.qcow2
 (($(allocated full.qcow2) < 1000000)) || fail "the zeros stay: $(allocated full.qcow2)"
