@@ -2,12 +2,15 @@
 #include "lib/migrate/call_log.h"
 
 #include <fcntl.h>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <array>
+#include <ctime>
+#include <string_view>
 #include <utility>
 
 #include "lib/core/printable.h"
@@ -25,11 +28,13 @@ constexpr off_t kLong = 4 << 20;
 constexpr size_t kMostPending = 1 << 20;
 
 std::string now() {
-  const auto time = std::chrono::system_clock::now();
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  const auto rest = std::chrono::duration_cast<std::chrono::milliseconds>(time - seconds);
-  return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:03}",
-                     fmt::localtime(std::chrono::system_clock::to_time_t(seconds)), rest.count());
+  struct timespec time;
+  ::clock_gettime(CLOCK_REALTIME, &time);
+  struct tm local;
+  ::localtime_r(&time.tv_sec, &local);
+  std::array<char, 32> text;
+  const size_t length = std::strftime(text.data(), text.size(), "%F %T", &local);
+  return fmt::format("{}.{:03}", std::string_view(text.data(), length), time.tv_nsec / 1'000'000);
 }
 
 /// Not valid: it cannot be.
