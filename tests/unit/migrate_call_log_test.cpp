@@ -2,6 +2,7 @@
 #include "lib/migrate/call_log.h"
 
 #include <fstream>
+#include <regex>
 #include <sstream>
 #include <thread>
 
@@ -19,7 +20,9 @@ std::vector<std::string> lines_of(const std::filesystem::path& path) {
   std::ifstream file(path);
   std::vector<std::string> lines;
   for (std::string line; std::getline(file, line);) {
-    lines.push_back(line.substr(std::min<size_t>(line.size(), 24)));  // without the time
+    // Without the time of day, and however long it took.
+    line = line.substr(std::min<size_t>(line.size(), 24));
+    lines.push_back(std::regex_replace(line, std::regex("\\([0-9]+ ms"), "(0 ms"));
   }
   return lines;
 }
@@ -35,7 +38,7 @@ std::string text_of(const std::filesystem::path& path) {
 TEST_CASE("changes and slow calls are told when they begin, answers when they are others",
           "[migrate]") {
   TempDir dir;
-  migrate::CallLog log(dir / "web1.log", "first", {}, 50ms);
+  migrate::CallLog log(dir / "web1.log", "first", {}, 1s);
   log.ended(log.began("here: state web1", Kind::kAsks), "running");
   for (int i = 0; i < 3; ++i) {
     log.ended(log.began("here: block_job web1 vda", Kind::kAsks), "copy");
@@ -69,7 +72,7 @@ TEST_CASE("a run that only asks leaves no log", "[migrate]") {
     log.ended(log.began("here: state web1", Kind::kAsks), "absent");
   }
   CHECK_FALSE(std::filesystem::exists(dir / "web1.log"));
-  CHECK(said == "here: state web1 = absent (0 ms)");
+  CHECK(said.starts_with("here: state web1 = absent ("));
 }
 
 TEST_CASE("a log goes on where it was, also one that is being written; a long one is kept",
