@@ -128,7 +128,7 @@ void CallLog::tell(const std::string& text) {
   }
 }
 
-/// A move is worth more than its log: one that cannot be written ends.
+/// A move is worth more than its log: what cannot be written is lost.
 void CallLog::write(const std::string& text) {
   if (path_.empty()) {
     return;

@@ -28,7 +28,7 @@ class CallLog : public CallTrace {
 
   /// Goes on in the file at `path`; one that has grown long is kept as PATH.old. `first` is the
   /// first line of what is written there now. `console` gets the lines without the time; may be
-  /// empty. An empty path: the console only. A log that cannot be written ends, without a word.
+  /// empty. An empty path: the console only. What cannot be written is lost, without a word.
   CallLog(std::string path, const std::string& first,
           std::function<void(const std::string&)> console, std::chrono::milliseconds slow = kSlow);
   ~CallLog() override;

@@ -97,6 +97,8 @@ class Run : public Notes {
   std::vector<std::string> unfinished_copies() const;
 
   // What is made for a disk (run_copies.cpp).
+  /// Before a switch: one while the cluster stands still freezes the guest until it is back.
+  void prove_access() const;
   DiskTarget new_place(const MovingDisk& disk) const { return disk_target(plan_.request, disk); }
   std::string goal(const MovingDisk& disk) const {
     return plan_.to_files ? disk.image.path : disk.volume.display();

@@ -5,6 +5,15 @@
 
 namespace vmferry::migrate {
 
+void Run::prove_access() const {
+  if (plan_.to_files) {
+    return;
+  }
+  for (const MovingDisk& disk : plan_.disks) {
+    context_.storage->prove_access(disk.volume.pool);
+  }
+}
+
 bool Run::new_place_exists(const MovingDisk& disk) const {
   return plan_.to_files ? context_.storage->file_exists(disk.image.path)
                         : context_.storage->volume(disk.volume).has_value();

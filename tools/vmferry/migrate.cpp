@@ -2,6 +2,7 @@
 #include "vmferry/migrate.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "lib/core/printable.h"
 #include "tools/vmferry/command.h"
@@ -69,14 +70,14 @@ std::shared_ptr<Hypervisor> connect(const std::string& uri, const std::string& n
   return trace ? trace_calls(host, name, trace) : host;
 }
 
-/// Says where to read what libvirt was asked, if `run` fails.
+/// Says where to read what libvirt was asked, if `run` fails. One that fails at once has no log.
 void with_log(const MigrateOptions& options, const std::function<void()>& run) {
-  const std::string line =
-      "log: " + printable(call_log_path(options.request.domain, options.state_dir));
+  const std::string path = call_log_path(options.request.domain, options.state_dir);
+  const std::string line = "log: " + printable(path);
   try {
     run();
   } catch (...) {
-    if (!options.run.quiet) {
+    if (!options.run.quiet && ::access(path.c_str(), F_OK) == 0) {
       say_line(line);
     }
     throw;

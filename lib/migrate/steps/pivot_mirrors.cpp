@@ -4,11 +4,7 @@
 namespace vmferry::migrate {
 
 void PivotMirrors::run() {
-  if (!plan_.to_files) {
-    for (const MovingDisk& disk : plan_.disks) {
-      context_.storage->prove_access(disk.volume.pool);
-    }
-  }
+  run_.prove_access();
   Mirror(run_).run();  // those whose job a stop of the guest has ended
   for (const MovingDisk& disk : plan_.disks) {
     if (run_.require_from(disk, Place::kOriginal) == Place::kOriginal) {

@@ -4,12 +4,7 @@
 namespace vmferry::migrate {
 
 void PivotOverlays::run() {
-  // A switch while the cluster stands still freezes the guest until it is back.
-  if (!plan_.to_files) {
-    for (const MovingDisk& disk : plan_.disks) {
-      context_.storage->prove_access(disk.volume.pool);
-    }
-  }
+  run_.prove_access();
   StageOverlays(run_).run();  // those whose job a stop of the guest has ended
   for (const MovingDisk& disk : plan_.disks) {
     if (run_.require_from(disk, Place::kOverlay) == Place::kOverlay) {
