@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "vmferry/map.h"
 
+#include "lib/core/map_store.h"
+
 namespace vmferry {
 namespace {
 
@@ -27,13 +29,21 @@ void map_range(const Source& source, uint64_t offset, uint64_t length, const Map
     layout->map(offset, length, visit);
     return;
   }
+  map_store(source, offset, length, [&](MappedExtent extent) {
+    extent.host_offset.reset();  // where it is, such a source does not tell
+    visit(extent);
+  });
+}
+
+void map_store(const Source& store, uint64_t offset, uint64_t length, const MapVisitor& visit) {
   for (const uint64_t end = offset + length; offset < end;) {
-    const Extent extent = source.extent_at(offset, end - offset);
+    const Extent extent = store.extent_at(offset, end - offset);
     visit({.offset = offset,
            .length = extent.length,
            .kind = extent.is_zero() ? MappedKind::kHole : MappedKind::kData,
            .is_present = true,
-           .file = source.name()});
+           .host_offset = offset,
+           .file = store.name()});
     offset = extent.end();
   }
 }

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "lib/core/map_store.h"
 #include "lib/store/file/file_io.h"
 #include "lib/store/file/file_stamp.h"
 #include "vmferry/error.h"
@@ -124,16 +125,7 @@ void FileSource::prefetch(uint64_t offset, uint64_t length) const {
 }
 
 void FileSource::map(uint64_t offset, uint64_t length, const MapVisitor& visit) const {
-  for (const uint64_t end = offset + length; offset < end;) {
-    const Extent extent = extent_at(offset, end - offset);
-    visit({.offset = offset,
-           .length = extent.length,
-           .kind = extent.is_zero() ? MappedKind::kHole : MappedKind::kData,
-           .is_present = true,
-           .host_offset = offset,
-           .file = name_});
-    offset = extent.end();
-  }
+  map_store(*this, offset, length, visit);
 }
 
 std::optional<uint64_t> FileSource::allocated_bytes() const {

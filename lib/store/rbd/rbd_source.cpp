@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/store/rbd/rbd_source.h"
+#include "lib/core/map_store.h"
 
 #include <rbd/features.h>
 
@@ -86,16 +87,7 @@ class RbdSource : public Source, public Layout, public Volume {
   }
 
   void map(uint64_t offset, uint64_t length, const MapVisitor& visit) const override {
-    for (const uint64_t end = offset + length; offset < end;) {
-      const Extent extent = extent_at(offset, end - offset);
-      visit({.offset = offset,
-             .length = extent.length,
-             .kind = extent.is_zero() ? MappedKind::kHole : MappedKind::kData,
-             .is_present = true,
-             .host_offset = offset,
-             .file = name_});
-      offset = extent.end();
-    }
+    map_store(*this, offset, length, visit);
   }
 
   void read_at(uint64_t offset, std::span<std::byte> out) const override {
