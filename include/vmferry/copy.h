@@ -8,6 +8,7 @@
 #include <stop_token>
 
 #include "vmferry/api.h"
+#include "vmferry/digest.h"
 #include "vmferry/sink.h"
 #include "vmferry/source.h"
 
@@ -26,6 +27,8 @@ struct CopyOptions {
   unsigned jobs = 8;                 ///< threads that read; 1..64
   size_t memory = size_t{32} << 20;  ///< bound on buffers (bytes); at least two are used
   std::stop_token stop = {};         ///< stops the work: Error kCancelled
+  /// Told of what was read, if not null: of a block when all of it was handed to the sink.
+  DiskDigest* digest = nullptr;
 };
 
 struct CopyResult {
@@ -50,6 +53,7 @@ struct CompareOptions {
   unsigned jobs = 8;
   bool ignore_trailing_zeros = false;  ///< the longer disk may go on with zeros
   std::stop_token stop = {};
+  DiskDigest* digest = nullptr;  ///< told of `a`; of use only if both are the same
 };
 
 struct CompareResult {

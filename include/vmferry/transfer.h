@@ -22,6 +22,7 @@ struct TransferOptions {
   std::optional<uint64_t> rate_limit = {};  ///< bytes a second that are written
   bool source_in_use = false;               ///< it may change meanwhile: that is meant
   bool verify = false;                      ///< read back and compare before it gets its name
+  DiskDigest* digest = nullptr;             ///< told of what was read; of the source's size
   std::stop_token stop = {};                ///< stops the work: Error kCancelled
 };
 

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <limits>
 
+#include "lib/core/block_hasher.h"
 #include "lib/core/block_walker.h"
 #include "lib/core/hot_window.h"
 #include "lib/core/workers.h"
@@ -60,13 +61,14 @@ size_t zeros_at_begin(std::span<const std::byte> bytes) {
 
 class Comparer {
  public:
-  Comparer(const Source& a, const Source& b, unsigned jobs, Progress& progress)
+  Comparer(const Source& a, const Source& b, const CompareOptions& options, Progress& progress)
       : a_(a),
         b_(b),
-        jobs_(std::clamp(jobs, 1u, 64u)),
+        jobs_(std::clamp(options.jobs, 1u, 64u)),
         window_(std::max({uint64_t{kHotWindow}, a.read_alignment(), b.read_alignment()})),
         side_((window_ + 4095) / 4096 * 4096),
         pool_(std::clamp<size_t>(kMemory / (2 * side_), 2, std::max(2u, jobs_)), 2 * side_),
+        digest_(options.digest),
         progress_(progress),
         walker_(walk_rules()) {}
 
@@ -113,20 +115,24 @@ class Comparer {
   }
 
   void compare_block(const Extent& block, std::span<std::byte> left, std::span<std::byte> right) {
+    BlockHasher hasher(digest_, block.offset, block.end());
     for (uint64_t at = block.offset; at < block.end() && at < first_;) {
       const uint64_t end = std::min(block.end(), (at / window_ + 1) * window_);
-      compare_window(at, end - at, left, right);
+      compare_window(at, left.first(end - at), right.first(end - at), hasher);
       at = end;
     }
+    hasher.finish();
   }
 
-  void compare_window(uint64_t offset, uint64_t length, std::span<std::byte> left,
-                      std::span<std::byte> right) {
-    left = left.first(length);
-    right = right.first(length);
+  void compare_window(uint64_t offset, std::span<std::byte> left, std::span<std::byte> right,
+                      BlockHasher& hasher) {
     const bool any_a = load(a_, offset, left);
     const bool any_b = load(b_, offset, right);
+    const size_t length = left.size();
     size_t same = length;
+    if (any_a) {
+      hasher.add(offset, left);
+    }
     if (any_a && any_b) {
       same = first_mismatch(left, right);
     } else if (any_a || any_b) {
@@ -168,6 +174,7 @@ class Comparer {
   const uint64_t window_;
   const size_t side_;  ///< a window, in whole pages
   BufferPool pool_;
+  DiskDigest* const digest_;
   Progress& progress_;
   BlockWalker walker_;
   std::atomic<uint64_t> first_ = kNowhere;
@@ -178,7 +185,7 @@ class Comparer {
 CompareResult compare(const Source& a, const Source& b, const CompareOptions& options,
                       Progress& progress) {
   const uint64_t shorter = std::min(a.size(), b.size());
-  const uint64_t first = Comparer(a, b, options.jobs, progress).run(options.stop);
+  const uint64_t first = Comparer(a, b, options, progress).run(options.stop);
   if (first < shorter) {
     return {.same = false, .first_difference = first};
   }

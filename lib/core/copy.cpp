@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/core/block_hasher.h"
 #include "lib/core/block_walker.h"
 #include "lib/core/hot_window.h"
 #include "lib/core/workers.h"
@@ -36,6 +37,7 @@ struct Looked {
   Extent data = {};
   size_t position = 0;  ///< of the data, in the buffer
   Extent zeros = {};
+  BlockHasher* hasher = nullptr;  ///< sees what is read
 };
 
 /// One run of copy(). A block is cut into windows: what may be written at once. Of a window so much
@@ -51,6 +53,7 @@ class Copier {
         window_(round_up(std::max<uint64_t>(traits_.write_size, source.read_alignment()), 4096)),
         hot_(round_up(kHotWindow, source.read_alignment())),
         pool_(std::max<size_t>(2, options.memory / window_), window_),
+        digest_(options.digest),
         progress_(progress),
         walker_(walk_rules()) {}
 
@@ -89,16 +92,20 @@ class Copier {
 
   void copy_block(const Extent& block, std::vector<Extent>& runs, std::stop_token stop) {
     const uint64_t data = find_runs(block, runs);
-    if (sink_.may_share(source_)) {
-      runs = share_runs(runs, stop);
-    }
+    BlockHasher hasher(digest_, block.offset, block.end());
     Looked looked;
+    if (sink_.may_share(source_)) {
+      runs = share_runs(runs, hasher, stop);
+    } else {
+      looked.hasher = &hasher;
+    }
     for (uint64_t at = block.offset; at < block.end();) {
       const uint64_t end = std::min(block.end(), next_multiple(at, window_));
       copy_window(at, end, runs, looked, stop);
       at = end;
     }
     zero(looked.zeros, stop);
+    hasher.finish();
     progress_.data_done += data;
   }
 
@@ -132,7 +139,8 @@ class Copier {
   }
 
   /// Shares what is not zero, which needs no writing. Returns what is left to do.
-  std::vector<Extent> share_runs(const std::vector<Extent>& runs, std::stop_token stop) {
+  std::vector<Extent> share_runs(const std::vector<Extent>& runs, BlockHasher& hasher,
+                                 std::stop_token stop) {
     std::vector<Extent> looked;
     Buffer buffer = pool_.acquire(stop, check_writes_);
     const auto window = buffer.bytes().first(std::min(hot_, window_));
@@ -140,7 +148,8 @@ class Copier {
       if (run.is_zero()) {
         append_run(looked, run);
       } else {
-        find_zeros(source_, run, window, traits_.zero_granularity, stop, looked);
+        find_zeros(source_, run, window, traits_.zero_granularity, stop, looked,
+                   [&hasher](uint64_t at, auto bytes) { hasher.add(at, bytes); });
       }
     }
     std::erase_if(looked, [this](const Extent& run) {
@@ -192,9 +201,12 @@ class Copier {
       for (const Extent& piece : pieces) {
         if (piece.is_zero()) {
           add_zeros(piece, looked, stop);
-        } else {
-          add_data(piece, looked.used + (piece.offset - at), looked);
+          continue;
         }
+        if (looked.hasher != nullptr) {
+          looked.hasher->add(piece.offset, bytes.subspan(piece.offset - at, piece.length));
+        }
+        add_data(piece, looked.used + (piece.offset - at), looked);
       }
       if (pieces.size() > 1 || !pieces.front().is_zero()) {
         looked.used += step;
@@ -250,6 +262,7 @@ class Copier {
   const uint64_t hot_;
   BufferPool pool_;
   const std::function<void()> check_writes_ = [this] { sink_.check_writes(); };
+  DiskDigest* const digest_;
   Progress& progress_;
   BlockWalker walker_;
 };

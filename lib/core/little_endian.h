@@ -32,4 +32,12 @@ inline uint32_t le32(std::span<const std::byte> b, size_t at) {
 }
 inline uint64_t le64(std::span<const std::byte> b, size_t at) { return little_endian<8>(b, at); }
 
+/// The same the other way round. REQUIRES: it fits.
+template <unsigned kBytes>
+void put_little_endian(std::span<std::byte> bytes, size_t offset, uint64_t value) {
+  for (unsigned i = 0; i < kBytes; ++i) {
+    bytes[offset + i] = static_cast<std::byte>(value >> (8 * i));
+  }
+}
+
 }  // namespace vmferry

@@ -30,7 +30,11 @@ CopyResult copy_to(Sink& sink, const Source& source, const TransferOptions& opti
   Progress counters;
   const ObservedPhase phase(observer, options.phase, counters, {&source});
   return copy(source, limited ? *limited : sink,
-              {.jobs = options.jobs, .memory = options.memory, .stop = options.stop}, counters);
+              {.jobs = options.jobs,
+               .memory = options.memory,
+               .stop = options.stop,
+               .digest = options.digest},
+              counters);
 }
 
 void verify(Sink& sink, const Source& source, const TransferOptions& options, Observer* observer) {

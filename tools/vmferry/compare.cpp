@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/null_sink.h"
 #include "lib/core/printable.h"
 #include "tools/vmferry/command.h"
 #include "tools/vmferry/options.h"
@@ -24,6 +25,7 @@ struct Options {
   RunOptions run;
   bool ignore_trailing_zeros = false;
   bool source_in_use = false;
+  bool digest = false;
 };
 
 std::string describe(const Options& options, const CompareResult& result, uint64_t size_a,
@@ -40,21 +42,63 @@ std::string describe(const Options& options, const CompareResult& result, uint64
 }
 
 void print_result(const Options& options, const CompareResult& result, uint64_t size_a,
-                  uint64_t size_b) {
+                  uint64_t size_b, const std::string& digest) {
   if (options.run.json) {
     nlohmann::ordered_json report = {{"same", result.same}};
     if (result.first_difference) {
       report["first_difference"] = *result.first_difference;
     }
+    if (!digest.empty()) {
+      report["digest"] = digest;
+    }
     report["a"] = {{"name", options.a}, {"virtual_bytes", size_a}};
     report["b"] = {{"name", options.b}, {"virtual_bytes", size_b}};
     print(json_text(report) + "\n");
   } else if (!options.run.quiet) {
-    print(describe(options, result, size_a, size_b) + "\n");
+    print(describe(options, result, size_a, size_b) + "\n" +
+          (digest.empty() ? "" : "digest: " + digest + "\n"));
   }
 }
 
+/// The digest of the image B is looked at, and compared with the one given in place of A.
+int compare_with_digest(Session& session, Options& options) {
+  const Location at = parse_location(options.b);
+  options.from_b.policy = options.from_a.policy;
+  options.from_b.force_corrupt = options.from_a.force_corrupt;
+  options.from_b.ceph = options.from_a.ceph;
+  const OpenImage image = open_image(at, options.from_b);
+  if (!options.source_in_use) {
+    refuse_being_written(image);
+  }
+  print_warnings(image, options.run.quiet);
+  const Source& source = *image.guest;
+  DiskDigest digest(source.size());
+  {
+    NullSink nothing(source.size());
+    Progress counters;
+    const ProgressDisplay display(session, options.run.progress_style(), "compare", counters,
+                                  {&source});
+    copy(source, nothing, {.jobs = options.run.jobs, .stop = session.stop(), .digest = &digest},
+         counters);
+  }
+  check_source(source, options.source_in_use);
+  const std::string found = digest.text();
+  const bool same = found == options.a;
+  if (options.run.json) {
+    print(json_text({{"same", same},
+                     {"digest", found},
+                     {"b", {{"name", at.display()}, {"virtual_bytes", source.size()}}}}) +
+          "\n");
+  } else if (!options.run.quiet) {
+    print(same ? "the image has this digest\n" : "the image has another digest: " + found + "\n");
+  }
+  return same ? 0 : 1;
+}
+
 int compare_images(Session& session, Options& options) {
+  if (options.digest && is_digest(options.a)) {
+    return compare_with_digest(session, options);
+  }
   options.from_b.policy = options.from_a.policy;
   options.from_b.force_corrupt = options.from_a.force_corrupt;
   options.from_b.ceph = options.from_a.ceph;
@@ -71,6 +115,7 @@ int compare_images(Session& session, Options& options) {
   print_warnings(a, options.run.quiet);
   print_warnings(b, options.run.quiet);
   CompareResult result;
+  DiskDigest digest(a.guest->size());
   {
     Progress counters;
     const ProgressDisplay display(session, options.run.progress_style(), "compare", counters,
@@ -78,12 +123,14 @@ int compare_images(Session& session, Options& options) {
     result = compare(*a.guest, *b.guest,
                      {.jobs = options.run.jobs,
                       .ignore_trailing_zeros = options.ignore_trailing_zeros,
-                      .stop = session.stop()},
+                      .stop = session.stop(),
+                      .digest = options.digest ? &digest : nullptr},
                      counters);
   }
   check_source(*a.guest, options.source_in_use);
   check_source(*b.guest, options.source_in_use);
-  print_result(options, result, a.guest->size(), b.guest->size());
+  const bool tell = options.digest && result.same;
+  print_result(options, result, a.guest->size(), b.guest->size(), tell ? digest.text() : "");
   return result.same ? 0 : 1;
 }
 
@@ -100,12 +147,16 @@ std::function<int(Session&)> add_compare(CLI::App& app) {
   add_in_use_option(app, options->source_in_use);
   app.add_flag("--ignore-trailing-zeros", options->ignore_trailing_zeros,
                "The longer image may go on with zeros");
+  app.add_flag(
+      "--digest", options->digest,
+      "Print the digest of what a guest sees, if both are the same; A may be such a digest");
   add_run_options(app, options->run);
   add_ceph_options(app, options->from_a.ceph);
   app.footer(
       "Exit status: 0 the same, 1 different, 2 could not compare.\n"
       "\nExamples:\n"
       "  vmferry compare web1.qcow2 rbd:vms/web1\n"
+      "  vmferry compare --digest xxh64t:4b0ad1a2c9f07f5e rbd:vms/web1\n"
       "\nSee vmferry-compare(1).");
   return [options](Session& session) { return compare_images(session, *options); };
 }

@@ -26,6 +26,9 @@ std::string report_of(const ImageCopy& job, const std::string& target, const Cop
                                      {"zero_skipped_bytes", result.zero_bytes},
                                      {"seconds", seconds},
                                      {"verified", job.verify}};
+    if (job.digest) {
+      report["digest"] = outcome.digest;
+    }
     if (job.trim) {
       report["parts"] = parts_as_json(outcome.parts);
     }
@@ -37,7 +40,8 @@ std::string report_of(const ImageCopy& job, const std::string& target, const Cop
   return parts_in_words(outcome.parts) +
          fmt::format("{}: {} of data, {} of zeros skipped, in {:.1f} s{}\n", printable(target),
                      about_bytes(result.written_bytes), about_bytes(result.zero_bytes), seconds,
-                     job.verify ? ", verified" : "");
+                     job.verify ? ", verified" : "") +
+         (job.digest ? fmt::format("digest: {}\n", outcome.digest) : "");
 }
 
 int convert(Session& session, ImageCopy& job) {
@@ -60,6 +64,8 @@ std::function<int(Session&)> add_convert(CLI::App& app) {
                  "A new file, a block device (with --force), or rbd:POOL/IMAGE")
       ->required();
   add_copy_options(app, *job);
+  app.add_flag("--digest", job->digest,
+               "Print a digest of what the guest sees, the same for every copy of this disk");
   app.footer(
       "Examples:\n"
       "  vmferry convert web1.raw web1-sparse.raw\n"

@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "lib/core/null_sink.h"
 #include "tools/vmferry/running_guest.h"
 #include "tools/vmferry/trim_options.h"
 #include "tools/vmferry/ui/progress.h"
@@ -23,23 +24,6 @@ void refuse_limited_sharing(const ImageCopy& job) {
                .cause = "--reflink always writes nothing that --rate-limit could limit",
                .hint = "leave one of them out"});
 }
-
-/// Takes everything and keeps nothing.
-class NoSink : public Sink {
- public:
-  explicit NoSink(uint64_t size) : size_(size) {}
-  const std::string& name() const override { return name_; }
-  uint64_t size() const override { return size_; }
-  SinkTraits traits() const override { return {.starts_zeroed = true}; }
-  void write_at(uint64_t /*offset*/, Slice /*data*/) override {}
-  void zero_range(uint64_t /*offset*/, uint64_t /*length*/) override {}
-  void flush() override {}
-  std::unique_ptr<Source> read_back() override { return nullptr; }
-
- private:
-  const std::string name_ = "nothing";
-  const uint64_t size_;
-};
 
 struct OpenedSource {
   std::shared_ptr<const Source> guest;
@@ -110,6 +94,10 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
 
   job.to.size = source.size();
   job.to.sources = opened.identities;
+  std::optional<DiskDigest> digest;
+  if (job.digest) {
+    digest.emplace(source.size());
+  }
   const std::unique_ptr<Target> target = open_target(to, job.to);
   ProgressObserver observer(session, job.run.progress_style());
   const CopyResult copied = transfer(source, *target,
@@ -118,21 +106,22 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
                                       .rate_limit = job.rate_limit,
                                       .source_in_use = job.source_in_use,
                                       .verify = job.verify,
+                                      .digest = digest ? &*digest : nullptr,
                                       .stop = session.stop()},
                                      &observer);
-  return {copied, opened.parts};
+  return {copied, opened.parts, digest ? digest->text() : ""};
 }
 
 CopyOutcome rehearse_image_copy(Session& session, ImageCopy& job) {
   const OpenedSource opened = open_source(session, job);
-  NoSink nothing(opened.guest->size());
+  NullSink nothing(opened.guest->size());
   Progress counters;
   const ProgressDisplay display(session, job.run.progress_style(), "dry run", counters,
                                 {opened.guest.get()});
   const CopyResult result =
       copy(*opened.guest, nothing, {.jobs = job.run.jobs, .stop = session.stop()}, counters);
   check_source(*opened.guest, job.source_in_use);
-  return {result, opened.parts};
+  return {result, opened.parts, {}};
 }
 
 void add_copy_options(CLI::App& app, ImageCopy& job) {

@@ -26,6 +26,7 @@ struct ImageCopy {
   RunOptions run;
   std::optional<uint64_t> rate_limit;
   bool verify = false;
+  bool digest = false;  ///< tell the digest of what the guest sees
   bool source_in_use = false;  ///< it may change meanwhile, and the copy is wanted all the same
   bool trim = false;
   std::string connect;  ///< libvirt to ask whether a machine that runs uses the source
@@ -35,6 +36,7 @@ struct ImageCopy {
 struct CopyOutcome {
   CopyResult copied;
   std::vector<TrimmedPart> parts;  ///< with --trim
+  std::string digest;              ///< with --digest
 };
 
 /// Format and policy of the source; how to make, check and lay out the target; then the options
