@@ -18,7 +18,7 @@ int main(int argc, char** argv) try {
   options.size = image.guest->size();
   options.sources = image.opened;
   const auto target = vmferry::open_target(vmferry::parse_location(argv[2]), options);
-  const auto copied = vmferry::transfer(*image.guest, *target, {.verify = true});
+  const auto copied = vmferry::transfer(*image.guest, *target, {.verify = vmferry::Verify::kYes});
   std::printf("%llu bytes of data\n", static_cast<unsigned long long>(copied.written_bytes));
   return 0;
 } catch (const vmferry::Error& error) {

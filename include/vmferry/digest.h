@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -45,8 +44,12 @@ class DiskDigest {
   void forget(uint64_t index);
   /// Nothing: it was not told of.
   std::optional<BlockDigest> find(uint64_t index) const;
-  /// The blocks that were told of, in order. `visit` may not call this object.
-  void visit(const std::function<void(uint64_t index, const BlockDigest& digest)>& visit) const;
+  struct Known {
+    uint64_t index = 0;
+    BlockDigest digest;
+  };
+  /// The first block from `index` on that was told of; nothing: there are no more.
+  std::optional<Known> next(uint64_t index) const;
 
   /// "xxh64t:0123456789abcdef": the same for all disks that show the same bytes. The number is
   /// XXH64 (seed 0) of the disk's size, and of the index and digest of each piece of 16 blocks that

@@ -3,11 +3,16 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <stop_token>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "vmferry/api.h"
 #include "vmferry/buffer.h"
+#include "vmferry/digest.h"
+#include "vmferry/progress.h"
 #include "vmferry/source.h"
 
 namespace VMFERRY_API vmferry {
@@ -21,6 +26,8 @@ struct SinkTraits {
   uint32_t zero_granularity = 4096;
   /// Every byte is known to read as zero until it is written: zeros need not be.
   bool starts_zeroed = false;
+  /// find_different() works, as far as is known.
+  bool has_checksums = false;
 };
 
 /// The bytes of a disk that is being made. The calls come in this order: write_at, zero_range and
@@ -54,6 +61,13 @@ class Sink {
   virtual void flush() = 0;
   /// What was written, read from the store again. After flush; the sink must outlive the answer.
   virtual std::unique_ptr<Source> read_back() = 0;
+  /// The blocks of a digest (DiskDigest::kBlock) that do not hold what `digest` says, in order; a
+  /// block that it was not told of should be zero. The store computes that: no data travels.
+  /// Nothing: it cannot, read_back() does. `counters` count bytes. After flush; one thread. Throws
+  /// Error, also kCancelled.
+  virtual std::optional<std::vector<uint64_t>> find_different(const DiskDigest& digest,
+                                                              Progress& counters,
+                                                              std::stop_token stop);
 };
 
 /// Passes every call on to another sink, which must outlive it: for one that changes a few of them.
@@ -73,6 +87,10 @@ class ForwardingSink : public Sink {
   }
   void flush() override { inner_.flush(); }
   std::unique_ptr<Source> read_back() override { return inner_.read_back(); }
+  std::optional<std::vector<uint64_t>> find_different(const DiskDigest& digest, Progress& counters,
+                                                      std::stop_token stop) override {
+    return inner_.find_different(digest, counters, std::move(stop));
+  }
 
  private:
   Sink& inner_;

@@ -15,23 +15,35 @@
 
 namespace VMFERRY_API vmferry {
 
+/// What is done between the copy and the name.
+enum class Verify {
+  kNo,
+  kYes,      ///< the target's store proves what it holds, or what cannot prove it is read back
+  kReading,  ///< the target is read back and compared with the source
+};
+
 struct TransferOptions {
   std::string phase = "copy";               ///< what an observer is told that the copy is
   unsigned jobs = 8;                        ///< threads that read; 1..64
   size_t memory = size_t{32} << 20;         ///< bound on buffers (bytes)
   std::optional<uint64_t> rate_limit = {};  ///< bytes a second that are written
   bool source_in_use = false;               ///< it may change meanwhile: that is meant
-  bool verify = false;                      ///< read back and compare before it gets its name
-  DiskDigest* digest = nullptr;             ///< told of what was read; of the source's size
-  std::stop_token stop = {};                ///< stops the work: Error kCancelled
+  Verify verify = Verify::kNo;
+  DiskDigest* digest = nullptr;  ///< told of what was read; of the source's size
+  std::stop_token stop = {};     ///< stops the work: Error kCancelled
+};
+
+struct TransferResult : CopyResult {
+  /// How what was written was verified: kNo, kReading, or kYes: by the store's own checksums.
+  Verify verified = Verify::kNo;
 };
 
 /// Copies what a guest sees of `source` to `target`: copy, flush, verify if wanted, publish. Only
 /// what is complete and durable gets the name, and only if the source is still what was opened.
 /// Throws the first Error (kUsage: the target has another size than the source); the target has no
 /// name then, and takes away what it made when it goes.
-CopyResult transfer(const Source& source, Target& target, const TransferOptions& options = {},
-                    Observer* observer = nullptr);
+TransferResult transfer(const Source& source, Target& target, const TransferOptions& options = {},
+                        Observer* observer = nullptr);
 
 /// What is asked before relying on what was read: throws Error when the source is not what was
 /// opened. One in use may have been written.

@@ -73,20 +73,18 @@ std::optional<BlockDigest> DiskDigest::find(uint64_t index) const {
   return entry.known ? std::optional(BlockDigest{entry.length, entry.hash}) : std::nullopt;
 }
 
-void DiskDigest::visit(
-    const std::function<void(uint64_t index, const BlockDigest& digest)>& visit) const {
+std::optional<DiskDigest::Known> DiskDigest::next(uint64_t index) const {
   const std::lock_guard lock(mutex_);
-  for (size_t piece = 0; piece < pieces_.size(); ++piece) {
-    if (!pieces_[piece]) {
-      continue;
-    }
-    for (size_t i = 0; i < kBlocksPerPiece; ++i) {
+  for (size_t piece = index / kBlocksPerPiece; piece < pieces_.size(); ++piece) {
+    const size_t first = piece == index / kBlocksPerPiece ? index % kBlocksPerPiece : 0;
+    for (size_t i = first; pieces_[piece] && i < kBlocksPerPiece; ++i) {
       const Entry& entry = pieces_[piece]->entries[i];
       if (entry.known) {
-        visit(piece * kBlocksPerPiece + i, {entry.length, entry.hash});
+        return Known{piece * kBlocksPerPiece + i, {entry.length, entry.hash}};
       }
     }
   }
+  return std::nullopt;
 }
 
 std::string DiskDigest::text() const {

@@ -15,4 +15,10 @@ bool Sink::share_range(const Source& /*source*/, uint64_t /*offset*/, uint64_t /
 
 void Sink::check_writes() {}
 
+std::optional<std::vector<uint64_t>> Sink::find_different(const DiskDigest& /*digest*/,
+                                                          Progress& /*counters*/,
+                                                          std::stop_token /*stop*/) {
+  return std::nullopt;
+}
+
 }  // namespace vmferry

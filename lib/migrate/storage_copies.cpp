@@ -113,8 +113,10 @@ void HostAndCluster::copy_and_check(const OpenImage& image, const Location& to, 
     options.layout = options_.layout;
   }
   const std::unique_ptr<Target> target = open_target(to, options);
-  TransferOptions work = {
-      .jobs = options_.jobs, .source_in_use = is_open, .verify = true, .stop = std::move(stop)};
+  TransferOptions work = {.jobs = options_.jobs,
+                          .source_in_use = is_open,
+                          .verify = Verify::kYes,
+                          .stop = std::move(stop)};
   if (bandwidth > 0) {
     work.rate_limit = bandwidth;
   }

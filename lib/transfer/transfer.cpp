@@ -2,6 +2,7 @@
 #include "vmferry/transfer.h"
 
 #include <memory>
+#include <optional>
 
 #include "lib/core/format_bytes.h"
 #include "vmferry/error.h"
@@ -22,22 +23,22 @@ void require_same_size(const Source& source, const Sink& sink) {
 }
 
 CopyResult copy_to(Sink& sink, const Source& source, const TransferOptions& options,
-                   Observer* observer) {
+                   DiskDigest* digest, Observer* observer) {
   std::unique_ptr<Sink> limited;
   if (options.rate_limit) {
     limited = limit_rate(sink, *options.rate_limit, options.stop);
   }
   Progress counters;
   const ObservedPhase phase(observer, options.phase, counters, {&source});
-  return copy(source, limited ? *limited : sink,
-              {.jobs = options.jobs,
-               .memory = options.memory,
-               .stop = options.stop,
-               .digest = options.digest},
-              counters);
+  return copy(
+      source, limited ? *limited : sink,
+      {.jobs = options.jobs, .memory = options.memory, .stop = options.stop, .digest = digest},
+      counters);
 }
 
-void verify(Sink& sink, const Source& source, const TransferOptions& options, Observer* observer) {
+/// Throws unless the target reads back as the source.
+void verify_by_reading(Sink& sink, const Source& source, const TransferOptions& options,
+                       Observer* observer) {
   const std::unique_ptr<Source> written = sink.read_back();
   Progress counters;
   CompareResult result;
@@ -57,15 +58,41 @@ void verify(Sink& sink, const Source& source, const TransferOptions& options, Ob
                .hint = "suspect the target's storage, or a source that changed during the copy"});
 }
 
+/// False: the store cannot tell, or says that it holds something else. Reading tells the byte then.
+bool verify_by_checksums(Sink& sink, const DiskDigest& digest, const TransferOptions& options,
+                         Observer* observer) {
+  Progress counters;
+  const ObservedPhase phase(observer, "verify", counters, {});
+  const auto different = sink.find_different(digest, counters, options.stop);
+  return different && different->empty();
+}
+
+Verify verify(Sink& sink, const Source& source, const TransferOptions& options,
+              const DiskDigest* digest, Observer* observer) {
+  if (options.verify == Verify::kNo) {
+    return Verify::kNo;
+  }
+  if (digest != nullptr && verify_by_checksums(sink, *digest, options, observer)) {
+    return Verify::kYes;
+  }
+  verify_by_reading(sink, source, options, observer);
+  return Verify::kReading;
+}
+
 }  // namespace
 
-CopyResult transfer(const Source& source, Target& target, const TransferOptions& options,
-                    Observer* observer) {
-  require_same_size(source, target.sink());
-  const CopyResult result = copy_to(target.sink(), source, options, observer);
-  if (options.verify) {
-    verify(target.sink(), source, options, observer);
+TransferResult transfer(const Source& source, Target& target, const TransferOptions& options,
+                        Observer* observer) {
+  Sink& sink = target.sink();
+  require_same_size(source, sink);
+  const bool by_checksums = options.verify == Verify::kYes && sink.traits().has_checksums;
+  std::optional<DiskDigest> own;
+  DiskDigest* digest = options.digest;
+  if (digest == nullptr && by_checksums) {
+    digest = &own.emplace(source.size());
   }
+  TransferResult result{copy_to(sink, source, options, digest, observer)};
+  result.verified = verify(sink, source, options, by_checksums ? digest : nullptr, observer);
   if (options.stop.stop_requested()) {
     throw cancelled_error();
   }

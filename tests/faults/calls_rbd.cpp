@@ -121,6 +121,10 @@ STAND_BEFORE(int, rados_write_op_operate2,
 STAND_BEFORE(int, rados_read_op_operate,
              (rados_read_op_t read_op, rados_ioctx_t io, const char* oid, int flags),
              (read_op, io, oid, flags))
+STAND_BEFORE(int, rados_aio_read_op_operate,
+             (rados_read_op_t read_op, rados_ioctx_t io, rados_completion_t completion,
+              const char* oid, int flags),
+             (read_op, io, completion, oid, flags))
 STAND_BEFORE(int, rados_lock_exclusive,
              (rados_ioctx_t io, const char* oid, const char* name, const char* cookie,
               const char* desc, struct timeval* duration, uint8_t flags),

@@ -38,6 +38,9 @@ class ToldTarget : public Target {
       : sink_(size, std::move(reads_back)), story_(story) {}
   Sink& sink() override { return sink_; }
   void publish() override { story_.push_back("published"); }
+  /// Has checksums then, which say that.
+  void set_different(std::vector<uint64_t> blocks) { sink_.different = std::move(blocks); }
+  const std::string& asked_about() const { return sink_.asked_about; }
 
  private:
   class ToldSink : public RecordingSink {
@@ -47,6 +50,17 @@ class ToldTarget : public Target {
     std::unique_ptr<Source> read_back() override {
       return std::make_unique<PictureSource>(reads_back_);
     }
+    SinkTraits traits() const override {
+      return {.starts_zeroed = true, .has_checksums = different.has_value()};
+    }
+    std::optional<std::vector<uint64_t>> find_different(const DiskDigest& digest,
+                                                        Progress& /*counters*/,
+                                                        std::stop_token /*stop*/) override {
+      asked_about = digest.text();
+      return different;
+    }
+    std::optional<std::vector<uint64_t>> different;
+    std::string asked_about;
 
    private:
     const std::string reads_back_;
@@ -78,7 +92,7 @@ TEST_CASE("a transfer copies, verifies, asks the source, and gives the name, in 
   const ToldSource source(kPicture, story);
   ToldTarget target(source.size(), kPicture, story);
   ToldObserver observer(story);
-  const CopyResult result = transfer(source, target, {.verify = true}, &observer);
+  const TransferResult result = transfer(source, target, {.verify = Verify::kYes}, &observer);
   CHECK(result.written_bytes == 128 << 10);
   CHECK(story ==
         Story{"copy of 1", "ended", "verify of 2", "ended", "source checked", "published"});
@@ -89,9 +103,50 @@ TEST_CASE("what reads back differently gets no name") {
   const ToldSource source(kPicture, story);
   ToldTarget target(source.size(), "64K:A 64K:- 64K:C", story);
   ToldObserver observer(story);
-  CHECK_THROWS_WITH(transfer(source, target, {.verify = true}, &observer),
+  CHECK_THROWS_WITH(transfer(source, target, {.verify = Verify::kYes}, &observer),
                     Contains("reads back differently from the source"));
   CHECK(story == Story{"copy of 1", "ended", "verify of 2", "ended", "source checked"});
+}
+
+TEST_CASE("a store with checksums is asked for them, and nothing is read again") {
+  Story story;
+  const ToldSource source(kPicture, story);
+  ToldTarget target(source.size(), "192K:-", story);
+  target.set_different({});
+  ToldObserver observer(story);
+  DiskDigest digest(source.size());
+  const TransferResult result =
+      transfer(source, target, {.verify = Verify::kYes, .digest = &digest}, &observer);
+  CHECK(result.verified == Verify::kYes);
+  CHECK(target.asked_about() == digest.text());
+  CHECK(target.asked_about() != DiskDigest(source.size()).text());
+  CHECK(story ==
+        Story{"copy of 1", "ended", "verify of 0", "ended", "source checked", "published"});
+}
+
+TEST_CASE("what checksums call different is read") {
+  for (const bool is_right : {true, false}) {
+    Story story;
+    const ToldSource source(kPicture, story);
+    ToldTarget target(source.size(), is_right ? kPicture : "64K:A 64K:- 64K:C", story);
+    target.set_different({0});
+    if (is_right) {
+      CHECK(transfer(source, target, {.verify = Verify::kYes}).verified == Verify::kReading);
+    } else {
+      CHECK_THROWS_WITH(transfer(source, target, {.verify = Verify::kYes}),
+                        Contains("at 128 KiB: reads back differently"));
+    }
+    CHECK((story.back() == "published") == is_right);
+  }
+}
+
+TEST_CASE("reading is what is done if it is asked for") {
+  Story story;
+  const ToldSource source(kPicture, story);
+  ToldTarget target(source.size(), kPicture, story);
+  target.set_different({});
+  CHECK(transfer(source, target, {.verify = Verify::kReading}).verified == Verify::kReading);
+  CHECK(target.asked_about().empty());
 }
 
 TEST_CASE("a source that was changed is why, and its copy gets no name") {
@@ -100,7 +155,8 @@ TEST_CASE("a source that was changed is why, and its copy gets no name") {
     ToldSource source(kPicture, story);
     source.changed = true;
     ToldTarget target(source.size(), "192K:-", story);
-    CHECK_THROWS_WITH(transfer(source, target, {.verify = verify}), Contains("it was changed"));
+    CHECK_THROWS_WITH(transfer(source, target, {.verify = verify ? Verify::kYes : Verify::kNo}),
+                      Contains("it was changed"));
     CHECK(story == Story{"source checked"});
   }
 }

@@ -14,9 +14,21 @@
 namespace vmferry::cli {
 namespace {
 
+const char* verified_in_words(Verify verified) {
+  switch (verified) {
+    case Verify::kNo:
+      return "";
+    case Verify::kYes:
+      return ", verified by the checksums of its store";
+    case Verify::kReading:
+      return ", verified by reading it back";
+  }
+  return "";
+}
+
 std::string report_of(const ImageCopy& job, const std::string& target, const CopyOutcome& outcome,
                       double seconds) {
-  const CopyResult& result = outcome.copied;
+  const TransferResult& result = outcome.copied;
   if (job.run.json) {
     nlohmann::ordered_json report = {{"target", target},
                                      {"virtual_bytes", result.virtual_bytes},
@@ -25,7 +37,10 @@ std::string report_of(const ImageCopy& job, const std::string& target, const Cop
                                      {"shared_bytes", result.shared_bytes},
                                      {"zero_skipped_bytes", result.zero_bytes},
                                      {"seconds", seconds},
-                                     {"verified", job.verify}};
+                                     {"verified", result.verified != Verify::kNo}};
+    if (result.verified != Verify::kNo) {
+      report["verified_by"] = result.verified == Verify::kYes ? "checksums" : "reading";
+    }
     if (job.digest) {
       report["digest"] = outcome.digest;
     }
@@ -40,7 +55,7 @@ std::string report_of(const ImageCopy& job, const std::string& target, const Cop
   return parts_in_words(outcome.parts) +
          fmt::format("{}: {} of data, {} of zeros skipped, in {:.1f} s{}\n", printable(target),
                      about_bytes(result.written_bytes), about_bytes(result.zero_bytes), seconds,
-                     job.verify ? ", verified" : "") +
+                     verified_in_words(result.verified)) +
          (job.digest ? fmt::format("digest: {}\n", outcome.digest) : "");
 }
 

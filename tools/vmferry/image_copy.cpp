@@ -92,6 +92,9 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
   const OpenedSource opened = open_source(session, job);
   const Source& source = *opened.guest;
 
+  const Verify verify = job.verify_how.empty()     ? Verify::kNo
+                        : job.verify_how == "read" ? Verify::kReading
+                                                   : Verify::kYes;
   job.to.size = source.size();
   job.to.sources = opened.identities;
   std::optional<DiskDigest> digest;
@@ -100,15 +103,15 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
   }
   const std::unique_ptr<Target> target = open_target(to, job.to);
   ProgressObserver observer(session, job.run.progress_style());
-  const CopyResult copied = transfer(source, *target,
-                                     {.phase = what,
-                                      .jobs = job.run.jobs,
-                                      .rate_limit = job.rate_limit,
-                                      .source_in_use = job.source_in_use,
-                                      .verify = job.verify,
-                                      .digest = digest ? &*digest : nullptr,
-                                      .stop = session.stop()},
-                                     &observer);
+  const TransferResult copied = transfer(source, *target,
+                                         {.phase = what,
+                                          .jobs = job.run.jobs,
+                                          .rate_limit = job.rate_limit,
+                                          .source_in_use = job.source_in_use,
+                                          .verify = verify,
+                                          .digest = digest ? &*digest : nullptr,
+                                          .stop = session.stop()},
+                                         &observer);
   return {copied, opened.parts, digest ? digest->text() : ""};
 }
 
@@ -121,7 +124,7 @@ CopyOutcome rehearse_image_copy(Session& session, ImageCopy& job) {
   const CopyResult result =
       copy(*opened.guest, nothing, {.jobs = job.run.jobs, .stop = session.stop()}, counters);
   check_source(*opened.guest, job.source_in_use);
-  return {result, opened.parts, {}};
+  return {{result}, opened.parts, {}};
 }
 
 void add_copy_options(CLI::App& app, ImageCopy& job) {
@@ -133,8 +136,15 @@ void add_copy_options(CLI::App& app, ImageCopy& job) {
   app.add_flag("--assume-unused", job.to.assume_unused,
                "Take what is overwritten, replaced or changed as not in use, where that cannot "
                "be asked");
-  app.add_flag("--verify", job.verify,
-               "Read the target back and compare it with the source before it gets its name");
+  // A flag takes none of the words that follow.
+  app.add_flag(
+         "--verify", job.verify_how,
+         "Prove what was written before the target gets its name: by checksums that its store "
+         "computes, or by reading it back; =read: always by reading it back")
+      ->option_text("[=read]")
+      ->check([](const std::string& how) -> std::string {
+        return how == "true" || how == "read" ? "" : "only --verify and --verify=read";
+      });
   add_size_option(app, "--rate-limit", job.rate_limit, "Write at most SIZE bytes a second");
 
   static const std::map<std::string, Reflink> kReflinks = {

@@ -12,6 +12,7 @@
 #include "vmferry/copy.h"
 #include "vmferry/open.h"
 #include "vmferry/target.h"
+#include "vmferry/transfer.h"
 #include "vmferry/trim.h"
 
 // What commands that copy an image to a target have in common: convert and sparsify.
@@ -25,8 +26,8 @@ struct ImageCopy {
   TargetOptions to;
   RunOptions run;
   std::optional<uint64_t> rate_limit;
-  bool verify = false;
-  bool digest = false;  ///< tell the digest of what the guest sees
+  std::string verify_how;      ///< of --verify: "true", "read", or empty
+  bool digest = false;         ///< tell the digest of what the guest sees
   bool source_in_use = false;  ///< it may change meanwhile, and the copy is wanted all the same
   bool trim = false;
   std::string connect;  ///< libvirt to ask whether a machine that runs uses the source
@@ -34,7 +35,7 @@ struct ImageCopy {
 };
 
 struct CopyOutcome {
-  CopyResult copied;
+  TransferResult copied;
   std::vector<TrimmedPart> parts;  ///< with --trim
   std::string digest;              ///< with --digest
 };

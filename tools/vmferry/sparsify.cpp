@@ -161,7 +161,7 @@ void check_options(const SparsifyOptions& options) {
                 "--in-place changes how the image is stored; a target leaves it alone");
   }
   if (!has_target &&
-      (options.job.to.force || options.job.verify || options.job.rate_limit ||
+      (options.job.to.force || !options.job.verify_how.empty() || options.job.rate_limit ||
        options.job.to.reflink != Reflink::kAuto || options.job.to.layout != RbdLayout())) {
     throw usage(
         "--force, --verify, --rate-limit, --reflink and the layout of a volume are about a "

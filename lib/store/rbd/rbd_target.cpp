@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "lib/store/rbd/rbd.h"
+#include "lib/store/rbd/rbd_checksums.h"
 #include "lib/store/rbd/rbd_image.h"
 #include "lib/store/rbd/rbd_new_volume.h"
 #include "lib/store/rbd/rbd_source.h"
@@ -57,7 +58,10 @@ class VolumeTarget : public Target, private Sink {
   const std::string& name() const override { return name_; }
   uint64_t size() const override { return options_.size; }
   SinkTraits traits() const override {
-    return {.write_size = write_size_, .zero_granularity = granularity_, .starts_zeroed = true};
+    return {.write_size = write_size_,
+            .zero_granularity = granularity_,
+            .starts_zeroed = true,
+            .has_checksums = checksums_ != nullptr};
   }
 
   void write_at(uint64_t offset, Slice data) override {
@@ -98,6 +102,11 @@ class VolumeTarget : public Target, private Sink {
     return read_rbd_volume(volume_->partial(), {volume_, &volume_->pool()});
   }
 
+  std::optional<std::vector<uint64_t>> find_different(const DiskDigest& digest, Progress& counters,
+                                                      std::stop_token stop) override {
+    return checksums_ ? checksums_->find_different(digest, counters, stop) : std::nullopt;
+  }
+
   void refuse_snapshot_target() const {
     if (location_.snapshot.empty()) {
       return;
@@ -131,6 +140,7 @@ class VolumeTarget : public Target, private Sink {
     }
     write_size_ = static_cast<uint32_t>(std::clamp<uint64_t>(info.obj_size, 4096, kLargestWrite));
     granularity_ = std::min(granularity_, write_size_);
+    checksums_ = RbdChecksums::of(volume_->pool(), volume_->image(), location_);
   }
 
   void call(std::function<void(RbdNewVolume&)> work) {
@@ -157,6 +167,7 @@ class VolumeTarget : public Target, private Sink {
         options_.notice(line);
       }
     }
+    checksums_.reset();
     volume_.reset();
   }
 
@@ -178,6 +189,7 @@ class VolumeTarget : public Target, private Sink {
   const std::string name_;
   const TargetOptions options_;
   std::shared_ptr<RbdNewVolume> volume_;
+  std::unique_ptr<RbdChecksums> checksums_;  // null: the OSDs cannot tell
   bool gave_up_ = false;
   uint32_t write_size_ = kLargestWrite;
   // Skipping a short run of zeros saves less than the extra operation costs.

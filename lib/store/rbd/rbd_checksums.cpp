@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/store/rbd/rbd_checksums.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <deque>
+
+#include "lib/core/little_endian.h"
+#include "lib/core/xxh64.h"
+#include "lib/store/rbd/rbd_diff.h"
+#include "vmferry/error.h"
+
+namespace vmferry {
+namespace {
+
+constexpr uint64_t kBlock = DiskDigest::kBlock;
+constexpr size_t kQuestions = 32;  // under way
+
+/// One checksum as an OSD answers: how many there are (a range beyond the end of the object has
+/// none), and the first of them.
+struct Checksum {
+  std::array<std::byte, 12> answer = {};
+  int rc = 0;
+
+  void ask(rados_read_op_t op, uint64_t offset, uint64_t length) {
+    static constexpr std::array<char, 8> kSeed = {};
+    rados_read_op_checksum(op, LIBRADOS_CHECKSUM_TYPE_XXHASH64, kSeed.data(), kSeed.size(), offset,
+                           length, 0, reinterpret_cast<char*>(answer.data()), answer.size(), &rc);
+  }
+  bool is(uint64_t hash) const { return le32(answer, 0) == 1 && le64(answer, 4) == hash; }
+};
+
+uint64_t hash_of_zeros(uint64_t count) {
+  Xxh64 zeros;
+  zeros.add_zeros(count);
+  return zeros.hash();
+}
+
+}  // namespace
+
+/// What one object is asked, for one block.
+struct RbdChecksums::Question {
+  uint64_t block = 0;
+  BlockDigest digest;
+  uint64_t begin = 0;   ///< of the block, in its object
+  uint64_t length = 0;  ///< of the block
+  uint64_t object_size = 0;
+  time_t modified = 0;
+  int stat_rc = 0;
+  Checksum data;
+  Checksum rest;
+  rados_read_op_t op = rados_create_read_op();
+  rados_completion_t completion = nullptr;
+
+  Question() = default;
+  Question(const Question&) = delete;
+  Question& operator=(const Question&) = delete;
+  /// The answer goes into this: it stays until there is one.
+  ~Question() {
+    if (completion != nullptr) {
+      rados_aio_wait_for_complete(completion);
+      rados_aio_release(completion);
+    }
+    rados_release_read_op(op);
+  }
+};
+
+std::unique_ptr<RbdChecksums> RbdChecksums::of(const RbdPool& pool, rbd_image_t image,
+                                               const RbdLocation& location) {
+  rbd_image_info_t info;
+  uint64_t stripe_count = 0;
+  uint8_t old_format = 0;
+  uint64_t overlap = 0;
+  for (const int rc :
+       {rbd_stat(image, &info, sizeof info), rbd_get_stripe_count(image, &stripe_count),
+        rbd_get_old_format(image, &old_format), rbd_get_overlap(image, &overlap)}) {
+    if (rc < 0) {
+      throw rbd_error(rc, location, "ask for its layout");
+    }
+  }
+  if (info.obj_size < kBlock || stripe_count != 1 || old_format != 0 || overlap != 0) {
+    return nullptr;
+  }
+  std::unique_ptr<RbdChecksums> checksums(new RbdChecksums(pool, image, location, info));
+  checksums->open_data_pool();
+  return checksums;
+}
+
+RbdChecksums::RbdChecksums(const RbdPool& pool, rbd_image_t image, const RbdLocation& location,
+                           const rbd_image_info_t& info)
+    : pool_(pool),
+      image_(image),
+      location_(location),
+      size_(info.size),
+      object_size_(info.obj_size),
+      prefix_(info.block_name_prefix) {}
+
+RbdChecksums::~RbdChecksums() {
+  if (io_ != nullptr) {
+    rados_ioctx_destroy(io_);
+  }
+}
+
+void RbdChecksums::open_data_pool() {
+  const int64_t id = rbd_get_data_pool_id(image_);
+  if (id < 0) {
+    throw rbd_error(static_cast<int>(id), location_, "ask for its data pool");
+  }
+  const int rc = rados_ioctx_create2(pool_.client().get(), id, &io_);
+  if (rc < 0) {
+    throw rbd_error(rc, location_, "open its data pool");
+  }
+  rados_ioctx_set_namespace(io_, location_.name_space.c_str());
+}
+
+std::unique_ptr<RbdChecksums::Question> RbdChecksums::ask(uint64_t block,
+                                                          const BlockDigest& digest) const {
+  auto question = std::make_unique<Question>();
+  const uint64_t offset = block * kBlock;
+  question->block = block;
+  question->digest = digest;
+  question->begin = offset % object_size_;
+  question->length = std::min(kBlock, size_ - offset);
+  rados_read_op_stat(question->op, &question->object_size, &question->modified, &question->stat_rc);
+  if (digest.length > 0) {
+    question->data.ask(question->op, question->begin, digest.length);
+  }
+  if (digest.length < question->length) {
+    question->rest.ask(question->op, question->begin + digest.length,
+                       question->length - digest.length);
+  }
+  const int rc = rados_aio_create_completion2(nullptr, nullptr, &question->completion);
+  if (rc < 0) {
+    question->completion = nullptr;
+    throw rbd_error(rc, location_, "ask the OSDs for checksums", offset);
+  }
+  // Object names: librbd's util::data_object_name.
+  const std::string object = fmt::format("{}.{:016x}", prefix_, offset / object_size_);
+  const int sent =
+      rados_aio_read_op_operate(question->op, io_, question->completion, object.c_str(), 0);
+  if (sent < 0) {
+    rados_aio_release(std::exchange(question->completion, nullptr));
+    throw rbd_error(sent, location_, "ask the OSDs for checksums", offset);
+  }
+  return question;
+}
+
+std::optional<bool> RbdChecksums::is_as_said(Question& question) const {
+  rados_aio_wait_for_complete(question.completion);
+  const int rc = rados_aio_get_return_value(question.completion);
+  const BlockDigest& digest = question.digest;
+  if (rc == -ENOENT) {
+    return digest.length == 0;
+  }
+  if (rc == -EOPNOTSUPP || rc == -EINVAL) {
+    return std::nullopt;
+  }
+  if (rc < 0) {
+    throw rbd_error(rc, location_, "ask the OSDs for checksums", question.block * kBlock);
+  }
+  const uint64_t end = question.begin + digest.length;
+  if (digest.length > 0 && (question.object_size < end || !question.data.is(digest.hash))) {
+    return false;
+  }
+  const uint64_t rest = std::min(question.object_size, question.begin + question.length);
+  return rest <= end || question.rest.is(hash_of_zeros(rest - end));
+}
+
+/// Blocks in objects that exist, of which `digest` says nothing: they should be zero.
+std::vector<uint64_t> RbdChecksums::unknown_blocks(const DiskDigest& digest) const {
+  std::vector<uint64_t> blocks;
+  const int rc = visit_rbd_data(
+      {pool_.io(), image_, {}}, {0, size_}, RbdDiff::kObjectsAndParents, [&](const Extent& extent) {
+        for (uint64_t block = extent.offset / kBlock; block * kBlock < extent.end(); ++block) {
+          if (!digest.find(block)) {
+            blocks.push_back(block);
+          }
+        }
+      });
+  if (rc < 0) {
+    throw rbd_error(rc, location_, "ask which objects there are");
+  }
+  return blocks;
+}
+
+std::optional<std::vector<uint64_t>> RbdChecksums::find_different(const DiskDigest& digest,
+                                                                  Progress& counters,
+                                                                  const std::stop_token& stop) {
+  std::vector<uint64_t> different;
+  std::deque<std::unique_ptr<Question>> questions;
+  // False: an OSD cannot compute.
+  const auto take_answer = [&] {
+    const std::optional<bool> same = is_as_said(*questions.front());
+    if (same == false) {
+      different.push_back(questions.front()->block);
+    }
+    counters.data_done += questions.front()->digest.length;
+    questions.pop_front();
+    return same.has_value();
+  };
+  const auto ask_next = [&](uint64_t block, const BlockDigest& said) {
+    if (stop.stop_requested()) {
+      throw cancelled_error();
+    }
+    const bool full = questions.size() == kQuestions;
+    if (full && !take_answer()) {
+      return false;
+    }
+    questions.push_back(ask(block, said));
+    return true;
+  };
+
+  for (auto block = digest.next(0); block; block = digest.next(block->index + 1)) {
+    counters.data_total += block->digest.length;
+  }
+  counters.total_known = true;
+  for (const uint64_t block : unknown_blocks(digest)) {
+    if (!ask_next(block, {})) {
+      return std::nullopt;
+    }
+  }
+  for (auto block = digest.next(0); block; block = digest.next(block->index + 1)) {
+    if (!ask_next(block->index, block->digest)) {
+      return std::nullopt;
+    }
+  }
+  while (!questions.empty()) {
+    if (!take_answer()) {
+      return std::nullopt;
+    }
+  }
+  std::sort(different.begin(), different.end());
+  return different;
+}
+
+}  // namespace vmferry

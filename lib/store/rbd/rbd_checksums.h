@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <rados/librados.h>
+#include <rbd/librbd.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "lib/store/rbd/rbd_cluster.h"
+#include "vmferry/copy.h"
+#include "vmferry/digest.h"
+
+namespace vmferry {
+
+/// What the OSDs compute of the objects of an open volume (rados_read_op_checksum): nothing of them
+/// travels. One thread.
+class RbdChecksums {
+ public:
+  /// Are the blocks of a digest ranges of the volume's objects, and is what an object does not have
+  /// zero? Then there is one. `image` and `pool` must outlive it. Throws Error.
+  static std::unique_ptr<RbdChecksums> of(const RbdPool& pool, rbd_image_t image,
+                                          const RbdLocation& location);
+  RbdChecksums(const RbdChecksums&) = delete;
+  RbdChecksums& operator=(const RbdChecksums&) = delete;
+  ~RbdChecksums();
+
+  /// The blocks that do not hold what `digest` says, in order; what it was not told of is zero.
+  /// Nothing: the OSDs cannot compute that. `counters` count the blocks' bytes. Throws Error, also
+  /// kCancelled. What was written must have been flushed.
+  std::optional<std::vector<uint64_t>> find_different(const DiskDigest& digest, Progress& counters,
+                                                      const std::stop_token& stop);
+
+ private:
+  struct Question;
+
+  RbdChecksums(const RbdPool& pool, rbd_image_t image, const RbdLocation& location,
+               const rbd_image_info_t& info);
+  void open_data_pool();
+  std::unique_ptr<Question> ask(uint64_t block, const BlockDigest& digest) const;
+  /// Waits for the answer. Nothing: an OSD that cannot compute.
+  std::optional<bool> is_as_said(Question& question) const;
+  std::vector<uint64_t> unknown_blocks(const DiskDigest& digest) const;
+
+  const RbdPool& pool_;
+  const rbd_image_t image_;
+  const RbdLocation location_;
+  const uint64_t size_;
+  const uint64_t object_size_;
+  const std::string prefix_;
+  rados_ioctx_t io_ = nullptr;  ///< of the pool with the data
+};
+
+}  // namespace vmferry
