@@ -5,7 +5,7 @@
 
 namespace vmferry::test {
 
-FakeDomain& FakeHypervisor::find(const std::string& domain) {
+DomainData& FakeHypervisor::find(const std::string& domain) {
   const auto found = host().domains.find(domain);
   if (found == host().domains.end()) {
     refuse(ErrorKind::kNotFound, domain, "Domain not found");
@@ -13,15 +13,15 @@ FakeDomain& FakeHypervisor::find(const std::string& domain) {
   return found->second;
 }
 
-FakeDomain& FakeHypervisor::find_active(const std::string& domain) {
-  FakeDomain& found = find(domain);
+DomainData& FakeHypervisor::find_active(const std::string& domain) {
+  DomainData& found = find(domain);
   if (!found.active()) {
     refuse(ErrorKind::kConflict, domain, "domain is not running");
   }
   return found;
 }
 
-LiveDisk& FakeHypervisor::find_disk(FakeDomain& domain, const std::string& dev) {
+LiveDisk& FakeHypervisor::find_disk(DomainData& domain, const std::string& dev) {
   const auto found = domain.disks.find(dev);
   if (found == domain.disks.end()) {
     refuse(ErrorKind::kIo, domain.name, "invalid path " + dev);
@@ -46,7 +46,7 @@ bool FakeHypervisor::persistent(const std::string& domain) {
 
 std::string FakeHypervisor::definition(const std::string& domain, DefinitionKind kind) {
   return call("definition", [&] {
-    const FakeDomain& found = find(domain);
+    const DomainData& found = find(domain);
     const bool stored = kind == DefinitionKind::kPersistent ||
                         kind == DefinitionKind::kMigratablePersistent || !found.active();
     if (stored && found.stored.empty()) {
@@ -142,7 +142,7 @@ bool FakeHypervisor::autostart(const std::string& domain) {
 
 void FakeHypervisor::set_autostart(const std::string& domain, bool on) {
   call("set_autostart", [&] {
-    FakeDomain& found = find(domain);
+    DomainData& found = find(domain);
     if (found.stored.empty()) {
       refuse(ErrorKind::kConflict, domain, "cannot set autostart for transient domain");
     }
@@ -162,7 +162,7 @@ void FakeHypervisor::define(const std::string& definition) {
         refuse(ErrorKind::kConflict, defined.name, "domain is already defined with another uuid");
       }
     }
-    FakeDomain& domain = host().domains[defined.name];
+    DomainData& domain = host().domains[defined.name];
     domain.name = defined.name;
     domain.uuid = defined.uuid;
     domain.stored = laid_out(definition);
@@ -171,7 +171,7 @@ void FakeHypervisor::define(const std::string& definition) {
 
 void FakeHypervisor::undefine(const std::string& domain) {
   call("undefine", [&] {
-    FakeDomain& found = find(domain);
+    DomainData& found = find(domain);
     if (found.managed_save) {
       refuse(ErrorKind::kConflict, domain, "Refusing to undefine while a saved image exists");
     }
@@ -186,7 +186,7 @@ void FakeHypervisor::undefine(const std::string& domain) {
 
 void FakeHypervisor::start(const std::string& domain, bool paused) {
   call(paused ? "start paused" : "start", [&] {
-    FakeDomain& found = find(domain);
+    DomainData& found = find(domain);
     if (found.active()) {
       refuse(ErrorKind::kConflict, domain, "domain is already running");
     }
@@ -196,7 +196,7 @@ void FakeHypervisor::start(const std::string& domain, bool paused) {
 
 void FakeHypervisor::shut_down(const std::string& domain) {
   call("shut_down", [&] {
-    FakeDomain& found = find_active(domain);
+    DomainData& found = find_active(domain);
     if (!found.ignores_button && found.state == DomainState::kRunning) {
       found.stopping = 3;
     }
@@ -205,7 +205,7 @@ void FakeHypervisor::shut_down(const std::string& domain) {
 
 void FakeHypervisor::destroy(const std::string& domain) {
   call("destroy", [&] {
-    FakeDomain& found = find_active(domain);
+    DomainData& found = find_active(domain);
     if (found.ran) {
       ++world_->guests[found.uuid].lost_power;
     }
@@ -218,7 +218,7 @@ void FakeHypervisor::destroy(const std::string& domain) {
 
 std::string FakeHypervisor::run_state(const std::string& domain) {
   return call("run_state", [&]() -> std::string {
-    const FakeDomain& found = find_active(domain);
+    const DomainData& found = find_active(domain);
     if (found.state == DomainState::kRunning) {
       return "running";
     }

@@ -71,20 +71,20 @@ class FakeHypervisor : public Hypervisor {
   std::string define_secret(const SecretName& secret, const std::string& key) override;
 
  private:
-  FakeHost& host() { return world_->hosts.at(name_); }
+  HostData& host() { return world_->hosts.at(name_); }
   /// Throws as libvirt does when there is none.
-  FakeDomain& find(const std::string& domain);
-  FakeDomain& find_active(const std::string& domain);
-  LiveDisk& find_disk(FakeDomain& domain, const std::string& dev);
+  DomainData& find(const std::string& domain);
+  DomainData& find_active(const std::string& domain);
+  LiveDisk& find_disk(DomainData& domain, const std::string& dev);
 
-  void check_arrival(const FakeDomain& domain, const FakeHost& target,
+  void check_arrival(const DomainData& domain, const HostData& target,
                      const LiveMigration& migration);
-  void check_disk(const DefinedDisk& disk, const LiveDisk& source, const FakeHost& target,
+  void check_disk(const DefinedDisk& disk, const LiveDisk& source, const HostData& target,
                   bool copied);
-  void copy_disks(FakeDomain& domain, const DefinedDomain& destination,
+  void copy_disks(DomainData& domain, const DefinedDomain& destination,
                   const LiveMigration& migration);
-  void hang_migration(FakeDomain& domain, FakeHost& target, const LiveMigration& migration);
-  void arrive(FakeDomain& domain, FakeHost& target, const LiveMigration& migration);
+  void hang_migration(DomainData& domain, HostData& target, const LiveMigration& migration);
+  void arrive(DomainData& domain, HostData& target, const LiveMigration& migration);
 
   template <typename Act>
   auto call(const std::string& what, Act&& act, bool hangs_itself = false) -> decltype(act()) {

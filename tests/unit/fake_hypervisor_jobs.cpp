@@ -19,7 +19,7 @@ std::string name_of(const std::string& image) {
 void FakeHypervisor::snapshot(const std::string& domain, const std::string& snapshot_definition,
                               bool quiesce) {
   call_of_daemon("snapshot", [=, this] {
-    FakeDomain& found = find_active(domain);
+    DomainData& found = find_active(domain);
     if (quiesce && !found.agent) {
       refuse(ErrorKind::kIo, domain, "QEMU guest agent is not connected");
     }
@@ -51,7 +51,7 @@ void FakeHypervisor::snapshot(const std::string& domain, const std::string& snap
 void FakeHypervisor::block_copy(const std::string& domain, const std::string& dev,
                                 const std::string& disk, const BlockCopyOptions& options) {
   call_of_daemon("block_copy", [=, this] {
-    FakeDomain& found = find_active(domain);
+    DomainData& found = find_active(domain);
     LiveDisk& live = find_disk(found, dev);
     if (live.job) {
       refuse(ErrorKind::kConflict, domain, "disk " + dev + " already in active job");
@@ -112,7 +112,7 @@ std::optional<BlockJob> FakeHypervisor::block_job(const std::string& domain,
 
 void FakeHypervisor::pivot(const std::string& domain, const std::string& dev) {
   call_of_daemon("pivot", [=, this] {
-    FakeDomain& found = find_active(domain);
+    DomainData& found = find_active(domain);
     const LiveDisk& disk = find_disk(found, dev);
     if (!disk.job) {
       refuse(ErrorKind::kConflict, domain, "no active block job");
@@ -147,7 +147,7 @@ void FakeHypervisor::close_unused_volume(const std::string& domain, const std::s
 }
 
 void FakeHypervisor::check_disk(const DefinedDisk& disk, const LiveDisk& source,
-                                const FakeHost& target, bool copied) {
+                                const HostData& target, bool copied) {
   const Layer& goal = disk.chain.front();
   world_->require_secret(target, goal);
   const Image& image = world_->require_image(goal.image);
@@ -162,7 +162,7 @@ void FakeHypervisor::check_disk(const DefinedDisk& disk, const LiveDisk& source,
   }
 }
 
-void FakeHypervisor::check_arrival(const FakeDomain& domain, const FakeHost& target,
+void FakeHypervisor::check_arrival(const DomainData& domain, const HostData& target,
                                    const LiveMigration& migration) {
   const DefinedDomain destination = read_definition(migration.destination);
   const DefinedDomain persistent = read_definition(migration.persistent);
@@ -193,7 +193,7 @@ void FakeHypervisor::check_arrival(const FakeDomain& domain, const FakeHost& tar
   }
 }
 
-void FakeHypervisor::copy_disks(FakeDomain& domain, const DefinedDomain& destination,
+void FakeHypervisor::copy_disks(DomainData& domain, const DefinedDomain& destination,
                                 const LiveMigration& migration) {
   for (const std::string& dev : migration.copy_disks) {
     for (const DefinedDisk& disk : destination.disks) {
@@ -206,11 +206,11 @@ void FakeHypervisor::copy_disks(FakeDomain& domain, const DefinedDomain& destina
 }
 
 /// Until the client aborts, or somebody destroys the half-made domain at the target.
-void FakeHypervisor::hang_migration(FakeDomain& domain, FakeHost& target,
+void FakeHypervisor::hang_migration(DomainData& domain, HostData& target,
                                     const LiveMigration& migration) {
   const std::string name = domain.name;
   domain.has_job = true;
-  FakeDomain& half = target.domains[name];
+  DomainData& half = target.domains[name];
   const bool was_defined = !half.stored.empty();
   half.name = name;
   half.uuid = domain.uuid;
@@ -236,8 +236,8 @@ void FakeHypervisor::hang_migration(FakeDomain& domain, FakeHost& target,
   }
 }
 
-void FakeHypervisor::arrive(FakeDomain& domain, FakeHost& target, const LiveMigration& migration) {
-  FakeDomain& there = target.domains[domain.name];
+void FakeHypervisor::arrive(DomainData& domain, HostData& target, const LiveMigration& migration) {
+  DomainData& there = target.domains[domain.name];
   there.name = domain.name;
   there.uuid = domain.uuid;
   there.stored = laid_out(migration.persistent);
@@ -261,8 +261,8 @@ void FakeHypervisor::arrive(FakeDomain& domain, FakeHost& target, const LiveMigr
 void FakeHypervisor::migrate(const std::string& domain, Hypervisor& target,
                              const LiveMigration& migration) {
   const auto act = [&] {
-    FakeDomain& found = find_active(domain);
-    FakeHost& other = world_->hosts.at(dynamic_cast<FakeHypervisor&>(target).name_);
+    DomainData& found = find_active(domain);
+    HostData& other = world_->hosts.at(dynamic_cast<FakeHypervisor&>(target).name_);
     check_arrival(found, other, migration);
     if (world_->hangs() || world_->stuck) {
       hang_migration(found, other, migration);
@@ -287,7 +287,7 @@ std::optional<MigrationStats> FakeHypervisor::migration_stats(const std::string&
 
 void FakeHypervisor::abort_migration(const std::string& domain) {
   call("abort_migration", [&] {
-    FakeDomain& found = find(domain);
+    DomainData& found = find(domain);
     if (!found.has_job) {
       refuse(ErrorKind::kConflict, domain, "no job is active on the domain");
     }

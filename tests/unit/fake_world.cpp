@@ -167,7 +167,7 @@ Image& World::require_image(const std::string& image) {
   return found->second;
 }
 
-void World::require_secret(const FakeHost& host, const Layer& layer) const {
+void World::require_secret(const HostData& host, const Layer& layer) const {
   if (layer.secret.empty()) {
     return;
   }
@@ -180,7 +180,7 @@ void World::require_secret(const FakeHost& host, const Layer& layer) const {
   }
 }
 
-void World::launch(FakeHost& host, FakeDomain& domain, bool paused) {
+void World::launch(HostData& host, DomainData& domain, bool paused) {
   std::map<std::string, LiveDisk> disks;
   for (const DefinedDisk& disk : read_definition(domain.stored).disks) {
     if (disk.chain.empty()) {
@@ -210,7 +210,7 @@ void World::launch(FakeHost& host, FakeDomain& domain, bool paused) {
   domain.stopping = 0;
 }
 
-void World::runs_on(const FakeDomain& domain, const FakeHost& host) {
+void World::runs_on(const DomainData& domain, const HostData& host) {
   for (const auto& [name, each] : hosts) {
     if (&each == &host) {
       guests[domain.uuid].ran_on = name;
@@ -218,7 +218,7 @@ void World::runs_on(const FakeDomain& domain, const FakeHost& host) {
   }
 }
 
-void World::stop(FakeDomain& domain) {
+void World::stop(DomainData& domain) {
   domain.state = DomainState::kShutOff;
   domain.running.clear();
   domain.disks.clear();
@@ -258,11 +258,11 @@ void World::tick() {
   }
 }
 
-void World::live(FakeDomain& domain) {
+void World::live(DomainData& domain) {
   if (domain.stopping != 0 && --domain.stopping == 0) {
     return stop(domain);
   }
-  Guest& guest = guests[domain.uuid];
+  GuestData& guest = guests[domain.uuid];
   for (auto& [dev, disk] : domain.disks) {
     if (disk.job) {
       advance(disk);
@@ -314,7 +314,7 @@ void World::advance(LiveDisk& disk) {
   }
 }
 
-void World::finish_job(FakeDomain& domain, const std::string& dev) {
+void World::finish_job(DomainData& domain, const std::string& dev) {
   LiveDisk& disk = domain.disks.at(dev);
   const std::string before = disk.chain.front().image;
   disk.chain = disk.job->goal;

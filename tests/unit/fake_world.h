@@ -37,7 +37,7 @@ struct Image {
   unsigned file = 0;  ///< another number: another file of the same name
 };
 
-struct FakeDomain {
+struct DomainData {
   std::string name;
   std::string uuid;
   DomainState state = DomainState::kShutOff;
@@ -59,9 +59,9 @@ struct FakeDomain {
   bool active() const { return state == DomainState::kRunning || state == DomainState::kPaused; }
 };
 
-struct FakeHost {
+struct HostData {
   HostFacts facts;
-  std::map<std::string, FakeDomain> domains;
+  std::map<std::string, DomainData> domains;
   std::map<std::string, std::string> secrets;  ///< keys by UUID or usage
   /// Likewise: those that are private, without a value, or for something else.
   std::map<std::string, FoundSecret> odd_secrets;
@@ -71,7 +71,7 @@ struct FakeHost {
 };
 
 /// The guest itself, wherever it runs.
-struct Guest {
+struct GuestData {
   uint64_t counter = 0;
   std::map<std::string, Content> wrote;  ///< by target: what its disks must hold
   unsigned lost_power = 0;               ///< times that a running one was destroyed
@@ -96,8 +96,8 @@ class World {
   std::mutex mutex;
   std::map<std::string, Image> images;
   unsigned files = 0;  ///< that storage has made: Image::file of the last
-  std::map<std::string, FakeHost> hosts;
-  std::map<std::string, Guest> guests;  ///< by UUID
+  std::map<std::string, HostData> hosts;
+  std::map<std::string, GuestData> guests;  ///< by UUID
   std::map<std::string, PoolFacts> pools;
   std::string key;                              ///< of the Ceph user
   uint64_t room = uint64_t{64} << 30;           ///< free bytes of every file system
@@ -176,12 +176,12 @@ class World {
   Content view(const std::string& image) const;
   std::vector<Layer> chain_of(const Layer& top) const;
 
-  void stop(FakeDomain& domain);
-  void launch(FakeHost& host, FakeDomain& domain, bool paused);
-  void runs_on(const FakeDomain& domain, const FakeHost& host);
-  void require_secret(const FakeHost& host, const Layer& layer) const;
+  void stop(DomainData& domain);
+  void launch(HostData& host, DomainData& domain, bool paused);
+  void runs_on(const DomainData& domain, const HostData& host);
+  void require_secret(const HostData& host, const Layer& layer) const;
   Image& require_image(const std::string& image);
-  void finish_job(FakeDomain& domain, const std::string& dev);
+  void finish_job(DomainData& domain, const std::string& dev);
   /// Of the images that definitions and running guests depend on.
   bool in_use(const std::string& image) const { return users_of(image) != 0; }
   size_t users_of(const std::string& image) const;  ///< running guests
@@ -200,7 +200,7 @@ class World {
   };
   Fault enter(std::unique_lock<std::mutex>& lock, const std::string& what);
   void leave(Fault fault) const;
-  void live(FakeDomain& domain);
+  void live(DomainData& domain);
   void act_late();
   void write(LiveDisk& disk, unsigned sector, uint64_t value);
   void advance(LiveDisk& disk);

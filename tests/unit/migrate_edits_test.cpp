@@ -12,7 +12,7 @@ constexpr const char* kEdit = "<description>edited meanwhile</description>";
 
 /// Answers whether there was a definition to edit.
 bool edit(Rig& rig) {
-  FakeDomain* domain = rig.present();
+  DomainData* domain = rig.present();
   if (!domain || domain->stored.empty()) {
     return false;
   }
@@ -21,7 +21,7 @@ bool edit(Rig& rig) {
 }
 
 std::string stored_at_end(Rig& rig) {
-  const FakeDomain* domain = rig.present();
+  const DomainData* domain = rig.present();
   return domain ? domain->stored : std::string();
 }
 

@@ -26,7 +26,7 @@ struct Taken {
 
 /// virsh detach-disk --live --config, which libvirt refuses while a job has the disk.
 std::optional<Taken> detach(Rig& rig) {
-  FakeDomain* domain = rig.present();
+  DomainData* domain = rig.present();
   if (!domain || domain->stored.empty() || domain->has_job) {
     return std::nullopt;
   }
@@ -59,7 +59,7 @@ std::optional<Taken> detach(Rig& rig) {
 /// The disk back on the image that it had before the move: unplugged and plugged in again, or
 /// defined so while the guest was off. Nothing: it is on that, or a job has it.
 std::optional<Taken> put_back(Rig& rig, const std::string& original, bool off) {
-  FakeDomain* domain = rig.present();
+  DomainData* domain = rig.present();
   if (!domain || domain->stored.empty() || domain->has_job || !domain->active()) {
     return {};
   }
@@ -180,7 +180,7 @@ bool run_with_detach(const WayUnderTest& way, unsigned n) {
     return came;
   }
   CHECK(rig.world().view(taken->image) == taken->content);
-  const FakeDomain* domain = rig.present();
+  const DomainData* domain = rig.present();
   REQUIRE(domain);
   CHECK(domain->stored.find("dev=\"vda\"") != std::string::npos);
   CHECK(domain->stored.find("dev=\"vdb\"") == std::string::npos);
@@ -237,7 +237,7 @@ TEST_CASE("a run whose machine is gone can be ended, and nothing is removed", "[
       continue;
     }
     rig.world().arm(0, Fault::kNone);
-    for (FakeHost* host : {&rig.alpha(), &rig.beta()}) {
+    for (HostData* host : {&rig.alpha(), &rig.beta()}) {
       for (auto& [name, domain] : host->domains) {
         rig.world().stop(domain);
       }
@@ -281,7 +281,7 @@ TEST_CASE("what is under somebody's snapshot is not removed, whether its guest r
       rig.world().arm(2, Fault::kKillAfter, "alpha: pivot");  // both disks depend on volumes now
       CHECK(rig.run(rig.plan()).killed);
       rig.world().arm(0, Fault::kNone);
-      FakeDomain& guest = rig.guest();
+      DomainData& guest = rig.guest();
       for (const char* dev : {"vda", "vdb"}) {
         const std::string top = guest.disks.at(dev).chain.front().image;
         const std::string backup = std::string("/img/backup-") + dev;

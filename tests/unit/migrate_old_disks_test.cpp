@@ -28,7 +28,7 @@ std::string machine_with(const std::string& name, const std::string& format,
 
 /// Another machine on the host, shut off.
 void add_machine(Rig& rig, const std::string& format, const std::string& path) {
-  FakeDomain domain;
+  DomainData domain;
   domain.name = domain.uuid = "555555555555";
   domain.stored = machine_with(domain.name, format, path);
   rig.alpha().domains[domain.name] = domain;
@@ -113,7 +113,7 @@ TEST_CASE("a file that took the place of an old image is not deleted", "[migrate
 
 TEST_CASE("an old volume that another domain names is not deleted", "[migrate]") {
   Rig rig(way("back to files, offline, old volumes deleted"));
-  FakeDomain domain;
+  DomainData domain;
   domain.name = domain.uuid = "spare";
   domain.stored =
       "<domain type='kvm'><name>spare</name><devices><disk type='network' device='disk'>"

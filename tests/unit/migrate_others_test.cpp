@@ -46,7 +46,7 @@ std::set<std::string> images_of(Rig& rig) {
   return names;
 }
 
-FakeDomain* active_at_alpha(Rig& rig) {
+DomainData* active_at_alpha(Rig& rig) {
   const auto found = rig.alpha().domains.find(kGuestName);
   const bool active = found != rig.alpha().domains.end() && found->second.active();
   return active && !found->second.has_job ? &found->second : nullptr;
@@ -61,7 +61,7 @@ TEST_CASE("memory that is saved at any moment is not lost", "[faults][sweep]") {
         Rig rig(way);
         bool saved = false;
         const Outcome outcome = run_with(rig, n, [&] {
-          FakeDomain* guest = active_at_alpha(rig);
+          DomainData* guest = active_at_alpha(rig);
           if (!guest || !guest->ran) {
             return;
           }
@@ -74,7 +74,7 @@ TEST_CASE("memory that is saved at any moment is not lost", "[faults][sweep]") {
           continue;
         }
         CHECK(rig.world().guests.at(kGuestUuid).lost_power == 0);
-        const FakeDomain* guest = rig.present();
+        const DomainData* guest = rig.present();
         REQUIRE(guest);
         CHECK((guest->managed_save || guest->ran));
       }
@@ -89,7 +89,7 @@ TEST_CASE("a block job that somebody else began is neither used nor ended", "[fa
         Rig rig(way);
         bool begun = false;
         const Outcome outcome = run_with(rig, n, [&] {
-          FakeDomain* guest = active_at_alpha(rig);
+          DomainData* guest = active_at_alpha(rig);
           if (!guest || guest->disks.at("vdb").job) {
             return;
           }
@@ -98,7 +98,7 @@ TEST_CASE("a block job that somebody else began is neither used nor ended", "[fa
           begun = true;
         });
         INFO(way.name << ", before call " << n << ": " << outcome.message);
-        const FakeDomain* guest = active_at_alpha(rig);
+        const DomainData* guest = active_at_alpha(rig);
         if (begun && guest && rig.request.mode != MigrateMode::kOffline) {
           LiveDisk& disk = rig.guest().disks.at("vdb");
           CHECK(disk.job);
@@ -314,7 +314,7 @@ TEST_CASE("a guest that is paused there, and ran, is not taken for a half-made o
   rig.world().arm(1, Fault::kKillAfter, "alpha: migrate");
   CHECK(rig.run(rig.plan()).killed);
   rig.world().arm(0, Fault::kNone);
-  FakeDomain& there = rig.beta().domains.at(kGuestName);
+  DomainData& there = rig.beta().domains.at(kGuestName);
   for (int i = 0; i < 5; ++i) {
     rig.world().tick();
   }

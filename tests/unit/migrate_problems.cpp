@@ -39,7 +39,7 @@ std::vector<std::string> Rig::report_problems() {
 }
 
 void Rig::check_content() {
-  const Guest& guest = world_->guests.at(kGuestUuid);
+  const GuestData& guest = world_->guests.at(kGuestUuid);
   for (auto& [host_name, host] : world_->hosts) {
     for (auto& [name, domain] : host.domains) {
       if (!domain.active() || domain.incoming) {
@@ -55,7 +55,7 @@ void Rig::check_content() {
 
 void Rig::check_restart() {
   try {
-    if (FakeDomain* domain = running()) {
+    if (DomainData* domain = running()) {
       world_->stop(*domain);
     }
     power_on();
@@ -91,7 +91,7 @@ void Rig::check_state(const std::string& host) {
   if (found == world_->hosts.at(host).domains.end()) {
     return;
   }
-  const FakeDomain& domain = found->second;
+  const DomainData& domain = found->second;
   if (!guest_was_stopped) {
     require(domain.state == before_.state,
             fmt::format("the guest's state is {}", static_cast<int>(domain.state)));
@@ -121,7 +121,7 @@ std::vector<std::string> Rig::problems_if_untouched() {
   require(!has_journal(), "the journal is left");
   check_state("alpha");
   require(!beta().domains.contains(kGuestName), "the guest is defined on beta");
-  const FakeDomain& now = alpha().domains[kGuestName];
+  const DomainData& now = alpha().domains[kGuestName];
   require(now.stored == before_.stored, "the definition changed");
   if (now.active() && before_.active()) {
     require(now.running == before_.running, "the live definition changed");
@@ -155,7 +155,7 @@ std::string Rig::rewritten(const std::string& definition) const {
 
 void Rig::check_moved_definitions() {
   const std::string host = request.to.empty() ? "alpha" : "beta";
-  const FakeDomain& domain = world_->hosts.at(host).domains[kGuestName];
+  const DomainData& domain = world_->hosts.at(host).domains[kGuestName];
   const auto check = [&](const std::string& text, const std::string& which) {
     for (const DefinedDisk& disk : read_definition(text).disks) {
       if (disk.device == "disk") {

@@ -38,7 +38,7 @@ Rig::Rig(const WayUnderTest& way)
   };
 
   for (const std::string name : {"alpha", "beta"}) {
-    FakeHost& host = world_->hosts[name];
+    HostData& host = world_->hosts[name];
     host.facts = {.uri = "qemu+unix:///system?socket=/run/" + name,
                   .hostname = name,
                   .uuid = "host-" + name,
@@ -101,7 +101,7 @@ const Plan& Rig::plan_of_way() const {
   return plans.emplace(way_, Rig(way_named(way_)).plan()).first->second;
 }
 
-FakeDomain* Rig::present() {
+DomainData* Rig::present() {
   const auto here = alpha().domains.find(kGuestName);
   const auto there = beta().domains.find(kGuestName);
   const bool is_there = there != beta().domains.end() && there->second.active();
@@ -156,7 +156,7 @@ std::string Rig::state_text() const {
   return text;
 }
 
-FakeDomain* Rig::running() {
+DomainData* Rig::running() {
   for (auto& [name, host] : world_->hosts) {
     for (auto& [domain_name, domain] : host.domains) {
       if (domain.active() && !domain.incoming) {
@@ -169,7 +169,7 @@ FakeDomain* Rig::running() {
 
 void Rig::power_off() {
   guest_was_stopped = true;
-  if (FakeDomain* domain = running()) {
+  if (DomainData* domain = running()) {
     world_->stop(*domain);
   }
 }
@@ -180,7 +180,7 @@ void Rig::power_on() {
   }
   // Its disks of now are where it ran last; who starts an old copy of it gets an old state.
   const std::string last = world_->guests.at(kGuestUuid).ran_on;
-  FakeHost* host = &world_->hosts.at(last);
+  HostData* host = &world_->hosts.at(last);
   if (!host->domains.contains(kGuestName)) {
     host = last == "alpha" ? &beta() : &alpha();
   }

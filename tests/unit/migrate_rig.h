@@ -63,13 +63,13 @@ class Rig {
   Rig(const Rig&) = delete;
 
   World& world() { return *world_; }
-  FakeHost& alpha() { return world_->hosts.at("alpha"); }
-  FakeHost& beta() { return world_->hosts.at("beta"); }
-  FakeDomain& guest() { return alpha().domains.at(kGuestName); }
+  HostData& alpha() { return world_->hosts.at("alpha"); }
+  HostData& beta() { return world_->hosts.at("beta"); }
+  DomainData& guest() { return alpha().domains.at(kGuestName); }
 
   /// The machine where people work with it: where it runs, else at alpha, else at beta. Null: it is
   /// defined nowhere.
-  FakeDomain* present();
+  DomainData* present();
 
   Plan plan();
   /// The same one for a rig that is as its way made it, without planning each time.
@@ -117,7 +117,7 @@ class Rig {
   void check_images(std::set<std::string> expected);
   void check_moved_definitions();
   std::string rewritten(const std::string& definition) const;
-  FakeDomain* running();
+  DomainData* running();
   std::map<std::string, std::string> goals() const;
   std::vector<std::string> report_problems();
 
@@ -131,7 +131,7 @@ class Rig {
   std::string said_last_;  ///< by the last run or recovery
   std::vector<std::string> problems_;
 
-  FakeDomain before_;
+  DomainData before_;
   std::set<std::string> images_before_;
 };
 

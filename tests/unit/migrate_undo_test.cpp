@@ -19,7 +19,7 @@ void check_left_over(const std::string& way_name, const std::string& at, const s
                                 [&](const WayUnderTest& one) { return one.name == way_name; });
   Rig rig(*way);
   const Plan plan = rig.plan();
-  const FakeDomain before = rig.guest();
+  const DomainData before = rig.guest();
   std::stop_source stop;
   rig.world().arm(1, Fault::kFailBefore, removal);
   rig.world().hook = [&](unsigned, const std::string& call) {

@@ -65,15 +65,15 @@ std::string machine(const std::string& disks) {
 }
 
 void place_guest(World& world, const std::string& disks) {
-  FakeDomain domain;
+  DomainData domain;
   domain.name = kGuestName;
   domain.uuid = kGuestUuid;
   domain.stored = laid_out(machine(disks));
   domain.autostart = true;
-  FakeHost& host = world.hosts["alpha"];
+  HostData& host = world.hosts["alpha"];
   host.domains[kGuestName] = domain;
   // What was on the disks before, as far as the guest has not written over it.
-  Guest& guest = world.guests[kGuestUuid];
+  GuestData& guest = world.guests[kGuestUuid];
   guest.counter = 100;
   for (const DefinedDisk& disk : read_definition(domain.stored).disks) {
     if (disk.device == "disk") {
