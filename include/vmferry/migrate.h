@@ -12,9 +12,10 @@
 #include <vector>
 
 #include "vmferry/api.h"
+#include "vmferry/call_trace.h"
 #include "vmferry/ceph.h"
 #include "vmferry/domain.h"
-#include "vmferry/hypervisor.h"
+#include "vmferry/host.h"
 #include "vmferry/location.h"
 #include "vmferry/observer.h"
 #include "vmferry/open.h"
@@ -307,8 +308,8 @@ struct Patience {
 
 /// The two sides and everything else that a run works with.
 struct MigrateContext {
-  std::shared_ptr<Hypervisor> source;
-  std::shared_ptr<Hypervisor> target;  ///< the same object as source on one host
+  std::shared_ptr<Host> source;
+  std::shared_ptr<Host> target;  ///< the same object as source on one host
   MigrationStorage* storage = nullptr;
   MigrationObserver* observer = nullptr;
   std::string state_dir;

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "vmferry/error.h"
 
@@ -29,7 +30,9 @@ struct Freer {
     Free(object);
   }
 };
-using Connection = std::unique_ptr<virConnect, Freer<virConnectClose>>;
+using OpenConnection = std::unique_ptr<virConnect, Freer<virConnectClose>>;
+/// A host and its guests have one. libvirt lets any thread use it.
+using Connection = std::shared_ptr<virConnect>;
 using DomainPtr = std::unique_ptr<virDomain, Freer<virDomainFree>>;
 using NetworkPtr = std::unique_ptr<virNetwork, Freer<virNetworkFree>>;
 using SecretPtr = std::unique_ptr<virSecret, Freer<virSecretFree>>;
@@ -38,6 +41,18 @@ using VolumePtr = std::unique_ptr<virStorageVol, Freer<virStorageVolFree>>;
 using CheckpointPtr = std::unique_ptr<virDomainCheckpoint, Freer<virDomainCheckpointFree>>;
 using SnapshotPtr = std::unique_ptr<virDomainSnapshot, Freer<virDomainSnapshotFree>>;
 using Text = std::unique_ptr<char, Freer<free>>;
+
+/// The names of what libvirt listed. Frees the list, and what is in it.
+template <typename Pointer, typename Object>
+std::vector<std::string> names_of(Object** list, int number, const char* (*name)(Object*)) {
+  std::vector<std::string> names;
+  names.reserve(static_cast<size_t>(number));
+  for (int i = 0; i < number; ++i) {
+    names.emplace_back(name(Pointer(list[i]).get()));
+  }
+  free(list);
+  return names;
+}
 
 /// Typed parameters that free themselves.
 class Parameters {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <libvirt/libvirt-qemu.h>
 
+#include "lib/libvirt/libvirt_guest.h"
 #include "lib/libvirt/libvirt_host.h"
 #include "lib/libvirt/live_disk.h"
 #include "lib/libvirt/monitor.h"
@@ -33,22 +34,21 @@ unsigned migration_flags(const LiveMigration& migration) {
 
 }  // namespace
 
-void LibvirtHost::snapshot(const std::string& domain, const std::string& snapshot_definition,
-                           bool quiesce) {
+void LibvirtGuest::snapshot(const std::string& snapshot_definition, bool quiesce) {
   unsigned flags = VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA |
                    VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC;
   if (quiesce) {
     flags |= VIR_DOMAIN_SNAPSHOT_CREATE_QUIESCE;
   }
   const SnapshotPtr made(
-      virDomainSnapshotCreateXML(find(domain).get(), snapshot_definition.c_str(), flags));
+      virDomainSnapshotCreateXML(find().get(), snapshot_definition.c_str(), flags));
   if (!made) {
-    throw libvirt_error(label(domain), "take an external snapshot");
+    throw libvirt_error(label(), "take an external snapshot");
   }
 }
 
-void LibvirtHost::block_copy(const std::string& domain, const std::string& dev,
-                             const std::string& disk, const BlockCopyOptions& options) {
+void LibvirtGuest::block_copy(const std::string& dev, const std::string& disk,
+                              const BlockCopyOptions& options) {
   unsigned flags = VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB;
   if (options.shallow) {
     flags |= VIR_DOMAIN_BLOCK_COPY_SHALLOW;
@@ -61,25 +61,24 @@ void LibvirtHost::block_copy(const std::string& domain, const std::string& dev,
     parameters.add(VIR_DOMAIN_BLOCK_COPY_BANDWIDTH,
                    static_cast<unsigned long long>(options.bandwidth));
   }
-  check(virDomainBlockCopy(find(domain).get(), dev.c_str(), disk.c_str(), *parameters.list(),
+  check(virDomainBlockCopy(find().get(), dev.c_str(), disk.c_str(), *parameters.list(),
                            *parameters.count(), flags),
-        domain, "start a block copy of " + dev);
+        "start a block copy of " + dev);
 }
 
-void LibvirtHost::commit_active(const std::string& domain, const std::string& dev,
-                                uint64_t bandwidth) {
+void LibvirtGuest::commit_active(const std::string& dev, uint64_t bandwidth) {
   // Shallow: into the image right below, however long the chain.
   const unsigned flags = VIR_DOMAIN_BLOCK_COMMIT_ACTIVE | VIR_DOMAIN_BLOCK_COMMIT_SHALLOW |
                          VIR_DOMAIN_BLOCK_COMMIT_BANDWIDTH_BYTES;
-  check(virDomainBlockCommit(find(domain).get(), dev.c_str(), nullptr, nullptr, bandwidth, flags),
-        domain, "commit the overlay of " + dev);
+  check(virDomainBlockCommit(find().get(), dev.c_str(), nullptr, nullptr, bandwidth, flags),
+        "commit the overlay of " + dev);
 }
 
-std::optional<BlockJob> LibvirtHost::block_job(const std::string& domain, const std::string& dev) {
+std::optional<BlockJob> LibvirtGuest::block_job(const std::string& dev) {
   virDomainBlockJobInfo info = {};
-  const int rc = virDomainGetBlockJobInfo(find(domain).get(), dev.c_str(), &info, 0);
+  const int rc = virDomainGetBlockJobInfo(find().get(), dev.c_str(), &info, 0);
   if (rc < 0) {
-    throw libvirt_error(label(domain), "ask for the block job of " + dev);
+    throw libvirt_error(label(), "ask for the block job of " + dev);
   }
   if (rc == 0) {
     return std::nullopt;
@@ -93,55 +92,52 @@ std::optional<BlockJob> LibvirtHost::block_job(const std::string& domain, const 
   }
   job.done = info.cur;
   job.total = info.end;
-  const libvirt::MirrorFacts mirror =
-      libvirt::mirror_facts(definition(domain, DefinitionKind::kLive), dev);
+  const MirrorFacts mirror = mirror_facts(definition(DefinitionKind::kLive), dev);
   job.target = mirror.target;
   // Equal numbers are not enough: only the definition says that libvirt saw the ready event.
   job.ready = info.cur == info.end && mirror.ready;
   return job;
 }
 
-void LibvirtHost::pivot(const std::string& domain, const std::string& dev) {
-  check(virDomainBlockJobAbort(find(domain).get(), dev.c_str(), VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT),
-        domain, "pivot " + dev);
+void LibvirtGuest::pivot(const std::string& dev) {
+  check(virDomainBlockJobAbort(find().get(), dev.c_str(), VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT),
+        "pivot " + dev);
 }
 
-void LibvirtHost::abort_block_job(const std::string& domain, const std::string& dev) {
-  check(virDomainBlockJobAbort(find(domain).get(), dev.c_str(), VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC),
-        domain, "abort the block job of " + dev);
+void LibvirtGuest::abort_block_job(const std::string& dev) {
+  check(virDomainBlockJobAbort(find().get(), dev.c_str(), VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC),
+        "abort the block job of " + dev);
 }
 
-void LibvirtHost::let_discard(const std::string& domain, const std::string& dev) {
-  const libvirt::LiveImage image =
-      libvirt::live_image(definition(domain, DefinitionKind::kLive), dev);
+void LibvirtGuest::let_discard(const std::string& dev) {
+  const libvirt::LiveImage image = libvirt::live_image(definition(DefinitionKind::kLive), dev);
   if (!image.discard.empty()) {
     return;  // libvirt passed it on to this image, too
   }
-  const std::string nodes = ask_monitor(domain, libvirt::query_nodes());
-  libvirt::check_answer(ask_monitor(domain, libvirt::reopen_with_discard(nodes, image.index)));
+  const std::string nodes = ask_monitor(libvirt::query_nodes());
+  libvirt::check_answer(ask_monitor(libvirt::reopen_with_discard(nodes, image.index)));
 }
 
-void LibvirtHost::close_unused_volume(const std::string& domain, const std::string& pool,
-                                      const std::string& image) {
-  const std::string nodes = ask_monitor(domain, libvirt::query_nodes());
+void LibvirtGuest::close_unused_volume(const std::string& pool, const std::string& image) {
+  const std::string nodes = ask_monitor(libvirt::query_nodes());
   for (const std::string& command : libvirt::commands_to_forget(nodes, pool, image)) {
-    ask_monitor(domain, command);
+    ask_monitor(command);
   }
 }
 
-std::vector<std::string> LibvirtHost::migration_blockers(const std::string& domain) {
-  return libvirt::migration_blockers(ask_monitor(domain, libvirt::query_migration()));
+std::vector<std::string> LibvirtGuest::migration_blockers() {
+  return libvirt::migration_blockers(ask_monitor(libvirt::query_migration()));
 }
 
-std::string LibvirtHost::run_state(const std::string& domain) {
-  return libvirt::run_state(ask_monitor(domain, libvirt::query_run_state()));
+std::string LibvirtGuest::run_state() {
+  return libvirt::run_state(ask_monitor(libvirt::query_run_state()));
 }
 
-std::optional<MigrationStats> LibvirtHost::migration_stats(const std::string& domain) {
+std::optional<MigrationStats> LibvirtGuest::migration_stats() {
   Parameters stats;
   int type = VIR_DOMAIN_JOB_NONE;
-  if (virDomainGetJobStats(find(domain).get(), &type, stats.list(), stats.count(), 0) != 0) {
-    throw libvirt_error(label(domain), "ask how far its migration is");
+  if (virDomainGetJobStats(find().get(), &type, stats.list(), stats.count(), 0) != 0) {
+    throw libvirt_error(label(), "ask how far its migration is");
   }
   if (type != VIR_DOMAIN_JOB_BOUNDED && type != VIR_DOMAIN_JOB_UNBOUNDED) {
     return std::nullopt;
@@ -153,14 +149,14 @@ std::optional<MigrationStats> LibvirtHost::migration_stats(const std::string& do
       .dirty_rate = stats.number(VIR_DOMAIN_JOB_MEMORY_DIRTY_RATE) * (page != 0 ? page : 4096)};
 }
 
-void LibvirtHost::abort_migration(const std::string& domain) {
-  check(virDomainAbortJob(find(domain).get()), domain, "abort its migration");
+void LibvirtGuest::abort_migration() {
+  check(virDomainAbortJob(find().get()), "abort its migration");
 }
 
-std::optional<uint64_t> LibvirtHost::last_downtime(const std::string& domain) {
+std::optional<uint64_t> LibvirtGuest::last_downtime() {
   Parameters stats;
   int type = VIR_DOMAIN_JOB_NONE;
-  if (virDomainGetJobStats(find(domain).get(), &type, stats.list(), stats.count(),
+  if (virDomainGetJobStats(find().get(), &type, stats.list(), stats.count(),
                            VIR_DOMAIN_JOB_STATS_COMPLETED) != 0 ||
       !stats.has(VIR_DOMAIN_JOB_DOWNTIME)) {
     return std::nullopt;
@@ -168,23 +164,22 @@ std::optional<uint64_t> LibvirtHost::last_downtime(const std::string& domain) {
   return stats.number(VIR_DOMAIN_JOB_DOWNTIME);
 }
 
-std::string LibvirtHost::ask_monitor(const std::string& domain, const std::string& command) {
+std::string LibvirtGuest::ask_monitor(const std::string& command) const {
   char* answer = nullptr;
-  check(virDomainQemuMonitorCommand(find(domain).get(), command.c_str(), &answer, 0), domain,
+  check(virDomainQemuMonitorCommand(find().get(), command.c_str(), &answer, 0),
         "ask QEMU's monitor");
   return Text(answer).get();
 }
 
-void LibvirtHost::migrate(const std::string& domain, Hypervisor& target,
-                          const LiveMigration& migration) {
+void LibvirtGuest::migrate(Host& target, const LiveMigration& migration) {
   auto* other = dynamic_cast<LibvirtHost*>(&target);
   if (!other) {
     throw Error({.kind = ErrorKind::kUnsupported,
-                 .object = label(domain),
+                 .object = label(),
                  .action = "migrate",
                  .cause = "the target is not a libvirt host"});
   }
-  const DomainPtr found = find(domain);
+  const DomainPtr found = find();
   Parameters parameters;
   parameters.add(VIR_MIGRATE_PARAM_DEST_XML, migration.destination);
   parameters.add(VIR_MIGRATE_PARAM_PERSIST_XML, migration.persistent);
@@ -205,14 +200,14 @@ void LibvirtHost::migrate(const std::string& domain, Hypervisor& target,
     parameters.add(VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS, static_cast<int>(migration.parallel));
   }
   if (migration.max_downtime_ms != 0) {
-    check(virDomainMigrateSetMaxDowntime(found.get(), migration.max_downtime_ms, 0), domain,
+    check(virDomainMigrateSetMaxDowntime(found.get(), migration.max_downtime_ms, 0),
           "set the downtime");
   }
-  const DomainPtr moved(virDomainMigrate3(found.get(), other->connection_.get(), *parameters.list(),
-                                          static_cast<unsigned>(*parameters.count()),
-                                          migration_flags(migration)));
+  const DomainPtr moved(
+      virDomainMigrate3(found.get(), other->connection().get(), *parameters.list(),
+                        static_cast<unsigned>(*parameters.count()), migration_flags(migration)));
   if (!moved) {
-    throw libvirt_error(label(domain), "migrate to " + other->uri_);
+    throw libvirt_error(label(), "migrate to " + other->uri());
   }
 }
 

@@ -16,8 +16,6 @@ std::string libvirt_version() {
   return module_version(libvirt_module, &LibvirtModule::version_of_library);
 }
 
-std::shared_ptr<Hypervisor> connect_hypervisor(const std::string& uri) {
-  return libvirt_module().connect(uri);
-}
+std::shared_ptr<Host> connect_host(const std::string& uri) { return libvirt_module().connect(uri); }
 
 }  // namespace vmferry

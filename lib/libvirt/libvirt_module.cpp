@@ -4,4 +4,4 @@
 extern "C" const vmferry::LibvirtModule vmferry_module = {
     {vmferry::kVersion, sizeof(vmferry::LibvirtModule)},
     vmferry::libvirt_version,
-    vmferry::connect_hypervisor};
+    vmferry::connect_host};

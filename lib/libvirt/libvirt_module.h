@@ -2,7 +2,7 @@
 #pragma once
 
 #include "lib/core/module.h"
-#include "vmferry/hypervisor.h"
+#include "vmferry/host.h"
 #include "vmferry/version.h"
 
 namespace vmferry {
@@ -10,7 +10,7 @@ namespace vmferry {
 /// All that others may ask of libvirt_host.cpp.
 struct LibvirtModule : ModuleTable {
   decltype(&libvirt_version) version_of_library;
-  decltype(&connect_hypervisor) connect;
+  decltype(&connect_host) connect;
 };
 
 }  // namespace vmferry

@@ -30,7 +30,7 @@ std::vector<std::string> migration_blockers(const std::string& answer);
 /// Asks for the guest's run state.
 std::string query_run_state();
 
-/// That state, from the answer: see Hypervisor::run_state.
+/// That state, from the answer: see Guest::run_state.
 std::string run_state(const std::string& answer);
 
 /// Throws Error if QEMU's answer is that it failed.

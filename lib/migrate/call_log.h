@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "lib/store/file/unique_fd.h"
-#include "vmferry/hypervisor.h"
+#include "vmferry/call_trace.h"
 
 namespace vmferry::migrate {
 

@@ -18,12 +18,13 @@ class DiskLooker {
         way_(way),
         facts_(facts),
         source_(*context.source),
+        guest_(source_.guest(request.domain)),
         storage_(*context.storage) {}
 
   void look_at(DiskFacts& disk) {
     try {
-      disk.job_running = facts_.state != DomainState::kShutOff &&
-                         source_.block_job(request_.domain, disk.move.dev).has_value();
+      disk.job_running =
+          facts_.state != DomainState::kShutOff && guest_->block_job(disk.move.dev).has_value();
       look_at_sizes(disk);
       if (way_.to_files) {
         look_at_target_file(disk);
@@ -55,7 +56,7 @@ class DiskLooker {
     if (facts_.source.local && !way_.to_files && (way_.staged || !way_.live)) {
       return;  // the image itself is looked at, and libvirt knows no sizes of a shut-off domain
     }
-    const DiskSizes sizes = source_.disk_sizes(request_.domain, move.dev);
+    const DiskSizes sizes = guest_->disk_sizes(move.dev);
     move.size = sizes.capacity;
     move.data = sizes.allocation;
   }
@@ -155,7 +156,8 @@ class DiskLooker {
   const MigrateRequest& request_;
   const Way& way_;
   Facts& facts_;
-  Hypervisor& source_;
+  Host& source_;
+  const std::shared_ptr<Guest> guest_;
   MigrationStorage& storage_;
 };
 

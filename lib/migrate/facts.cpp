@@ -18,7 +18,11 @@ namespace {
 class Gatherer {
  public:
   Gatherer(const MigrateRequest& request, const MigrateContext& context)
-      : request_(request), context_(context), source_(*context.source), target_(*context.target) {}
+      : request_(request),
+        context_(context),
+        source_(*context.source),
+        target_(*context.target),
+        guest_(source_.guest(request.domain)) {}
 
   Facts gather() {
     facts_.recovery = recover_command(request_.domain, context_.state_dir);
@@ -55,7 +59,7 @@ class Gatherer {
 
   void domain() {
     const std::string& name = request_.domain;
-    facts_.state = source_.state(name);
+    facts_.state = guest_->state();
     if (facts_.state == DomainState::kAbsent) {
       throw Error({.kind = ErrorKind::kNotFound,
                    .object = "domain " + name,
@@ -63,20 +67,19 @@ class Gatherer {
                    .cause = "no domain of that name on " + facts_.source.uri,
                    .hint = "list them: virsh -c " + shell_word(facts_.source.uri) + " list --all"});
     }
-    facts_.persistent = source_.persistent(name);
-    facts_.autostart = facts_.persistent && source_.autostart(name);
-    facts_.snapshots = source_.snapshots(name);
-    facts_.checkpoints = source_.checkpoints(name);
-    facts_.saved = facts_.persistent && source_.was_saved(name);
-    facts_.migrating = source_.has_job(name);
+    facts_.persistent = guest_->persistent();
+    facts_.autostart = facts_.persistent && guest_->autostart();
+    facts_.snapshots = guest_->snapshots();
+    facts_.checkpoints = guest_->checkpoints();
+    facts_.saved = facts_.persistent && guest_->was_saved();
+    facts_.migrating = guest_->has_job();
     if (request_.quiesce && facts_.state == DomainState::kRunning) {
-      facts_.agent = source_.agent_answers(name);
+      facts_.agent = guest_->agent_answers();
     }
-    facts_.live = parse_domain(source_.definition(name, DefinitionKind::kLive), "domain " + name);
-    facts_.stored =
-        parse_domain(source_.definition(name, DefinitionKind::kPersistent), "domain " + name);
-    facts_.migratable_live = source_.definition(name, DefinitionKind::kMigratable);
-    facts_.migratable_stored = source_.definition(name, DefinitionKind::kMigratablePersistent);
+    facts_.live = parse_domain(guest_->definition(DefinitionKind::kLive), "domain " + name);
+    facts_.stored = parse_domain(guest_->definition(DefinitionKind::kPersistent), "domain " + name);
+    facts_.migratable_live = guest_->definition(DefinitionKind::kMigratable);
+    facts_.migratable_stored = guest_->definition(DefinitionKind::kMigratablePersistent);
   }
 
   /// Why a disk does not move; empty: it does.
@@ -208,8 +211,9 @@ class Gatherer {
   }
 
   void target() {
-    facts_.state_at_target = target_.state(request_.domain);
-    facts_.uuid_at_target = target_.uuid_of(request_.domain);
+    const std::shared_ptr<Guest> there = target_.guest(request_.domain);
+    facts_.state_at_target = there->state();
+    facts_.uuid_at_target = there->uuid();
     facts_.name_at_target = target_.name_of_uuid(facts_.live.uuid);
     for (const std::string& network : facts_.live.networks) {
       if (!target_.network_active(network)) {
@@ -272,7 +276,7 @@ class Gatherer {
     }
   }
 
-  void secret_on(Hypervisor& host, const HostFacts& about) {
+  void secret_on(Host& host, const HostFacts& about) {
     facts_.secrets.push_back(look_at_secret(host, about, request_, *context_.storage));
   }
 
@@ -309,8 +313,9 @@ class Gatherer {
 
   const MigrateRequest& request_;
   const MigrateContext& context_;
-  Hypervisor& source_;
-  Hypervisor& target_;
+  Host& source_;
+  Host& target_;
+  const std::shared_ptr<Guest> guest_;  ///< at the source
   Facts facts_;
   Way way_;
   std::optional<std::vector<Need>> needs_;

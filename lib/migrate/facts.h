@@ -157,7 +157,7 @@ struct Way {
 Way choose_way(const MigrateRequest& request, DomainState state, const HostFacts& source);
 
 /// The secret of the request on that host, compared with the key in the keyring.
-SecretFacts look_at_secret(Hypervisor& host, const HostFacts& about, const MigrateRequest& request,
+SecretFacts look_at_secret(Host& host, const HostFacts& about, const MigrateRequest& request,
                            MigrationStorage& storage);
 
 /// Fills facts.leaving. The rest of the facts about the domain and the disks is there already.

@@ -126,8 +126,8 @@ void gather_leaving(const MigrateRequest& request, const MigrateContext& context
   if (!way.live) {
     return;
   }
-  leaving.asked =
-      attempt([&] { leaving.blockers = context.source->migration_blockers(request.domain); });
+  leaving.asked = attempt(
+      [&] { leaving.blockers = context.source->guest(request.domain)->migration_blockers(); });
   if (request.tls && facts.source.local) {
     leaving.certificates = look_at_certificates();
   }

@@ -46,7 +46,7 @@ bool Machine::active() const {
 }
 
 Domain Machine::definition(DefinitionKind kind) const {
-  const std::string text = host_->definition(name(), kind);
+  const std::string text = guest_->definition(kind);
   const auto seen = seen_.find(kind);
   if (seen != seen_.end() && seen->second.text == text) {
     return seen->second;
@@ -87,11 +87,11 @@ Place Machine::place_of(const DiskImage& image, const MovingDisk& disk) const {
 Place Machine::place(const MovingDisk& disk) const { return place_in(definition(), disk); }
 
 bool Machine::never_ran() const {
-  return state() == DomainState::kPaused && host_->run_state(name()) == "prelaunch";
+  return state() == DomainState::kPaused && guest_->run_state() == "prelaunch";
 }
 
 bool Machine::half_made() const {
-  return state() == DomainState::kPaused && host_->run_state(name()) == "inmigrate";
+  return state() == DomainState::kPaused && guest_->run_state() == "inmigrate";
 }
 
 void Machine::throw_if_stopped() const {
@@ -108,7 +108,7 @@ void Machine::wait_ready(const std::vector<const MovingDisk*>& disks, Place goal
     uint64_t total = 0;
     bool ready = true;
     for (const MovingDisk* disk : disks) {
-      const std::optional<BlockJob> job = host_->block_job(name(), disk->dev);
+      const std::optional<BlockJob> job = guest_->block_job(disk->dev);
       if (!job && place(*disk) == goal) {
         continue;
       }
@@ -140,8 +140,7 @@ void Machine::pivot(const MovingDisk& disk, Place expected, const std::function<
   const Clock::time_point give_up = now() + context_.patience.pivot;
   bool told = false;
   while (true) {
-    BlockingCall call(
-        [host = host_, domain = name(), dev = disk.dev] { host->pivot(domain, dev); });
+    BlockingCall call([guest = guest_, dev = disk.dev] { guest->pivot(dev); });
     while (!call.wait(context_.patience.watch)) {
       if (!told && now() > give_up) {
         context_.observer->warning("the switch of " + disk.dev +
@@ -159,7 +158,7 @@ void Machine::pivot(const MovingDisk& disk, Place expected, const std::function<
       if (place(disk) == expected) {
         return;
       }
-      if (now() > give_up || !host_->block_job(name(), disk.dev)) {
+      if (now() > give_up || !guest_->block_job(disk.dev)) {
         throw;
       }
       std::this_thread::sleep_for(context_.patience.poll);
@@ -189,7 +188,7 @@ bool Machine::is_ours(const BlockJob& job, const MovingDisk& disk) const {
 }
 
 std::optional<BlockJob> Machine::our_job(const MovingDisk& disk) const {
-  std::optional<BlockJob> job = host_->block_job(name(), disk.dev);
+  std::optional<BlockJob> job = guest_->block_job(disk.dev);
   if (!job || is_ours(*job, disk)) {
     return job;
   }
@@ -205,13 +204,13 @@ void Machine::abort_job(const MovingDisk& disk) {
   if (!active()) {
     return;
   }
-  const std::optional<BlockJob> job = host_->block_job(name(), disk.dev);
+  const std::optional<BlockJob> job = guest_->block_job(disk.dev);
   if (!job || !is_ours(*job, disk)) {
     return;  // what is not ours is not in the way, or stops us
   }
-  host_->abort_block_job(name(), disk.dev);
+  guest_->abort_block_job(disk.dev);
   const Clock::time_point give_up = now() + context_.patience.abort_job;
-  while (active() && host_->block_job(name(), disk.dev)) {
+  while (active() && guest_->block_job(disk.dev)) {
     if (now() > give_up) {
       fail(ErrorKind::kIo, name(), "abort the block job of " + disk.dev,
            "it does not end; an OSD may be down, and it ends when that is back");
@@ -250,7 +249,7 @@ void Machine::commit(const MovingDisk& disk, Place expected, const Watch& watch,
       fail(ErrorKind::kConflict, name(), "commit " + disk.dev, "it was switched in this moment",
            "go on with: " + recover_command(name(), context_.state_dir));
     }
-    host_->commit_active(name(), disk.dev, 0);
+    guest_->commit_active(disk.dev, 0);
   }
   wait_ready({&disk}, expected, "commit " + disk.dev, std::nullopt, watch);
   if (before_pivot) {
@@ -271,7 +270,7 @@ bool Machine::shut_down(std::chrono::seconds time) {
     if (time_now >= ask_again) {
       ask_again = time_now + kAskAgain;
       try {
-        host_->shut_down(name());
+        guest_->shut_down();
       } catch (const Error&) {
         if (state() != DomainState::kShutOff) {
           throw;  // else it went off just now
@@ -289,7 +288,7 @@ void Machine::wait_until_idle() {
   Clock::time_point idle_since = began;
   for (Clock::time_point time = began; active(); time = now()) {
     throw_if_stopped();
-    if (host_->busy(name())) {
+    if (guest_->busy()) {
       idle_since = time;
     } else if (time - idle_since >= context_.patience.settle) {
       return;

@@ -29,13 +29,14 @@ using Clock = std::chrono::steady_clock;
 /// on. What it does with jobs is what libvirt's own tools do, plus patience. One thread.
 class Machine {
  public:
-  Machine(const Plan& plan, const MigrateContext& context, std::shared_ptr<Hypervisor> host)
-      : plan_(plan), context_(context), host_(std::move(host)) {}
+  Machine(const Plan& plan, const MigrateContext& context, std::shared_ptr<Host> host)
+      : plan_(plan), context_(context), host_(std::move(host)), guest_(host_->guest(name())) {}
 
   const std::string& name() const { return plan_.request.domain; }
-  Hypervisor& host() const { return *host_; }
+  Host& host() const { return *host_; }
+  Guest& guest() const { return *guest_; }
 
-  DomainState state() const { return host_->state(name()); }
+  DomainState state() const { return guest_->state(); }
   Clock::time_point now() const { return context_.patience.now(); }
   /// It has a QEMU: running or paused.
   bool active() const;
@@ -86,7 +87,8 @@ class Machine {
 
   const Plan& plan_;
   const MigrateContext& context_;
-  std::shared_ptr<Hypervisor> host_;
+  const std::shared_ptr<Host> host_;
+  const std::shared_ptr<Guest> guest_;
   /// What was read last of each kind: most questions come while nothing changes.
   mutable std::map<DefinitionKind, Domain> seen_;
 };

@@ -12,7 +12,7 @@ namespace {
 
 class NeedFinder {
  public:
-  NeedFinder(Hypervisor& host, MigrationStorage& storage) : host_(host), storage_(storage) {}
+  NeedFinder(Host& host, MigrationStorage& storage) : host_(host), storage_(storage) {}
 
   std::vector<Need> find() {
     for (const std::string& domain : host_.domains()) {
@@ -26,7 +26,8 @@ class NeedFinder {
  private:
   void look_at(const std::string& domain, DefinitionKind kind) {
     try {
-      const Domain definition = parse_domain(host_.definition(domain, kind), "domain " + domain);
+      const Domain definition =
+          parse_domain(host_.guest(domain)->definition(kind), "domain " + domain);
       for (const DomainDisk& disk : definition.disks) {
         add(domain, disk);
       }
@@ -87,14 +88,14 @@ class NeedFinder {
     }
   }
 
-  Hypervisor& host_;
+  Host& host_;
   MigrationStorage& storage_;
   std::vector<Need> needs_;
 };
 
 }  // namespace
 
-std::vector<Need> all_needs(Hypervisor& host, MigrationStorage& storage) {
+std::vector<Need> all_needs(Host& host, MigrationStorage& storage) {
   return NeedFinder(host, storage).find();
 }
 
@@ -135,7 +136,7 @@ std::optional<ImageFormat> format_of(const DiskImage& image) {
   return image.format.empty() ? ImageFormat() : find_format(image.format);
 }
 
-std::string path_of(Hypervisor& host, const DiskImage& image) {
+std::string path_of(Host& host, const DiskImage& image) {
   if (image.type != "volume") {
     return image.type == "file" || image.type == "block" ? image.path : std::string();
   }

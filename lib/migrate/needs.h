@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "vmferry/hypervisor.h"
+#include "vmferry/host.h"
 #include "vmferry/migrate.h"
 
 namespace vmferry::migrate {
@@ -21,7 +21,7 @@ struct Need {
 
 /// Of every disk of every domain of a host, running or not, in both definitions, with the chains
 /// that the images' headers name. Throws if the host cannot be asked at all.
-std::vector<Need> all_needs(Hypervisor& host, MigrationStorage& storage);
+std::vector<Need> all_needs(Host& host, MigrationStorage& storage);
 
 /// Why `thing` must stay: "domain clone needs it for vda"; empty: nobody needs it. Who is `known`
 /// to need it does not count.
@@ -36,6 +36,6 @@ std::optional<ImageFormat> format_of(const DiskImage& image);
 
 /// The path of an image on the host; empty: it is no file and no device. Throws what libvirt says
 /// of a storage pool.
-std::string path_of(Hypervisor& host, const DiskImage& image);
+std::string path_of(Host& host, const DiskImage& image);
 
 }  // namespace vmferry::migrate

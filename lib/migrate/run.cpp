@@ -202,7 +202,7 @@ void Run::fail_divided(const std::string& action) const {
 }
 
 void Run::require_not_saved() const {
-  if (!source_.host().was_saved(source_.name())) {
+  if (!source_.guest().was_saved()) {
     return;
   }
   fail(ErrorKind::kConflict, source_.name(), "work on its disks",
@@ -218,7 +218,7 @@ void Run::wake() {
   }
   require_not_saved();
   journal_.note(kWoken);
-  source_.host().start(source_.name(), true);
+  source_.guest().start(true);
 }
 
 void Run::put_to_sleep() {
@@ -227,7 +227,7 @@ void Run::put_to_sleep() {
   }
   // Who resumed it in between wants it to run, and its memory is worth something.
   if (source_.never_ran()) {
-    source_.host().destroy(source_.name());
+    source_.guest().destroy();
   }
   journal_.forget(kWoken);
 }

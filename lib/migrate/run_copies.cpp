@@ -128,7 +128,7 @@ void Run::clean_copies() {
 
 void Run::close_unused(const MovingDisk& disk) const {
   try {
-    source_.host().close_unused_volume(source_.name(), disk.volume.pool, disk.volume.image);
+    source_.guest().close_unused_volume(disk.volume.pool, disk.volume.image);
   } catch (const Error&) {
     // If it is open there, its removal tells.
   }
@@ -141,10 +141,10 @@ std::string Run::removing_command(const MovingDisk& disk) const {
 void Run::copy_onto(const MovingDisk& disk, const std::string& file, const std::string& definition,
                     bool shallow) {
   try {
-    source_.host().block_copy(source_.name(), disk.dev, definition,
-                              {.shallow = shallow,
-                               .bandwidth = plan_.request.bandwidth,
-                               .synchronous_writes = plan_.request.synchronous_writes});
+    source_.guest().block_copy(disk.dev, definition,
+                               {.shallow = shallow,
+                                .bandwidth = plan_.request.bandwidth,
+                                .synchronous_writes = plan_.request.synchronous_writes});
   } catch (const Error& error) {
     throw about_new_file(error, file);
   }

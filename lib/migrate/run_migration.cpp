@@ -43,12 +43,12 @@ void Run::migrate_guest(const LiveMigration& migration) {
   // From now on the guest may be gone from here: no boot of this host may start it again.
   if (plan_.autostart) {
     journal_.note(kNoAutostart);
-    source_.host().set_autostart(source_.name(), false);
+    source_.guest().set_autostart(false);
   }
   // The definition that is sent names the new disks: it must be what the guest has.
   require_known_places();
-  BlockingCall moving([source = context_.source, target = context_.target, domain = source_.name(),
-                       migration] { source->migrate(domain, *target, migration); });
+  BlockingCall moving([guest = context_.source->guest(source_.name()), target = context_.target,
+                       migration] { guest->migrate(*target, migration); });
   const std::optional<Clock::time_point> deadline = this->deadline();
   std::optional<Clock::time_point> aborted;
   bool timed_out = false;
@@ -57,7 +57,7 @@ void Run::migrate_guest(const LiveMigration& migration) {
     if (!aborted && (timed_out || context_.stop.stop_requested())) {
       aborted = source_.now();
       try {
-        source_.host().abort_migration(source_.name());
+        source_.guest().abort_migration();
       } catch (const Error&) {
         // It may just have ended, or not begun.
       }
@@ -65,12 +65,12 @@ void Run::migrate_guest(const LiveMigration& migration) {
       // A half-made domain that waits for a dead cluster holds libvirt up. It has run no
       // instruction; nothing else may be destroyed there.
       if (target_.state() == DomainState::kPaused && source_.active()) {
-        target_.host().destroy(source_.name());
+        target_.guest().destroy();
       }
       aborted = source_.now();
     }
     try {
-      if (const auto stats = source_.host().migration_stats(source_.name())) {
+      if (const auto stats = source_.guest().migration_stats()) {
         context_.observer->job("migrate", stats->done, stats->total, stats->dirty_rate);
       }
     } catch (const Error&) {
@@ -95,7 +95,7 @@ void Run::migrate_guest(const LiveMigration& migration) {
       throw;
     }
   }
-  downtime_ms_ = target_.host().last_downtime(source_.name());
+  downtime_ms_ = target_.guest().last_downtime();
 }
 
 void Run::wait_for_half_made() {
@@ -118,7 +118,7 @@ void Run::clear_half_made() {
   }
   try {
     if (target_.half_made()) {
-      return target_.host().destroy(source_.name());
+      return target_.guest().destroy();
     }
   } catch (const Error&) {
     if (!target_.active()) {
@@ -135,7 +135,7 @@ void Run::restore_autostart() {
   if (!journal_.noted(kNoAutostart)) {
     return;
   }
-  source_.host().set_autostart(source_.name(), plan_.autostart);
+  source_.guest().set_autostart(plan_.autostart);
   journal_.forget(kNoAutostart);
 }
 

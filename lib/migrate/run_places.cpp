@@ -26,7 +26,7 @@ void Run::require_same_machine(const Machine& machine, const HostIdentity& host,
          "the run was on " + host.hostname + ", and " + facts.uri + " is " + facts.hostname,
          "name that host with " + option);
   }
-  const std::string uuid = machine.host().uuid_of(machine.name());
+  const std::string uuid = machine.guest().uuid();
   if (!uuid.empty() && uuid != plan_.uuid) {
     fail(ErrorKind::kConflict, machine.name(), action,
          "another machine has that name on " + facts.uri + " now: its UUID is " + uuid +
@@ -72,7 +72,7 @@ void Run::require_known_places() {
     return;
   }
   // Inside an overlay they go with it.
-  if (journal_.noted(kFrozen) && machine.host().snapshots(machine.name()) != 0) {
+  if (journal_.noted(kFrozen) && machine.guest().snapshots() != 0) {
     fail(ErrorKind::kConflict, machine.name(), "go on",
          "a snapshot of it was taken meanwhile, which the move would lose",
          "delete it (virsh snapshot-list, snapshot-delete), then: " + recovery());

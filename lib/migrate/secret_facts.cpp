@@ -6,7 +6,7 @@
 namespace vmferry::migrate {
 namespace {
 
-SecretFacts found_secret(Hypervisor& host, const SecretName& name,
+SecretFacts found_secret(Host& host, const SecretName& name,
                          const std::optional<std::string>& wanted, const Trial& key) {
   const auto is = [](SecretState state, std::string detail = {}) {
     return SecretFacts{.host = {}, .state = state, .detail = std::move(detail)};
@@ -44,7 +44,7 @@ bool can_be_defined(SecretState state) {
 
 }  // namespace
 
-SecretFacts look_at_secret(Hypervisor& host, const HostFacts& about, const MigrateRequest& request,
+SecretFacts look_at_secret(Host& host, const HostFacts& about, const MigrateRequest& request,
                            MigrationStorage& storage) {
   std::optional<std::string> wanted;
   const Trial key = attempt([&] { wanted = storage.user_key(); });

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "vmferry/hypervisor.h"
+#include "vmferry/guest.h"
 
 // Domain definitions as a libvirt host keeps them: the text that it was given, in which it changes
 // the image of a disk, and to which it adds what a running guest has.

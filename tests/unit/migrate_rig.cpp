@@ -83,7 +83,7 @@ MigrateContext Rig::context(Listener& listener, std::stop_token stop) {
                          .state_dir = state_dir_,
                          .stop = std::move(stop),
                          .patience = patience};
-  std::shared_ptr<Hypervisor> target = beta_host_;
+  std::shared_ptr<Host> target = beta_host_;
   if (trace) {
     context.source = trace_calls(context.source, "alpha", trace);
     target = trace_calls(target, "beta", trace);

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tests/unit/fake_hypervisor.h"
+#include "tests/unit/fake_host.h"
 #include "tests/unit/fake_storage.h"
 #include "vmferry/migrate.h"
 
@@ -123,8 +123,8 @@ class Rig {
 
   std::string way_;
   std::shared_ptr<World> world_;
-  std::shared_ptr<FakeHypervisor> alpha_host_ = std::make_shared<FakeHypervisor>(world_, "alpha");
-  std::shared_ptr<FakeHypervisor> beta_host_ = std::make_shared<FakeHypervisor>(world_, "beta");
+  std::shared_ptr<FakeHost> alpha_host_ = std::make_shared<FakeHost>(world_, "alpha");
+  std::shared_ptr<FakeHost> beta_host_ = std::make_shared<FakeHost>(world_, "beta");
   FakeStorage storage_;
   std::string state_dir_;
   std::string said_;

@@ -64,9 +64,9 @@ std::shared_ptr<CallTrace> trace_of(const MigrateOptions& options) {
                    options.trace ? say_line : std::function<void(const std::string&)>());
 }
 
-std::shared_ptr<Hypervisor> connect(const std::string& uri, const std::string& name,
-                                    const std::shared_ptr<CallTrace>& trace) {
-  const std::shared_ptr<Hypervisor> host = connect_hypervisor(uri);
+std::shared_ptr<Host> connect(const std::string& uri, const std::string& name,
+                              const std::shared_ptr<CallTrace>& trace) {
+  const std::shared_ptr<Host> host = connect_host(uri);
   return trace ? trace_calls(host, name, trace) : host;
 }
 
@@ -93,8 +93,8 @@ void recover(const MigrateOptions& options, const MigrateContext& context) {
 }
 
 /// The host to move to. To stay here, or to undo, it need not answer.
-std::shared_ptr<Hypervisor> target_of(const MigrateOptions& options, const MigrateContext& context,
-                                      const std::shared_ptr<CallTrace>& trace) {
+std::shared_ptr<Host> target_of(const MigrateOptions& options, const MigrateContext& context,
+                                const std::shared_ptr<CallTrace>& trace) {
   try {
     return connect(options.request.to, "there", trace);
   } catch (const Error& error) {

@@ -13,7 +13,7 @@
 #include "lib/core/blocking_call.h"
 #include "vmferry/domain.h"
 #include "vmferry/error.h"
-#include "vmferry/hypervisor.h"
+#include "vmferry/host.h"
 
 namespace vmferry::cli {
 namespace {
@@ -38,7 +38,7 @@ std::optional<std::string> default_uri() {
   return std::nullopt;
 }
 
-std::string path_of(Hypervisor& host, const DiskImage& image) {
+std::string path_of(Host& host, const DiskImage& image) {
   if (image.type == "file" || image.type == "block") {
     return image.path;
   }
@@ -52,8 +52,9 @@ std::string path_of(Hypervisor& host, const DiskImage& image) {
   }
 }
 
-bool uses(Hypervisor& host, const std::string& domain, const std::string& path) {
-  const Domain definition = parse_domain(host.definition(domain, DefinitionKind::kLive), domain);
+bool uses(Host& host, const std::string& domain, const std::string& path) {
+  const Domain definition =
+      parse_domain(host.guest(domain)->definition(DefinitionKind::kLive), domain);
   for (const DomainDisk& disk : definition.disks) {
     std::vector<DiskImage> chain = {disk.image};
     chain.insert(chain.end(), disk.backing.begin(), disk.backing.end());
@@ -70,7 +71,7 @@ bool uses(Hypervisor& host, const std::string& domain, const std::string& path) 
 
 /// The domain that uses the file; empty: none.
 std::string find_user(const std::string& uri, const std::string& path) {
-  const std::shared_ptr<Hypervisor> host = connect_hypervisor(uri);
+  const std::shared_ptr<Host> host = connect_host(uri);
   for (const std::string& domain : host->active_domains()) {
     try {
       if (uses(*host, domain, path)) {

@@ -38,15 +38,15 @@ void CheckDefinitions::run() {
     let_discard(machine);
     see_writers(stored);
   }
-  if (machine.host().autostart(source_.name()) != plan_.autostart) {
-    machine.host().set_autostart(source_.name(), plan_.autostart);
+  if (machine.guest().autostart() != plan_.autostart) {
+    machine.guest().set_autostart(plan_.autostart);
   }
 }
 
 void CheckDefinitions::let_discard(const Machine& machine) const {
   for (const MovingDisk& disk : plan_.disks) {
     try {
-      machine.host().let_discard(source_.name(), disk.dev);
+      machine.guest().let_discard(disk.dev);
     } catch (const Error& error) {
       context_.observer->warning("what the guest discards on " + disk.dev +
                                  " gives back no room until its next start: " + error.what());

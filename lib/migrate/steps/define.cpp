@@ -44,7 +44,7 @@ void Define::undo() {
   }
   journal_.forget(kStarted);
   if (plan_.other_host) {
-    target_.host().undefine(source_.name());
+    target_.guest().undefine();
   } else {
     source_.host().define(
         run_.with_old_disks(source_.definition(DefinitionKind::kMigratablePersistent)));

@@ -24,7 +24,7 @@ void ShutDown::run() {
     fail(ErrorKind::kIo, source_.name(), "shut down", "the guest did not within --shutdown-timeout",
          "it may have ignored the power button: shut it down from within, or allow --force-off");
   }
-  source_.host().destroy(source_.name());
+  source_.guest().destroy();
 }
 
 void ShutDown::undo() {
@@ -38,7 +38,7 @@ void ShutDown::undo() {
     source_.wait_until_off(plan_.request.shutdown_timeout);
   }
   if (source_.state() == DomainState::kShutOff) {
-    source_.host().start(source_.name(), false);
+    source_.guest().start(false);
   }
   journal_.forget(kAskedOff);
 }

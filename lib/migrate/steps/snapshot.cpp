@@ -22,7 +22,7 @@ void Snapshot::run() {
   // An undo that was killed in the middle of it: as long as it goes on, the image changes.
   for (const MovingDisk& disk : plan_.disks) {
     if (source_.place(disk) == Place::kOverlay && source_.active()) {
-      const std::optional<BlockJob> job = source_.host().block_job(source_.name(), disk.dev);
+      const std::optional<BlockJob> job = source_.guest().block_job(disk.dev);
       if (job && job->kind == BlockJob::Kind::kActiveCommit) {
         source_.abort_job(disk);
       }
@@ -56,7 +56,7 @@ void Snapshot::run() {
   }
   journal_.note(kFrozen);
   try {
-    source_.host().snapshot(source_.name(), definition, plan_.request.quiesce);
+    source_.guest().snapshot(definition, plan_.request.quiesce);
   } catch (const Error& error) {
     // libvirt takes away what it made of a snapshot that failed; what else is there is somebody's.
     if (source_.place(plan_.disks.front()) == Place::kOriginal) {

@@ -55,7 +55,7 @@ void StageOverlays::clean() {
 }
 
 void StageOverlays::require_same_size(const MovingDisk& disk) const {
-  const uint64_t now = source_.host().disk_sizes(source_.name(), disk.dev).capacity;
+  const uint64_t now = source_.guest().disk_sizes(disk.dev).capacity;
   if (now == disk.size) {
     return;
   }

@@ -12,7 +12,7 @@ void Start::run() {
     }
     journal_.note(kStarted);
     try {
-      target_.host().start(source_.name(), false);
+      target_.guest().start(false);
     } catch (const Error&) {
       if (!target_.active()) {
         throw;

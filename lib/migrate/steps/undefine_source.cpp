@@ -13,21 +13,20 @@ void UndefineSource::run() {
     fail(ErrorKind::kConflict, source_.name(), "undefine at the source", "it runs there");
   }
   journal_.note(kLeft);
-  source_.host().set_autostart(source_.name(), false);
+  source_.guest().set_autostart(false);
   const Domain last = source_.definition(DefinitionKind::kMigratablePersistent);
   carry_edits(last);
   const std::string kept = journal_.keep("source", run_.with_old_disks(last));
   if (!plan_.request.keep_source_definition) {
-    source_.host().undefine(source_.name());
+    source_.guest().undefine();
   }
   run_.keep(kept);
 }
 
 void UndefineSource::undo() {
   // Of an offline move only: somebody started it again before it was gone.
-  if (source_.state() != DomainState::kAbsent &&
-      source_.host().autostart(source_.name()) != plan_.autostart) {
-    source_.host().set_autostart(source_.name(), plan_.autostart);
+  if (source_.state() != DomainState::kAbsent && source_.guest().autostart() != plan_.autostart) {
+    source_.guest().set_autostart(plan_.autostart);
   }
 }
 

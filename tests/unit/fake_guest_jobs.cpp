@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "tests/unit/fake_hypervisor.h"
-
 #include <algorithm>
+
+#include "tests/unit/fake_guest.h"
+#include "tests/unit/fake_host.h"
 
 namespace vmferry::test {
 
@@ -16,20 +17,19 @@ std::string name_of(const std::string& image) {
 
 // What it does with the disks of a guest that runs, and with the guest.
 
-void FakeHypervisor::snapshot(const std::string& domain, const std::string& snapshot_definition,
-                              bool quiesce) {
+void FakeGuest::snapshot(const std::string& snapshot_definition, bool quiesce) {
   call_of_daemon("snapshot", [=, this] {
-    DomainData& found = find_active(domain);
+    DomainData& found = find_active();
     if (quiesce && !found.agent) {
-      refuse(ErrorKind::kIo, domain, "QEMU guest agent is not connected");
+      refuse(ErrorKind::kIo, domain_, "QEMU guest agent is not connected");
     }
     const std::map<std::string, Layer> overlays = read_snapshot(snapshot_definition);
     for (const auto& [dev, overlay] : overlays) {
       if (find_disk(found, dev).job) {
-        refuse(ErrorKind::kConflict, domain, "disk " + dev + " has an active block job");
+        refuse(ErrorKind::kConflict, domain_, "disk " + dev + " has an active block job");
       }
       if (world_->images.contains(overlay.image)) {
-        refuse(ErrorKind::kConflict, domain,
+        refuse(ErrorKind::kConflict, domain_,
                "external snapshot file for disk " + dev + " already exists");
       }
     }
@@ -48,17 +48,17 @@ void FakeHypervisor::snapshot(const std::string& domain, const std::string& snap
   });
 }
 
-void FakeHypervisor::block_copy(const std::string& domain, const std::string& dev,
-                                const std::string& disk, const BlockCopyOptions& options) {
+void FakeGuest::block_copy(const std::string& dev, const std::string& disk,
+                           const BlockCopyOptions& options) {
   call_of_daemon("block_copy", [=, this] {
-    DomainData& found = find_active(domain);
+    DomainData& found = find_active();
     LiveDisk& live = find_disk(found, dev);
     if (live.job) {
-      refuse(ErrorKind::kConflict, domain, "disk " + dev + " already in active job");
+      refuse(ErrorKind::kConflict, domain_, "disk " + dev + " already in active job");
     }
     std::vector<Layer> goal = read_disk_chain(disk);
     if (goal.empty()) {
-      refuse(ErrorKind::kIo, domain, "no destination");
+      refuse(ErrorKind::kIo, domain_, "no destination");
     }
     for (const Layer& layer : goal) {
       world_->require_secret(host(), layer);
@@ -68,10 +68,10 @@ void FakeHypervisor::block_copy(const std::string& domain, const std::string& de
     }
     if (world_->images.at(goal.front().image).size !=
         world_->images.at(live.chain.front().image).size) {
-      refuse(ErrorKind::kIo, domain, "Source and target image have different sizes");
+      refuse(ErrorKind::kIo, domain_, "Source and target image have different sizes");
     }
     if (!options.shallow && goal.front().format != "raw") {
-      refuse(ErrorKind::kIo, domain, "Copy failed");
+      refuse(ErrorKind::kIo, domain_, "Copy failed");
     }
     if (options.shallow && goal.size() == 1 && live.chain.size() > 1) {
       goal.insert(goal.end(), live.chain.begin() + 1, live.chain.end());
@@ -80,14 +80,14 @@ void FakeHypervisor::block_copy(const std::string& domain, const std::string& de
   });
 }
 
-void FakeHypervisor::commit_active(const std::string& domain, const std::string& dev, uint64_t) {
+void FakeGuest::commit_active(const std::string& dev, uint64_t) {
   call_of_daemon("commit_active", [=, this] {
-    LiveDisk& live = find_disk(find_active(domain), dev);
+    LiveDisk& live = find_disk(find_active(), dev);
     if (live.job) {
-      refuse(ErrorKind::kConflict, domain, "disk " + dev + " already in active job");
+      refuse(ErrorKind::kConflict, domain_, "disk " + dev + " already in active job");
     }
     if (live.chain.size() < 2) {
-      refuse(ErrorKind::kIo, domain, "top has no backing file: cannot commit");
+      refuse(ErrorKind::kIo, domain_, "top has no backing file: cannot commit");
     }
     live.job = Job{.kind = BlockJob::Kind::kActiveCommit,
                    .shallow = true,
@@ -95,10 +95,9 @@ void FakeHypervisor::commit_active(const std::string& domain, const std::string&
   });
 }
 
-std::optional<BlockJob> FakeHypervisor::block_job(const std::string& domain,
-                                                  const std::string& dev) {
+std::optional<BlockJob> FakeGuest::block_job(const std::string& dev) {
   return call("block_job", [&]() -> std::optional<BlockJob> {
-    const LiveDisk& disk = find_disk(find_active(domain), dev);
+    const LiveDisk& disk = find_disk(find_active(), dev);
     if (!disk.job) {
       return std::nullopt;
     }
@@ -110,44 +109,43 @@ std::optional<BlockJob> FakeHypervisor::block_job(const std::string& domain,
   });
 }
 
-void FakeHypervisor::pivot(const std::string& domain, const std::string& dev) {
+void FakeGuest::pivot(const std::string& dev) {
   call_of_daemon("pivot", [=, this] {
-    DomainData& found = find_active(domain);
+    DomainData& found = find_active();
     const LiveDisk& disk = find_disk(found, dev);
     if (!disk.job) {
-      refuse(ErrorKind::kConflict, domain, "no active block job");
+      refuse(ErrorKind::kConflict, domain_, "no active block job");
     }
     if (disk.job->progress < kJobTicks || disk.job->ending != 0) {
-      refuse(ErrorKind::kConflict, domain, "disk " + dev + " not ready for pivot yet");
+      refuse(ErrorKind::kConflict, domain_, "disk " + dev + " not ready for pivot yet");
     }
     world_->finish_job(found, dev);
   });
 }
 
-void FakeHypervisor::abort_block_job(const std::string& domain, const std::string& dev) {
+void FakeGuest::abort_block_job(const std::string& dev) {
   call_of_daemon("abort_block_job", [=, this] {
-    LiveDisk& disk = find_disk(find_active(domain), dev);
+    LiveDisk& disk = find_disk(find_active(), dev);
     if (!disk.job) {
-      refuse(ErrorKind::kConflict, domain, "no active block job");
+      refuse(ErrorKind::kConflict, domain_, "no active block job");
     }
     disk.job->ending = 2;
   });
 }
 
-void FakeHypervisor::let_discard(const std::string& domain, const std::string& dev) {
-  call("let_discard", [&] { find_disk(find_active(domain), dev).discards = true; });
+void FakeGuest::let_discard(const std::string& dev) {
+  call("let_discard", [&] { find_disk(find_active(), dev).discards = true; });
 }
 
-void FakeHypervisor::close_unused_volume(const std::string& domain, const std::string& pool,
-                                         const std::string& image) {
+void FakeGuest::close_unused_volume(const std::string& pool, const std::string& image) {
   call("close_unused_volume", [&] {
-    find_active(domain);
+    find_active();
     world_->left_open.erase("rbd:" + pool + "/" + image);
   });
 }
 
-void FakeHypervisor::check_disk(const DefinedDisk& disk, const LiveDisk& source,
-                                const HostData& target, bool copied) {
+void FakeGuest::check_disk(const DefinedDisk& disk, const LiveDisk& source, const HostData& target,
+                           bool copied) {
   const Layer& goal = disk.chain.front();
   world_->require_secret(target, goal);
   const Image& image = world_->require_image(goal.image);
@@ -162,8 +160,8 @@ void FakeHypervisor::check_disk(const DefinedDisk& disk, const LiveDisk& source,
   }
 }
 
-void FakeHypervisor::check_arrival(const DomainData& domain, const HostData& target,
-                                   const LiveMigration& migration) {
+void FakeGuest::check_arrival(const DomainData& domain, const HostData& target,
+                              const LiveMigration& migration) {
   const DefinedDomain destination = read_definition(migration.destination);
   const DefinedDomain persistent = read_definition(migration.persistent);
   if (persistent.uuid != domain.uuid || persistent.name != domain.name) {
@@ -193,8 +191,8 @@ void FakeHypervisor::check_arrival(const DomainData& domain, const HostData& tar
   }
 }
 
-void FakeHypervisor::copy_disks(DomainData& domain, const DefinedDomain& destination,
-                                const LiveMigration& migration) {
+void FakeGuest::copy_disks(DomainData& domain, const DefinedDomain& destination,
+                           const LiveMigration& migration) {
   for (const std::string& dev : migration.copy_disks) {
     for (const DefinedDisk& disk : destination.disks) {
       if (disk.dev == dev) {
@@ -206,8 +204,8 @@ void FakeHypervisor::copy_disks(DomainData& domain, const DefinedDomain& destina
 }
 
 /// Until the client aborts, or somebody destroys the half-made domain at the target.
-void FakeHypervisor::hang_migration(DomainData& domain, HostData& target,
-                                    const LiveMigration& migration) {
+void FakeGuest::hang_migration(DomainData& domain, HostData& target,
+                               const LiveMigration& migration) {
   const std::string name = domain.name;
   domain.has_job = true;
   DomainData& half = target.domains[name];
@@ -236,7 +234,7 @@ void FakeHypervisor::hang_migration(DomainData& domain, HostData& target,
   }
 }
 
-void FakeHypervisor::arrive(DomainData& domain, HostData& target, const LiveMigration& migration) {
+void FakeGuest::arrive(DomainData& domain, HostData& target, const LiveMigration& migration) {
   DomainData& there = target.domains[domain.name];
   there.name = domain.name;
   there.uuid = domain.uuid;
@@ -258,11 +256,10 @@ void FakeHypervisor::arrive(DomainData& domain, HostData& target, const LiveMigr
   there.state = state;
 }
 
-void FakeHypervisor::migrate(const std::string& domain, Hypervisor& target,
-                             const LiveMigration& migration) {
+void FakeGuest::migrate(Host& target, const LiveMigration& migration) {
   const auto act = [&] {
-    DomainData& found = find_active(domain);
-    HostData& other = world_->hosts.at(dynamic_cast<FakeHypervisor&>(target).name_);
+    DomainData& found = find_active();
+    HostData& other = world_->hosts.at(dynamic_cast<FakeHost&>(target).host_name());
     check_arrival(found, other, migration);
     if (world_->hangs() || world_->stuck) {
       hang_migration(found, other, migration);
@@ -276,20 +273,20 @@ void FakeHypervisor::migrate(const std::string& domain, Hypervisor& target,
   call("migrate", act, true);
 }
 
-std::optional<MigrationStats> FakeHypervisor::migration_stats(const std::string& domain) {
+std::optional<MigrationStats> FakeGuest::migration_stats() {
   return call("migration_stats", [&]() -> std::optional<MigrationStats> {
-    if (!find(domain).has_job) {
+    if (!find().has_job) {
       return std::nullopt;
     }
     return MigrationStats{.done = 1 << 20, .total = 4 << 20, .dirty_rate = 4096};
   });
 }
 
-void FakeHypervisor::abort_migration(const std::string& domain) {
+void FakeGuest::abort_migration() {
   call("abort_migration", [&] {
-    DomainData& found = find(domain);
+    DomainData& found = find();
     if (!found.has_job) {
-      refuse(ErrorKind::kConflict, domain, "no job is active on the domain");
+      refuse(ErrorKind::kConflict, domain_, "no job is active on the domain");
     }
     // A target that waits for a dead cluster does not hear of it.
     if (!world_->deaf) {
@@ -298,9 +295,9 @@ void FakeHypervisor::abort_migration(const std::string& domain) {
   });
 }
 
-std::optional<uint64_t> FakeHypervisor::last_downtime(const std::string& domain) {
+std::optional<uint64_t> FakeGuest::last_downtime() {
   return call("last_downtime", [&]() -> std::optional<uint64_t> {
-    find(domain);
+    find();
     return 188;
   });
 }
