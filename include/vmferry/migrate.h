@@ -169,6 +169,14 @@ std::unique_ptr<MigrationStorage> host_and_cluster(MigrationStorageOptions optio
 enum class MigrateMode { kAuto, kLive, kOffline };
 enum class MigrateMethod { kAuto, kStaged, kMirror };
 
+/// How the disks of a move are copied, once it is known.
+enum class CopyMethod {
+  kOffline,   ///< while the guest is shut off
+  kStaged,    ///< under a running guest, which writes to overlays meanwhile
+  kMirrored,  ///< by the QEMU of a running guest
+};
+constexpr bool is_live(CopyMethod method) { return method != CopyMethod::kOffline; }
+
 struct MigrateRequest {
   std::string domain;
   std::string from;  ///< libvirt URI
@@ -207,6 +215,9 @@ struct MigrateRequest {
   bool force_off = false;
   bool delete_source = false;
   bool keep_source_definition = false;
+
+  bool to_other_host() const { return !to.empty(); }
+  bool to_files() const { return !to_dir.empty(); }
 };
 
 /// The answer to one check.
@@ -251,10 +262,7 @@ struct Plan {
   std::string uuid;
   HostIdentity source_host;
   HostIdentity target_host;
-  bool live = false;
-  bool staged = false;
-  bool to_files = false;
-  bool other_host = false;
+  CopyMethod method = CopyMethod::kOffline;
   bool was_running = false;
   bool autostart = false;
   std::string original_persistent;  ///< migratable
@@ -346,8 +354,9 @@ enum class Recovery {
 /// The request of a run that was killed, from its journal. Throws kNotFound: there is none.
 MigrateRequest recorded_request(const std::string& domain, const std::string& state_dir);
 /// Ends that run in this way. `request` is the recorded one, perhaps with other addresses, limits
-/// or ways to migrate. Throws kConflict where it cannot end so; the hint says how it can. With
-/// kStay and kUndo context.target may be context.source: the other host cannot be asked.
+/// or ways to migrate; without `to`, the recorded one counts. Throws kConflict where it cannot end
+/// so; the hint says how it can. With kStay and kUndo context.target may be context.source: the
+/// other host cannot be asked.
 MigrateReport recover_migration(const MigrateRequest& request, Recovery recovery,
                                 const MigrateContext& context);
 

@@ -18,8 +18,8 @@ constexpr uint64_t kOverlayComfort = uint64_t{1} << 30;
 
 class Checker : private CheckList {
  public:
-  Checker(const MigrateRequest& request, const Facts& facts, const Way& way)
-      : request_(request), facts_(facts), way_(way) {}
+  Checker(const MigrateRequest& request, const Facts& facts, CopyMethod method)
+      : request_(request), facts_(facts), method_(method) {}
 
   std::vector<Check> run() {
     hosts();
@@ -27,15 +27,15 @@ class Checker : private CheckList {
     blockers();
     disks();
     old_disks();
-    if (way_.other_host) {
-      check_leaving(request_, facts_, way_, *this);
+    if (request_.to_other_host()) {
+      check_leaving(request_, facts_, method_, *this);
     }
-    check_cluster(request_, facts_, way_, *this);
+    check_cluster(request_, facts_, *this);
     names();
-    if (way_.staged) {
+    if (method_ == CopyMethod::kStaged) {
       staging();
     }
-    if (way_.to_files) {
+    if (request_.to_files()) {
       files();
     }
     definitions();
@@ -53,7 +53,7 @@ class Checker : private CheckList {
                          version(host.hypervisor));
     };
     pass("source host", describe(facts_.source));
-    if (way_.other_host) {
+    if (request_.to_other_host()) {
       if (facts_.source.uuid == facts_.target.uuid && !facts_.source.uuid.empty()) {
         fail("target host", "source and target are the same host: " + facts_.target.hostname,
              "leave --to out to move the disks only");
@@ -68,8 +68,8 @@ class Checker : private CheckList {
       where_it_runs();
     }
     rbd_driver("QEMU's rbd driver at the source", facts_.source.rbd_driver,
-               way_.staged || !way_.other_host);
-    if (way_.other_host) {
+               method_ == CopyMethod::kStaged || !request_.to_other_host());
+    if (request_.to_other_host()) {
       rbd_driver("QEMU's rbd driver at the target", facts_.target.rbd_driver, true);
     }
   }
@@ -77,11 +77,11 @@ class Checker : private CheckList {
   void where_it_runs() {
     const std::string there = fmt::format("run it there: ssh {} vmferry migrate {} ...",
                                           facts_.source.hostname, shell_word(request_.domain));
-    if (way_.to_files) {
+    if (request_.to_files()) {
       fail("where it runs",
            "the files are made on the host of the guest, which is " + facts_.source.hostname,
            there);
-    } else if (way_.staged || !way_.live) {
+    } else if (method_ != CopyMethod::kMirrored) {
       fail("where it runs",
            "a staged or offline move reads the images themselves, and they are on " +
                facts_.source.hostname,
@@ -90,7 +90,7 @@ class Checker : private CheckList {
   }
 
   void rbd_driver(const std::string& name, std::optional<bool> found, bool needed) {
-    if (!needed || way_.to_files) {
+    if (!needed || request_.to_files()) {
       return;
     }
     if (!found) {
@@ -108,13 +108,13 @@ class Checker : private CheckList {
     if (facts_.state == DomainState::kOther) {
       fail("state", "the domain is neither running nor shut off",
            "wait, or look at 'virsh domstate'");
-    } else if (way_.live && facts_.state == DomainState::kShutOff) {
+    } else if (is_live(method_) && facts_.state == DomainState::kShutOff) {
       fail("state", "the domain is shut off; --mode live needs a running one",
            "start it, or leave --mode out");
     } else {
       pass("state", fmt::format("{} is {}", request_.domain, is));
     }
-    if (facts_.state == DomainState::kPaused && !way_.live && !request_.force_off) {
+    if (facts_.state == DomainState::kPaused && !is_live(method_) && !request_.force_off) {
       fail("state",
            fmt::format("{} is paused, and does not hear that it shall shut down", request_.domain),
            fmt::format("resume it (virsh resume {}), or allow --force-off",
@@ -136,7 +136,7 @@ class Checker : private CheckList {
                          shell_word(request_.domain), disk.move.dev, facts_.recovery));
       }
     }
-    if (request_.quiesce && way_.live && !facts_.agent) {
+    if (request_.quiesce && is_live(method_) && !facts_.agent) {
       fail("quiesce", "the guest's agent does not answer",
            "start qemu-guest-agent in the guest, or leave --quiesce out");
     }
@@ -168,7 +168,7 @@ class Checker : private CheckList {
           fmt::format("{}virsh checkpoint-delete {} {} --metadata", commands.empty() ? "" : "; ",
                       shell_word(request_.domain), shell_word(name));
     }
-    const bool go = way_.other_host && !request_.keep_source_definition;
+    const bool go = request_.to_other_host() && !request_.keep_source_definition;
     warn("checkpoints",
          fmt::format("{} checkpoints: a raw volume keeps no bitmaps, so the next backup is a full "
                      "one; their names {}",
@@ -193,10 +193,10 @@ class Checker : private CheckList {
       if (is_of_another_run(disk)) {
         continue;
       }
-      if (way_.live) {
+      if (is_live(method_)) {
         stored_disk(disk);
       }
-      if (way_.staged && disk.disk.copy_on_read) {
+      if (method_ == CopyMethod::kStaged && disk.disk.copy_on_read) {
         fail("disk " + disk.move.dev,
              "it has copy_on_read='on', with which libvirt commits no overlay",
              "move it with --method mirror or --mode offline");
@@ -205,7 +205,7 @@ class Checker : private CheckList {
       pass("disk " + disk.move.dev,
            fmt::format("{} ({} of {}) -> {}", disk.move.original, about_bytes(disk.move.data),
                        about_bytes(disk.move.size),
-                       way_.to_files ? disk.move.image.path : disk.move.volume.display()));
+                       request_.to_files() ? disk.move.image.path : disk.move.volume.display()));
     }
   }
 
@@ -237,7 +237,7 @@ class Checker : private CheckList {
   }
 
   void old_disks() {
-    if (request_.delete_source && !way_.to_files && !facts_.source.local) {
+    if (request_.delete_source && !request_.to_files() && !facts_.source.local) {
       fail("old disks",
            "--delete-source removes files of this machine, and the images are on " +
                facts_.source.hostname,
@@ -277,12 +277,12 @@ class Checker : private CheckList {
   void names() {
     for (size_t i = 0; i < facts_.disks.size(); ++i) {
       const DiskFacts& disk = facts_.disks[i];
-      if (!way_.to_files && disk.volume) {
+      if (!request_.to_files() && disk.volume) {
         fail("volume " + disk.move.volume.display(), "exists already",
              "name another with --disk, or remove it: rbd rm " + disk.move.volume.ceph_name());
       }
       for (size_t j = 0; j < i; ++j) {
-        if (!way_.to_files && facts_.disks[j].move.volume == disk.move.volume) {
+        if (!request_.to_files() && facts_.disks[j].move.volume == disk.move.volume) {
           fail("volume " + disk.move.volume.display(), "is named for two disks",
                "--disk DISK=rbd:POOL/IMAGE names one for each");
         }
@@ -317,14 +317,14 @@ class Checker : private CheckList {
 
   /// Beside new files it is what those leave.
   uint64_t overlay_room(const DiskFacts& disk) const {
-    if (!way_.to_files || !request_.overlay_dir.empty()) {
+    if (!request_.to_files() || !request_.overlay_dir.empty()) {
       return disk.overlay_room;
     }
     return disk.overlay_room - std::min(disk.overlay_room, bytes_of_files());
   }
 
   void files() {
-    if (way_.other_host) {
+    if (request_.to_other_host()) {
       fail("to files", "--to-dir and --to do not go together", "move to the other host first");
       return;
     }
@@ -335,7 +335,7 @@ class Checker : private CheckList {
       }
     }
     room_for_files();
-    if (mirrors()) {
+    if (method_ == CopyMethod::kMirrored) {
       warn("thin files",
            "QEMU's mirror also writes the volume's zeros where the definition does not say "
            "discard='unmap'",
@@ -359,13 +359,12 @@ class Checker : private CheckList {
     }
   }
 
-  bool mirrors() const { return way_.live && !way_.staged; }
-
   /// They all go to one directory. A mirror may write all of a disk.
   uint64_t bytes_of_files() const {
+    const bool whole = method_ == CopyMethod::kMirrored;
     uint64_t sum = 0;
     for (const DiskFacts& disk : facts_.disks) {
-      sum += mirrors() ? disk.move.size : std::min(disk.move.data, disk.move.size);
+      sum += whole ? disk.move.size : std::min(disk.move.data, disk.move.size);
     }
     return sum;
   }
@@ -388,13 +387,14 @@ class Checker : private CheckList {
 
   const MigrateRequest& request_;
   const Facts& facts_;
-  const Way& way_;
+  const CopyMethod method_;
 };
 
 }  // namespace
 
-std::vector<Check> make_checks(const MigrateRequest& request, const Facts& facts, const Way& way) {
-  return Checker(request, facts, way).run();
+std::vector<Check> make_checks(const MigrateRequest& request, const Facts& facts,
+                               CopyMethod method) {
+  return Checker(request, facts, method).run();
 }
 
 }  // namespace vmferry::migrate

@@ -14,9 +14,8 @@ namespace {
 
 class ClusterChecker {
  public:
-  ClusterChecker(const MigrateRequest& request, const Facts& facts, const Way& way,
-                 CheckList& checks)
-      : request_(request), facts_(facts), way_(way), checks_(checks) {}
+  ClusterChecker(const MigrateRequest& request, const Facts& facts, CheckList& checks)
+      : request_(request), facts_(facts), checks_(checks) {}
 
   void reach() {
     if (!facts_.access.ok()) {
@@ -110,7 +109,7 @@ class ClusterChecker {
       return checks_.fail("pool", fmt::format("there is no pool '{}'", name),
                           "'ceph osd pool ls' names them");
     }
-    if (way_.to_files) {
+    if (request_.to_files()) {
       return;
     }
     if (!pool.for_rbd) {
@@ -151,15 +150,13 @@ class ClusterChecker {
 
   const MigrateRequest& request_;
   const Facts& facts_;
-  const Way& way_;
   CheckList& checks_;
 };
 
 }  // namespace
 
-void check_cluster(const MigrateRequest& request, const Facts& facts, const Way& way,
-                   CheckList& checks) {
-  ClusterChecker checker(request, facts, way, checks);
+void check_cluster(const MigrateRequest& request, const Facts& facts, CheckList& checks) {
+  ClusterChecker checker(request, facts, checks);
   checker.reach();
   for (const SecretFacts& secret : facts.secrets) {
     checker.check_secret(secret);

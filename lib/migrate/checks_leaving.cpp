@@ -19,27 +19,27 @@ constexpr const char* kLeftHint =
 
 class LeavingChecker {
  public:
-  LeavingChecker(const MigrateRequest& request, const Facts& facts, const Way& way,
+  LeavingChecker(const MigrateRequest& request, const Facts& facts, CopyMethod method,
                  CheckList& checks)
-      : request_(request), facts_(facts), way_(way), checks_(checks) {}
+      : request_(request), facts_(facts), method_(method), checks_(checks) {}
 
   void features() {
     const Domain& domain = facts_.live;
-    if (domain.has_nvram && !way_.live) {
+    if (domain.has_nvram && method_ == CopyMethod::kOffline) {
       checks_.fail("NVRAM", "UEFI variables are a file that an offline move does not carry",
                    "move it live, or copy the file yourself and move without --to");
     }
-    if (domain.has_tpm && !way_.live) {
+    if (domain.has_tpm && method_ == CopyMethod::kOffline) {
       checks_.fail("TPM", "the TPM's state is on this host and an offline move does not carry it",
                    "move it live, or move the disks only (without --to)");
     }
-    if (way_.live && domain.hostdev_count() != 0) {
+    if (is_live(method_) && domain.hostdev_count() != 0) {
       checks_.fail(
           "host devices",
           fmt::format("{} devices of this host are given to the guest", domain.hostdev_count()),
           "detach them, or move the disks only (without --to)");
     }
-    if (way_.live) {
+    if (is_live(method_)) {
       running();
     }
   }
@@ -98,7 +98,7 @@ class LeavingChecker {
     if (!disk.look.ok()) {
       return checks_.fail(name, what + "; it cannot be looked at: " + disk.look.failure, kLeftHint);
     }
-    if (way_.live && disk.transient) {
+    if (is_live(method_) && disk.transient) {
       return checks_.fail(name, what + "; libvirt migrates no running guest with it", kLeftHint);
     }
     switch (disk.reach) {
@@ -164,21 +164,21 @@ class LeavingChecker {
  private:
   const MigrateRequest& request_;
   const Facts& facts_;
-  const Way& way_;
+  const CopyMethod method_;
   CheckList& checks_;
 };
 
 }  // namespace
 
-void check_leaving(const MigrateRequest& request, const Facts& facts, const Way& way,
+void check_leaving(const MigrateRequest& request, const Facts& facts, CopyMethod method,
                    CheckList& checks) {
-  LeavingChecker checker(request, facts, way, checks);
+  LeavingChecker checker(request, facts, method, checks);
   checker.features();
   checker.target();
   for (const LeftDisk& disk : facts.leaving.left) {
     checker.left(disk);
   }
-  if (way.live) {
+  if (is_live(method)) {
     checker.route();
   }
 }

@@ -12,10 +12,10 @@ namespace {
 /// One disk that shall move: its image or volume, its size, the room for what is made for it.
 class DiskLooker {
  public:
-  DiskLooker(const MigrateRequest& request, const MigrateContext& context, const Way& way,
+  DiskLooker(const MigrateRequest& request, const MigrateContext& context, CopyMethod method,
              Facts& facts)
       : request_(request),
-        way_(way),
+        method_(method),
         facts_(facts),
         source_(*context.source),
         guest_(source_.guest(request.domain)),
@@ -26,7 +26,7 @@ class DiskLooker {
       disk.job_running =
           facts_.state != DomainState::kShutOff && guest_->block_job(disk.move.dev).has_value();
       look_at_sizes(disk);
-      if (way_.to_files) {
+      if (request_.to_files()) {
         look_at_target_file(disk);
       } else {
         look_at_image(disk);
@@ -40,7 +40,7 @@ class DiskLooker {
  private:
   void look_at_sizes(DiskFacts& disk) {
     MovingDisk& move = disk.move;
-    if (way_.to_files && !way_.live) {
+    if (request_.to_files() && method_ == CopyMethod::kOffline) {
       // libvirt knows the size of a volume only while a guest has it open.
       const std::optional<Usage> usage = storage_.volume(move.volume);
       if (!usage) {
@@ -53,7 +53,7 @@ class DiskLooker {
       move.data = usage->allocated_bytes;
       return;
     }
-    if (facts_.source.local && !way_.to_files && (way_.staged || !way_.live)) {
+    if (facts_.source.local && !request_.to_files() && method_ != CopyMethod::kMirrored) {
       return;  // the image itself is looked at, and libvirt knows no sizes of a shut-off domain
     }
     const DiskSizes sizes = guest_->disk_sizes(move.dev);
@@ -67,14 +67,14 @@ class DiskLooker {
     }
     disk.file_taken = storage_.file_exists(disk.move.image.path);
     facts_.file_room = storage_.free_space(request_.to_dir);
-    if (way_.staged) {
+    if (method_ == CopyMethod::kStaged) {
       look_at_overlay(disk);
     }
   }
 
   void look_at_image(DiskFacts& disk) {
     HostImage& image = disk.move.image;
-    const bool mirrored = way_.live && !way_.staged;
+    const bool mirrored = method_ == CopyMethod::kMirrored;
     image.path = path_of(source_, disk.disk.image);
     for (const DiskImage& backing : disk.disk.backing) {
       image.backing.push_back(path_of(source_, backing));
@@ -107,7 +107,7 @@ class DiskLooker {
     const Usage usage = storage_.image_usage(image);
     disk.move.size = usage.virtual_bytes;
     disk.move.data = usage.allocated_bytes;
-    if (!way_.live) {
+    if (method_ == CopyMethod::kOffline) {
       return;
     }
     if (!disk.look) {
@@ -134,7 +134,7 @@ class DiskLooker {
     if (!request_.overlay_dir.empty()) {
       return request_.overlay_dir;
     }
-    if (way_.to_files) {
+    if (request_.to_files()) {
       return request_.to_dir;
     }
     if (disk.look->device) {
@@ -154,7 +154,7 @@ class DiskLooker {
   }
 
   const MigrateRequest& request_;
-  const Way& way_;
+  const CopyMethod method_;
   Facts& facts_;
   Host& source_;
   const std::shared_ptr<Guest> guest_;
@@ -163,9 +163,9 @@ class DiskLooker {
 
 }  // namespace
 
-void look_at_disk(const MigrateRequest& request, const MigrateContext& context, const Way& way,
+void look_at_disk(const MigrateRequest& request, const MigrateContext& context, CopyMethod method,
                   Facts& facts, DiskFacts& disk) {
-  DiskLooker(request, context, way, facts).look_at(disk);
+  DiskLooker(request, context, method, facts).look_at(disk);
 }
 
 }  // namespace vmferry::migrate

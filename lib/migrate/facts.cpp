@@ -28,10 +28,10 @@ class Gatherer {
     facts_.recovery = recover_command(request_.domain, context_.state_dir);
     hosts();
     domain();
-    way_ = choose_way(request_, facts_.state, facts_.source);
+    method_ = choose_method(request_, facts_.state, facts_.source);
     choose_disks();
     for (DiskFacts& disk : facts_.disks) {
-      look_at_disk(request_, context_, way_, facts_, disk);
+      look_at_disk(request_, context_, method_, facts_, disk);
     }
     if (request_.delete_source) {
       old_disks();
@@ -39,11 +39,11 @@ class Gatherer {
     if (facts_.source.local) {
       look_for_same_files();
     }
-    if (facts_.other_host) {
+    if (request_.to_other_host()) {
       target();
     }
-    if (facts_.other_host) {
-      gather_leaving(request_, context_, way_, facts_);
+    if (request_.to_other_host()) {
+      gather_leaving(request_, context_, method_, facts_);
     }
     cluster();
     definitions();
@@ -53,8 +53,7 @@ class Gatherer {
  private:
   void hosts() {
     facts_.source = source_.facts();
-    facts_.other_host = context_.source != context_.target;
-    facts_.target = facts_.other_host ? target_.facts() : facts_.source;
+    facts_.target = request_.to_other_host() ? target_.facts() : facts_.source;
   }
 
   void domain() {
@@ -84,12 +83,12 @@ class Gatherer {
 
   /// Why a disk does not move; empty: it does.
   std::string reason_to_stay(const DomainDisk& disk) const {
-    if (!way_.to_files) {
+    if (!request_.to_files()) {
       return disk.stays;
     }
     const std::optional<ImageFormat> format = format_of(disk.image);
     const bool holds_container = !format || format->is_container();
-    const bool qemu_reads_it = way_.live && !way_.staged;
+    const bool qemu_reads_it = method_ == CopyMethod::kMirrored;
     if (disk.stays_on_rbd.empty() && !qemu_reads_it && holds_container) {
       return "its volume holds a " + disk.image.format + " image, which only --method mirror reads";
     }
@@ -128,10 +127,11 @@ class Gatherer {
     facts.disk = disk;
     facts.move.dev = disk.target;
     facts.move.original = disk.image.display();
-    const std::string name = named && !way_.to_files ? named->image
-                                                     : fill_name_template(request_.name_template,
-                                                                          facts_.live, disk.target);
-    if (way_.to_files) {
+    const std::string name =
+        named && !request_.to_files()
+            ? named->image
+            : fill_name_template(request_.name_template, facts_.live, disk.target);
+    if (request_.to_files()) {
       const size_t slash = disk.image.name.find('/');
       facts.move.volume = {disk.image.name.substr(0, slash), disk.image.name.substr(slash + 1)};
       facts.move.image.path = (fs::path(request_.to_dir) / (name + ".raw")).string();
@@ -156,7 +156,7 @@ class Gatherer {
   /// storage pool's volume.
   void look_for_same_files() {
     for (DiskFacts& disk : facts_.disks) {
-      if (way_.to_files || !disk.problem.ok()) {
+      if (request_.to_files() || !disk.problem.ok()) {
         continue;
       }
       for (const DomainDisk& other : facts_.live.disks) {
@@ -186,10 +186,10 @@ class Gatherer {
   }
 
   std::string why_old_disk_stays(const DiskFacts& disk) {
-    if (!way_.to_files && !disk.look) {
+    if (!request_.to_files() && !disk.look) {
       return {};  // a failed check tells
     }
-    if (!way_.to_files) {
+    if (!request_.to_files()) {
       if (std::string reason = why_file_stays(disk.move.image, *disk.look); !reason.empty()) {
         return reason;
       }
@@ -199,8 +199,8 @@ class Gatherer {
              std::any_of(facts_.disks.begin(), facts_.disks.end(),
                          [&](const DiskFacts& other) { return other.move.dev == need.dev; });
     };
-    return who_needs(way_.to_files ? disk.move.volume.display() : disk.look->identity, needs(),
-                     moves);
+    return who_needs(request_.to_files() ? disk.move.volume.display() : disk.look->identity,
+                     needs(), moves);
   }
 
   const std::vector<Need>& needs() {
@@ -240,12 +240,12 @@ class Gatherer {
           return;
         }
         disk.volume = context_.storage->volume(disk.move.volume);
-        if (way_.to_files && disk.volume) {
+        if (request_.to_files() && disk.volume) {
           disk.move.data = disk.volume->allocated_bytes;
         }
       });
     }
-    if (facts_.access.ok() && !way_.to_files) {
+    if (facts_.access.ok() && !request_.to_files()) {
       secrets();
     }
   }
@@ -268,10 +268,10 @@ class Gatherer {
     if (request_.user.empty()) {
       return;
     }
-    if (way_.staged || !facts_.other_host) {
+    if (method_ == CopyMethod::kStaged || !request_.to_other_host()) {
       secret_on(source_, facts_.source);
     }
-    if (facts_.other_host) {
+    if (request_.to_other_host()) {
       secret_on(target_, facts_.target);
     }
   }
@@ -306,7 +306,7 @@ class Gatherer {
       return;  // libvirt would only say that it is not there yet
     }
     facts_.target_takes_stored = attempt([&] { target_.validate(facts_.rewritten_stored); });
-    if (way_.live) {
+    if (is_live(method_)) {
       facts_.target_takes_live = attempt([&] { target_.validate(facts_.rewritten_live); });
     }
   }
@@ -317,23 +317,23 @@ class Gatherer {
   Host& target_;
   const std::shared_ptr<Guest> guest_;  ///< at the source
   Facts facts_;
-  Way way_;
+  CopyMethod method_ = CopyMethod::kOffline;
   std::optional<std::vector<Need>> needs_;
 };
 
 }  // namespace
 
-Way choose_way(const MigrateRequest& request, DomainState state, const HostFacts& source) {
-  Way way;
-  way.other_host = !request.to.empty();
-  way.to_files = !request.to_dir.empty();
+CopyMethod choose_method(const MigrateRequest& request, DomainState state,
+                         const HostFacts& source) {
   const bool up = state != DomainState::kShutOff;
-  way.live = request.mode == MigrateMode::kLive || (request.mode == MigrateMode::kAuto && up);
-  const bool can_stage = source.local && source.rbd_driver.value_or(true);
-  way.staged =
-      way.live && (request.method == MigrateMethod::kStaged ||
-                   (request.method == MigrateMethod::kAuto && (can_stage || !way.other_host)));
-  return way;
+  if (request.mode == MigrateMode::kOffline || (request.mode == MigrateMode::kAuto && !up)) {
+    return CopyMethod::kOffline;
+  }
+  const bool can_stage =
+      !request.to_other_host() || (source.local && source.rbd_driver.value_or(true));
+  const bool staged = request.method == MigrateMethod::kStaged ||
+                      (request.method == MigrateMethod::kAuto && can_stage);
+  return staged ? CopyMethod::kStaged : CopyMethod::kMirrored;
 }
 
 Facts gather_facts(const MigrateRequest& request, const MigrateContext& context) {
@@ -341,7 +341,7 @@ Facts gather_facts(const MigrateRequest& request, const MigrateContext& context)
 }
 
 DiskTarget disk_target(const MigrateRequest& request, const MovingDisk& disk) {
-  if (!request.to_dir.empty()) {
+  if (request.to_files()) {
     return FileTarget{.path = disk.image.path};
   }
   return RbdTarget{.pool = disk.volume.pool,

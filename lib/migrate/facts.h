@@ -105,7 +105,6 @@ inline constexpr const char* kBridgeSuffix = ".vmferry-bridge.qcow2";
 struct Facts {
   HostFacts source;
   HostFacts target;  ///< = source on one host
-  bool other_host = false;
 
   DomainState state = DomainState::kAbsent;
   bool persistent = true;
@@ -146,35 +145,29 @@ struct Facts {
   Trial target_takes_stored;
 };
 
-/// Which way the run goes: a pure function of the request and a few facts.
-struct Way {
-  bool live = false;
-  bool staged = false;
-  bool other_host = false;
-  bool to_files = false;
-  bool mirrored_away() const { return live && !staged && other_host && !to_files; }
-};
-Way choose_way(const MigrateRequest& request, DomainState state, const HostFacts& source);
+/// How the disks are copied: a pure function of the request and a few facts.
+CopyMethod choose_method(const MigrateRequest& request, DomainState state, const HostFacts& source);
 
 /// The secret of the request on that host, compared with the key in the keyring.
 SecretFacts look_at_secret(Host& host, const HostFacts& about, const MigrateRequest& request,
                            MigrationStorage& storage);
 
 /// Fills facts.leaving. The rest of the facts about the domain and the disks is there already.
-void gather_leaving(const MigrateRequest& request, const MigrateContext& context, const Way& way,
+void gather_leaving(const MigrateRequest& request, const MigrateContext& context, CopyMethod method,
                     Facts& facts);
 
 /// Fills `disk`, one of facts.disks, of which it is known what shall become of it. What goes wrong
 /// is its problem. What is known of the domain and the hosts is in `facts` already; the room for
 /// files is added.
-void look_at_disk(const MigrateRequest& request, const MigrateContext& context, const Way& way,
+void look_at_disk(const MigrateRequest& request, const MigrateContext& context, CopyMethod method,
                   Facts& facts, DiskFacts& disk);
 
 Facts gather_facts(const MigrateRequest& request, const MigrateContext& context);
 
 /// The pure part of plan_migration.
 Plan make_plan(const MigrateRequest& request, const Facts& facts);
-std::vector<Check> make_checks(const MigrateRequest& request, const Facts& facts, const Way& way);
+std::vector<Check> make_checks(const MigrateRequest& request, const Facts& facts,
+                               CopyMethod method);
 
 /// Where the disk of a request goes, for the definition.
 DiskTarget disk_target(const MigrateRequest& request, const MovingDisk& disk);

@@ -190,6 +190,14 @@ MigrateRequest Journal::request(const std::string& domain, const std::string& st
   return get<Plan>(read_journal(domain, path), "plan", path).request;
 }
 
+void Journal::change_request(MigrateRequest request) {
+  if (request.to.empty() || !plan_.request.to_other_host()) {
+    request.to = plan_.request.to;
+  }
+  request.to_dir = plan_.request.to_dir;
+  plan_.request = std::move(request);
+}
+
 void Journal::lock() {
   const std::string path = path_ + ".lock";
   lock_ = UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));

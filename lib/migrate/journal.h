@@ -41,8 +41,9 @@ class Journal {
   Journal(const Journal&) = delete;
 
   const Plan& plan() const { return plan_; }
-  /// For this recovery; the journal keeps what was asked first.
-  void change_request(const MigrateRequest& request) { plan_.request = request; }
+  /// For this recovery; the journal keeps what was asked first. Whether the move is to another host
+  /// or to files does not change.
+  void change_request(MigrateRequest request);
   /// The disk is not part of the move any more. Whoever goes through plan().disks begins anew.
   void drop(const std::string& dev);
   StepStatus status(size_t step) const { return status_[step]; }

@@ -137,9 +137,39 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
     auto_converge, synchronous_writes, migration_uri, listen_address, tls, force_off, delete_source,
     keep_source_definition)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostIdentity, hostname, uuid)
-// Not the checks: they were of that moment.
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Plan, request, uuid, source_host, target_host, live,
-                                                staged, to_files, other_host, was_running,
-                                                autostart, original_persistent, disks, stays, steps)
+// Not the checks: they were of that moment. What follows from the request is written for older
+// versions.
+inline void to_json(nlohmann::json& out, const Plan& plan) {
+  out = {{"request", plan.request},
+         {"uuid", plan.uuid},
+         {"source_host", plan.source_host},
+         {"target_host", plan.target_host},
+         {"live", is_live(plan.method)},
+         {"staged", plan.method == CopyMethod::kStaged},
+         {"to_files", plan.request.to_files()},
+         {"other_host", plan.request.to_other_host()},
+         {"was_running", plan.was_running},
+         {"autostart", plan.autostart},
+         {"original_persistent", plan.original_persistent},
+         {"disks", plan.disks},
+         {"stays", plan.stays},
+         {"steps", plan.steps}};
+}
+inline void from_json(const nlohmann::json& in, Plan& plan) {
+  const auto take = [&in](const char* name, auto& member) { member = in.value(name, member); };
+  take("request", plan.request);
+  take("uuid", plan.uuid);
+  take("source_host", plan.source_host);
+  take("target_host", plan.target_host);
+  if (in.value("live", false)) {
+    plan.method = in.value("staged", false) ? CopyMethod::kStaged : CopyMethod::kMirrored;
+  }
+  take("was_running", plan.was_running);
+  take("autostart", plan.autostart);
+  take("original_persistent", plan.original_persistent);
+  take("disks", plan.disks);
+  take("stays", plan.stays);
+  take("steps", plan.steps);
+}
 
 }  // namespace vmferry

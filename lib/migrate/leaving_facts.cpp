@@ -118,12 +118,12 @@ Trial look_at_certificates() {
 
 }  // namespace
 
-void gather_leaving(const MigrateRequest& request, const MigrateContext& context, const Way& way,
+void gather_leaving(const MigrateRequest& request, const MigrateContext& context, CopyMethod method,
                     Facts& facts) {
   LeavingFacts& leaving = facts.leaving;
   look_at_left(facts.live, facts, context);
   look_at_left(facts.stored, facts, context);
-  if (!way.live) {
+  if (!is_live(method)) {
     return;
   }
   leaving.asked = attempt(

@@ -77,7 +77,7 @@ Place Machine::place_of(const DiskImage& image, const MovingDisk& disk) const {
   if (!disk.bridge.empty() && image.path == disk.bridge) {
     return Place::kBridge;
   }
-  if (plan_.to_files) {
+  if (plan_.request.to_files()) {
     return image.path == disk.image.path ? Place::kTarget : Place::kElsewhere;
   }
   const bool there = image.is_rbd() && image.name == disk.volume.pool + "/" + disk.volume.image;
@@ -176,15 +176,16 @@ void Machine::pivot(const MovingDisk& disk, Place expected, const std::function<
 }
 
 bool Machine::is_ours(const BlockJob& job, const MovingDisk& disk) const {
+  const bool staged = plan_.method == CopyMethod::kStaged;
   if (job.kind == BlockJob::Kind::kActiveCommit) {
-    return plan_.staged;
+    return staged;
   }
   if (job.kind != BlockJob::Kind::kCopy) {
     return false;
   }
   const std::string goal =
-      plan_.to_files ? disk.image.path : disk.volume.pool + "/" + disk.volume.image;
-  return job.target.empty() || job.target == (plan_.staged ? disk.bridge : goal);
+      plan_.request.to_files() ? disk.image.path : disk.volume.pool + "/" + disk.volume.image;
+  return job.target.empty() || job.target == (staged ? disk.bridge : goal);
 }
 
 std::optional<BlockJob> Machine::our_job(const MovingDisk& disk) const {

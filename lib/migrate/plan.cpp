@@ -15,8 +15,12 @@ constexpr double kLiveOverhead = 5;
 
 class Planner {
  public:
-  Planner(const MigrateRequest& request, const Facts& facts, const Way& way)
-      : request_(request), facts_(facts), way_(way) {}
+  Planner(const MigrateRequest& request, const Facts& facts, CopyMethod method)
+      : request_(request),
+        facts_(facts),
+        method_(method),
+        old_(request.to_files() ? "volumes" : "images"),
+        fresh_(request.to_files() ? "files" : "volumes") {}
 
   Plan make() {
     plan_.request = request_;
@@ -27,10 +31,7 @@ class Planner {
     plan_.uuid = facts_.live.uuid;
     plan_.source_host = {facts_.source.hostname, facts_.source.uuid};
     plan_.target_host = {facts_.target.hostname, facts_.target.uuid};
-    plan_.live = way_.live;
-    plan_.staged = way_.staged;
-    plan_.to_files = way_.to_files;
-    plan_.other_host = way_.other_host;
+    plan_.method = method_;
     plan_.was_running =
         facts_.state == DomainState::kRunning || facts_.state == DomainState::kPaused;
     plan_.autostart = facts_.autostart;
@@ -39,7 +40,7 @@ class Planner {
       plan_.disks.push_back(disk.move);
     }
     plan_.stays = facts_.stays;
-    plan_.checks = make_checks(request_, facts_, way_);
+    plan_.checks = make_checks(request_, facts_, method_);
     steps();
     estimate();
     return std::move(plan_);
@@ -53,20 +54,22 @@ class Planner {
   }
 
   void steps() {
-    if (request_.define_secret && !request_.user.empty() && !way_.to_files) {
+    if (request_.define_secret && !request_.user.empty() && !request_.to_files()) {
       add<DefineSecret>("define the Ceph secret where the guest will need it");
     }
-    if (!way_.live) {
-      offline();
-    } else if (way_.staged) {
-      staged();
-    } else if (way_.mirrored_away()) {
-      mirrored_away();
-    } else {
-      mirrored_here();
+    switch (method_) {
+      case CopyMethod::kOffline:
+        offline();
+        break;
+      case CopyMethod::kStaged:
+        staged();
+        break;
+      case CopyMethod::kMirrored:
+        mirrored();
+        break;
     }
     if (request_.delete_source) {
-      add<DeleteSource>(way_.to_files ? "remove the old volumes" : "remove the old images");
+      add<DeleteSource>("remove the old " + old_);
     }
   }
 
@@ -74,34 +77,31 @@ class Planner {
     if (plan_.was_running) {
       add<ShutDown>("shut the guest down", "start it again as it was");
     }
-    add<CopyOffline>("copy the disks and compare what was written",
-                     way_.to_files ? "remove the files" : "remove the volumes");
+    add<CopyOffline>("copy the disks and compare what was written", "remove the " + fresh_);
     add<Define>("define the machine with its new disks",
-                way_.other_host ? "undefine it at the target" : "define it as it was");
+                request_.to_other_host() ? "undefine it at the target" : "define it as it was");
     // From then on the target's definition is the one that may run.
     if (plan_.was_running) {
       add<Start>("start the guest");
     }
     add<CheckDefinitions>("read the definitions back");
-    if (way_.other_host) {
+    if (request_.to_other_host()) {
       retire_source();
     }
   }
 
   void staged() {
-    const std::string old = way_.to_files ? "volumes" : "images";
-    const std::string fresh = way_.to_files ? "files" : "volumes";
-    add<Snapshot>("freeze the " + old + ": the guest writes to overlays",
-                  "commit the overlays into the " + old + " again");
-    add<CopyFrozen>("copy the frozen " + old + " and compare what was written",
-                    "remove the " + fresh);
-    add<StageOverlays>("copy what the guest wrote meanwhile onto overlays of the " + fresh,
+    add<Snapshot>("freeze the " + old_ + ": the guest writes to overlays",
+                  "commit the overlays into the " + old_ + " again");
+    add<CopyFrozen>("copy the frozen " + old_ + " and compare what was written",
+                    "remove the " + fresh_);
+    add<StageOverlays>("copy what the guest wrote meanwhile onto overlays of the " + fresh_,
                        "abort that copy");
-    add<PivotOverlays>("switch the guest to the overlays of the " + fresh);
-    add<Commit>("commit those overlays into the " + fresh + " and switch to them");
+    add<PivotOverlays>("switch the guest to the overlays of the " + fresh_);
+    add<Commit>("commit those overlays into the " + fresh_ + " and switch to them");
     add<CheckDefinitions>("read both definitions back");
     add<RemoveOverlays>("remove the overlays");
-    if (!way_.other_host) {
+    if (!request_.to_other_host()) {
       return;
     }
     add<MigrateShared>("migrate the guest to " + facts_.target.hostname);
@@ -109,13 +109,21 @@ class Planner {
     retire_source();
   }
 
+  void mirrored() {
+    if (request_.to_other_host() && !request_.to_files()) {
+      mirrored_away();
+    } else {
+      mirrored_here();
+    }
+  }
+
   void mirrored_here() {
-    add<CreateVolumes>(way_.to_files ? "make empty files" : "create the volumes",
-                       way_.to_files ? "remove the files" : "remove the volumes");
+    add<CreateVolumes>(request_.to_files() ? "make empty files" : "create the volumes",
+                       "remove the " + fresh_);
     add<Mirror>("mirror the disks", "abort the mirrors");
     add<PivotMirrors>("switch the guest to its new disks");
     add<CheckDefinitions>("read both definitions back");
-    if (!way_.to_files) {
+    if (!request_.to_files()) {
       add<Sparsify>("give back the zeros of the volumes");
     }
   }
@@ -141,20 +149,21 @@ class Planner {
     }
     const double rate =
         request_.bandwidth != 0 ? static_cast<double>(request_.bandwidth) : kGuessedRate;
-    plan_.expected_seconds = data / rate + (way_.live ? kLiveOverhead : 0);
+    plan_.expected_seconds = data / rate + (is_live(method_) ? kLiveOverhead : 0);
   }
 
   const MigrateRequest& request_;
   const Facts& facts_;
-  const Way& way_;
+  const CopyMethod method_;
+  const std::string old_;    ///< what the disks are on now
+  const std::string fresh_;  ///< what is made for them
   Plan plan_;
 };
 
 }  // namespace
 
 Plan make_plan(const MigrateRequest& request, const Facts& facts) {
-  const Way way = choose_way(request, facts.state, facts.source);
-  return Planner(request, facts, way).make();
+  return Planner(request, facts, choose_method(request, facts.state, facts.source)).make();
 }
 
 }  // namespace migrate

@@ -20,7 +20,7 @@ Run::Run(const Plan& plan, const MigrateContext& context, Journal& journal, bool
 
 void Run::wait_until_idle() {
   source_.wait_until_idle();
-  if (!plan_.other_host || !target_is_known()) {
+  if (!target_is_known()) {
     return;
   }
   target_.wait_until_idle();
@@ -31,13 +31,10 @@ bool Run::turned() const {
   if (journal_.noted(kRetired)) {
     return true;
   }
-  if (!plan_.live) {
+  if (!is_live(plan_.method)) {
     return turned_offline();
   }
-  if (journal_.noted(kLeft)) {
-    return true;
-  }
-  if (plan_.other_host && arrived()) {
+  if (journal_.noted(kLeft) || arrived()) {
     return true;
   }
   return std::any_of(plan_.disks.begin(), plan_.disks.end(), [this](const MovingDisk& disk) {
@@ -53,7 +50,7 @@ bool Run::turned_offline() const {
   if (target_.active()) {
     return !misplaced(target_, DefinitionKind::kLive);
   }
-  if (!plan_.other_host || !waits_at_target()) {
+  if (!plan_.request.to_other_host() || !waits_at_target()) {
     return false;
   }
   // Both could be started. Where the old one was, that is what people work with.
@@ -63,16 +60,13 @@ bool Run::turned_offline() const {
 
 bool Run::better_finished() const {
   // Unless the old machine was started again: then that is the one that people work with.
-  return !plan_.live && target_.state() != DomainState::kAbsent &&
+  return !is_live(plan_.method) && target_.state() != DomainState::kAbsent &&
          !misplaced(target_, DefinitionKind::kPersistent) &&
-         !(plan_.other_host && source_.active());
+         !(plan_.request.to_other_host() && source_.active());
 }
 
 bool Run::arrived() const {
-  if (!plan_.other_host || !target_is_known()) {
-    return false;
-  }
-  if (source_.active()) {
+  if (!target_is_known() || source_.active()) {
     return false;
   }
   if (target_.active()) {
@@ -93,7 +87,8 @@ bool Run::machine_is_gone() const {
   if (source_.state() != DomainState::kAbsent) {
     return false;
   }
-  return !plan_.other_host || (target_is_known() && target_.state() == DomainState::kAbsent);
+  return !plan_.request.to_other_host() ||
+         (target_is_known() && target_.state() == DomainState::kAbsent);
 }
 
 bool Run::pending(const std::string& step) const {
@@ -111,7 +106,7 @@ bool Run::waits_at_target() const {
 }
 
 void Run::undo_alone() {
-  if (!plan_.other_host || target_is_known()) {
+  if (!plan_.request.to_other_host() || target_is_known()) {
     return;
   }
   const bool may_be_there =
@@ -162,7 +157,7 @@ MigrateReport Run::report() const {
     line.before = {.virtual_bytes = disk.size, .allocated_bytes = disk.data};
     line.after.virtual_bytes = disk.size;
     try {
-      if (plan_.to_files) {
+      if (plan_.request.to_files()) {
         line.after.allocated_bytes = context_.storage->file_allocation(disk.image.path);
       } else {
         line.after = context_.storage->volume(disk.volume).value_or(line.after);

@@ -43,6 +43,7 @@ class Run : public Notes {
   /// Is it defined on no host any more, although all were asked?
   bool machine_is_gone() const;
   bool pending(const std::string& step) const;
+  /// It is a move to another host, which can be asked.
   bool target_is_known() const { return context_.target != context_.source; }
   /// The definition at the target names the new disks, and no guest runs there.
   bool waits_at_target() const;
@@ -101,7 +102,7 @@ class Run : public Notes {
   void prove_access() const;
   DiskTarget new_place(const MovingDisk& disk) const { return disk_target(plan_.request, disk); }
   std::string goal(const MovingDisk& disk) const {
-    return plan_.to_files ? disk.image.path : disk.volume.display();
+    return plan_.request.to_files() ? disk.image.path : disk.volume.display();
   }
   bool new_place_exists(const MovingDisk& disk) const;
   bool old_disk_exists(const MovingDisk& disk) const;
@@ -155,6 +156,7 @@ class Run : public Notes {
                             const std::string& option) const;
   /// How far this move has brought the disk: on what comes before, its data is not the newest.
   Place reached(const MovingDisk& disk) const;
+  Place reached_in_stages(const MovingDisk& disk) const;
   /// After a death in the middle of the snapshot: did the guest run on the overlay?
   bool was_written(const MovingDisk& disk) const;
   [[noreturn]] void fail_out_of_place(const Machine& machine, const MovingDisk& disk,
@@ -163,6 +165,7 @@ class Run : public Notes {
   bool is_gone(const Machine& machine, const Domain& now, const MovingDisk& disk) const;
   void drop(const MovingDisk& disk);
   std::string where_data_is(const MovingDisk& disk);
+  std::string where_staged_data_is(const MovingDisk& disk) const;
   void close_unused(const MovingDisk& disk) const;
   std::string removing_command(const MovingDisk& disk) const;
   void remove_copy(const MovingDisk& disk);

@@ -6,7 +6,7 @@
 namespace vmferry::migrate {
 
 void Run::prove_access() const {
-  if (plan_.to_files) {
+  if (plan_.request.to_files()) {
     return;
   }
   for (const MovingDisk& disk : plan_.disks) {
@@ -15,12 +15,12 @@ void Run::prove_access() const {
 }
 
 bool Run::new_place_exists(const MovingDisk& disk) const {
-  return plan_.to_files ? context_.storage->file_exists(disk.image.path)
-                        : context_.storage->volume(disk.volume).has_value();
+  return plan_.request.to_files() ? context_.storage->file_exists(disk.image.path)
+                                  : context_.storage->volume(disk.volume).has_value();
 }
 
 bool Run::old_disk_exists(const MovingDisk& disk) const {
-  if (plan_.to_files) {
+  if (plan_.request.to_files()) {
     return context_.storage->volume(disk.volume).has_value();
   }
   // A mirror's source may be on a host whose files cannot be looked at.
@@ -48,7 +48,7 @@ bool Run::is_ours(const MovingDisk& disk) const {
   if (!made) {
     return false;
   }
-  if (!plan_.to_files) {
+  if (!plan_.request.to_files()) {
     return context_.storage->identity(disk.volume) == *made;
   }
   const std::optional<FileLook> look = context_.storage->look(disk.image.path);
@@ -68,7 +68,7 @@ void Run::make_new_place(const MovingDisk& disk,
     // The checks found none: what a person may do about it is not what a copy would say.
     ErrorParts parts = error.parts();
     parts.hint = goal(disk) + " was made after the checks: ";
-    parts.hint += plan_.to_files
+    parts.hint += plan_.request.to_files()
                       ? "move it away, or name another directory with --to-dir"
                       : "remove it (rbd rm " + disk.volume.ceph_name() +
                             "), or name another with --disk " + disk.dev + "=rbd:POOL/IMAGE";
@@ -88,8 +88,8 @@ void Run::copy_disk(const MovingDisk& disk, std::stop_token stop) {
     remove_copy(disk);
   }
   make_new_place(disk, [&](const MigrationStorage::Made& made) {
-    if (plan_.to_files) {
-      context_.storage->copy_out(disk.volume, plan_.staged, disk.image.path,
+    if (plan_.request.to_files()) {
+      context_.storage->copy_out(disk.volume, plan_.method == CopyMethod::kStaged, disk.image.path,
                                  plan_.request.bandwidth, stop, made);
     } else {
       context_.storage->copy_in(disk.image, disk.volume, plan_.request.bandwidth, stop, made);
@@ -102,8 +102,9 @@ void Run::remove_copy(const MovingDisk& disk) {
   journal_.forget(copied(disk));
   // Killed before it had a name, it may have been overtaken by somebody's of that name.
   const std::string ours = journal_.recorded(identity(disk)).value_or("");
-  const bool removed = plan_.to_files ? context_.storage->remove_file(disk.image.path, ours)
-                                      : context_.storage->remove_volume(disk.volume, ours);
+  const bool removed = plan_.request.to_files()
+                           ? context_.storage->remove_file(disk.image.path, ours)
+                           : context_.storage->remove_volume(disk.volume, ours);
   journal_.forget(made(disk));
   if (!removed) {
     context_.observer->warning(goal(disk) + " stays: it is not what this run made");
@@ -118,7 +119,7 @@ void Run::clean_copies() {
     // What may hold the newest data is not among what is named for removal.
     require_before_copy(disk);
     try_to_remove(removing_command(disk), [&] {
-      if (!plan_.to_files && source_.active()) {
+      if (!plan_.request.to_files() && source_.active()) {
         close_unused(disk);
       }
       remove_copy(disk);
@@ -135,7 +136,8 @@ void Run::close_unused(const MovingDisk& disk) const {
 }
 
 std::string Run::removing_command(const MovingDisk& disk) const {
-  return plan_.to_files ? "rm " + shell_word(disk.image.path) : "rbd rm " + disk.volume.ceph_name();
+  return plan_.request.to_files() ? "rm " + shell_word(disk.image.path)
+                                  : "rbd rm " + disk.volume.ceph_name();
 }
 
 void Run::copy_onto(const MovingDisk& disk, const std::string& file, const std::string& definition,

@@ -12,7 +12,7 @@
 namespace vmferry::migrate {
 
 const Machine& Run::present_machine() const {
-  const bool there = plan_.other_host && target_is_known() &&
+  const bool there = target_is_known() &&
                      (target_.active() || source_.state() == DomainState::kAbsent) &&
                      !source_.active();
   return there ? target_ : source_;
@@ -92,10 +92,10 @@ void Run::drop(const MovingDisk& disk) {
   const std::string data = where_data_is(disk);
   journal_.drop(disk.dev);
   std::string left;
-  const bool unused = plan_.live && !journal_.noted(switched(disk)) &&
-                      pending(PivotOverlays::kName) && pending(PivotMirrors::kName) &&
-                      pending(MigrateMirrored::kName);
-  if (journal_.noted(made(disk)) && (unused || (!plan_.live && pending(Define::kName)))) {
+  const bool unused = !journal_.noted(switched(disk)) && pending(PivotOverlays::kName) &&
+                      pending(PivotMirrors::kName) && pending(MigrateMirrored::kName) &&
+                      pending(Define::kName);
+  if (journal_.noted(made(disk)) && unused) {
     try {
       remove_copy(disk);
       remove_bridge(disk);
@@ -113,26 +113,33 @@ std::string Run::where_data_is(const MovingDisk& disk) {
   if (journal_.noted(committed(disk))) {
     return goal(disk);
   }
-  if (plan_.staged && !journal_.noted(kFrozen)) {
+  switch (plan_.method) {
+    case CopyMethod::kOffline:
+      return pending(Define::kName) ? disk.original : goal(disk);
+    case CopyMethod::kMirrored:
+      return journal_.noted(switched(disk)) || arrived() ? goal(disk) : disk.original;
+    case CopyMethod::kStaged:
+      return where_staged_data_is(disk);
+  }
+  return disk.original;
+}
+
+std::string Run::where_staged_data_is(const MovingDisk& disk) const {
+  if (!journal_.noted(kFrozen)) {
     return disk.original;
   }
   const auto commit = [](const std::string& overlay, const std::string& below) {
     return overlay + ", over " + below + "; this puts it in there: qemu-img commit " +
            shell_word(overlay);
   };
-  if (plan_.staged && journal_.noted(switched(disk))) {
+  if (journal_.noted(switched(disk))) {
     return commit(disk.bridge, goal(disk));
   }
-  if (plan_.staged && pending(PivotOverlays::kName)) {
+  if (pending(PivotOverlays::kName)) {
     return commit(disk.overlay, disk.original);
   }
-  if (plan_.staged) {
-    return commit(disk.overlay, disk.original) + ". If it was switched already, it is in " +
-           commit(disk.bridge, goal(disk));
-  }
-  const bool moved = plan_.live ? journal_.noted(switched(disk)) || (plan_.other_host && arrived())
-                                : !pending(Define::kName);
-  return moved ? goal(disk) : disk.original;
+  return commit(disk.overlay, disk.original) + ". If it was switched already, it is in " +
+         commit(disk.bridge, goal(disk));
 }
 
 }  // namespace vmferry::migrate

@@ -12,7 +12,7 @@ namespace vmferry::migrate {
 
 void Run::require_same_machine() const {
   require_same_machine(source_, plan_.source_host, "--connect");
-  if (plan_.other_host && target_is_known()) {
+  if (target_is_known()) {
     require_same_machine(target_, plan_.target_host, "--to");
   }
 }
@@ -42,14 +42,24 @@ void Run::require_same_machine(const Machine& machine, const HostIdentity& host,
 }
 
 Place Run::reached(const MovingDisk& disk) const {
+  switch (plan_.method) {
+    case CopyMethod::kOffline:
+      return journal_.noted(kStarted) && !plan_.request.to_other_host() ? Place::kTarget
+                                                                        : Place::kOriginal;
+    case CopyMethod::kMirrored:
+      return journal_.noted(switched(disk)) ? Place::kTarget : Place::kOriginal;
+    case CopyMethod::kStaged:
+      return reached_in_stages(disk);
+  }
+  return Place::kOriginal;
+}
+
+Place Run::reached_in_stages(const MovingDisk& disk) const {
   if (journal_.noted(committed(disk))) {
     return Place::kTarget;
   }
   if (journal_.noted(switched(disk))) {
-    return plan_.staged ? Place::kBridge : Place::kTarget;
-  }
-  if (!plan_.live) {
-    return journal_.noted(kStarted) && !plan_.other_host ? Place::kTarget : Place::kOriginal;
+    return Place::kBridge;
   }
   const bool returned = journal_.noted(returning(disk)) || !journal_.noted(kFrozen);
   if (!returned && (journal_.noted(kOverlaid) || was_written(disk))) {
@@ -169,7 +179,7 @@ void Run::require_before_copy(const MovingDisk& disk) const {
     require_in(source_.definition(DefinitionKind::kLive));
   }
   require_in(source_.definition(DefinitionKind::kPersistent));
-  if (plan_.other_host && target_.state() != DomainState::kAbsent &&
+  if (plan_.request.to_other_host() && target_.state() != DomainState::kAbsent &&
       target_.place(disk, DefinitionKind::kPersistent) == Place::kTarget) {
     fail_divided(action);
   }

@@ -42,7 +42,7 @@ class StepWork : protected Notes {
   virtual bool only_makes() const { return false; }
   /// A done step that a recovery need not look at again. What comes before a migration is past when
   /// the guest has gone.
-  virtual bool settled() const { return plan_.live && plan_.other_host && run_.arrived(); }
+  virtual bool settled() const { return is_live(plan_.method) && run_.arrived(); }
 
  protected:
   Run& run_;

@@ -69,7 +69,7 @@ std::string bridge_disk(const MigrateRequest& request, const MovingDisk& disk) {
     Element(out, "source").set("file", disk.bridge);
     {
       Element backing(out, "backingStore");
-      const bool to_file = !request.to_dir.empty();
+      const bool to_file = request.to_files();
       backing.set("type", to_file ? "file" : "network");
       Element(out, "format").set("type", "raw");
       if (to_file) {

@@ -9,7 +9,6 @@ namespace vmferry::test {
 using migrate::Facts;
 using migrate::LeftDisk;
 using migrate::SecretState;
-using migrate::Way;
 
 TEST_CASE("nothing is wrong with good facts", "[migrate]") {
   MigrateRequest request = request_to_pool();
@@ -115,50 +114,49 @@ TEST_CASE("what is in an image and does not move is named before", "[migrate]") 
   CHECK(message(true, "") == held + " and are deleted with it");
 }
 
-TEST_CASE("the way follows from the request and few facts", "[migrate]") {
+TEST_CASE("the method follows from the request and few facts", "[migrate]") {
   struct Row {
     DomainState state;
     MigrateMode mode;
-    MigrateMethod method;
+    MigrateMethod asked;
     bool to;
     bool local;
     std::optional<bool> driver;
-    std::string way;
+    CopyMethod method;
   };
   using enum DomainState;
+  using enum CopyMethod;
   constexpr auto kAnyMode = MigrateMode::kAuto;
   constexpr auto kAnyMethod = MigrateMethod::kAuto;
   const std::vector<Row> rows = {
-      {kRunning, kAnyMode, kAnyMethod, false, true, true, "staged"},
-      {kPaused, kAnyMode, kAnyMethod, false, true, {}, "staged"},
-      {kRunning, kAnyMode, kAnyMethod, true, true, true, "staged"},
-      {kRunning, kAnyMode, kAnyMethod, true, true, false, "mirror"},
-      {kRunning, kAnyMode, kAnyMethod, true, false, {}, "mirror"},
-      {kRunning, kAnyMode, MigrateMethod::kMirror, false, true, true, "mirror"},
-      {kRunning, kAnyMode, MigrateMethod::kStaged, true, false, {}, "staged"},
-      {kRunning, MigrateMode::kOffline, kAnyMethod, true, true, true, "offline"},
-      {kShutOff, kAnyMode, kAnyMethod, false, true, true, "offline"},
-      {kShutOff, MigrateMode::kLive, kAnyMethod, false, true, true, "staged"},
+      {kRunning, kAnyMode, kAnyMethod, false, true, true, kStaged},
+      {kPaused, kAnyMode, kAnyMethod, false, true, {}, kStaged},
+      {kRunning, kAnyMode, kAnyMethod, true, true, true, kStaged},
+      {kRunning, kAnyMode, kAnyMethod, true, true, false, kMirrored},
+      {kRunning, kAnyMode, kAnyMethod, true, false, {}, kMirrored},
+      {kRunning, kAnyMode, MigrateMethod::kMirror, false, true, true, kMirrored},
+      {kRunning, kAnyMode, MigrateMethod::kStaged, true, false, {}, kStaged},
+      {kRunning, MigrateMode::kOffline, kAnyMethod, true, true, true, kOffline},
+      {kShutOff, kAnyMode, kAnyMethod, false, true, true, kOffline},
+      {kShutOff, MigrateMode::kLive, kAnyMethod, false, true, true, kStaged},
   };
   for (const Row& row : rows) {
     MigrateRequest request = request_to_pool();
     request.mode = row.mode;
-    request.method = row.method;
+    request.method = row.asked;
     if (row.to) {
       request.to = "qemu:///beta";
     }
     HostFacts source = host("alpha");
     source.local = row.local;
     source.rbd_driver = row.driver;
-    const Way way = migrate::choose_way(request, row.state, source);
-    CHECK((!way.live ? "offline" : way.staged ? "staged" : "mirror") == row.way);
-    CHECK(way.mirrored_away() == (row.way == "mirror" && row.to));
+    CHECK(migrate::choose_method(request, row.state, source) == row.method);
   }
   MigrateRequest back = request_to_pool();
   back.to_dir = "/back";
-  CHECK(migrate::choose_way(back, kRunning, host("alpha")).staged);
+  CHECK(migrate::choose_method(back, kRunning, host("alpha")) == kStaged);
   back.method = MigrateMethod::kMirror;
-  CHECK_FALSE(migrate::choose_way(back, kRunning, host("alpha")).staged);
+  CHECK(migrate::choose_method(back, kRunning, host("alpha")) == kMirrored);
 }
 
 }  // namespace vmferry::test

@@ -7,7 +7,6 @@ using migrate::DiskFacts;
 using migrate::Facts;
 using migrate::LeftDisk;
 using migrate::SecretState;
-using migrate::Way;
 
 HostFacts host(const std::string& name) {
   return {.uri = "qemu:///" + name,
@@ -55,7 +54,6 @@ MigrateRequest request_to_pool() {
 
 void to_beta(MigrateRequest& request, Facts& facts) {
   request.to = "qemu:///beta";
-  facts.other_host = true;
   facts.target = host("beta");
   facts.leaving.endpoint = "tcp://192.0.2.1";
   facts.leaving.tried = true;

@@ -48,7 +48,8 @@ Plan full_plan(const std::string& domain = "web1") {
   request.timeout = std::chrono::seconds(77);
   request.delete_source = true;
   plan.uuid = "6b1c2a3e-55d1-4f5c-9f0e-0a1b2c3d4e5f";
-  plan.live = plan.other_host = plan.was_running = plan.autostart = true;
+  plan.method = CopyMethod::kMirrored;
+  plan.was_running = plan.autostart = true;
   plan.original_persistent = "<domain>\n  <name>a &amp; b</name>\n</domain>\n";
   MovingDisk disk;
   disk.dev = "vda";

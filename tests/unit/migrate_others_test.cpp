@@ -119,7 +119,7 @@ TEST_CASE("what somebody makes under a new name after a death is never removed",
     DYNAMIC_SECTION(way.name) {
       const Plan plan = Rig(way).plan();
       const MovingDisk& disk = plan.disks.back();
-      const std::string goal = plan.to_files ? disk.image.path : disk.volume.display();
+      const std::string goal = plan.request.to_files() ? disk.image.path : disk.volume.display();
       for (const unsigned n : moments_of(way)) {
         for (const Recovery how : {Recovery::kAuto, Recovery::kUndo, Recovery::kFinish}) {
           Rig rig(way);

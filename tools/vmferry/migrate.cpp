@@ -146,7 +146,7 @@ int migrate(Session& session, MigrateOptions& options) {
                          .observer = &observer,
                          .state_dir = options.state_dir,
                          .stop = session.stop()};
-  context.target = request.to.empty() ? context.source : target_of(options, context, trace);
+  context.target = request.to_other_host() ? target_of(options, context, trace) : context.source;
   if (options.recover) {
     session.making_something();
     with_log(options, [&] { recover(options, context); });

@@ -46,7 +46,7 @@ void take_disk(MigrateRequest& request, const std::string& text) {
     request.disks[text] = {};
     return;
   }
-  if (!request.to_dir.empty()) {
+  if (request.to_files()) {
     refuse_usage("a volume is named in --disk " + text, "with --to-dir: --disk vda, and no more");
   }
   const RbdLocation volume = parse_rbd_location(text.substr(equals + 1));
@@ -259,7 +259,7 @@ void complete(MigrateOptions& options) {
   if (request.to_dir.empty() && request.pool.empty() && request.disks.empty()) {
     refuse_usage("no volume is named", "--pool POOL, or --disk vda=rbd:POOL/IMAGE");
   }
-  if (!request.to_dir.empty() && !request.pool.empty()) {
+  if (request.to_files() && !request.pool.empty()) {
     refuse_usage("--pool and --to-dir do not go together", "one way at a time");
   }
   if (!request.secret.uuid.empty() && !request.secret.usage.empty()) {

@@ -39,16 +39,27 @@ const char* word(Check::Result result) {
   return "";
 }
 
+const char* method(CopyMethod method) {
+  switch (method) {
+    case CopyMethod::kOffline:
+      return "offline";
+    case CopyMethod::kStaged:
+      return "staged";
+    case CopyMethod::kMirrored:
+      return "mirror";
+  }
+  return "";
+}
+
 std::string way(const Plan& plan) {
-  if (!plan.live) {
+  if (plan.method == CopyMethod::kOffline) {
     return plan.was_running ? "offline, with a shutdown" : "offline";
   }
-  std::string text = plan.staged ? "live, staged" : "live, mirrored";
-  return text;
+  return plan.method == CopyMethod::kStaged ? "live, staged" : "live, mirrored";
 }
 
 std::string goal(const Plan& plan, const MovingDisk& disk) {
-  return plan.to_files ? disk.image.path : disk.volume.display();
+  return plan.request.to_files() ? disk.image.path : disk.volume.display();
 }
 
 Json usage(const Usage& usage) {
@@ -79,7 +90,7 @@ std::string checks_text(const Plan& plan, bool failed_only) {
 
 std::string plan_text(const Plan& plan) {
   std::string text = line("Plan for {}: {}{}", plan.request.domain, way(plan),
-                          plan.other_host ? ", to another host" : "");
+                          plan.request.to_other_host() ? ", to another host" : "");
   text += "\nDisks\n";
   for (const MovingDisk& disk : plan.disks) {
     text += line("  {:<6} {} -> {}", disk.dev, disk.original, goal(plan, disk)) +
@@ -128,11 +139,9 @@ std::string plan_json(const Plan& plan) {
         {{"step", step.text}, {"undo", step.undo}, {"only_forward", !step.no_return.empty()}});
   }
   const Json json = {{"domain", plan.request.domain},
-                     {"live", plan.live},
-                     {"method", !plan.live    ? "offline"
-                                : plan.staged ? "staged"
-                                              : "mirror"},
-                     {"other_host", plan.other_host},
+                     {"live", is_live(plan.method)},
+                     {"method", method(plan.method)},
+                     {"other_host", plan.request.to_other_host()},
                      {"possible", plan.possible()},
                      {"disks", disks},
                      {"stays", plan.stays},

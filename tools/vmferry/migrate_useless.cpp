@@ -23,7 +23,7 @@ void refuse_any(const CLI::App& app, std::initializer_list<const char*> names,
 /// What this move has no use for. A recovery knows what its run was.
 void refuse_useless(const CLI::App& app, const MigrateOptions& options) {
   const MigrateRequest& request = options.request;
-  const bool to_files = !request.to_dir.empty();
+  const bool to_files = request.to_files();
   if (request.to.empty()) {
     refuse_any(app,
                {"--parallel", "--auto-converge", "--max-downtime", "--listen-address",

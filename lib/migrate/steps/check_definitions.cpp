@@ -10,8 +10,8 @@ namespace vmferry::migrate {
 
 void CheckDefinitions::run() {
   // A staged way to another host asks twice: before it leaves, and there.
-  const Machine& machine = !plan_.live || run_.arrived() ? target_ : source_;
-  const std::string goal = plan_.to_files ? "its file" : "RBD";
+  const Machine& machine = !is_live(plan_.method) || run_.arrived() ? target_ : source_;
+  const std::string goal = plan_.request.to_files() ? "its file" : "RBD";
   if (machine.active()) {
     if (const auto dev = run_.misplaced(machine, DefinitionKind::kLive)) {
       fail(ErrorKind::kIo, source_.name(), "read the live definition back",
@@ -55,7 +55,7 @@ void CheckDefinitions::let_discard(const Machine& machine) const {
 }
 
 void CheckDefinitions::see_writers(const Domain& domain) const {
-  if (plan_.to_files) {
+  if (plan_.request.to_files()) {
     return;
   }
   for (const MovingDisk& disk : plan_.disks) {

@@ -7,7 +7,7 @@ namespace vmferry::migrate {
 void CopyOffline::run() {
   for (const MovingDisk& disk : plan_.disks) {
     // On one host, the definition tells what an active domain runs with.
-    const bool started_again = plan_.other_host && source_.active();
+    const bool started_again = plan_.request.to_other_host() && source_.active();
     if (started_again && journal_.noted(kStarted)) {
       run_.fail_divided("copy " + disk.dev);
     }
@@ -30,7 +30,7 @@ bool CopyOffline::in_use_at_goal(const MovingDisk& disk) const {
   }
   // Here the old definition is gone. There, both can be started: the guest must not lose what it
   // wrote on either side. Who started it there was us, or else nobody can tell.
-  if (plan_.other_host && !target_.active() && !journal_.noted(kStarted) &&
+  if (plan_.request.to_other_host() && !target_.active() && !journal_.noted(kStarted) &&
       source_.state() != DomainState::kAbsent && !run_.still_equal(disk)) {
     run_.fail_divided("copy " + disk.dev);
   }

@@ -9,7 +9,7 @@ void CreateVolumes::run() {
       continue;
     }
     run_.make_new_place(disk, [&](const MigrationStorage::Made& made) {
-      if (plan_.to_files) {
+      if (plan_.request.to_files()) {
         context_.storage->create_raw_file(disk.image.path, disk.size, made);
       } else {
         context_.storage->create_volume(disk.volume, disk.size, made);

@@ -24,12 +24,12 @@ void Define::undo() {
   }
   const std::string action = "take the new definition back";
   // On one host it may have been started just before that definition was stored.
-  const bool runs_old =
-      !plan_.other_host && target_.active() && run_.misplaced(target_, DefinitionKind::kLive);
+  const bool runs_old = !plan_.request.to_other_host() && target_.active() &&
+                        run_.misplaced(target_, DefinitionKind::kLive);
   if (target_.active() && !runs_old) {
     fail(ErrorKind::kConflict, source_.name(), action, "the guest runs with it");
   }
-  const bool runs_here = plan_.other_host && source_.active();
+  const bool runs_here = plan_.request.to_other_host() && source_.active();
   if (runs_here && journal_.noted(kStarted)) {
     run_.fail_divided(action);
   }
@@ -43,7 +43,7 @@ void Define::undo() {
     }
   }
   journal_.forget(kStarted);
-  if (plan_.other_host) {
+  if (plan_.request.to_other_host()) {
     target_.guest().undefine();
   } else {
     source_.host().define(

@@ -5,7 +5,7 @@ namespace vmferry::migrate {
 
 void DefineSecret::run() {
   const std::string key = context_.storage->user_key();
-  const bool here = plan_.staged || !plan_.other_host;
+  const bool here = plan_.method == CopyMethod::kStaged || !plan_.request.to_other_host();
   for (const Machine* machine : {&source_, &target_}) {
     if (machine == &source_ && !here) {
       continue;

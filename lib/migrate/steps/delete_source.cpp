@@ -58,7 +58,7 @@ std::string DeleteSource::why_all_stay() const {
 
 std::string DeleteSource::why_source_stays(const MovingDisk& disk, const std::vector<Need>& needs) {
   std::string thing = disk.volume.display();
-  if (!plan_.to_files) {
+  if (!plan_.request.to_files()) {
     const std::optional<FileLook> look = context_.storage->look(disk.image.path);
     if (!look) {
       return {};
@@ -72,7 +72,7 @@ std::string DeleteSource::why_source_stays(const MovingDisk& disk, const std::ve
 }
 
 void DeleteSource::delete_source_of(const MovingDisk& disk) {
-  if (plan_.to_files) {
+  if (plan_.request.to_files()) {
     context_.storage->remove_volume(disk.volume, std::nullopt);
   } else {  // only the topmost image: what it is backed by may serve others
     context_.storage->remove_image(disk.image);

@@ -9,7 +9,7 @@ void ShutDown::run() {
     return;
   }
   // It was started here again after it had been defined there: what waits there is of no use.
-  if (plan_.other_host && source_.active()) {
+  if (plan_.request.to_other_host() && source_.active()) {
     Define(run_).undo();
   }
   if (source_.active()) {

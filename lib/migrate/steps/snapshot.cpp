@@ -103,7 +103,7 @@ void Snapshot::clean() {
 }
 
 void Snapshot::require_old_image(const MovingDisk& disk) const {
-  if (plan_.to_files || disk.image.identity.empty()) {
+  if (plan_.request.to_files() || disk.image.identity.empty()) {
     return;
   }
   const std::optional<FileLook> look = context_.storage->look(disk.image.path);

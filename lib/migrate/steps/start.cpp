@@ -6,7 +6,7 @@ namespace vmferry::migrate {
 
 void Start::run() {
   if (target_.state() == DomainState::kShutOff) {
-    if (plan_.other_host && source_.active()) {
+    if (plan_.request.to_other_host() && source_.active()) {
       fail(ErrorKind::kConflict, source_.name(), "start",
            "it was started on the old host meanwhile");
     }
