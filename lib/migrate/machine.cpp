@@ -77,11 +77,7 @@ Place Machine::place_of(const DiskImage& image, const MovingDisk& disk) const {
   if (!disk.bridge.empty() && image.path == disk.bridge) {
     return Place::kBridge;
   }
-  if (plan_.request.to_files()) {
-    return image.path == disk.image.path ? Place::kTarget : Place::kElsewhere;
-  }
-  const bool there = image.is_rbd() && image.name == disk.volume.pool + "/" + disk.volume.image;
-  return there ? Place::kTarget : Place::kElsewhere;
+  return goal_.is(image, disk) ? Place::kTarget : Place::kElsewhere;
 }
 
 Place Machine::place(const MovingDisk& disk) const { return place_in(definition(), disk); }
@@ -183,9 +179,7 @@ bool Machine::is_ours(const BlockJob& job, const MovingDisk& disk) const {
   if (job.kind != BlockJob::Kind::kCopy) {
     return false;
   }
-  const std::string goal =
-      plan_.request.to_files() ? disk.image.path : disk.volume.pool + "/" + disk.volume.image;
-  return job.target.empty() || job.target == (staged ? disk.bridge : goal);
+  return job.target.empty() || job.target == (staged ? disk.bridge : goal_.name_in_jobs(disk));
 }
 
 std::optional<BlockJob> Machine::our_job(const MovingDisk& disk) const {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/migrate/places.h"
 #include "vmferry/domain.h"
 #include "vmferry/error.h"
 #include "vmferry/migrate.h"
@@ -29,8 +30,13 @@ using Clock = std::chrono::steady_clock;
 /// on. What it does with jobs is what libvirt's own tools do, plus patience. One thread.
 class Machine {
  public:
-  Machine(const Plan& plan, const MigrateContext& context, std::shared_ptr<Host> host)
-      : plan_(plan), context_(context), host_(std::move(host)), guest_(host_->guest(name())) {}
+  Machine(const Plan& plan, const MigrateContext& context, const NewPlace& goal,
+          std::shared_ptr<Host> host)
+      : plan_(plan),
+        context_(context),
+        goal_(goal),
+        host_(std::move(host)),
+        guest_(host_->guest(name())) {}
 
   const std::string& name() const { return plan_.request.domain; }
   Host& host() const { return *host_; }
@@ -87,6 +93,7 @@ class Machine {
 
   const Plan& plan_;
   const MigrateContext& context_;
+  const NewPlace& goal_;
   const std::shared_ptr<Host> host_;
   const std::shared_ptr<Guest> guest_;
   /// What was read last of each kind: most questions come while nothing changes.

@@ -14,8 +14,9 @@ Run::Run(const Plan& plan, const MigrateContext& context, Journal& journal, bool
       context_(context),
       journal_(journal),
       recovering_(recovering),
-      source_(plan, context, context.source),
-      target_(plan, context, context.target),
+      places_(places_for(plan.request, *context.storage)),
+      source_(plan, context, *places_.fresh, context.source),
+      target_(plan, context, *places_.fresh, context.target),
       began_(source_.now()) {}
 
 void Run::wait_until_idle() {
@@ -157,12 +158,8 @@ MigrateReport Run::report() const {
     line.before = {.virtual_bytes = disk.size, .allocated_bytes = disk.data};
     line.after.virtual_bytes = disk.size;
     try {
-      if (plan_.request.to_files()) {
-        line.after.allocated_bytes = context_.storage->file_allocation(disk.image.path);
-      } else {
-        line.after = context_.storage->volume(disk.volume).value_or(line.after);
-      }
-      if (old_disk_exists(disk)) {
+      line.after = places_.fresh->usage(disk);
+      if (places_.old->exists(disk)) {
         report.kept.push_back(disk.original);
       }
     } catch (const std::exception& error) {

@@ -10,6 +10,7 @@
 #include "lib/migrate/journal.h"
 #include "lib/migrate/machine.h"
 #include "lib/migrate/notes.h"
+#include "lib/migrate/places.h"
 #include "vmferry/migrate.h"
 
 namespace vmferry::migrate {
@@ -101,11 +102,7 @@ class Run : public Notes {
   /// Before a switch: one while the cluster stands still freezes the guest until it is back.
   void prove_access() const;
   DiskTarget new_place(const MovingDisk& disk) const { return disk_target(plan_.request, disk); }
-  std::string goal(const MovingDisk& disk) const {
-    return plan_.request.to_files() ? disk.image.path : disk.volume.display();
-  }
-  bool new_place_exists(const MovingDisk& disk) const;
-  bool old_disk_exists(const MovingDisk& disk) const;
+  std::string goal(const MovingDisk& disk) const { return places_.fresh->name(disk); }
   bool still_equal(const MovingDisk& disk) const;
   /// Runs `make`, which makes something new or throws kConflict: it is there, and somebody's.
   void make_ours(const std::string& note, const std::function<void()>& make);
@@ -166,14 +163,13 @@ class Run : public Notes {
   void drop(const MovingDisk& disk);
   std::string where_data_is(const MovingDisk& disk);
   std::string where_staged_data_is(const MovingDisk& disk) const;
-  void close_unused(const MovingDisk& disk) const;
-  std::string removing_command(const MovingDisk& disk) const;
   void remove_copy(const MovingDisk& disk);
 
   const Plan& plan_;
   const MigrateContext& context_;
   Journal& journal_;
   const bool recovering_;
+  const Places places_;
   Machine source_;
   Machine target_;
   const Clock::time_point began_;

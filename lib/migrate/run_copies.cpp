@@ -1,34 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "lib/core/shell_word.h"
 #include "lib/migrate/run.h"
 #include "vmferry/error.h"
 
 namespace vmferry::migrate {
 
 void Run::prove_access() const {
-  if (plan_.request.to_files()) {
-    return;
-  }
   for (const MovingDisk& disk : plan_.disks) {
-    context_.storage->prove_access(disk.volume.pool);
+    places_.fresh->prove_access(disk);
   }
-}
-
-bool Run::new_place_exists(const MovingDisk& disk) const {
-  return plan_.request.to_files() ? context_.storage->file_exists(disk.image.path)
-                                  : context_.storage->volume(disk.volume).has_value();
-}
-
-bool Run::old_disk_exists(const MovingDisk& disk) const {
-  if (plan_.request.to_files()) {
-    return context_.storage->volume(disk.volume).has_value();
-  }
-  // A mirror's source may be on a host whose files cannot be looked at.
-  return !plan_.request.delete_source || context_.storage->file_exists(disk.image.path);
 }
 
 bool Run::still_equal(const MovingDisk& disk) const {
-  return new_place_exists(disk) && context_.storage->same(disk.image, disk.volume, context_.stop);
+  return places_.fresh->exists(disk) &&
+         context_.storage->same(disk.image, disk.volume, context_.stop);
 }
 
 void Run::make_ours(const std::string& note, const std::function<void()>& make) {
@@ -45,14 +29,7 @@ void Run::make_ours(const std::string& note, const std::function<void()>& make) 
 
 bool Run::is_ours(const MovingDisk& disk) const {
   const std::optional<std::string> made = journal_.recorded(identity(disk));
-  if (!made) {
-    return false;
-  }
-  if (!plan_.request.to_files()) {
-    return context_.storage->identity(disk.volume) == *made;
-  }
-  const std::optional<FileLook> look = context_.storage->look(disk.image.path);
-  return look && look->identity == *made;
+  return made && places_.fresh->identity(disk) == *made;
 }
 
 void Run::make_new_place(const MovingDisk& disk,
@@ -62,16 +39,12 @@ void Run::make_new_place(const MovingDisk& disk,
       make([&](const std::string& made) { journal_.record(identity(disk), made); });
     });
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kConflict || !new_place_exists(disk)) {
+    if (error.kind() != ErrorKind::kConflict || !places_.fresh->exists(disk)) {
       throw;
     }
     // The checks found none: what a person may do about it is not what a copy would say.
     ErrorParts parts = error.parts();
-    parts.hint = goal(disk) + " was made after the checks: ";
-    parts.hint += plan_.request.to_files()
-                      ? "move it away, or name another directory with --to-dir"
-                      : "remove it (rbd rm " + disk.volume.ceph_name() +
-                            "), or name another with --disk " + disk.dev + "=rbd:POOL/IMAGE";
+    parts.hint = goal(disk) + " was made after the checks: " + places_.fresh->if_taken(disk);
     throw Error(parts);
   }
 }
@@ -80,7 +53,7 @@ void Run::copy_disk(const MovingDisk& disk, std::stop_token stop) {
   if (journal_.noted(copied(disk)) && !recovering_) {
     return;
   }
-  if (journal_.noted(made(disk)) && new_place_exists(disk)) {
+  if (journal_.noted(made(disk)) && places_.fresh->exists(disk)) {
     // Is it still true? The old image may have been written to since.
     if (context_.storage->same(disk.image, disk.volume, stop)) {
       return journal_.note(copied(disk));
@@ -88,12 +61,11 @@ void Run::copy_disk(const MovingDisk& disk, std::stop_token stop) {
     remove_copy(disk);
   }
   make_new_place(disk, [&](const MigrationStorage::Made& made) {
-    if (plan_.request.to_files()) {
-      context_.storage->copy_out(disk.volume, plan_.method == CopyMethod::kStaged, disk.image.path,
-                                 plan_.request.bandwidth, stop, made);
-    } else {
-      context_.storage->copy_in(disk.image, disk.volume, plan_.request.bandwidth, stop, made);
-    }
+    places_.fresh->copy(disk,
+                        {.frozen = plan_.method == CopyMethod::kStaged,
+                         .bandwidth = plan_.request.bandwidth,
+                         .stop = stop},
+                        made);
   });
   journal_.note(copied(disk));
 }
@@ -102,9 +74,7 @@ void Run::remove_copy(const MovingDisk& disk) {
   journal_.forget(copied(disk));
   // Killed before it had a name, it may have been overtaken by somebody's of that name.
   const std::string ours = journal_.recorded(identity(disk)).value_or("");
-  const bool removed = plan_.request.to_files()
-                           ? context_.storage->remove_file(disk.image.path, ours)
-                           : context_.storage->remove_volume(disk.volume, ours);
+  const bool removed = places_.fresh->remove(disk, ours);
   journal_.forget(made(disk));
   if (!removed) {
     context_.observer->warning(goal(disk) + " stays: it is not what this run made");
@@ -118,26 +88,13 @@ void Run::clean_copies() {
     }
     // What may hold the newest data is not among what is named for removal.
     require_before_copy(disk);
-    try_to_remove(removing_command(disk), [&] {
-      if (!plan_.request.to_files() && source_.active()) {
-        close_unused(disk);
+    try_to_remove(places_.fresh->removing_command(disk), [&] {
+      if (source_.active()) {
+        places_.fresh->close_unused(disk, source_.guest());
       }
       remove_copy(disk);
     });
   }
-}
-
-void Run::close_unused(const MovingDisk& disk) const {
-  try {
-    source_.guest().close_unused_volume(disk.volume.pool, disk.volume.image);
-  } catch (const Error&) {
-    // If it is open there, its removal tells.
-  }
-}
-
-std::string Run::removing_command(const MovingDisk& disk) const {
-  return plan_.request.to_files() ? "rm " + shell_word(disk.image.path)
-                                  : "rbd rm " + disk.volume.ceph_name();
 }
 
 void Run::copy_onto(const MovingDisk& disk, const std::string& file, const std::string& definition,

@@ -32,7 +32,7 @@ std::string Run::places_of(const MovingDisk& disk) const {
       places += ", " + *file;
     }
   }
-  if (may_exist([&] { return new_place_exists(disk); })) {
+  if (may_exist([&] { return places_.fresh->exists(disk); })) {
     places += ", " + goal(disk);
   }
   return places;
@@ -50,7 +50,7 @@ std::vector<std::string> Run::unfinished_copies() const {
     MovingDisk partial = disk;
     partial.image.path = partial_path(disk.image.path);
     partial.volume.image += kPartialSuffix;
-    commands.push_back(removing_command(partial));
+    commands.push_back(places_.fresh->removing_command(partial));
   }
   return commands;
 }
@@ -101,7 +101,7 @@ void Run::drop(const MovingDisk& disk) {
       remove_bridge(disk);
     } catch (const Error& error) {
       left = std::string("; its copy could not be removed: ") + error.what() +
-             "; later: " + removing_command(disk);
+             "; later: " + places_.fresh->removing_command(disk);
     }
   }
   context_.observer->warning("disk " + disk.dev + " was taken from the machine meanwhile, or put " +

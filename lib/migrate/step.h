@@ -26,6 +26,8 @@ class StepWork : protected Notes {
         plan_(run.plan_),
         context_(run.context_),
         journal_(run.journal_),
+        fresh_(*run.places_.fresh),
+        old_(*run.places_.old),
         source_(run.source_),
         target_(run.target_) {}
   StepWork(const StepWork&) = delete;
@@ -49,6 +51,8 @@ class StepWork : protected Notes {
   const Plan& plan_;
   const MigrateContext& context_;
   Journal& journal_;
+  const NewPlace& fresh_;
+  const OldPlace& old_;
   Machine& source_;
   Machine& target_;
 };

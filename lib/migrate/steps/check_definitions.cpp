@@ -11,11 +11,10 @@ namespace vmferry::migrate {
 void CheckDefinitions::run() {
   // A staged way to another host asks twice: before it leaves, and there.
   const Machine& machine = !is_live(plan_.method) || run_.arrived() ? target_ : source_;
-  const std::string goal = plan_.request.to_files() ? "its file" : "RBD";
   if (machine.active()) {
     if (const auto dev = run_.misplaced(machine, DefinitionKind::kLive)) {
       fail(ErrorKind::kIo, source_.name(), "read the live definition back",
-           "disk " + *dev + " is not on " + goal);
+           "disk " + *dev + " is not on " + fresh_.kind());
     }
   }
   // libvirt leaves the persistent one alone where it differed from the live one before, and never
@@ -30,7 +29,7 @@ void CheckDefinitions::run() {
     if (stored.find_disk(disk.dev) &&
         machine.place(disk, DefinitionKind::kPersistent) != Place::kTarget) {
       fail(ErrorKind::kIo, source_.name(), "read the persistent definition back",
-           "disk " + disk.dev + " is not on " + goal,
+           "disk " + disk.dev + " is not on " + fresh_.kind(),
            "the next start would use the old disk: correct it with vmferry rewrite");
     }
   }
@@ -55,9 +54,6 @@ void CheckDefinitions::let_discard(const Machine& machine) const {
 }
 
 void CheckDefinitions::see_writers(const Domain& domain) const {
-  if (plan_.request.to_files()) {
-    return;
-  }
   for (const MovingDisk& disk : plan_.disks) {
     const DomainDisk* found = domain.find_disk(disk.dev);
     if (!found || found->readonly) {
@@ -75,12 +71,12 @@ void CheckDefinitions::see_writers(const Domain& domain) const {
 void CheckDefinitions::see_writer(const MovingDisk& disk) const {
   // A client that was killed may hold the volume's lock: then the guest's writes wait.
   const Clock::time_point give_up = source_.now() + context_.patience.ghost;
-  size_t writers = context_.storage->writers(disk.volume);
+  std::optional<size_t> writers = fresh_.writers(disk);
   while (writers > 1 && source_.now() < give_up && !context_.stop.stop_requested()) {
     std::this_thread::sleep_for(context_.patience.poll * 20);
-    writers = context_.storage->writers(disk.volume);
+    writers = fresh_.writers(disk);
   }
-  if (writers == 1) {
+  if (!writers || writers == 1) {
     return;
   }
   const std::string status = "rbd status " + disk.volume.ceph_name();

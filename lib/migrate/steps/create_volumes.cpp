@@ -8,13 +8,8 @@ void CreateVolumes::run() {
     if (journal_.noted(made(disk)) && run_.is_ours(disk)) {
       continue;
     }
-    run_.make_new_place(disk, [&](const MigrationStorage::Made& made) {
-      if (plan_.request.to_files()) {
-        context_.storage->create_raw_file(disk.image.path, disk.size, made);
-      } else {
-        context_.storage->create_volume(disk.volume, disk.size, made);
-      }
-    });
+    run_.make_new_place(disk,
+                        [&](const MigrationStorage::Made& made) { fresh_.create(disk, made); });
   }
 }
 

@@ -23,10 +23,10 @@ void DeleteSource::run() {
     std::string reason = unknown;
     try {
       if (reason.empty()) {
-        reason = why_source_stays(disk, needs);
+        reason = old_.why_stays(disk, needs);
       }
       if (reason.empty()) {
-        delete_source_of(disk);
+        old_.remove(disk);
       }
     } catch (const Error& error) {
       reason = error.what();
@@ -39,7 +39,7 @@ void DeleteSource::run() {
 
 bool DeleteSource::may_be_left(const MovingDisk& disk) const {
   try {
-    return run_.old_disk_exists(disk);
+    return old_.exists(disk);
   } catch (const Error&) {
     return true;
   }
@@ -54,29 +54,6 @@ std::string DeleteSource::why_all_stay() const {
     return "a definition does not name the new ones";
   }
   return {};
-}
-
-std::string DeleteSource::why_source_stays(const MovingDisk& disk, const std::vector<Need>& needs) {
-  std::string thing = disk.volume.display();
-  if (!plan_.request.to_files()) {
-    const std::optional<FileLook> look = context_.storage->look(disk.image.path);
-    if (!look) {
-      return {};
-    }
-    if (std::string reason = why_file_stays(disk.image, *look); !reason.empty()) {
-      return reason;
-    }
-    thing = look->identity;
-  }
-  return who_needs(thing, needs, [](const Need&) { return false; });
-}
-
-void DeleteSource::delete_source_of(const MovingDisk& disk) {
-  if (plan_.request.to_files()) {
-    context_.storage->remove_volume(disk.volume, std::nullopt);
-  } else {  // only the topmost image: what it is backed by may serve others
-    context_.storage->remove_image(disk.image);
-  }
 }
 
 }  // namespace vmferry::migrate

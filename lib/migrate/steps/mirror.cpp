@@ -19,7 +19,7 @@ void Mirror::run() {
       if (run_.require_from(disk, Place::kOriginal) != Place::kOriginal) {
         continue;
       }
-      run_.copy_onto(disk, plan_.request.to_files() ? disk.image.path : "",
+      run_.copy_onto(disk, fresh_.file(disk),
                      rewrite_disk(domain, {.disk = disk.dev, .to = run_.new_place(disk)}), false);
     }
     mirrored.push_back(&disk);

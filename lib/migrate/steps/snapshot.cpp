@@ -103,18 +103,12 @@ void Snapshot::clean() {
 }
 
 void Snapshot::require_old_image(const MovingDisk& disk) const {
-  if (plan_.request.to_files() || disk.image.identity.empty()) {
-    return;
-  }
-  const std::optional<FileLook> look = context_.storage->look(disk.image.path);
-  if (look && look->identity == disk.image.identity) {
+  const std::string changed = old_.why_changed(disk);
+  if (changed.empty()) {
     return;
   }
   fail(ErrorKind::kConflict, source_.name(), "go back to the old disk",
-       disk.image.path +
-           (look ? " is not the file any more that was moved: it was replaced"
-                 : " is not there any more") +
-           "; what the guest wrote since is in " + disk.overlay,
+       changed + "; what the guest wrote since is in " + disk.overlay,
        "put the old file back under that name, then: " + run_.recovery("--undo") +
            "; or finish the move: " + run_.recovery("--finish"));
 }

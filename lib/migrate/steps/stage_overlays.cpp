@@ -25,10 +25,7 @@ void StageOverlays::run() {
       require_same_size(disk);
       run_.remove_bridge(disk);
       run_.make_ours(bridged(disk), [&] {
-        context_.storage->create_overlay(disk.bridge, disk.size,
-                                         plan_.request.to_files()
-                                             ? disk.image.path
-                                             : qemu_volume_name(plan_.request, disk.volume));
+        context_.storage->create_overlay(disk.bridge, disk.size, fresh_.name_in_headers(disk));
       });
       run_.copy_onto(disk, disk.bridge, bridge_disk(plan_.request, disk), true);
     }

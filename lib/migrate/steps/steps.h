@@ -220,9 +220,6 @@ class DeleteSource : public StepWork {
   bool may_be_left(const MovingDisk& disk) const;
   /// Of all of them. Empty: they may go.
   std::string why_all_stay() const;
-  /// Empty: it may go.
-  std::string why_source_stays(const MovingDisk& disk, const std::vector<Need>& needs);
-  void delete_source_of(const MovingDisk& disk);
 };
 
 }  // namespace vmferry::migrate
