@@ -118,6 +118,41 @@ TEST_CASE("a journal brings back what was written", "[migrate]") {
   CHECK(fs::is_empty(state));
 }
 
+TEST_CASE("a journal says the way as older versions read it", "[migrate]") {
+  const nlohmann::json written = full_plan();
+  CHECK(written.at("live") == true);
+  CHECK(written.at("staged") == false);
+  CHECK(written.at("to_files") == false);
+  CHECK(written.at("other_host") == true);
+  for (const CopyMethod method :
+       {CopyMethod::kOffline, CopyMethod::kStaged, CopyMethod::kMirrored}) {
+    Plan plan = full_plan();
+    plan.method = method;
+    CHECK(nlohmann::json(plan).get<Plan>().method == method);
+  }
+}
+
+TEST_CASE("the request of a recovery does not turn the move", "[migrate]") {
+  TempDir dir;
+  const auto recovered = [&dir](const Plan& plan, const MigrateRequest& request) {
+    Journal journal = Journal::begin(plan, (dir / "state").string());
+    journal.change_request(request);
+    journal.remove();
+    return journal.plan().request;
+  };
+  MigrateRequest request;
+  request.bandwidth = 5;
+  request.to_dir = "/back";
+  Plan plan = full_plan();
+  CHECK(recovered(plan, request).to == plan.request.to);
+  CHECK(recovered(plan, request).bandwidth == 5);
+  CHECK_FALSE(recovered(plan, request).to_files());
+  request.to = "qemu+ssh://same-host-by-another-name/system";
+  CHECK(recovered(plan, request).to == request.to);
+  plan.request.to.clear();
+  CHECK_FALSE(recovered(plan, request).to_other_host());
+}
+
 TEST_CASE("a journal that would lose a byte of a name is not begun", "[migrate]") {
   TempDir dir;
   const std::string state = (dir / "state").string();
