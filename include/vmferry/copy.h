@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -20,6 +21,8 @@ struct CopyOptions {
   std::stop_token stop = {};         ///< stops the work: Error kCancelled
   /// Told of what was read, if not null: of a block when all of it was handed to the sink.
   DiskDigest* digest = nullptr;
+  /// It is not told of blocks that were begun before.
+  std::chrono::steady_clock::time_point digest_from = {};
 };
 
 struct CopyResult {

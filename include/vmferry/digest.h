@@ -44,6 +44,8 @@ class DiskDigest {
   void forget(uint64_t index);
   /// Nothing: it was not told of.
   std::optional<BlockDigest> find(uint64_t index) const;
+  /// The pieces (of kBlocksPerPiece blocks) that were told of since this was asked last.
+  std::vector<uint64_t> take_changed_pieces();
   struct Known {
     uint64_t index = 0;
     BlockDigest digest;

@@ -56,6 +56,9 @@ class Sink {
   /// terms of write_at.
   virtual bool share_range(const Source& source, uint64_t offset, uint64_t length);
 
+  /// Makes durable what was handed over by calls that have returned, and throws the first error of
+  /// it. Other threads may go on writing meanwhile.
+  virtual void barrier() { flush(); }
   /// Waits for every write, makes all of them durable, throws the first error of any. One thread,
   /// after the last write.
   virtual void flush() = 0;
@@ -85,6 +88,7 @@ class ForwardingSink : public Sink {
   bool share_range(const Source& source, uint64_t offset, uint64_t length) override {
     return inner_.share_range(source, offset, length);
   }
+  void barrier() override { inner_.barrier(); }
   void flush() override { inner_.flush(); }
   std::unique_ptr<Source> read_back() override { return inner_.read_back(); }
   std::optional<std::vector<uint64_t>> find_different(const DiskDigest& digest, Progress& counters,

@@ -43,6 +43,10 @@ class Source {
   /// shorter, so that zeros were read in its place.
   virtual void check_still_there() const {}
 
+  /// What it was when it was opened, as words with commas between. While that is the same its bytes
+  /// are the same, also in another process. Empty: that cannot be told.
+  virtual std::string stamp() const { return {}; }
+
   /// Reads aligned to this many bytes do no work twice (the cluster size of a compressed image).
   virtual uint64_t read_alignment() const { return 1; }
 };

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -20,8 +21,9 @@ namespace VMFERRY_API vmferry {
 enum class Reflink { kAuto, kAlways, kNever };
 
 struct TargetOptions {
-  uint64_t size = 0;   ///< bytes, exactly
-  bool force = false;  ///< replace what exists; needed for every block device
+  uint64_t size = 0;    ///< bytes, exactly
+  bool resume = false;  ///< take what an earlier run has left and go on with it, if there is any
+  bool force = false;   ///< replace what exists; needed for every block device
   /// Nobody uses what is overwritten or replaced, where that cannot be asked.
   bool assume_unused = false;
   Reflink reflink = Reflink::kAuto;
@@ -39,6 +41,18 @@ struct TargetOptions {
   std::vector<Identity> sources;  ///< refuse these: the target must not be what is being read
 };
 
+/// What a run writes down about a target that is not complete, for a later one to go on with it.
+/// Kept where the target is, and gone when it is removed or has its name. One thread.
+class TargetNotes {
+ public:
+  virtual ~TargetNotes() = default;
+  /// All notes. Throws Error.
+  virtual std::map<std::string, std::string> read() = 0;
+  /// Durable when this returns. A key has letters, digits and dots; a text is one line of 16 KiB at
+  /// most. Throws Error.
+  virtual void write(const std::string& key, const std::string& text) = 0;
+};
+
 /// A disk that is being made, with its name. Destroyed before publish() it takes away what it made,
 /// and never throws; what had the name before is untouched then (a block device has no other name:
 /// it keeps what was written). One thread.
@@ -50,6 +64,14 @@ class Target {
   /// Gives it its name. After a successful flush of the sink; once. Throws if the name was taken
   /// meanwhile.
   virtual void publish() = 0;
+
+  /// Null: nobody can go on with this target. Lives as long as the target.
+  virtual TargetNotes* notes() { return nullptr; }
+  /// It is what an earlier run has left (TargetOptions::resume), with what that wrote.
+  virtual bool adopted() const { return false; }
+  /// What was made stays when this is destroyed without a name. Answers with the command that
+  /// removes it. REQUIRES: notes().
+  virtual std::string keep() { return {}; }
 };
 
 /// Throws kUsage where an option means nothing to the store of `location`; nothing is asked or

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -30,12 +31,20 @@ struct TransferOptions {
   bool source_in_use = false;               ///< it may change meanwhile: that is meant
   Verify verify = Verify::kNo;
   DiskDigest* digest = nullptr;  ///< told of what was read; of the source's size
-  std::stop_token stop = {};     ///< stops the work: Error kCancelled
+  /// The target was opened to go on with what an earlier run has left of it. What that run wrote
+  /// down is believed only as far as it is about the same source and the target holds it.
+  bool resume = false;
+  /// What was copied stays if the store or the machine fails, or the work is stopped, after the
+  /// first checkpoint; the error's hint says how to go on. Otherwise the target takes it away.
+  bool keep_partial = false;
+  std::chrono::milliseconds checkpoint_every{10'000};
+  std::stop_token stop = {};  ///< stops the work: Error kCancelled
 };
 
 struct TransferResult : CopyResult {
   /// How what was written was verified: kNo, kReading, or kYes: by the store's own checksums.
   Verify verified = Verify::kNo;
+  uint64_t kept_bytes = 0;  ///< of data that an earlier run had copied
 };
 
 /// Copies what a guest sees of `source` to `target`: copy, flush, verify if wanted, publish. Only

@@ -58,7 +58,7 @@ void BlockHasher::complete_until(uint64_t block) {
     if (state_) {
       digest = {static_cast<uint32_t>(length_), state_->hash()};
     }
-    digest_->set(begin_ / kStep, digest);
+    done_.push_back(digest);
     state_.reset();
     length_ = 0;
     begin_ += kStep;
@@ -66,9 +66,15 @@ void BlockHasher::complete_until(uint64_t block) {
 }
 
 void BlockHasher::finish() {
-  if (digest_ != nullptr) {
-    complete_until(end_);
+  if (digest_ == nullptr) {
+    return;
   }
+  uint64_t index = begin_ / kStep - done_.size();
+  complete_until(end_);
+  for (const BlockDigest& digest : done_) {
+    digest_->set(index++, digest);
+  }
+  done_.clear();
 }
 
 BlockDigest digest_of_block(std::span<const std::byte> bytes) {

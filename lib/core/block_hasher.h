@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "lib/core/xxh64.h"
 #include "vmferry/digest.h"
@@ -30,7 +31,8 @@ class BlockHasher {
   void complete_until(uint64_t block);
 
   DiskDigest* const digest_;
-  uint64_t begin_;  ///< of the block that is not complete
+  uint64_t begin_;                 ///< of the block that is not complete
+  std::vector<BlockDigest> done_;  ///< those before it
   const uint64_t end_;
   std::optional<Xxh64> state_;  ///< of the bytes up to `length_`; nothing: all are zero
   uint64_t length_ = 0;

@@ -54,6 +54,7 @@ class Copier {
         hot_(round_up(kHotWindow, source.read_alignment())),
         pool_(std::max<size_t>(2, options.memory / window_), window_),
         digest_(options.digest),
+        digest_from_(options.digest_from),
         progress_(progress),
         walker_(walk_rules()) {}
 
@@ -92,7 +93,7 @@ class Copier {
 
   void copy_block(const Extent& block, std::vector<Extent>& runs, std::stop_token stop) {
     const uint64_t data = find_runs(block, runs);
-    BlockHasher hasher(digest_, block.offset, block.end());
+    BlockHasher hasher(digest_now(), block.offset, block.end());
     Looked looked;
     if (sink_.may_share(source_)) {
       runs = share_runs(runs, hasher, stop);
@@ -107,6 +108,11 @@ class Copier {
     zero(looked.zeros, stop);
     hasher.finish();
     progress_.data_done += data;
+  }
+
+  DiskDigest* digest_now() const {
+    const bool wanted = digest_ != nullptr && std::chrono::steady_clock::now() >= digest_from_;
+    return wanted ? digest_ : nullptr;
   }
 
   /// What the source says of the block, zeros too short for the sink counted as data. Returns how
@@ -263,6 +269,7 @@ class Copier {
   BufferPool pool_;
   const std::function<void()> check_writes_ = [this] { sink_.check_writes(); };
   DiskDigest* const digest_;
+  const std::chrono::steady_clock::time_point digest_from_;
   Progress& progress_;
   BlockWalker walker_;
 };

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "lib/core/little_endian.h"
 #include "lib/core/xxh64.h"
@@ -24,6 +25,7 @@ struct DiskDigest::Entry {
 
 struct DiskDigest::Piece {
   std::array<Entry, kBlocksPerPiece> entries;
+  bool changed = false;
 
   bool is_zero() const {
     return std::all_of(entries.begin(), entries.end(),
@@ -53,6 +55,7 @@ void DiskDigest::set(uint64_t index, const BlockDigest& digest) {
     pieces_[piece] = std::make_unique<Piece>();
   }
   pieces_[piece]->entries[index % kBlocksPerPiece] = {digest.hash, digest.length, true};
+  pieces_[piece]->changed = true;
 }
 
 void DiskDigest::forget(uint64_t index) {
@@ -71,6 +74,17 @@ std::optional<BlockDigest> DiskDigest::find(uint64_t index) const {
   }
   const Entry& entry = pieces_[piece]->entries[index % kBlocksPerPiece];
   return entry.known ? std::optional(BlockDigest{entry.length, entry.hash}) : std::nullopt;
+}
+
+std::vector<uint64_t> DiskDigest::take_changed_pieces() {
+  const std::lock_guard lock(mutex_);
+  std::vector<uint64_t> changed;
+  for (size_t piece = 0; piece < pieces_.size(); ++piece) {
+    if (pieces_[piece] && std::exchange(pieces_[piece]->changed, false)) {
+      changed.push_back(piece);
+    }
+  }
+  return changed;
 }
 
 std::optional<DiskDigest::Known> DiskDigest::next(uint64_t index) const {

@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "vmferry/transfer.h"
 
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <thread>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/null_sink.h"
+#include "lib/core/threads.h"
+#include "lib/transfer/checkpoints.h"
+#include "lib/transfer/rest_source.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
 namespace {
+
+constexpr uint64_t kBlock = DiskDigest::kBlock;
 
 /// A disk of another size is not a copy, whatever its bytes are.
 void require_same_size(const Source& source, const Sink& sink) {
@@ -22,83 +31,244 @@ void require_same_size(const Source& source, const Sink& sink) {
                         exact_bytes(source.size())});
 }
 
-CopyResult copy_to(Sink& sink, const Source& source, const TransferOptions& options,
-                   DiskDigest* digest, Observer* observer) {
-  std::unique_ptr<Sink> limited;
-  if (options.rate_limit) {
-    limited = limit_rate(sink, *options.rate_limit, options.stop);
-  }
-  Progress counters;
-  const ObservedPhase phase(observer, options.phase, counters, {&source});
-  return copy(
-      source, limited ? *limited : sink,
-      {.jobs = options.jobs, .memory = options.memory, .stop = options.stop, .digest = digest},
-      counters);
-}
+/// Saves checkpoints now and then, in a thread of its own, for as long as it lives.
+class Saver {
+ public:
+  Saver(Checkpoints& checkpoints, DiskDigest& digest, Sink& sink, std::chrono::milliseconds every)
+      : thread_(start_thread([&checkpoints, &digest, &sink, every, this](std::stop_token stop) {
+          std::unique_lock lock(mutex_);
+          while (!wake_.wait_for(lock, stop, every, [] { return false; }) &&
+                 !stop.stop_requested()) {
+            try {
+              checkpoints.save(digest, sink);
+            } catch (const Error&) {
+              return;  // the copy goes on; what failed a write fails the copy as well
+            }
+          }
+        })) {}
 
-/// Throws unless the target reads back as the source.
-void verify_by_reading(Sink& sink, const Source& source, const TransferOptions& options,
-                       Observer* observer) {
-  const std::unique_ptr<Source> written = sink.read_back();
-  Progress counters;
-  CompareResult result;
-  {
-    const ObservedPhase phase(observer, "verify", counters, {&source, written.get()});
-    result = compare(source, *written, {.jobs = options.jobs, .stop = options.stop}, counters);
-  }
-  if (result.same) {
-    return;
-  }
-  check_source(source, options.source_in_use);  // then that is why
-  throw Error({.kind = ErrorKind::kIo,
-               .object = sink.name(),
-               .action = "verify",
-               .offset = result.first_difference,
-               .cause = "reads back differently from the source",
-               .hint = "suspect the target's storage, or a source that changed during the copy"});
-}
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any wake_;
+  std::jthread thread_;  // last: it uses the others
+};
 
-/// False: the store cannot tell, or says that it holds something else. Reading tells the byte then.
-bool verify_by_checksums(Sink& sink, const DiskDigest& digest, const TransferOptions& options,
-                         Observer* observer) {
-  Progress counters;
-  const ObservedPhase phase(observer, "verify", counters, {});
-  const auto different = sink.find_different(digest, counters, options.stop);
-  return different && different->empty();
-}
+/// One call of transfer().
+class Transfer {
+ public:
+  Transfer(const Source& source, Target& target, const TransferOptions& options, Observer* observer)
+      : source_(source),
+        target_(target),
+        sink_(target.sink()),
+        options_(options),
+        observer_(observer) {
+    choose_digest();
+    if (digest_ != nullptr && target.notes() != nullptr && !source.stamp().empty()) {
+      checkpoints_.emplace(*target.notes(), sink_.name(), source.stamp(), source.size());
+    }
+  }
 
-Verify verify(Sink& sink, const Source& source, const TransferOptions& options,
-              const DiskDigest* digest, Observer* observer) {
-  if (options.verify == Verify::kNo) {
-    return Verify::kNo;
+  TransferResult run() {
+    TransferResult result;
+    try {
+      take_up(result);
+      static_cast<CopyResult&>(result) = copy_rest();
+      result.verified = verify();
+      if (options_.stop.stop_requested()) {
+        throw cancelled_error();
+      }
+    } catch (const Error& error) {
+      throw kept(error);
+    }
+    check_source(source_, options_.source_in_use);
+    target_.publish();
+    return result;
   }
-  if (digest != nullptr && verify_by_checksums(sink, *digest, options, observer)) {
-    return Verify::kYes;
+
+ private:
+  void choose_digest() {
+    by_checksums_ = options_.verify == Verify::kYes && sink_.traits().has_checksums;
+    digest_ = options_.digest;
+    const bool for_checkpoints = options_.keep_partial || options_.resume;
+    if (digest_ == nullptr && (by_checksums_ || for_checkpoints)) {
+      digest_ = &own_.emplace(source_.size());
+      // What is done before the first checkpoint is of use only if more follows.
+      if (!by_checksums_) {
+        digest_from_ = std::chrono::steady_clock::now() + options_.checkpoint_every / 5;
+      }
+    }
   }
-  verify_by_reading(sink, source, options, observer);
-  return Verify::kReading;
-}
+
+  /// Finds out what of an earlier run's work can be relied on, and leaves zeros in place of the
+  /// rest.
+  void take_up(TransferResult& result) {
+    if (!target_.adopted()) {
+      return;
+    }
+    if (checkpoints_) {
+      checkpoints_->load(*digest_);
+    }
+    for (const uint64_t block : find_different()) {
+      if (digest_ != nullptr) {
+        digest_->forget(block);
+      }
+      const uint64_t begin = block * kBlock;
+      sink_.zero_range(begin, std::min(kBlock, source_.size() - begin));
+    }
+    for (auto block = digest_->next(0); block; block = digest_->next(block->index + 1)) {
+      result.kept_bytes += block->digest.length;
+    }
+  }
+
+  /// The blocks of the adopted target that do not hold what the digest says.
+  std::vector<uint64_t> find_different() {
+    Progress counters;
+    const ObservedPhase phase(observer_, "check", counters, {});
+    if (auto different = sink_.find_different(*digest_, counters, options_.stop)) {
+      return *different;
+    }
+    const std::unique_ptr<Source> written = sink_.read_back();
+    DiskDigest now(source_.size());
+    NullSink nothing(source_.size());
+    copy(*written, nothing,
+         {.jobs = options_.jobs, .memory = options_.memory, .stop = options_.stop, .digest = &now},
+         counters);
+    std::vector<uint64_t> different;
+    for (uint64_t index = 0; index < now.blocks(); ++index) {
+      const auto said = digest_->find(index);
+      if (now.find(index).value_or(BlockDigest()) != said.value_or(BlockDigest())) {
+        different.push_back(index);
+      }
+    }
+    return different;
+  }
+
+  CopyResult copy_rest() {
+    std::optional<RestSource> rest;
+    if (target_.adopted()) {
+      rest.emplace(source_, *digest_);
+    }
+    const Source& source = rest ? static_cast<const Source&>(*rest) : source_;
+    std::unique_ptr<Sink> limited;
+    if (options_.rate_limit) {
+      limited = limit_rate(sink_, *options_.rate_limit, options_.stop);
+    }
+    Progress counters;
+    const ObservedPhase phase(observer_, options_.phase, counters, {&source});
+    std::optional<Saver> saver;
+    start_saving(saver);
+    return copy(source, limited ? *limited : sink_,
+                {.jobs = options_.jobs,
+                 .memory = options_.memory,
+                 .stop = options_.stop,
+                 .digest = digest_,
+                 .digest_from = digest_from_},
+                counters);
+  }
+
+  void start_saving(std::optional<Saver>& saver) {
+    if (!checkpoints_ || !options_.keep_partial) {
+      return;
+    }
+    try {
+      saver.emplace(*checkpoints_, *digest_, sink_, options_.checkpoint_every);
+    } catch (const Error&) {
+      return;  // no thread is to be had: the copy does without
+    }
+  }
+
+  Verify verify() {
+    if (options_.verify == Verify::kNo) {
+      return Verify::kNo;
+    }
+    if (by_checksums_ && verify_by_checksums()) {
+      return Verify::kYes;
+    }
+    verify_by_reading();
+    return Verify::kReading;
+  }
+
+  /// False: the store cannot tell, or says that it holds something else. Reading tells the byte
+  /// then.
+  bool verify_by_checksums() {
+    Progress counters;
+    const ObservedPhase phase(observer_, "verify", counters, {});
+    const auto different = sink_.find_different(*digest_, counters, options_.stop);
+    return different && different->empty();
+  }
+
+  /// Throws unless the target reads back as the source.
+  void verify_by_reading() {
+    const std::unique_ptr<Source> written = sink_.read_back();
+    Progress counters;
+    CompareResult result;
+    {
+      const ObservedPhase phase(observer_, "verify", counters, {&source_, written.get()});
+      result = compare(source_, *written, {.jobs = options_.jobs, .stop = options_.stop}, counters);
+    }
+    if (result.same) {
+      return;
+    }
+    is_wrong_ = true;
+    check_source(source_, options_.source_in_use);  // then that is why
+    throw Error({.kind = ErrorKind::kIo,
+                 .object = sink_.name(),
+                 .action = "verify",
+                 .offset = result.first_difference,
+                 .cause = "reads back differently from the source",
+                 .hint = "suspect the target's storage, or a source that changed during the copy"});
+  }
+
+  void save_last() {
+    try {
+      checkpoints_->save(*digest_, sink_);
+    } catch (const Error&) {
+      return;  // then there are those before
+    }
+  }
+
+  /// `error`; what was copied stays where that is of use.
+  Error kept(const Error& error) {
+    // To go on was asked for, and is not possible: that is no reason to lose what there is.
+    if (target_.adopted() && error.kind() == ErrorKind::kConflict && !is_wrong_) {
+      target_.keep();
+      return error;
+    }
+    const bool outside = error.kind() == ErrorKind::kIo || error.kind() == ErrorKind::kCancelled;
+    if (!outside || is_wrong_ || !options_.keep_partial || !checkpoints_ ||
+        !(checkpoints_->exist() || target_.adopted())) {
+      return error;
+    }
+    if (error.kind() == ErrorKind::kCancelled) {
+      save_last();
+    }
+    ErrorParts parts = error.parts();
+    parts.hint += parts.hint.empty() ? "" : "; ";
+    parts.hint +=
+        "what was copied is kept: go on with it by the same command and --resume, or remove it: " +
+        target_.keep();
+    return Error(std::move(parts));
+  }
+
+  const Source& source_;
+  Target& target_;
+  Sink& sink_;
+  const TransferOptions& options_;
+  Observer* const observer_;
+  std::optional<DiskDigest> own_;
+  DiskDigest* digest_ = nullptr;
+  std::chrono::steady_clock::time_point digest_from_ = {};
+  bool by_checksums_ = false;
+  std::optional<Checkpoints> checkpoints_;
+  bool is_wrong_ = false;  ///< what was written
+};
 
 }  // namespace
 
 TransferResult transfer(const Source& source, Target& target, const TransferOptions& options,
                         Observer* observer) {
-  Sink& sink = target.sink();
-  require_same_size(source, sink);
-  const bool by_checksums = options.verify == Verify::kYes && sink.traits().has_checksums;
-  std::optional<DiskDigest> own;
-  DiskDigest* digest = options.digest;
-  if (digest == nullptr && by_checksums) {
-    digest = &own.emplace(source.size());
-  }
-  TransferResult result{copy_to(sink, source, options, digest, observer)};
-  result.verified = verify(sink, source, options, by_checksums ? digest : nullptr, observer);
-  if (options.stop.stop_requested()) {
-    throw cancelled_error();
-  }
-  check_source(source, options.source_in_use);
-  target.publish();
-  return result;
+  require_same_size(source, target.sink());
+  return Transfer(source, target, options, observer).run();
 }
 
 void check_source(const Source& source, bool in_use) {

@@ -239,6 +239,13 @@ STAND_BEFORE(int, rbd_break_lock, (rbd_image_t image, const char* client, const 
 STAND_BEFORE(int, rbd_stat, (rbd_image_t image, rbd_image_info_t* info, size_t infosize),
              (image, info, infosize))
 STAND_BEFORE(int, rbd_get_size, (rbd_image_t image, uint64_t* size), (image, size))
+STAND_BEFORE(int, rbd_metadata_set, (rbd_image_t image, const char* key, const char* value),
+             (image, key, value))
+STAND_BEFORE(int, rbd_metadata_remove, (rbd_image_t image, const char* key), (image, key))
+STAND_BEFORE(int, rbd_metadata_list,
+             (rbd_image_t image, const char* start, uint64_t max, char* keys, size_t* key_len,
+              char* values, size_t* vals_len),
+             (image, start, max, keys, key_len, values, vals_len))
 STAND_BEFORE(int, rbd_get_old_format, (rbd_image_t image, uint8_t* old), (image, old))
 STAND_BEFORE(int, rbd_get_features, (rbd_image_t image, uint64_t* features), (image, features))
 STAND_BEFORE(int, rbd_get_op_features, (rbd_image_t image, uint64_t* op_features),

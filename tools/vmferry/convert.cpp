@@ -41,6 +41,9 @@ std::string report_of(const ImageCopy& job, const std::string& target, const Cop
     if (result.verified != Verify::kNo) {
       report["verified_by"] = result.verified == Verify::kYes ? "checksums" : "reading";
     }
+    if (job.to.resume) {
+      report["kept_bytes"] = result.kept_bytes;
+    }
     if (job.digest) {
       report["digest"] = outcome.digest;
     }
@@ -53,8 +56,11 @@ std::string report_of(const ImageCopy& job, const std::string& target, const Cop
     return {};
   }
   return parts_in_words(outcome.parts) +
-         fmt::format("{}: {} of data, {} of zeros skipped, in {:.1f} s{}\n", printable(target),
+         fmt::format("{}: {} of data, {} of zeros skipped, in {:.1f} s{}{}\n", printable(target),
                      about_bytes(result.written_bytes), about_bytes(result.zero_bytes), seconds,
+                     result.kept_bytes == 0
+                         ? ""
+                         : ", beside " + about_bytes(result.kept_bytes) + " that were there",
                      verified_in_words(result.verified)) +
          (job.digest ? fmt::format("digest: {}\n", outcome.digest) : "");
 }

@@ -25,6 +25,18 @@ void refuse_limited_sharing(const ImageCopy& job) {
                .hint = "leave one of them out"});
 }
 
+/// What is trimmed is an overlay that every run makes anew.
+void refuse_resumed_trim(const ImageCopy& job) {
+  if (!job.trim || !job.to.resume) {
+    return;
+  }
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = job.target,
+               .action = {},
+               .cause = "a copy with --trim cannot be resumed",
+               .hint = "leave --resume out: what an earlier run has left is removed"});
+}
+
 struct OpenedSource {
   std::shared_ptr<const Source> guest;
   std::vector<Identity> identities;
@@ -85,6 +97,7 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
   const Location to = parse_location(job.target);
   check_target_options(to, job.to);
   refuse_limited_sharing(job);
+  refuse_resumed_trim(job);
   job.to.ceph = job.from.ceph;
   job.to.before_making = [&session] { session.making_something(); };
   job.to.notice = say_notice;
@@ -102,6 +115,10 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
     digest.emplace(source.size());
   }
   const std::unique_ptr<Target> target = open_target(to, job.to);
+  if (job.to.resume && !target->adopted()) {
+    say_notice(job.target +
+               ": there is no unfinished copy of it, so it is copied from the beginning");
+  }
   ProgressObserver observer(session, job.run.progress_style());
   const TransferResult copied = transfer(source, *target,
                                          {.phase = what,
@@ -110,6 +127,10 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
                                           .source_in_use = job.source_in_use,
                                           .verify = verify,
                                           .digest = digest ? &*digest : nullptr,
+                                          .resume = job.to.resume,
+                                          .keep_partial = !job.never_keep && !job.trim,
+                                          .checkpoint_every = std::chrono::milliseconds(
+                                              static_cast<int64_t>(job.checkpoint_every * 1000)),
                                           .stop = session.stop()},
                                          &observer);
   return {copied, opened.parts, digest ? digest->text() : ""};
@@ -145,6 +166,18 @@ void add_copy_options(CLI::App& app, ImageCopy& job) {
       ->check([](const std::string& how) -> std::string {
         return how == "true" || how == "read" ? "" : "only --verify and --verify=read";
       });
+  app.add_flag("--resume", job.to.resume,
+               "Go on with what an earlier run of the same copy has left");
+  app.add_option_function<std::string>(
+         "--keep-partial", [&job](const std::string& when) { job.never_keep = when == "never"; },
+         "Keep an unfinished copy to go on with: auto (after 10 s, if the store or the machine "
+         "fails or it is interrupted) or never (default: auto)")
+      ->type_name("WHEN")
+      ->check(CLI::IsMember({"auto", "never"}));
+  app.add_option("--checkpoint-every", job.checkpoint_every,
+                 "Seconds between two checkpoints, from which a copy can go on (default: 10)")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.05, 86400.0));
   add_size_option(app, "--rate-limit", job.rate_limit, "Write at most SIZE bytes a second");
 
   static const std::map<std::string, Reflink> kReflinks = {

@@ -26,9 +26,11 @@ struct ImageCopy {
   TargetOptions to;
   RunOptions run;
   std::optional<uint64_t> rate_limit;
-  std::string verify_how;      ///< of --verify: "true", "read", or empty
-  bool digest = false;         ///< tell the digest of what the guest sees
-  bool source_in_use = false;  ///< it may change meanwhile, and the copy is wanted all the same
+  std::string verify_how;        ///< of --verify: "true", "read", or empty
+  bool never_keep = false;       ///< an unfinished copy
+  double checkpoint_every = 10;  ///< seconds
+  bool digest = false;           ///< tell the digest of what the guest sees
+  bool source_in_use = false;    ///< it may change meanwhile, and the copy is wanted all the same
   bool trim = false;
   std::string connect;  ///< libvirt to ask whether a machine that runs uses the source
   TrimOptions trimming;

@@ -60,6 +60,7 @@ int guarded(const std::function<int()>& command, int failed) {
 int run(const std::function<int(Session&)>& command, int failed) {
   const auto watched = [&] {
     Session session;
+    std::string hint;
     try {
       return command(session);
     } catch (const std::exception& exception) {
@@ -70,9 +71,13 @@ int run(const std::function<int(Session&)>& command, int failed) {
       if (error.kind() != ErrorKind::kCancelled) {
         report(error, failed);
       }
+      hint = error.kind() == ErrorKind::kCancelled ? error.hint() : "";
     }
     if (can_say_now()) {
       say("vmferry: interrupted\n");
+      if (!hint.empty()) {
+        say_line("hint: " + hint);
+      }
     }
     return 128 + session.signal();
   };

@@ -54,6 +54,22 @@ class Qcow2Source final : public Source, public Layout {
       backing_->check_still_there();
     }
   }
+  /// The files' own stamps tell of every change; what is shown of them, the active state or a
+  /// snapshot, is where the tables are.
+  std::string stamp() const override {
+    std::vector<std::string> stamps = {file_->stamp()};
+    if (data_ != file_) {
+      stamps.push_back(data_->stamp());
+    }
+    if (backing_) {
+      stamps.push_back(backing_->stamp());
+    }
+    if (std::find(stamps.begin(), stamps.end(), "") != stamps.end()) {
+      return {};
+    }
+    return fmt::format("qcow2 of {} bytes with its table at {}, {}", size(),
+                       map_.geometry().l1_offset, fmt::join(stamps, ", "));
+  }
   uint64_t size() const override { return map_.geometry().virtual_size; }
 
   Extent extent_at(uint64_t offset, uint64_t max) const override {

@@ -22,6 +22,13 @@ class DeviceTarget : public Target, private Sink {
  public:
   DeviceTarget(const std::string& path, const TargetOptions& options)
       : name_(path), size_(options.size) {
+    if (options.resume) {
+      throw Error({.kind = ErrorKind::kUsage,
+                   .object = path,
+                   .action = "open",
+                   .cause = "a copy to a block device cannot be resumed",
+                   .hint = "leave --resume out: it is written from the beginning"});
+    }
     if (!options.force) {
       throw Error({.kind = ErrorKind::kConflict,
                    .object = path,

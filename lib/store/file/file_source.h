@@ -26,6 +26,7 @@ class FileSource : public Source, public Layout {
   void read_at(uint64_t offset, std::span<std::byte> out) const override;
   void check_unchanged() const override;
   void check_still_there() const override;
+  std::string stamp() const override { return text_of(stamp_); }
   void prefetch(uint64_t offset, uint64_t length) const override;
   void map(uint64_t offset, uint64_t length, const MapVisitor& visit) const override;
   std::optional<uint64_t> allocated_bytes() const override;

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/utc_time.h"
 #include "lib/store/file/file_io.h"
 #include "vmferry/error.h"
 
@@ -93,6 +94,23 @@ FileStamp take_file_stamp(int fd, const std::string& name) {
   }
   stamp.size = size_of(fd, stamp.status, name);
   return stamp;
+}
+
+std::string text_of(const FileStamp& stamp) {
+  const struct stat& status = stamp.status;
+  if (S_ISBLK(status.st_mode)) {
+    // The kernel counts from its start on.
+    std::ifstream file("/proc/sys/kernel/random/boot_id");
+    std::string boot;
+    file >> boot;
+    return boot.empty() ? std::string()
+                        : fmt::format("device {}:{}, {} bytes, boot {}, {} sectors written",
+                                      major(status.st_rdev), minor(status.st_rdev), stamp.size,
+                                      boot, stamp.device_writes);
+  }
+  return fmt::format("file {}:{}/{}, {} bytes, modified {}, changed {}", major(status.st_dev),
+                     minor(status.st_dev), status.st_ino, stamp.size, utc_time(status.st_mtim),
+                     utc_time(status.st_ctim));
 }
 
 void check_not_cut(int fd, const std::string& path, const FileStamp& stamp) {

@@ -23,6 +23,9 @@ struct FileStamp {
 /// from that one. Throws Error about `name`.
 FileStamp take_file_stamp(int fd, const std::string& name);
 
+/// The stamp as words, for another process: see Source::stamp().
+std::string text_of(const FileStamp& stamp);
+
 /// Throws Error (kConflict) if the file is shorter now.
 void check_not_cut(int fd, const std::string& path, const FileStamp& stamp);
 

@@ -12,7 +12,9 @@
 #include <cerrno>
 #include <optional>
 
+#include "lib/core/format_bytes.h"
 #include "lib/core/hot_window.h"
+#include "lib/core/shell_word.h"
 #include "lib/store/file/file_io.h"
 #include "lib/store/file/file_source.h"
 #include "lib/store/file/replaced_file.h"
@@ -35,7 +37,8 @@ class SparseFile : public Target, private Sink {
     if (options.before_making) {
       options.before_making();
     }
-    temporary_.emplace(path, options.notice);
+    using LeftOver = TemporaryFile::LeftOver;
+    temporary_.emplace(path, options.notice, options.resume ? LeftOver::kAdopt : LeftOver::kRemove);
     temporary_->rehearse_publish(options.force);
     prepare();
     if (options.made) {
@@ -45,6 +48,12 @@ class SparseFile : public Target, private Sink {
 
   Sink& sink() override { return *this; }
   void publish() override { temporary_->publish(replaced_.lock_and_check_again()); }
+  TargetNotes* notes() override { return &temporary_->notes(); }
+  bool adopted() const override { return temporary_->adopted(); }
+  std::string keep() override {
+    temporary_->keep();
+    return "rm " + shell_word(temporary_->name()) + " " + shell_word(temporary_->notes().path());
+  }
 
  private:
   const std::string& name() const override { return name_; }
@@ -94,6 +103,11 @@ class SparseFile : public Target, private Sink {
     return false;
   }
 
+  void barrier() override {
+    if (::fdatasync(fd()) != 0) {
+      throw errno_error(errno, name_, "flush to disk");
+    }
+  }
   void flush() override { sync_fd(fd(), name_); }
 
   std::unique_ptr<Source> read_back() override {
@@ -117,8 +131,12 @@ class SparseFile : public Target, private Sink {
 
   void prepare() {
     struct stat status = stat_fd(fd(), temporary_->name());
+    if (temporary_->adopted()) {
+      require_same_size(static_cast<uint64_t>(status.st_size));
+    }
     // Empty first: what a killed run left in it must not shine through the holes.
-    if (::ftruncate(fd(), 0) != 0 || ::ftruncate(fd(), static_cast<off_t>(size_)) != 0) {
+    if ((!temporary_->adopted() && ::ftruncate(fd(), 0) != 0) ||
+        ::ftruncate(fd(), static_cast<off_t>(size_)) != 0) {
       Error error = errno_error(errno, name_, fmt::format("set the size to {} bytes", size_));
       if (errno != EFBIG || size_ > file_size_limit()) {
         throw error;
@@ -130,6 +148,19 @@ class SparseFile : public Target, private Sink {
                    .hint = "choose a target on another file system (XFS), or an RBD volume"});
     }
     granularity_ = static_cast<uint32_t>(std::clamp<long>(status.st_blksize, 4096, 65536));
+  }
+
+  void require_same_size(uint64_t found) {
+    if (found == size_) {
+      return;
+    }
+    temporary_->keep();
+    throw Error({.kind = ErrorKind::kConflict,
+                 .object = temporary_->name(),
+                 .action = "go on with it",
+                 .cause = "it was made for a disk of " + exact_bytes(found) +
+                          ", and the source has " + exact_bytes(size_),
+                 .hint = "without --resume it is replaced"});
   }
 
   const std::string name_;

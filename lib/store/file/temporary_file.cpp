@@ -12,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "lib/core/format_bytes.h"
 #include "lib/store/file/file_io.h"
 #include "vmferry/error.h"
 
@@ -67,51 +68,6 @@ bool same_file(const struct stat& a, const struct stat& b) {
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-/// Opens the temporary file and locks it. Who killed an earlier run left it behind unlocked.
-UniqueFd open_locked(const std::string& temporary, const std::string& path) {
-  for (;;) {
-    constexpr int kHow = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-    UniqueFd fd(::open(temporary.c_str(), kHow | O_CREAT | O_EXCL, 0666));
-    const bool is_new = fd.valid();
-    if (!is_new && errno != EEXIST) {
-      throw cannot_create(errno, path);
-    }
-    if (!is_new) {
-      fd = UniqueFd(::open(temporary.c_str(), kHow));
-      if (!fd.valid() && errno == ENOENT) {
-        continue;
-      }
-      if (!fd.valid()) {
-        throw errno_error(errno, temporary, "take over what another run left");
-      }
-    }
-    const struct stat by_fd = stat_fd(fd.get(), temporary);
-    if (!S_ISREG(by_fd.st_mode)) {
-      throw errno_error(EEXIST, temporary, "create");
-    }
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-      const int code = errno;
-      if (is_new && code != EWOULDBLOCK) {
-        ::unlink(temporary.c_str());
-      }
-      throw code == EWOULDBLOCK ? another_run(path) : errno_error(code, path, "lock");
-    }
-    if (is_new) {
-      return fd;
-    }
-    // A left-over is removed, not used: a run that was killed between link() and unlink() left a
-    // second name of its target. Its owner may have published or removed it before our lock.
-    struct stat by_name;
-    const bool is_there = ::lstat(temporary.c_str(), &by_name) == 0;
-    if (!is_there && errno != ENOENT) {
-      throw errno_error(errno, temporary, "look for it again");
-    }
-    if (is_there && same_file(by_name, by_fd) && ::unlink(temporary.c_str()) != 0) {
-      throw errno_error(errno, temporary, "remove what a killed run left");
-    }
-  }
-}
-
 /// 0, or the errno. Where the file system knows no RENAME_NOREPLACE, link() refuses a name that
 /// exists as well.
 int move_to_free_name(const std::string& from, const std::string& to) {
@@ -147,17 +103,86 @@ bool is_partial_path(const std::string& path) {
   return name.starts_with('.') && name.ends_with(kPartialSuffix);
 }
 
-TemporaryFile::TemporaryFile(std::string path, std::function<void(const std::string&)> notice)
+/// Opens the temporary file and locks it. Who killed an earlier run left it behind unlocked.
+UniqueFd TemporaryFile::open_locked(LeftOver left_over) {
+  for (;;) {
+    constexpr int kHow = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+    UniqueFd fd(::open(temporary_.c_str(), kHow | O_CREAT | O_EXCL, 0666));
+    const bool is_new = fd.valid();
+    if (!is_new && errno != EEXIST) {
+      throw cannot_create(errno, path_);
+    }
+    if (!is_new) {
+      fd = UniqueFd(::open(temporary_.c_str(), kHow));
+      if (!fd.valid() && errno == ENOENT) {
+        continue;
+      }
+      if (!fd.valid()) {
+        throw errno_error(errno, temporary_, "take over what another run left");
+      }
+    }
+    const struct stat by_fd = stat_fd(fd.get(), temporary_);
+    if (!S_ISREG(by_fd.st_mode)) {
+      throw errno_error(EEXIST, temporary_, "create");
+    }
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+      const int code = errno;
+      if (is_new && code != EWOULDBLOCK) {
+        ::unlink(temporary_.c_str());
+      }
+      throw code == EWOULDBLOCK ? another_run(path_) : errno_error(code, path_, "lock");
+    }
+    if (is_new) {
+      return fd;
+    }
+    // Its owner may have published or removed it before our lock.
+    struct stat by_name;
+    const bool is_there = ::lstat(temporary_.c_str(), &by_name) == 0;
+    if (!is_there && errno != ENOENT) {
+      throw errno_error(errno, temporary_, "look for it again");
+    }
+    if (!is_there || !same_file(by_name, by_fd)) {
+      continue;
+    }
+    // A run that was killed between link() and unlink() left a second name of its target.
+    if (left_over == LeftOver::kAdopt && by_fd.st_nlink == 1) {
+      adopted_ = true;
+      return fd;
+    }
+    remove_left_over(by_fd);
+  }
+}
+
+void TemporaryFile::remove_left_over(const struct stat& left) {
+  if (::unlink(temporary_.c_str()) != 0) {
+    throw errno_error(errno, temporary_, "remove what a killed run left");
+  }
+  struct stat notes;
+  if (notice_ && ::lstat(notes_.path().c_str(), &notes) == 0) {
+    notice_(fmt::format(
+        "{}: an unfinished copy of it, with {}, was removed (--resume goes on with one)", path_,
+        about_bytes(static_cast<uint64_t>(left.st_blocks) * 512)));
+  }
+}
+
+TemporaryFile::TemporaryFile(std::string path, std::function<void(const std::string&)> notice,
+                             LeftOver left_over)
     : path_(std::move(path)),
       temporary_(partial_path(path_)),
       notice_(std::move(notice)),
-      fd_(open_locked(temporary_, path_)) {}
+      notes_(temporary_ + ".notes"),
+      fd_(open_locked(left_over)) {
+  if (!adopted_) {
+    notes_.remove();
+  }
+}
 
 TemporaryFile::~TemporaryFile() {
   const std::optional<bool> is_ours = has_name(temporary_);
-  if (published_ || is_ours == false) {
+  if (published_ || kept_ || is_ours == false) {
     return;
   }
+  notes_.remove();
   if (is_ours && (::unlink(temporary_.c_str()) == 0 || errno == ENOENT)) {
     return;
   }
@@ -240,6 +265,7 @@ void TemporaryFile::publish(bool replace) {
   // An answer can be lost (a network file system): the name tells, if it can be looked at.
   published_ = has_name(path_).value_or(code == 0);
   if (published_) {
+    notes_.remove();
     return make_durable();
   }
   if (code == EEXIST) {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <sys/stat.h>
+
 #include <functional>
 #include <optional>
 #include <string>
 
+#include "lib/store/file/file_notes.h"
 #include "lib/store/file/unique_fd.h"
 #include "vmferry/error.h"
 
@@ -24,9 +27,12 @@ bool is_partial_path(const std::string& path);
 /// and all that is done by name is done only while the name still leads to it. One thread.
 class TemporaryFile {
  public:
-  /// Makes the file, empty; a left-over is removed first. One that is locked is another run's:
-  /// kConflict. Throws Error about `path`. `notice` (may be empty) is told what cannot be removed.
-  TemporaryFile(std::string path, std::function<void(const std::string&)> notice);
+  enum class LeftOver { kRemove, kAdopt };
+  /// Makes the file, empty; a left-over is removed first, or adopted as it is. One that is locked
+  /// is another run's: kConflict. Throws Error about `path`. `notice` (may be empty) is told what
+  /// cannot be removed, and of an unfinished copy that was.
+  TemporaryFile(std::string path, std::function<void(const std::string&)> notice,
+                LeftOver left_over = LeftOver::kRemove);
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
   /// Removes what was not published.
@@ -34,6 +40,12 @@ class TemporaryFile {
 
   int fd() const { return fd_.get(); }
   const std::string& name() const { return temporary_; }
+  /// It is what another run has left.
+  bool adopted() const { return adopted_; }
+  /// What is written down about it, in a file beside it that goes with it.
+  FileNotes& notes() { return notes_; }
+  /// It stays when this is destroyed.
+  void keep() { kept_ = true; }
 
   /// Tries the end of publish() on an empty file in the same directory, so that what would fail
   /// there fails now. Throws Error; kUnsupported where a file cannot get a name without replacing
@@ -49,12 +61,17 @@ class TemporaryFile {
   /// Nothing: it could not be looked at.
   std::optional<bool> has_name(const std::string& name) const;
   Error taken_away() const;
+  UniqueFd open_locked(LeftOver left_over);
+  void remove_left_over(const struct stat& left);
   void make_durable();
 
   const std::string path_;
   const std::string temporary_;
   const std::function<void(const std::string&)> notice_;
+  FileNotes notes_;
+  bool adopted_ = false;
   UniqueFd fd_;
+  bool kept_ = false;
   bool knows_free_names_ = true;  ///< a name can be taken only if it is free
   bool published_ = false;
 };

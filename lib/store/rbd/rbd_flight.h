@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <set>
 
 #include "lib/core/blocking_call.h"
 #include "vmferry/buffer.h"
@@ -24,6 +25,8 @@ class RbdFlight {
   /// Takes over `data`. Throws an error of this write, or the first one of an earlier write.
   void write(rbd_image_t image, uint64_t offset, Slice data);
   void wait();
+  /// Until those have landed that are under way now.
+  void wait_for_present();
   /// How long nothing has landed, though something is under way; zero if nothing is.
   std::chrono::steady_clock::duration silent_for();
   /// Throws the first error of all that landed.
@@ -32,15 +35,16 @@ class RbdFlight {
  private:
   struct Write;
 
-  void start();
-  void finish(int rc, uint64_t offset);
+  uint64_t start();
+  void finish(int rc, const Write& write);
   static void on_complete(rbd_completion_t completion, void* argument);
 
   const RbdLocation location_;
   Pulse& pulse_;
   std::mutex mutex_;
   std::condition_variable landed_;
-  size_t count_ = 0;
+  std::set<uint64_t> under_way_;  ///< their numbers
+  uint64_t next_ = 0;
   int first_rc_ = 0;
   uint64_t first_offset_ = 0;
 };

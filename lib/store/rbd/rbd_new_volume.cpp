@@ -18,6 +18,8 @@ namespace {
 constexpr std::chrono::seconds kRemovePatience{20};
 // A client that was cut off is forgotten by the OSDs as soon as they hear of it.
 constexpr std::chrono::seconds kCutOffPatience{5};
+// A claim lasts 30 seconds longer than a run that is killed.
+constexpr std::chrono::seconds kClaimPatience{45};
 
 }  // namespace
 
@@ -47,14 +49,18 @@ void RbdNewVolume::begin() {
   if (options_.before_making) {
     options_.before_making();
   }
-  claim_.emplace(pool_, location_);
+  // Who was killed a moment ago holds the claim still.
+  const std::chrono::seconds patience = options_.resume ? kClaimPatience : std::chrono::seconds(0);
+  claim_.emplace(pool_, location_, RbdClaimWait{.patience = patience, .stop = options_.stop});
   pulse_.beat();
   finish_killed_run();
   refuse_half_replaced();
   find_old();
   pulse_.beat();
-  clear_left_over();
-  create();
+  if (!options_.resume || !adopt()) {
+    clear_left_over();
+    create();
+  }
 }
 
 /// A run that was killed inside of a rename leaves one volume with two names; one that was killed
@@ -149,6 +155,7 @@ void RbdNewVolume::clear_left_over() {
   if (!exists_in_part(pool_.io(), location_, partial_.image)) {
     return;
   }
+  tell_of_left_over();
   const int rc = remove_rbd_image(pool_.io(), location_, partial_.image,
                                   {.patience = kCutOffPatience, .stop = {}, .pulse = pulse_});
   if (rc == -EBUSY) {
@@ -170,6 +177,10 @@ void RbdNewVolume::create() {
   if (rc < 0) {
     throw rbd_error(rc, location_, "open the new volume");
   }
+  note_identity();
+}
+
+void RbdNewVolume::note_identity() {
   std::array<char, 256> id = {};
   const int id_rc = rbd_get_id(image_.get(), id.data(), id.size());
   if (id_rc < 0) {
@@ -182,6 +193,7 @@ void RbdNewVolume::create() {
 }
 
 void RbdNewVolume::publish() {
+  remove_notes();
   const int rc = image_.close();
   if (rc < 0) {
     throw rbd_error(rc, location_, "close");
@@ -302,7 +314,7 @@ std::vector<std::string> RbdNewVolume::end() noexcept {
   flight_.wait();
   image_.close();
   pulse_.beat();
-  if (made_ && !published_) {
+  if (made_ && !published_ && !kept_) {
     try {
       discard();
     } catch (const Error& error) {
@@ -348,7 +360,10 @@ std::vector<std::string> RbdNewVolume::left_behind() const {
   if (!made_) {
     return {};
   }
-  std::vector<std::string> left = {partial_left("the cluster does not answer")};
+  std::vector<std::string> left;
+  if (!kept_) {
+    left.push_back(partial_left("the cluster does not answer"));
+  }
   if (replacing_) {
     left.push_back("the volume that was to be replaced may be called '" + old +
                    "' now; the next run to this target renames it back, or 'rbd rename " + old +

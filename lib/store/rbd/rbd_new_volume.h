@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <atomic>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,9 +17,9 @@
 namespace vmferry {
 
 /// A volume that is being made, from the claim on its name to the last rename. begin(), then
-/// writes, then publish() or not, then end(). One thread calls those; it may be another one each
-/// time, and left behind in one of them when the cluster does not answer: then nobody calls
-/// anything more. `pulse` tells whether a call gets on.
+/// writes, then publish() or not, then end(). One thread calls those, and while it writes another
+/// one may write notes; it may be another one each time, and left behind in one of them when the
+/// cluster does not answer: then nobody calls anything more. `pulse` tells whether a call gets on.
 class RbdNewVolume {
  public:
   /// Connects. Throws Error.
@@ -35,6 +37,14 @@ class RbdNewVolume {
   /// What end() would have to remove, a line for each, should it not answer. Any thread.
   std::vector<std::string> left_behind() const;
 
+  /// It is what an earlier run has left, with what that wrote. After begin().
+  bool adopted() const { return adopted_; }
+  /// end() leaves it where it is.
+  void keep() { kept_ = true; }
+  // TargetNotes, in metadata of the volume under its temporary name.
+  std::map<std::string, std::string> read_notes() const;
+  void write_note(const std::string& key, const std::string& text);
+
   Pulse& pulse() { return pulse_; }
   const RbdPool& pool() const { return pool_; }
   const RbdLocation& partial() const { return partial_; }
@@ -50,6 +60,12 @@ class RbdNewVolume {
   void find_old();
   void clear_left_over();
   void create();
+  void note_identity();
+  bool adopt();
+  bool open_unfinished();
+  void require_same_layout() const;
+  void tell_of_left_over() const;
+  void remove_notes();
   void make_room();
   bool has_final_name(const Error& failure) const;
   void put_old_back();
@@ -71,6 +87,8 @@ class RbdNewVolume {
   RbdFlight flight_;
   std::string id_;  // of the volume that we made
   std::atomic<bool> made_ = false;
+  bool adopted_ = false;
+  std::atomic<bool> kept_ = false;
   std::atomic<bool> published_ = false;
   std::atomic<bool> replacing_ = false;  // the old volume may have its other name
 };

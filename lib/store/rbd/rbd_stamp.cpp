@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/utc_time.h"
 
 namespace vmferry {
 namespace {
@@ -180,6 +181,15 @@ RbdStamp take_rbd_stamp(const RbdPool& pool, rbd_image_t image, const RbdLocatio
     std::this_thread::sleep_for(50ms);
   }
   return stamp;
+}
+
+std::string text_of(const RbdStamp& stamp) {
+  if (stamp.snapshot_id) {
+    return fmt::format("snapshot {}, {} bytes", *stamp.snapshot_id, stamp.size);
+  }
+  return fmt::format("{} bytes, modified {}, header written {} times, last at {}", stamp.size,
+                     utc_time(stamp.modified), stamp.header_version,
+                     utc_time({.tv_sec = stamp.header_time, .tv_nsec = 0}));
 }
 
 void check_rbd_still_there(const RbdPool& pool, const RbdLocation& location,

@@ -31,6 +31,9 @@ struct RbdStamp {
 /// one pool: the version of an object is told for the last one asked for.
 RbdStamp take_rbd_stamp(const RbdPool& pool, rbd_image_t image, const RbdLocation& location);
 
+/// The stamp as words, for another process: see Source::stamp().
+std::string text_of(const RbdStamp& stamp);
+
 /// Asks the cluster anew, by name. Throws Error (kConflict) unless the name still leads to that
 /// volume and snapshot, whole. Same thread rule.
 void check_rbd_still_there(const RbdPool& pool, const RbdLocation& location, const RbdStamp& stamp);

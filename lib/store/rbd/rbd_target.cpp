@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 
@@ -31,7 +32,7 @@ SilenceLimit for_end(const CephOptions& ceph) {
 
 /// Every call that may hang with the cluster runs in a thread that is left behind if need be. With
 /// it stays what it uses: the target.
-class VolumeTarget : public Target, private Sink {
+class VolumeTarget : public Target, private Sink, private TargetNotes {
  public:
   VolumeTarget(const RbdLocation& location, const TargetOptions& options)
       : location_(location), name_(location.display()), options_(options) {
@@ -54,7 +55,23 @@ class VolumeTarget : public Target, private Sink {
     call([](RbdNewVolume& target) { target.publish(); });
   }
 
+  TargetNotes* notes() override { return this; }
+  bool adopted() const override { return volume_->adopted(); }
+  std::string keep() override {
+    volume_->keep();
+    return "rbd rm " + volume_->partial().ceph_name();
+  }
+
  private:
+  std::map<std::string, std::string> read() override {
+    auto notes = std::make_shared<std::map<std::string, std::string>>();
+    call([notes](RbdNewVolume& target) { *notes = target.read_notes(); });
+    return std::move(*notes);
+  }
+  void write(const std::string& key, const std::string& text) override {
+    call([key, text](RbdNewVolume& target) { target.write_note(key, text); });
+  }
+
   const std::string& name() const override { return name_; }
   uint64_t size() const override { return options_.size; }
   SinkTraits traits() const override {
@@ -84,6 +101,18 @@ class VolumeTarget : public Target, private Sink {
     if (rc < 0) {
       throw rbd_error(static_cast<int>(rc), location_, "write zeros", offset);
     }
+  }
+
+  void barrier() override {
+    call([location = location_](RbdNewVolume& target) {
+      target.flight().wait_for_present();
+      target.flight().rethrow();
+      const int rc = rbd_flush(target.image());
+      if (rc < 0) {
+        throw rbd_error(rc, location, "flush");
+      }
+      target.claim().check();
+    });
   }
 
   void flush() override {
@@ -190,7 +219,7 @@ class VolumeTarget : public Target, private Sink {
   const TargetOptions options_;
   std::shared_ptr<RbdNewVolume> volume_;
   std::unique_ptr<RbdChecksums> checksums_;  // null: the OSDs cannot tell
-  bool gave_up_ = false;
+  std::atomic<bool> gave_up_ = false;
   uint32_t write_size_ = kLargestWrite;
   // Skipping a short run of zeros saves less than the extra operation costs.
   uint32_t granularity_ = 64 << 10;

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/core/utc_time.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <string_view>
+
+namespace vmferry {
+
+std::string utc_time(const timespec& time) {
+  struct tm parts = {};
+  ::gmtime_r(&time.tv_sec, &parts);
+  std::array<char, 64> text = {};
+  const size_t length = std::strftime(text.data(), text.size(), "%F %T", &parts);
+  return fmt::format("{}.{:09}Z", std::string_view(text.data(), length), time.tv_nsec);
+}
+
+}  // namespace vmferry

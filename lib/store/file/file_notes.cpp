@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/store/file/file_notes.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <fstream>
+#include <span>
+
+#include "lib/store/file/file_io.h"
+#include "vmferry/error.h"
+
+namespace vmferry {
+namespace {
+
+constexpr size_t kLongestLine = 32 << 10;
+constexpr size_t kMostNotes = 1 << 17;
+
+}  // namespace
+
+std::map<std::string, std::string> FileNotes::read() {
+  std::map<std::string, std::string> notes;
+  std::ifstream file(path_);
+  std::array<char, kLongestLine> line = {};
+  while (notes.size() < kMostNotes && file.getline(line.data(), line.size()) && !file.eof()) {
+    const std::string text = line.data();
+    const size_t blank = text.find(' ');
+    if (blank != std::string::npos) {
+      notes[text.substr(0, blank)] = text.substr(blank + 1);
+    }
+  }
+  return notes;
+}
+
+void FileNotes::write(const std::string& key, const std::string& text) {
+  if (!fd_.valid()) {
+    fd_ = UniqueFd(
+        ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!fd_.valid()) {
+      throw errno_error(errno, path_, "open");
+    }
+    sync_directory_of(path_);
+  }
+  // A line that a kill cut off ends here, so that this one is its own.
+  const auto end = static_cast<uint64_t>(stat_fd(fd_.get(), path_).st_size);
+  const std::string line = (end > 0 ? "\n" : "") + key + " " + text + "\n";
+  pwrite_all(fd_.get(), end, std::as_bytes(std::span(line)), path_);
+  sync_fd(fd_.get(), path_);
+}
+
+void FileNotes::remove() noexcept { ::unlink(path_.c_str()); }
+
+}  // namespace vmferry

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What an earlier run has left under the temporary name: taken up again, or known before it goes.
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "lib/core/format_bytes.h"
+#include "lib/store/rbd/rbd_facts.h"
+#include "lib/store/rbd/rbd_image.h"
+#include "lib/store/rbd/rbd_new_volume.h"
+#include "vmferry/error.h"
+
+namespace vmferry {
+namespace {
+
+constexpr const char* kNotes = "vmferry.";  // what keys of our metadata begin with
+constexpr uint64_t kNotesAtOnce = 64;
+constexpr size_t kRoom = kNotesAtOnce * (17 << 10);
+
+/// The strings of rbd_metadata_list, each with a NUL at its end.
+std::vector<std::string> split(const std::vector<char>& buffer, size_t length) {
+  std::vector<std::string> texts;
+  for (size_t at = 0; at < length;) {
+    texts.emplace_back(buffer.data() + at, ::strnlen(buffer.data() + at, length - at));
+    at += texts.back().size() + 1;
+  }
+  return texts;
+}
+
+/// Our metadata of the image. 0 or a negative code.
+int list_notes(rbd_image_t image, std::map<std::string, std::string>& notes) {
+  std::vector<char> keys(kRoom);
+  std::vector<char> values(kRoom);
+  for (std::string start = kNotes;;) {
+    size_t keys_length = keys.size();
+    size_t values_length = values.size();
+    const int rc = rbd_metadata_list(image, start.c_str(), kNotesAtOnce, keys.data(), &keys_length,
+                                     values.data(), &values_length);
+    if (rc < 0) {
+      return rc;
+    }
+    const std::vector<std::string> names = split(keys, keys_length);
+    const std::vector<std::string> texts = split(values, values_length);
+    for (size_t i = 0; i < std::min(names.size(), texts.size()); ++i) {
+      if (!names[i].starts_with(kNotes)) {
+        return 0;
+      }
+      notes[names[i]] = texts[i];
+    }
+    if (names.size() < kNotesAtOnce) {
+      return 0;
+    }
+    start = names.back();
+  }
+}
+
+}  // namespace
+
+std::map<std::string, std::string> RbdNewVolume::read_notes() const {
+  std::map<std::string, std::string> notes;
+  const int rc = list_notes(image_.get(), notes);
+  if (rc < 0) {
+    throw rbd_error(rc, partial_, "read its checkpoints");
+  }
+  return notes;
+}
+
+void RbdNewVolume::write_note(const std::string& key, const std::string& text) {
+  const int rc = rbd_metadata_set(image_.get(), key.c_str(), text.c_str());
+  pulse_.beat();
+  if (rc < 0) {
+    throw rbd_error(rc, partial_, "write a checkpoint");
+  }
+}
+
+void RbdNewVolume::remove_notes() {
+  for (const auto& [key, text] : read_notes()) {
+    const int rc = rbd_metadata_remove(image_.get(), key.c_str());
+    pulse_.beat();
+    if (rc < 0 && rc != -ENOENT) {
+      throw rbd_error(rc, partial_, "remove its checkpoints");
+    }
+  }
+}
+
+/// False: there is nothing that could be gone on with.
+bool RbdNewVolume::adopt() {
+  if (!open_unfinished()) {
+    return false;
+  }
+  adopted_ = true;
+  made_ = true;
+  try {
+    require_same_layout();
+    note_identity();
+  } catch (const Error&) {
+    keep();
+    throw;
+  }
+  return true;
+}
+
+/// What was not made to its end is none.
+bool RbdNewVolume::open_unfinished() {
+  if (!look_up(partial_.image).is_whole()) {
+    return false;
+  }
+  const int rc = image_.open(pool_.io(), partial_.image, "", false);
+  pulse_.beat();
+  if (rc == -ENOENT) {
+    return false;
+  }
+  if (rc < 0) {
+    throw rbd_error(rc, partial_, "open the unfinished copy");
+  }
+  return true;
+}
+
+/// A volume that was asked for otherwise would not be what is wanted now.
+void RbdNewVolume::require_same_layout() const {
+  const RbdFacts facts = read_rbd_facts(pool_.io(), image_.get(), partial_);
+  const RbdLayout& layout = options_.layout;
+  const auto refuse = [&](const std::string& was, const std::string& is) {
+    throw Error({.kind = ErrorKind::kConflict,
+                 .object = partial_.display(),
+                 .action = "go on with it",
+                 .cause = "it was made with " + was + ", not with " + is,
+                 .hint = "without --resume it is replaced"});
+  };
+  const auto check = [&](const char* what, const std::optional<uint64_t>& wanted, uint64_t found) {
+    if (wanted && *wanted != found) {
+      refuse(fmt::format("{} {}", what, found), std::to_string(*wanted));
+    }
+  };
+  uint64_t size = 0;
+  if (const int rc = rbd_get_size(image_.get(), &size); rc < 0) {
+    throw rbd_error(rc, partial_, "ask for its size");
+  }
+  if (size != options_.size) {
+    refuse("a size of " + exact_bytes(size), exact_bytes(options_.size));
+  }
+  check("objects of", layout.object_size, facts.object_size);
+  check("the stripe unit", layout.stripe_unit, facts.stripe_unit);
+  check("the stripe count", layout.stripe_count, facts.stripe_count);
+  if (!layout.data_pool.empty() && layout.data_pool != facts.data_pool) {
+    refuse("the data pool '" + facts.data_pool + "'", "'" + layout.data_pool + "'");
+  }
+}
+
+/// Somebody may want to know of what is about to be removed.
+void RbdNewVolume::tell_of_left_over() const {
+  RbdImage image;
+  std::map<std::string, std::string> notes;
+  if (!options_.notice || image.open(pool_.io(), partial_.image, "", true) != 0 ||
+      list_notes(image.get(), notes) != 0 || notes.empty()) {
+    return;
+  }
+  const auto used = used_bytes({pool_.io(), image.get(), {}}, options_.size);
+  options_.notice(
+      fmt::format("{}: an unfinished copy of it{} is removed (--resume goes on with one)",
+                  location_.display(), used ? ", with " + about_bytes(*used) + "," : ""));
+}
+
+}  // namespace vmferry

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "vmferry/digest.h"
+#include "vmferry/error.h"
+#include "vmferry/sink.h"
+#include "vmferry/target.h"
+
+namespace vmferry {
+
+/// What a copy writes down of itself: of which source it is, and the digest of each block that is
+/// durable. One thread.
+class Checkpoints {
+ public:
+  /// `stamp` and `size` are the source's; `target` is for messages. `notes` must outlive it.
+  Checkpoints(TargetNotes& notes, std::string target, std::string stamp, uint64_t size);
+
+  /// Tells `digest` what an earlier run has written down. False: it did not come as far as that.
+  /// Throws kConflict: it copied something else, or is a newer vmferry's. What is damaged counts as
+  /// not written.
+  bool load(DiskDigest& digest) const;
+  /// Writes down what `digest` was told of since the last time, after a barrier of `sink`.
+  void save(DiskDigest& digest, Sink& sink);
+  /// Is there anything to go on with?
+  bool exist() const { return saved_; }
+
+ private:
+  std::string header() const;
+  void require_same_source(const std::string& header) const;
+  std::string sum_of(const std::string& key, const std::string& text) const;
+
+  Error cannot_go_on(std::string cause) const;
+
+  TargetNotes& notes_;
+  const std::string target_;
+  const std::string stamp_;
+  const uint64_t size_;
+  bool saved_ = false;
+};
+
+}  // namespace vmferry

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# An interrupted copy to a file is gone on with: what was done is kept, and nothing is believed that does not hold.
+
+truncate -s 100000001 disk.raw
+dd if=/dev/urandom of=disk.raw bs=1M count=30 conv=notrunc status=none
+dd if=/dev/urandom of=disk.raw bs=1M count=9 seek=70 conv=notrunc status=none
+partial=.out.raw.vmferry-partial
+
+# interrupted SIGNAL [OPTION...]: a copy of disk.raw that SIGNAL ends once something is written down.
+interrupted() {
+  local signal=$1
+  shift
+  rm -f out.raw "$partial" "$partial.notes"
+  "$VMFERRY" convert -j 1 --checkpoint-every 0.05 --rate-limit 20M "$@" disk.raw out.raw >said 2>&1 &
+  local run=$!
+  until_true 20 grep -Eq 'blocks.*[0-9a-f]{30}' "$partial.notes"
+  kill "-$signal" "$run"
+  wait "$run" || true
+}
+resumed() {
+  expect 0 "beside [0-9.]+ MiB that were there" ferry convert --resume "$@" disk.raw out.raw
+  same out.raw disk.raw
+  no_leftovers
+}
+kept_bytes() {
+  ferry convert --resume --json disk.raw out.raw | grep -o '"kept_bytes":[0-9]*' | cut -d: -f2
+}
+
+interrupted TERM
+grep -q "hint: what was copied is kept: go on with it by the same command and --resume, or remove it: rm $partial $partial.notes" said ||
+  fail "$(cat said)"
+resumed --digest
+interrupted KILL
+resumed --verify
+
+# The commands of the hint leave nothing; neither does a run that shall keep nothing, or a short one.
+interrupted TERM
+rm "$partial" "$partial.notes"
+no_leftovers
+"$VMFERRY" convert -j 1 --keep-partial never --rate-limit 20M disk.raw out.raw >said 2>&1 &
+run=$!
+until_true 20 test -s "$partial"
+kill -TERM "$run"
+wait "$run" || true
+no_leftovers
+
+# Without --resume it begins anew, and says what there was.
+interrupted KILL
+expect 0 "an unfinished copy of it, with [0-9.]+ MiB, was removed \(--resume goes on with one\)" ferry convert disk.raw out.raw
+same out.raw disk.raw
+no_leftovers
+rm out.raw
+expect 0 "there is no unfinished copy of it, so it is copied from the beginning" ferry convert --resume disk.raw out.raw
+same out.raw disk.raw
+
+# What does not hold what was written down is copied again: a changed byte, a byte in a hole, lost data, a cut note.
+interrupted KILL
+cp -r --reflink=never "$partial" keep.partial
+cp "$partial.notes" keep.notes
+again() {
+  rm -f out.raw
+  cp "keep.partial" "$partial"
+  cp "keep.notes" "$partial.notes"
+}
+again
+all=$(kept_bytes)
+((all >= 4194304)) || fail "kept only $all bytes"
+again
+printf X | dd of="$partial" bs=1 seek=5000000 conv=notrunc status=none
+printf X | dd of="$partial" bs=1 seek=50000000 conv=notrunc status=none
+printf X | dd of="$partial" bs=1 seek=100000000 conv=notrunc status=none
+(($(kept_bytes) < all)) || fail "kept a block with a wrong byte"
+same out.raw disk.raw
+again
+: >"$partial" && truncate -s 100000001 "$partial"
+[[ $(kept_bytes) == 0 ]] || fail "kept what was lost"
+same out.raw disk.raw
+again
+truncate -s -30 "$partial.notes"
+kept_bytes >kept
+same out.raw disk.raw
+again
+sed -i -E 's/(blocks.000000 -*400000)./\1z/' "$partial.notes"
+[[ $(kept_bytes) == 0 ]] || fail "believed a note that was edited"
+same out.raw disk.raw
+again
+rm "$partial.notes"
+[[ $(kept_bytes) == 0 ]] || fail "kept without notes"
+same out.raw disk.raw
+no_leftovers
+
+# Another source, a newer version's notes, another size: refused, and kept.
+again
+sed -i 's/"version":1/"version":2/' "$partial.notes"
+expect 1 "another version of vmferry wrote its checkpoints" ferry convert --resume disk.raw out.raw
+again
+touch disk.raw
+expect 1 "the source is not what was copied then: it was 'modified .*', it is 'modified .*' now" ferry convert --resume disk.raw out.raw
+truncate -s 100000002 other.raw
+expect 1 "it was made for a disk of 100000001, and the source has 100000002" ferry convert --resume other.raw out.raw
+[[ -s $partial && -s $partial.notes && ! -e out.raw ]] || fail "it was not kept"
+expect 0 "was removed" ferry convert disk.raw out.raw
+same out.raw disk.raw
+no_leftovers
+
+# A full disk: what was copied stays, and there is a way on.
+leave() {
+  umount mnt
+}
+mkdir mnt
+mount -t tmpfs -o size=20m none mnt
+trap 'finish leave' EXIT
+expect 1 "No space left.*" ferry convert -j 1 --checkpoint-every 0.05 --rate-limit 40M disk.raw mnt/out.raw
+expect 1 "what was copied is kept: go on with it by the same command and --resume" ferry convert -j 1 --checkpoint-every 0.05 --rate-limit 40M disk.raw mnt/out.raw
+mount -o remount,size=100m mnt
+expect 0 "that were there" ferry convert --resume disk.raw mnt/out.raw
+same mnt/out.raw disk.raw
+
+# A qcow2 image with its backing file.
+qemu-img create -q -f qcow2 -b disk.raw -F raw over.qcow2
+qemu-io -c "write -q -P 7 40M 1M" over.qcow2 >/dev/null
+"$VMFERRY" convert -f qcow2 -j 1 --checkpoint-every 0.05 --rate-limit 20M over.qcow2 flat.raw >said 2>&1 &
+run=$!
+until_true 20 grep -Eq 'blocks.*[0-9a-f]{30}' .flat.raw.vmferry-partial.notes
+kill -KILL "$run"
+wait "$run" || true
+cp .flat.raw.vmferry-partial.notes flat.notes
+cp .flat.raw.vmferry-partial flat.partial
+expect 0 "that were there" ferry convert -f qcow2 --resume over.qcow2 flat.raw
+qemu-img compare -q -f qcow2 -F raw over.qcow2 flat.raw
+rm flat.raw
+mv flat.notes .flat.raw.vmferry-partial.notes
+mv flat.partial .flat.raw.vmferry-partial
+touch disk.raw
+expect 1 "the source is not what was copied then" ferry convert -f qcow2 --resume over.qcow2 flat.raw
+rm .flat.raw*
+
+expect 2 "a copy with --trim cannot be resumed" ferry convert --trim --resume disk.raw out2.raw
+no_leftovers
