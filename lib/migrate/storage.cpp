@@ -23,6 +23,13 @@ std::string text_of(const Identity& identity) {
 HostAndCluster::HostAndCluster(MigrationStorageOptions options)
     : options_(std::move(options)), mon_host_(mon_host_of(options_.monitors)) {}
 
+RbdLocation HostAndCluster::connected_to(const VolumeName& volume) {
+  RbdLocation location = location_of(volume);
+  // Asked for each time: one that was cut off has been forgotten by then.
+  connection_ = hold_ceph_connection(location, options_.ceph);
+  return location;
+}
+
 void HostAndCluster::about_to_make() const {
   if (options_.before_making) {
     options_.before_making();
@@ -66,7 +73,7 @@ void HostAndCluster::prove_access(const std::string& pool) {
 }
 
 std::optional<Usage> HostAndCluster::volume(const VolumeName& volume) {
-  const std::optional<RbdVolumeState> state = rbd_volume_state(location_of(volume), options_.ceph);
+  const std::optional<RbdVolumeState> state = rbd_volume_state(connected_to(volume), options_.ceph);
   if (!state) {
     return std::nullopt;
   }
@@ -74,7 +81,7 @@ std::optional<Usage> HostAndCluster::volume(const VolumeName& volume) {
 }
 
 size_t HostAndCluster::writers(const VolumeName& volume) {
-  return rbd_volume_writers(location_of(volume), options_.ceph);
+  return rbd_volume_writers(connected_to(volume), options_.ceph);
 }
 
 TargetOptions HostAndCluster::new_target(uint64_t size, const Made& made) const {
@@ -94,7 +101,7 @@ void HostAndCluster::create_volume(const VolumeName& volume, uint64_t size, cons
 }
 
 std::string HostAndCluster::identity(const VolumeName& volume) {
-  const std::optional<Identity> identity = rbd_volume_identity(location_of(volume), options_.ceph);
+  const std::optional<Identity> identity = rbd_volume_identity(connected_to(volume), options_.ceph);
   return identity ? text_of(*identity) : "";
 }
 

@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -55,10 +56,14 @@ class HostAndCluster : public MigrationStorage {
   /// For something new of that size.
   TargetOptions new_target(uint64_t size, const Made& made) const;
 
+  /// Where the volume is; the connection to its cluster stays for the next question.
+  RbdLocation connected_to(const VolumeName& volume);
+
   void about_to_make() const;
 
   const MigrationStorageOptions options_;
   const std::string mon_host_;
+  std::shared_ptr<const void> connection_;
 };
 
 RbdLocation location_of(const VolumeName& volume);

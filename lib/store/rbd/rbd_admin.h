@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -10,10 +11,17 @@
 #include "vmferry/target.h"
 
 // What is asked of a cluster, and done to it, beside the reading and writing of a volume's data.
-// Each call makes its own connection. Any thread may call them; all throw Error. No type of librbd
-// here: a build without it has the same functions, which say so.
+// Who only asks shares a connection with all who ask at that time with the same options; who writes
+// has one of its own. Any thread may call them; all throw Error. No type of librbd here: a build
+// without it has the same functions, which say so.
 
 namespace vmferry {
+
+/// Connects, unless there is such a connection already. As long as the answer is held, who asks
+/// with the same options uses that connection; one that the cluster has cut off they do not, and
+/// make their own.
+std::shared_ptr<const void> hold_ceph_connection(const RbdLocation& volume,
+                                                 const CephOptions& options);
 
 /// What the cluster tells about a pool. Nothing in a field: this user may not ask for it, or the
 /// cluster cannot tell.

@@ -53,14 +53,27 @@ Error rbd_error(int rc, const RbdLocation& location, std::string action,
   return Error(std::move(parts));
 }
 
-RbdPool::RbdPool(const RbdLocation& location, const CephOptions& options)
-    : client_(location, options) {
-  client_.connect();
+RbdPool::RbdPool(const RbdLocation& location, const CephOptions& options, CephSharing sharing)
+    : client_(connect_to_ceph(location, options, sharing)) {
   open_pool(location);
+  const bool is_new = client_.use_count() == 1;
+  if (!is_new && was_cut_off()) {
+    rados_ioctx_destroy(io_);
+    forget_connection(*client_);
+    client_ = connect_to_ceph(location, options, sharing);
+    open_pool(location);
+  }
+  enter_namespace(location);
+}
+
+RbdPool::RbdPool(const RbdLocation& location, std::shared_ptr<const CephClient> client)
+    : client_(std::move(client)) {
+  open_pool(location);
+  enter_namespace(location);
 }
 
 void RbdPool::open_pool(const RbdLocation& location) {
-  int rc = rados_ioctx_create(client_.get(), location.pool.c_str(), &io_);
+  const int rc = rados_ioctx_create(client_->get(), location.pool.c_str(), &io_);
   if (rc == -ENOENT) {
     throw Error({.kind = ErrorKind::kNotFound,
                  .object = location.display(),
@@ -73,12 +86,22 @@ void RbdPool::open_pool(const RbdLocation& location) {
   }
   // Without this a write to a full pool waits, forever, until there is room.
   rados_set_pool_full_try(io_);
+}
+
+/// An OSD answers nothing else to a client that is on the blocklist, whatever it asks.
+bool RbdPool::was_cut_off() const {
+  uint64_t size = 0;
+  time_t time = 0;
+  return rados_stat(io_, "rbd_directory", &size, &time) == -ESHUTDOWN;
+}
+
+void RbdPool::enter_namespace(const RbdLocation& location) {
   if (location.name_space.empty()) {
     return;
   }
   rados_ioctx_set_namespace(io_, location.name_space.c_str());
   bool exists = false;
-  rc = rbd_namespace_exists(io_, location.name_space.c_str(), &exists);
+  const int rc = rbd_namespace_exists(io_, location.name_space.c_str(), &exists);
   if (rc >= 0 && exists) {
     return;
   }
@@ -96,7 +119,7 @@ void RbdPool::open_pool(const RbdLocation& location) {
 Identity RbdPool::identity_of(rbd_image_t image, const RbdLocation& location) const {
   std::array<char, 64> fsid = {};
   std::array<char, 256> id = {};
-  int rc = rados_cluster_fsid(client_.get(), fsid.data(), fsid.size());
+  int rc = rados_cluster_fsid(client_->get(), fsid.data(), fsid.size());
   if (rc >= 0) {
     rc = rbd_get_id(image, id.data(), id.size());
   }

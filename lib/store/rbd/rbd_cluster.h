@@ -4,10 +4,11 @@
 #include <rados/librados.h>
 #include <rbd/librbd.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 
-#include "lib/store/rbd/ceph_client.h"
+#include "lib/store/rbd/ceph_connections.h"
 #include "vmferry/error.h"
 #include "vmferry/target.h"
 
@@ -22,21 +23,26 @@ Error rbd_error(int rc, const RbdLocation& location, std::string action,
 /// it.
 class RbdPool {
  public:
-  /// Connects, within options.timeout. Throws Error.
-  RbdPool(const RbdLocation& location, const CephOptions& options);
+  /// Connects, or uses a connection that there is; a shared one that was cut off meanwhile is given
+  /// up for a new one. Throws Error.
+  RbdPool(const RbdLocation& location, const CephOptions& options, CephSharing sharing);
+  /// Throws Error.
+  RbdPool(const RbdLocation& location, std::shared_ptr<const CephClient> client);
   RbdPool(const RbdPool&) = delete;
   RbdPool& operator=(const RbdPool&) = delete;
   ~RbdPool() { rados_ioctx_destroy(io_); }
 
-  const CephClient& client() const { return client_; }
+  const CephClient& client() const { return *client_; }
   rados_ioctx_t io() const { return io_; }
   /// Names one volume in all the world.
   Identity identity_of(rbd_image_t image, const RbdLocation& location) const;
 
  private:
   void open_pool(const RbdLocation& location);
+  void enter_namespace(const RbdLocation& location);
+  bool was_cut_off() const;
 
-  CephClient client_;
+  std::shared_ptr<const CephClient> client_;
   rados_ioctx_t io_ = nullptr;
 };
 

@@ -31,6 +31,11 @@ std::optional<uint64_t> volume_bytes(const RbdLocation& location, const CephOpti
   return rbd_module().bytes(location, ceph);
 }
 
+std::shared_ptr<const void> hold_ceph_connection(const RbdLocation& volume,
+                                                 const CephOptions& options) {
+  return rbd_module().hold_connection(volume, options);
+}
+
 RbdPoolState rbd_pool_state(const std::string& pool, const CephOptions& options) {
   return rbd_module().pool_state(pool, options);
 }

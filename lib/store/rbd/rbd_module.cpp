@@ -8,6 +8,7 @@ extern "C" const vmferry::RbdModule vmferry_module = {
     vmferry::open_rbd_target,
     vmferry::sparsify_volume,
     vmferry::volume_bytes,
+    vmferry::hold_ceph_connection,
     vmferry::rbd_pool_state,
     vmferry::prove_rbd_access,
     vmferry::rbd_volume_state,

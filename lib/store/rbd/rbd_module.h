@@ -15,6 +15,7 @@ struct RbdModule : ModuleTable {
   decltype(&open_rbd_target) open_target;
   decltype(&sparsify_volume) sparsify;
   decltype(&volume_bytes) bytes;
+  decltype(&hold_ceph_connection) hold_connection;
   decltype(&rbd_pool_state) pool_state;
   decltype(&prove_rbd_access) prove_access;
   decltype(&rbd_volume_state) volume_state;

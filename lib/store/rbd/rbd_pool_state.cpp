@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string_view>
@@ -34,10 +35,8 @@ CephOptions quick(CephOptions options) {
 /// One look at one pool.
 class PoolObserver {
  public:
-  PoolObserver(const std::string& pool, const CephOptions& options)
-      : pool_(pool), location_(quick_location(pool, options)), client_(location_, quick(options)) {
-    client_.connect();
-  }
+  PoolObserver(const CephClient& client, const RbdLocation& location)
+      : pool_(location.pool), location_(location), client_(client) {}
 
   RbdPoolState look() {
     id_ = rados_pool_lookup(client_.get(), pool_.c_str());
@@ -127,9 +126,9 @@ class PoolObserver {
     });
   }
 
-  const std::string pool_;
-  const RbdLocation location_;
-  CephClient client_;
+  const std::string& pool_;
+  const RbdLocation& location_;
+  const CephClient& client_;
   int64_t id_ = -1;
   RbdPoolState state_;
   std::optional<uint64_t> quota_;
@@ -169,16 +168,35 @@ void write_and_read(rados_ioctx_t io, const std::string& object, const RbdLocati
   check(rados_remove(io, object.c_str()), "remove a test object");
 }
 
+void prove(const RbdLocation& location, std::shared_ptr<const CephClient> client) {
+  const RbdPool pool(location, std::move(client));
+  const std::string object = object_name();
+  try {
+    write_and_read(pool.io(), object, location);
+  } catch (...) {
+    rados_remove(pool.io(), object.c_str());
+    throw;
+  }
+}
+
+/// A connection that there is already would not show that one can be made.
+std::shared_ptr<const CephClient> new_client(const RbdLocation& location,
+                                             const CephOptions& options) {
+  return connect_to_ceph(location, quick(options), CephSharing::kOwn);
+}
+
 }  // namespace
 
 RbdPoolState rbd_pool_state(const std::string& pool, const CephOptions& options) {
-  RbdPoolState state = PoolObserver(pool, options).look();
+  const RbdLocation location = quick_location(pool, options);
+  const auto client = new_client(location, options);
+  RbdPoolState state = PoolObserver(*client, location).look();
   // The monitors learn late that data cannot be written: nothing but writing tells for sure.
   if (!state.exists || state.full.value_or(false) || !state.trouble.empty()) {
     return state;
   }
   try {
-    prove_rbd_access(pool, options);
+    prove(location, client);
   } catch (const Error& error) {
     state.trouble = error.parts().action + ": " + error.parts().cause;
   }
@@ -191,14 +209,7 @@ void prove_rbd_access(const std::string& pool, const CephOptions& options,
   if (!mon_host.empty()) {
     location.options["mon_host"] = mon_host;
   }
-  const RbdPool open_pool(location, quick(options));
-  const std::string object = object_name();
-  try {
-    write_and_read(open_pool.io(), object, location);
-  } catch (...) {
-    rados_remove(open_pool.io(), object.c_str());
-    throw;
-  }
+  prove(location, new_client(location, options));
 }
 
 }  // namespace vmferry

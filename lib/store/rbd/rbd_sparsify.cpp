@@ -112,10 +112,15 @@ struct Work {
   }
 };
 
-}  // namespace
+std::optional<uint64_t> bytes_in(const RbdPool& pool, const RbdLocation& location) {
+  RbdImage image;
+  open_or_throw(image, pool, location, true);
+  return used_bytes({pool.io(), image.get(), location.snapshot},
+                    stat_image(image.get(), location).size);
+}
 
-void sparsify_rbd_volume(const RbdLocation& volume, const RbdSparsifyOptions& options) {
-  const RbdPool pool(volume, options.ceph);
+void sparsify_in(const RbdPool& pool, const RbdLocation& volume,
+                 const RbdSparsifyOptions& options) {
   const std::string id = options.may_be_in_use ? "" : refuse_if_in_use(pool, volume);
   RbdImage image;
   open_or_throw(image, pool, volume, false);
@@ -140,6 +145,12 @@ void sparsify_rbd_volume(const RbdLocation& volume, const RbdSparsifyOptions& op
   }
 }
 
+}  // namespace
+
+void sparsify_rbd_volume(const RbdLocation& volume, const RbdSparsifyOptions& options) {
+  sparsify_in(RbdPool(volume, options.ceph, CephSharing::kOwn), volume, options);
+}
+
 SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& options,
                          Progress& progress) {
   if (!location.snapshot.empty()) {
@@ -157,14 +168,15 @@ SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& opti
                  .hint = "name a target: the copy then tells, without writing: vmferry sparsify "
                          "--dry-run SOURCE TARGET"});
   }
+  const RbdPool pool(location, options.ceph, CephSharing::kOwn);
   SpaceUse use;
-  use.before = volume_bytes(location, options.ceph);
-  sparsify_rbd_volume(
-      location, {.ceph = options.ceph,
-                 .progress = [&progress](uint64_t done, uint64_t) { progress.data_done = done; },
-                 .before_change = options.before_change,
-                 .stop = options.stop});
-  use.after = volume_bytes(location, options.ceph);
+  use.before = bytes_in(pool, location);
+  sparsify_in(pool, location,
+              {.ceph = options.ceph,
+               .progress = [&progress](uint64_t done, uint64_t) { progress.data_done = done; },
+               .before_change = options.before_change,
+               .stop = options.stop});
+  use.after = bytes_in(pool, location);
   if (use.before && use.after) {
     use.dropped = *use.before - std::min(*use.before, *use.after);
   }
@@ -172,11 +184,7 @@ SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& opti
 }
 
 std::optional<uint64_t> volume_bytes(const RbdLocation& location, const CephOptions& ceph) {
-  const RbdPool pool(location, ceph);
-  RbdImage image;
-  open_or_throw(image, pool, location, true);
-  return used_bytes({pool.io(), image.get(), location.snapshot},
-                    stat_image(image.get(), location).size);
+  return bytes_in(RbdPool(location, ceph, CephSharing::kShared), location);
 }
 
 }  // namespace vmferry

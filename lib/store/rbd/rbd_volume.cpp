@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <memory>
 #include <vector>
 
 #include "lib/core/zeros.h"
@@ -96,7 +97,7 @@ void remove_one(const RbdPool& pool, const RbdLocation& volume, std::stop_token 
 /// killed run has renamed half-way has its old name still: that name goes, and the volume stays.
 void remove_claimed(const RbdLocation& volume, const CephOptions& options, std::stop_token stop,
                     const std::vector<std::string>& names) {
-  const RbdPool pool(volume, options);
+  const RbdPool pool(volume, options, CephSharing::kOwn);
   RbdClaim claim(pool, volume, {.patience = kPatience, .stop = stop});
   settle_names(pool.io(), volume, {volume.image, partial_of(volume).image});
   for (const std::string& name : names) {
@@ -106,9 +107,14 @@ void remove_claimed(const RbdLocation& volume, const CephOptions& options, std::
 
 }  // namespace
 
+std::shared_ptr<const void> hold_ceph_connection(const RbdLocation& volume,
+                                                 const CephOptions& options) {
+  return connect_to_ceph(volume, options, CephSharing::kShared);
+}
+
 std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
                                                const CephOptions& options) {
-  const RbdPool pool(volume, options);
+  const RbdPool pool(volume, options, CephSharing::kShared);
   RbdImage image;
   int rc = image.open(pool.io(), volume.image, volume.snapshot, true);
   if (rc == -ENOENT) {
@@ -135,7 +141,7 @@ std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
 }
 
 size_t rbd_volume_writers(const RbdLocation& volume, const CephOptions& options) {
-  const RbdPool pool(volume, options);
+  const RbdPool pool(volume, options, CephSharing::kShared);
   RbdImage image;
   const int rc = image.open(pool.io(), volume.image, "", true);
   if (rc < 0) {
@@ -145,7 +151,7 @@ size_t rbd_volume_writers(const RbdLocation& volume, const CephOptions& options)
 }
 
 std::optional<Identity> rbd_volume_identity(const RbdLocation& volume, const CephOptions& options) {
-  const RbdPool pool(volume, options);
+  const RbdPool pool(volume, options, CephSharing::kShared);
   RbdImage image;
   const int rc = image.open(pool.io(), volume.image, "", true);
   if (rc == -ENOENT) {
