@@ -12,14 +12,11 @@
 
 #include "lib/core/printable.h"
 #include "lib/core/threads.h"
-#include "lib/store/rbd/rados_text.h"
+#include "lib/store/rbd/rbd_claim_write.h"
 
 namespace vmferry {
 namespace {
 
-constexpr const char* kLock = "vmferry";
-constexpr const char* kOwner = "vmferry.owner";
-constexpr const char* kReplacing = "vmferry.replacing";
 // As long as the OSDs remember the watch of a client that died (osd_client_watch_timeout).
 constexpr std::chrono::seconds kDuration{30};
 constexpr std::chrono::seconds kRenewEvery{8};
@@ -57,48 +54,6 @@ std::string line(std::string text, int number) {
   return text.substr(0, text.find('\n'));
 }
 
-/// What cls_lock's "assert_locked" wants (cls_lock_assert_op): the lock is held with that cookie.
-std::string lock_assertion(const std::string& cookie) {
-  constexpr char kExclusive = 1;  // ClsLockType
-  std::string body = encode_rados_text(kLock) + kExclusive + encode_rados_text(cookie);
-  body += encode_rados_text("");  // the tag
-  // Its version, the oldest that can read it, and its length, which is encoded as a text's is.
-  return std::string{1, 1} + encode_rados_text(body);
-}
-
-/// A change of the object that is made only as long as `owner` is its owner.
-class GuardedWrite {
- public:
-  explicit GuardedWrite(const std::string& owner) : op_(rados_create_write_op()) {
-    rados_write_op_assert_exists(op_);
-    if (!owner.empty()) {
-      rados_write_op_cmpxattr(op_, kOwner, LIBRADOS_CMPXATTR_OP_EQ, owner.data(), owner.size());
-    }
-  }
-  GuardedWrite(const GuardedWrite&) = delete;
-  GuardedWrite& operator=(const GuardedWrite&) = delete;
-  ~GuardedWrite() { rados_release_write_op(op_); }
-
-  rados_write_op_t get() const { return op_; }
-  void set(const char* attribute, const std::string& value) {
-    rados_write_op_setxattr(op_, attribute, value.data(), value.size());
-  }
-  /// Only as long as we hold the lock, too: else -EBUSY.
-  void require_lock(const std::string& cookie) {
-    const std::string assertion = lock_assertion(cookie);
-    rados_write_op_exec(op_, "lock", "assert_locked", assertion.data(), assertion.size(), nullptr);
-  }
-  /// -ECANCELED or -ENOENT: it has another owner.
-  int operate(rados_ioctx_t io, const std::string& object) {
-    return rados_write_op_operate(op_, io, object.c_str(), nullptr, 0);
-  }
-
- private:
-  rados_write_op_t op_;
-};
-
-bool is_another_owner(int rc) { return rc == -ECANCELED || rc == -ENOENT; }
-
 }  // namespace
 
 RbdClaim::OwnIo::OwnIo(const RbdPool& pool, const RbdLocation& location) {
@@ -117,9 +72,12 @@ RbdClaim::RbdClaim(const RbdPool& pool, const RbdLocation& location, const RbdCl
       object_("rbd_vmferry_claim." + location.image),
       cookie_(random_cookie()),
       owner_(cookie_ + "\n" + own_address(pool) + "\n" + who_we_are()) {
-  take(wait);
+  const bool is_new = make();
+  if (!is_new) {
+    take(wait);
+  }
   try {
-    const std::string note = read(kReplacing);
+    const std::string note = is_new ? "" : read(kClaimReplacing);
     if (!note.empty()) {
       replacement_ = {line(note, 0), line(note, 1)};
     }
@@ -128,6 +86,24 @@ RbdClaim::RbdClaim(const RbdPool& pool, const RbdLocation& location, const RbdCl
     undo_take();
     throw;
   }
+}
+
+/// Nobody has it, in most cases: then one operation makes the object, locked and ours. False: there
+/// is one.
+bool RbdClaim::make() const {
+  ClaimWrite write;
+  write.create();
+  write.lock(cookie_, who_we_are(), kDuration);
+  write.set(kClaimOwner, owner_);
+  const int rc = write.operate(io_.get(), object_);
+  if (rc == -EEXIST) {
+    return false;
+  }
+  if (rc < 0) {
+    undo_take();  // it may have been done, and the answer lost
+    throw rbd_error(rc, location_, "claim the target");
+  }
+  return true;
 }
 
 int RbdClaim::lock_in_time(const RbdClaimWait& wait) const {
@@ -173,11 +149,11 @@ void RbdClaim::undo_take() const noexcept {
     if (lock(LIBRADOS_LOCK_FLAG_MUST_RENEW) < 0) {
       return;
     }
-    const std::string owner = read(kOwner);
-    if (read(kReplacing).empty() && (owner.empty() || owner == owner_)) {
+    const std::string owner = read(kClaimOwner);
+    if (read(kClaimReplacing).empty() && (owner.empty() || owner == owner_)) {
       rados_remove(io_.get(), object_.c_str());
     } else {
-      rados_unlock(io_.get(), object_.c_str(), kLock, cookie_.c_str());
+      rados_unlock(io_.get(), object_.c_str(), kClaimLock, cookie_.c_str());
     }
   } catch (const Error&) {
     return;  // it ends by itself
@@ -192,13 +168,13 @@ RbdClaim::~RbdClaim() {
 
 int RbdClaim::lock(uint8_t flags) const {
   timeval duration = {.tv_sec = kDuration.count(), .tv_usec = 0};
-  return rados_lock_exclusive(io_.get(), object_.c_str(), kLock, cookie_.c_str(),
+  return rados_lock_exclusive(io_.get(), object_.c_str(), kClaimLock, cookie_.c_str(),
                               who_we_are().c_str(), &duration, flags);
 }
 
 /// Whoever it was, it is cut off. We may have slept since we locked: then it is another's by now.
 std::string RbdClaim::previous_owner() const {
-  std::string previous = read(kOwner);
+  std::string previous = read(kClaimOwner);
   const int rc = lock(LIBRADOS_LOCK_FLAG_MUST_RENEW);
   if (rc == -ENOENT || rc == -EBUSY) {
     throw held_by_another();
@@ -214,9 +190,10 @@ std::string RbdClaim::previous_owner() const {
 
 /// False: `previous` is not the owner any more.
 bool RbdClaim::try_own(const std::string& previous) const {
-  GuardedWrite write(previous);
+  ClaimWrite write;
+  write.require_owner(previous);
   write.require_lock(cookie_);
-  write.set(kOwner, owner_);
+  write.set(kClaimOwner, owner_);
   const int rc = write.operate(io_.get(), object_);
   if (rc == -EBUSY) {
     throw held_by_another();
@@ -264,7 +241,7 @@ void RbdClaim::cut_off(const std::string& previous_owner) const {
 }
 
 Error RbdClaim::held_by_another() const {
-  const std::string who = printable(line(read(kOwner), 2));
+  const std::string who = printable(line(read(kClaimOwner), 2));
   return Error({.kind = ErrorKind::kConflict,
                 .object = location_.display(),
                 .action = "create",
@@ -300,9 +277,10 @@ void RbdClaim::check() {
 }
 
 void RbdClaim::note(const RbdReplacement& replacement) {
-  GuardedWrite write(owner_);
+  ClaimWrite write;
+  write.require_owner(owner_);
   write.require_lock(cookie_);
-  write.set(kReplacing, replacement.old_id + "\n" + replacement.new_id);
+  write.set(kClaimReplacing, replacement.old_id + "\n" + replacement.new_id);
   const int rc = write.operate(io_.get(), object_);
   if (is_another_owner(rc) || rc == -EBUSY) {
     throw lost_error();
@@ -322,8 +300,9 @@ int RbdClaim::release() noexcept {
   if (lost_) {
     return 0;
   }
-  GuardedWrite write(owner_);
-  rados_write_op_remove(write.get());
+  ClaimWrite write;
+  write.require_owner(owner_);
+  write.remove();
   const int rc = write.operate(io_.get(), object_);
   return is_another_owner(rc) || rc == -ESHUTDOWN ? 0 : rc;  // another's by then
 }
@@ -345,9 +324,9 @@ RbdClaim::Renewal RbdClaim::renew(int& rc) {
   }
   rc = lock(LIBRADOS_LOCK_FLAG_MUST_RENEW);
   try {
-    if (rc == -ENOENT && read(kOwner) == owner_) {
+    if (rc == -ENOENT && read(kClaimOwner) == owner_) {
       rc = lock(LIBRADOS_LOCK_FLAG_MAY_RENEW);
-      if (rc >= 0 && read(kOwner) != owner_) {
+      if (rc >= 0 && read(kClaimOwner) != owner_) {
         rc = -EBUSY;
       }
     }

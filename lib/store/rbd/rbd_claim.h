@@ -74,6 +74,7 @@ class RbdClaim {
   };
   enum class Renewal { kHeld, kLost, kUnknown };
 
+  bool make() const;
   int lock(uint8_t flags) const;
   std::string previous_owner() const;
   bool try_own(const std::string& previous) const;
