@@ -121,6 +121,14 @@ STAND_BEFORE(int, rados_write_op_operate2,
 STAND_BEFORE(int, rados_read_op_operate,
              (rados_read_op_t read_op, rados_ioctx_t io, const char* oid, int flags),
              (read_op, io, oid, flags))
+STAND_BEFORE(int, rados_aio_read,
+             (rados_ioctx_t io, const char* oid, rados_completion_t completion, char* buf,
+              size_t len, uint64_t off),
+             (io, oid, completion, buf, len, off))
+STAND_BEFORE(int, rados_aio_stat,
+             (rados_ioctx_t io, const char* o, rados_completion_t completion, uint64_t* psize,
+              time_t* pmtime),
+             (io, o, completion, psize, pmtime))
 STAND_BEFORE(int, rados_aio_read_op_operate,
              (rados_read_op_t read_op, rados_ioctx_t io, rados_completion_t completion,
               const char* oid, int flags),

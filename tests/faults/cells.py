@@ -29,7 +29,8 @@ _DATA_CALLS = ("pread", "preadv2", "pwrite", "pwritev", "read", "write")
 _UNCERTAIN = ("renameat2", "rename", "linkat", "link", "unlink", "fsync", "rbd_create4", "rbd_rename", "rbd_remove",
               "rbd_flush", "rbd_close", "rbd_trash_move", "rados_lock_exclusive", "rados_unlock", "rados_write_op_operate")
 # Dying inside of these changes nothing in the cluster.
-_ASKING = re.compile(r"rados_(connect|ioctx|read|stat|pool|cluster|list)|rbd_(open_read_only|open_by_id_read_only|stat|get|"
+_ASKING = re.compile(r"rados_(connect|ioctx|read|aio_read|stat|aio_stat|pool|cluster|list)|"
+                     r"rbd_(open_read_only|open_by_id_read_only|stat|get|"
                      r"list|read|namespace|watchers|diff|snap_list|snap_is|snap_get)")
 
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <deque>
 #include <optional>
 #include <string_view>
 
@@ -145,18 +146,6 @@ bool is_being_removed(const std::string& entry, const std::string& name) {
          decode_rados_text(std::string_view(entry).substr(kName)) == name;
 }
 
-std::string ask_id_object(rados_ioctx_t io, const RbdLocation& location, const std::string& name) {
-  std::array<char, 1024> bytes;
-  const int rc = rados_read(io, id_object(name).c_str(), bytes.data(), bytes.size(), 0);
-  if (rc == -ENOENT) {
-    return {};
-  }
-  if (rc < 0) {
-    throw rbd_error(rc, location, "look for the volume " + name);
-  }
-  return decode_rados_text({bytes.data(), static_cast<size_t>(rc)});
-}
-
 /// Only if it leads to `id` still.
 void remove_id_object(rados_ioctx_t io, const RbdLocation& location, const std::string& name,
                       const std::string& id) {
@@ -172,10 +161,127 @@ void remove_id_object(rados_ioctx_t io, const RbdLocation& location, const std::
   }
 }
 
+/// An operation that is under way. What it writes to must outlive it.
+class Later {
+ public:
+  Later() { rados_aio_create_completion2(nullptr, nullptr, &completion_); }
+  Later(const Later&) = delete;
+  Later& operator=(const Later&) = delete;
+  ~Later() {
+    wait();
+    rados_aio_release(completion_);
+  }
+
+  /// `start` gets the completion, and returns as rados_aio_*() do.
+  template <typename Start>
+  void start(Start start) {
+    started_ = start(completion_);
+  }
+  int wait() {
+    if (started_ < 0) {
+      return started_;
+    }
+    rados_aio_wait_for_complete(completion_);
+    return rados_aio_get_return_value(completion_);
+  }
+
+ private:
+  rados_completion_t completion_ = nullptr;
+  int started_ = -ENOENT;
+};
+
+/// Asks whether an object is there.
+class ObjectQuestion {
+ public:
+  ObjectQuestion(rados_ioctx_t io, const std::string& object) {
+    later_.start([&](rados_completion_t completion) {
+      return rados_aio_stat(io, object.c_str(), completion, &size_, &time_);
+    });
+  }
+  bool is_absent() { return later_.wait() == -ENOENT; }
+
+ private:
+  uint64_t size_ = 0;
+  time_t time_ = 0;
+  Later later_;  // last: it writes to the others
+};
+
+/// Asks whether the directory has any of these keys.
+class DirectoryQuestion {
+ public:
+  DirectoryQuestion(rados_ioctx_t io, const std::vector<std::string>& keys) {
+    std::vector<const char*> texts;
+    std::vector<size_t> lengths;
+    for (const std::string& key : keys) {
+      texts.push_back(key.c_str());
+      lengths.push_back(key.size());
+    }
+    rados_read_op_omap_get_vals_by_keys2(op_.get(), texts.data(), texts.size(), lengths.data(),
+                                         &answer_, &answer_rc_);
+    later_.start([&](rados_completion_t completion) {
+      return rados_aio_read_op_operate(op_.get(), io, completion, kDirectory, 0);
+    });
+  }
+  DirectoryQuestion(const DirectoryQuestion&) = delete;
+  DirectoryQuestion& operator=(const DirectoryQuestion&) = delete;
+  ~DirectoryQuestion() {
+    later_.wait();
+    if (answer_ != nullptr) {
+      rados_omap_get_end(answer_);
+    }
+  }
+  bool has_none() {
+    const int rc = later_.wait();
+    return rc == -ENOENT || (rc >= 0 && answer_rc_ >= 0 && rados_omap_iter_size(answer_) == 0);
+  }
+
+ private:
+  ReadOp op_;
+  rados_omap_iter_t answer_ = nullptr;
+  int answer_rc_ = 0;
+  Later later_;  // last: it writes to the others
+};
+
 }  // namespace
 
+bool are_unused(rados_ioctx_t io, const RbdLocation& location,
+                const std::vector<std::string>& names) {
+  std::deque<ObjectQuestion> objects;
+  std::vector<std::string> keys;
+  for (const std::string& name : names) {
+    objects.emplace_back(io, id_object(name));
+    objects.emplace_back(io, name + ".rbd");  // the header of a volume of format 1
+    keys.push_back("name_" + name);
+  }
+  DirectoryQuestion directory(io, keys);
+  for (TrashReader trash(io, location); const auto entry = trash.next();) {
+    if (std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+          return is_being_removed(entry->value, name);
+        })) {
+      return false;
+    }
+  }
+  return directory.has_none() &&
+         std::all_of(objects.begin(), objects.end(),
+                     [](ObjectQuestion& object) { return object.is_absent(); });
+}
+
 RbdName look_up_name(rados_ioctx_t io, const RbdLocation& location, const std::string& name) {
-  return {ask_id_object(io, location, name), ask_directory(io, location, "name_" + name)};
+  std::array<char, 1024> bytes;
+  Later later;
+  later.start([&](rados_completion_t completion) {
+    return rados_aio_read(io, id_object(name).c_str(), completion, bytes.data(), bytes.size(), 0);
+  });
+  RbdName found;
+  found.by_directory = ask_directory(io, location, "name_" + name);
+  const int rc = later.wait();
+  if (rc < 0 && rc != -ENOENT) {
+    throw rbd_error(rc, location, "look for the volume " + name);
+  }
+  if (rc >= 0) {
+    found.by_object = decode_rados_text({bytes.data(), static_cast<size_t>(rc)});
+  }
+  return found;
 }
 
 std::vector<std::string> ids_being_removed(rados_ioctx_t io, const RbdLocation& location,

@@ -33,6 +33,11 @@ RbdName look_up_name(rados_ioctx_t io, const RbdLocation& location, const std::s
 std::vector<std::string> ids_being_removed(rados_ioctx_t io, const RbdLocation& location,
                                            const std::string& name);
 
+/// True: nothing is known under any of `names`, of whatever format, and nothing of them was being
+/// removed. False: there may be. Asks all at once.
+bool are_unused(rados_ioctx_t io, const RbdLocation& location,
+                const std::vector<std::string>& names);
+
 /// Ends what a rename from one of `names` to another one of them has begun and a kill has stopped:
 /// where two of them lead to one image, the one that the directory knows stays. Other names are
 /// left alone: somebody may be at work there. REQUIRES: nobody else renames these (a claim).

@@ -53,13 +53,24 @@ void RbdNewVolume::begin() {
   const std::chrono::seconds patience = options_.resume ? kClaimPatience : std::chrono::seconds(0);
   claim_.emplace(pool_, location_, RbdClaimWait{.patience = patience, .stop = options_.stop});
   pulse_.beat();
+  const bool nothing_is_there =
+      !claim_->replacement() &&
+      are_unused(pool_.io(), location_, {location_.image, partial_.image, old_name()});
+  if (!nothing_is_there) {
+    look_at_what_is_there();
+  }
+  if (!adopted_) {
+    create();
+  }
+}
+
+void RbdNewVolume::look_at_what_is_there() {
   finish_killed_run();
   refuse_half_replaced();
   find_old();
   pulse_.beat();
   if (!options_.resume || !adopt()) {
     clear_left_over();
-    create();
   }
 }
 

@@ -54,6 +54,7 @@ class RbdNewVolume {
 
  private:
   std::string old_name() const;
+  void look_at_what_is_there();
   void finish_killed_run();
   bool open_existing(RbdImage& image, const std::string& name) const;
   void refuse_half_replaced() const;
