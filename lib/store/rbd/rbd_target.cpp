@@ -123,7 +123,7 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
       if (rc < 0) {
         throw rbd_error(rc, location, "flush");
       }
-      target.claim().check();
+      target.claim().check_known();  // publish() asks
     });
   }
 
