@@ -28,10 +28,10 @@ rbd import --no-progress disk.raw rbd/cn-2
 
 # Who writes under a claim has a connection of its own; all that ask share one.
 costs 1 90 ferry convert -q disk.raw "rbd:rbd/cn-3$telling"
-costs 1 325 ferry convert -q --verify --force disk.raw "rbd:rbd/cn-3$telling"
-costs 2 125 ferry convert -q "rbd:rbd/cn-1$telling" "rbd:rbd/cn-4$telling"
-costs 1 40 ferry convert -q "rbd:rbd/cn-1$telling" back.raw
-costs 1 78 ferry compare "rbd:rbd/cn-1$telling" "rbd:rbd/cn-2$telling"
+costs 1 335 ferry convert -q --verify --force disk.raw "rbd:rbd/cn-3$telling"
+costs 2 140 ferry convert -q "rbd:rbd/cn-1$telling" "rbd:rbd/cn-4$telling"
+costs 1 55 ferry convert -q "rbd:rbd/cn-1$telling" back.raw
+costs 1 108 ferry compare "rbd:rbd/cn-1$telling" "rbd:rbd/cn-2$telling"
 costs 2 95 ferry sparsify -q --in-place "rbd:rbd/cn-2$telling"
 same disk.raw back.raw
 
