@@ -2,11 +2,12 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace vmferry {
 
-/// What an image calls a thing, fit for a terminal: control characters become '?'. Bytes of UTF-8
-/// stay; what is no UTF-8 at all becomes '?', too.
-std::string printable(std::string text);
+/// What an image calls a thing, fit for a terminal: each byte of a control character, and each that
+/// is not UTF-8, becomes '?'.
+std::string printable(std::string_view text);
 
 }  // namespace vmferry

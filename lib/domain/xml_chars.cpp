@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "lib/core/utf8.h"
+
 namespace vmferry {
 namespace {
 
@@ -16,38 +18,6 @@ bool is_xml_character(uint32_t code) {
     return false;
   }
   return code != 0xFFFE && code != 0xFFFF && code <= 0x10FFFF;
-}
-
-/// How many bytes the character at the begin of `text` takes; 0 if there is none.
-size_t character_length(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<uint8_t>(text[i])); };
-  const uint32_t first = byte(0);
-  if (first < 0x80) {
-    return is_xml_character(first) ? 1 : 0;
-  }
-  size_t length = 0;
-  if ((first & 0xE0) == 0xC0) {
-    length = 2;
-  }
-  if ((first & 0xF0) == 0xE0) {
-    length = 3;
-  }
-  if ((first & 0xF8) == 0xF0) {
-    length = 4;
-  }
-  if (length == 0 || text.size() < length) {
-    return 0;
-  }
-  uint32_t code = first & (0x7Fu >> length);
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) {
-      return 0;
-    }
-    code = code << 6 | (byte(i) & 0x3F);
-  }
-  // A longer spelling than needed is none.
-  constexpr uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
-  return code >= kSmallest[length] && is_xml_character(code) ? length : 0;
 }
 
 std::optional<uint32_t> digit_value(char c, uint32_t base) {
@@ -119,11 +89,11 @@ std::string escape(std::string_view value, std::string_view quotes) {
 
 std::optional<size_t> first_bad_character(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
-    const size_t length = character_length(text.substr(at));
-    if (length == 0) {
+    const Utf8Character character = utf8_at(text, at);
+    if (!character.is_valid() || !is_xml_character(character.code)) {
       return at;
     }
-    at += length;
+    at += character.length;
   }
   return std::nullopt;
 }

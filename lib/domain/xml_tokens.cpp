@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "lib/core/utf8.h"
 #include "lib/domain/xml_chars.h"
 
 namespace vmferry {
@@ -44,12 +45,9 @@ Error XmlPlaces::error(ErrorKind kind, size_t offset, std::string cause, std::st
   if (in_line.starts_with(kByteOrderMark)) {
     in_line.remove_prefix(kByteOrderMark.size());
   }
-  const auto characters = std::count_if(in_line.begin(), in_line.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-  });
   return Error({.kind = kind,
                 .object = object_,
-                .action = fmt::format("line {}, column {}", line(offset), characters + 1),
+                .action = fmt::format("line {}, column {}", line(offset), utf8_count(in_line) + 1),
                 .cause = std::move(cause),
                 .hint = std::move(hint)});
 }

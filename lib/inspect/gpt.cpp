@@ -11,6 +11,7 @@
 
 #include "lib/core/little_endian.h"
 #include "lib/core/printable.h"
+#include "lib/core/utf8.h"
 
 namespace vmferry {
 namespace {
@@ -28,49 +29,17 @@ uint32_t crc_of(std::span<const std::byte> bytes) {
       ::crc32(0, reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uInt>(bytes.size())));
 }
 
-void append_utf8(std::string& out, uint32_t code) {
-  const auto tail = [&](unsigned shift) {
-    out += static_cast<char>(0x80 | (code >> shift & 0x3f));
-  };
-  if (code < 0x80) {
-    out += static_cast<char>(code);
-  } else if (code < 0x800) {
-    out += static_cast<char>(0xc0 | code >> 6);
-    tail(0);
-  } else if (code < 0x10000) {
-    out += static_cast<char>(0xe0 | code >> 12);
-    tail(6);
-    tail(0);
-  } else {
-    out += static_cast<char>(0xf0 | code >> 18);
-    tail(12);
-    tail(6);
-    tail(0);
-  }
-}
-
-// UTF-16LE up to the first NUL; half a pair becomes '?'.
+// UTF-16LE up to the first NUL.
 std::string parse_name(std::span<const std::byte> bytes) {
-  std::string name;
+  std::vector<uint16_t> units;
   for (size_t i = 0; i < kNameUnits; ++i) {
-    uint32_t unit = le16(bytes, i * 2);
+    const uint16_t unit = le16(bytes, i * 2);
     if (unit == 0) {
       break;
     }
-    if (unit >= 0xd800 && unit < 0xdc00) {
-      const uint32_t low = i + 1 < kNameUnits ? le16(bytes, (i + 1) * 2) : 0;
-      if (low >= 0xdc00 && low < 0xe000) {
-        unit = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
-        ++i;
-      } else {
-        unit = '?';
-      }
-    } else if (unit >= 0xdc00 && unit < 0xe000) {
-      unit = '?';
-    }
-    append_utf8(name, unit);
+    units.push_back(unit);
   }
-  return printable(std::move(name));
+  return printable(utf8_of(units));
 }
 
 bool is_nil(std::span<const std::byte> guid) { return le64(guid, 0) == 0 && le64(guid, 8) == 0; }

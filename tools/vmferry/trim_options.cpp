@@ -130,7 +130,7 @@ std::string parts_in_words(const std::vector<TrimmedPart>& parts) {
         line += fmt::format(", {} dropped", about_bytes(*part.dropped));
       }
     }
-    lines += printable(std::move(line)) + "\n";
+    lines += printable(line) + "\n";
   }
   return lines;
 }

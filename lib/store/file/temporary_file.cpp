@@ -13,6 +13,7 @@
 #include <filesystem>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/utf8.h"
 #include "lib/store/file/file_io.h"
 #include "vmferry/error.h"
 
@@ -37,12 +38,7 @@ std::string kept_name(const std::string& name) {
   if (name.size() <= kLongestKeptName) {
     return name;
   }
-  size_t end = kLongestStart;
-  const auto in_character = [&](size_t at) { return (name[at] & 0xC0) == 0x80; };  // UTF-8
-  while (end > kLongestStart - 4 && in_character(end)) {
-    --end;
-  }
-  return fmt::format("{}-{:016x}", name.substr(0, end), hash_of(name));
+  return fmt::format("{}-{:016x}", utf8_cut(name, kLongestStart), hash_of(name));
 }
 
 Error another_run(const std::string& path) {

@@ -5,29 +5,17 @@
 #include <utility>
 
 #include "lib/core/printable.h"
+#include "lib/core/utf8.h"
 
 namespace vmferry::cli {
-namespace {
 
-bool begins_character(char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }
-
-}  // namespace
-
-size_t columns_of(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), begins_character));
-}
+size_t columns_of(std::string_view text) { return utf8_count(text); }
 
 std::string cut_to(std::string_view text, size_t columns) {
   if (columns_of(text) <= columns) {
     return std::string(text);
   }
-  size_t at = 0;
-  for (size_t seen = 0; at < text.size(); ++at) {
-    if (begins_character(text[at]) && ++seen >= columns) {
-      break;
-    }
-  }
-  return std::string(text.substr(0, at)) + "…";
+  return std::string(text.substr(0, utf8_length(text, columns - 1))) + "…";
 }
 
 TextTable::TextTable(std::vector<std::string> headings) : headings_(std::move(headings)) {
@@ -41,7 +29,7 @@ TextTable::TextTable(std::vector<std::string> headings) : headings_(std::move(he
 
 void TextTable::add(std::vector<std::string> cells) {
   for (std::string& cell : cells) {
-    cell = printable(std::move(cell));
+    cell = printable(cell);
   }
   rows_.push_back(std::move(cells));
 }
