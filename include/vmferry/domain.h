@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,6 +16,10 @@
 // libvirt domain definitions: what their disks are, and the same definition with some of the disks
 // elsewhere. All of it is text in, text out: no file is opened and no host is asked. All functions
 // may be called from any thread; the structs are plain values.
+
+namespace vmferry {
+struct DomainSpans;  // not shown
+}
 
 namespace VMFERRY_API vmferry {
 
@@ -67,7 +72,8 @@ struct HostFile {
   std::string path;
 };
 
-/// What a definition says.
+/// What a definition says, as parse_domain() reads it. To change the definition, parse the changed
+/// text.
 struct Domain {
   std::string object;  ///< what messages call the definition
   std::string text;    ///< the definition itself
@@ -93,6 +99,10 @@ struct Domain {
   std::vector<std::string> media_paths() const;
   /// Null if there is none.
   const DomainDisk* find_disk(std::string_view target) const;
+
+ private:
+  friend struct DomainSpans;
+  std::shared_ptr<const DomainSpans> spans_;  ///< where its disks lie in the text; copies share it
 };
 
 /// Reads a definition, of a running domain or not. `object` is what messages call it. Throws Error
@@ -172,9 +182,9 @@ struct DiskMove {
 /// stays as it is, so doing it again changes nothing.
 ///
 /// A disk moves to RBD if DomainDisk::stays is empty, and to a file if it is on RBD. Throws Error
-/// kUsage (a target that makes no sense), kNotFound (no such disk), kUnsupported (a disk that
-/// cannot move, is encrypted, or a domain that QEMU does not run) or kConflict (two disks on one
-/// target).
+/// kUsage (a target that makes no sense, a Domain whose text or disks were changed), kNotFound (no
+/// such disk), kUnsupported (a disk that cannot move, is encrypted, or a domain that QEMU does not
+/// run) or kConflict (two disks on one target).
 std::string rewrite_disks(const Domain& domain, std::span<const DiskMove> moves);
 
 /// The same where libvirt itself has put disks on their targets (the pivot of a block job changes

@@ -177,14 +177,32 @@ Domain parse_domain(std::string text, std::string object) {
   domain.object = std::move(object);
   domain.text = std::move(text);
   const XmlPlaces places(domain.text, domain.object);
-  const DomainSpans spans = find_spans(places);
+  DomainSpans spans = find_spans(places);
   {
     tinyxml2::XMLDocument document;
     parse_tree(document, domain.text, {0, domain.text.size()}, spans.instructions);
     read_domain(document.RootElement(), domain);
   }
   read_disks(places, spans, domain);
+  DomainSpans::keep(std::move(spans), domain);
   return domain;
+}
+
+void DomainSpans::keep(DomainSpans spans, Domain& domain) {
+  spans.text = domain.text;
+  domain.spans_ = std::make_shared<const DomainSpans>(std::move(spans));
+}
+
+const DomainSpans& DomainSpans::of(const Domain& domain) {
+  const DomainSpans* spans = domain.spans_.get();
+  if (spans && spans->text == domain.text && spans->disks.size() == domain.disks.size()) {
+    return *spans;
+  }
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = domain.object,
+               .action = {},
+               .cause = "is not what was read: its text or its disks were changed since",
+               .hint = "read the changed text with parse_domain()"});
 }
 
 std::vector<std::string> Domain::media_paths() const {

@@ -133,10 +133,6 @@ std::string moved_text(const Domain& domain, const DomainSpans& spans, const Dis
   return new_disk(domain, spans, span, move);
 }
 
-DomainSpans spans_of(const Domain& domain) {
-  return find_spans(XmlPlaces(domain.text, domain.object));
-}
-
 using Changes = std::vector<std::pair<Span, std::string>>;
 
 Span place_of(const Domain& domain, const DomainSpans& spans, const DomainDisk& disk) {
@@ -158,7 +154,7 @@ std::string changed(const std::string& text, Changes changes) {
 
 std::string rewrite(const Domain& domain, std::span<const DiskMove> moves, There there) {
   require_qemu(domain);
-  const DomainSpans spans = spans_of(domain);
+  const DomainSpans& spans = DomainSpans::of(domain);
   Changes changes;
   for (const DiskMove& move : moves) {
     std::string text = moved_text(domain, spans, move, there);
@@ -182,13 +178,13 @@ std::string rewrite_moved_disks(const Domain& domain, std::span<const DiskMove> 
 std::string rewrite_disk(const Domain& domain, const DiskMove& move) {
   require_qemu(domain);
   refuse_shared_targets(domain, {&move, 1});
-  return moved_text(domain, spans_of(domain), move, There::kStays);
+  return moved_text(domain, DomainSpans::of(domain), move, There::kStays);
 }
 
 std::string restore_disks(const Domain& domain, const Domain& original,
                           std::span<const std::string> targets) {
-  const DomainSpans spans = spans_of(domain);
-  const DomainSpans original_spans = spans_of(original);
+  const DomainSpans& spans = DomainSpans::of(domain);
+  const DomainSpans& original_spans = DomainSpans::of(original);
   Changes changes;
   for (const std::string& target : targets) {
     const DomainDisk* now = domain.find_disk(target);

@@ -17,7 +17,7 @@ bool moves_it(const std::vector<DiskMove>& moves, const DomainDisk& disk) {
 
 /// The text with the disks that move cut out.
 std::string without_moved(const Domain& domain, const std::vector<DiskMove>& moves) {
-  const DomainSpans spans = find_spans(XmlPlaces(domain.text, domain.object));
+  const DomainSpans& spans = DomainSpans::of(domain);
   std::string out;
   size_t at = 0;
   for (size_t i = 0; i < spans.disks.size(); ++i) {

@@ -227,6 +227,20 @@ TEST_CASE("disks that stay are refused by name") {
   CHECK_THROWS_AS(rewrite_disk(xen, to_rbd()), Error);
 }
 
+TEST_CASE("a domain whose text was changed after it was read is refused") {
+  Domain copy = domain_of(kDisk);
+  const Domain whole = copy;
+  copy.text.insert(0, "<!-- -->");
+  const std::vector<DiskMove> moves = {to_rbd()};
+  CHECK_THROWS_AS(rewrite_disks(copy, moves), Error);
+  CHECK_THROWS_AS(restore_disks(copy, whole, std::vector<std::string>{"vda"}), Error);
+  copy = whole;
+  copy.disks.clear();
+  copy.disks.resize(2, whole.disks.front());
+  CHECK_THROWS_AS(rewrite_disks(copy, moves), Error);
+  CHECK(rewrite_disks(whole, moves) == rewrite_disks(domain_of(kDisk), moves));
+}
+
 TEST_CASE("targets that make no sense are refused") {
   const std::string uuid = "6a1b2c3d-0f4e-4a5b-8c6d-7e8f90a1b2c3";
   for (const RbdTarget& target :
