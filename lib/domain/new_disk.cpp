@@ -70,19 +70,36 @@ void require_possible_io(const Domain& domain, const XMLElement& driver, const D
                .hint = "give --cache none as well, or leave --io out"});
 }
 
-void edit_driver(const Domain& domain, XMLElement& driver, const DiskMove& move) {
-  const auto* file = std::get_if<FileTarget>(&move.to);
+/// What a disk and its <driver> say because of the kind of place that it is on.
+struct PlaceKind {
+  const char* type;    ///< of the disk
+  std::string format;  ///< of the driver
+  bool takes_io;       ///< the driver may say `io`
+};
+
+// QEMU's rbd driver has no choice of `io` (libvirt's qemu_block.c passes it to files only), and
+// "native" beside the wrong cache would make libvirt refuse the definition.
+PlaceKind kind_of(const RbdTarget& /*target*/) {
+  return {.type = "network", .format = "raw", .takes_io = false};
+}
+
+PlaceKind kind_of(const FileTarget& target) {
+  return {.type = is_device_path(target.path) ? "block" : "file",
+          .format = target.format,
+          .takes_io = true};
+}
+
+void edit_driver(const Domain& domain, XMLElement& driver, const PlaceKind& kind,
+                 const DiskMove& move) {
   set_in_order(driver, "name", "qemu");
-  set_in_order(driver, "type", file ? file->format : "raw");
+  set_in_order(driver, "type", kind.format);
   // They are about images with layers, and formats that keep metadata.
   driver.DeleteAttribute("copy_on_read");
   driver.DeleteAttribute("discard_no_unref");
   if (XMLElement* cache = driver.FirstChildElement("metadata_cache")) {
     driver.DeleteChild(cache);
   }
-  // QEMU's rbd driver has no such choice (libvirt's qemu_block.c passes it to files only), and
-  // "native" beside the wrong cache would make libvirt refuse the definition.
-  if (!file) {
+  if (!kind.takes_io) {
     driver.DeleteAttribute("io");
   }
   if (!driver.Attribute("discard")) {
@@ -99,14 +116,6 @@ void fill_source(XMLElement& source, const RbdTarget& target) { fill_rbd_source(
 
 void fill_source(XMLElement& source, const FileTarget& target) {
   source.SetAttribute(is_device_path(target.path) ? "dev" : "file", target.path.c_str());
-}
-
-const char* type_of(const DiskTarget& target) {
-  const auto* file = std::get_if<FileTarget>(&target);
-  if (!file) {
-    return "network";
-  }
-  return is_device_path(file->path) ? "block" : "file";
 }
 
 /// What was true of the old image only, or of this run of the guest only. A backing chain that were
@@ -133,7 +142,8 @@ std::string new_disk(const Domain& domain, const DomainSpans& spans, const DiskS
   const TextStyle style = style_of(domain.text, span);
   DiskText text(domain.text, span);
 
-  disk.SetAttribute("type", type_of(move.to));
+  const PlaceKind kind = std::visit([](const auto& target) { return kind_of(target); }, move.to);
+  disk.SetAttribute("type", kind.type);
   disk.DeleteAttribute("rawio");  // these two are about SCSI commands passed through
   disk.DeleteAttribute("sgio");
   text.set_start_tag(print_tag(disk, style) + ">");
@@ -143,7 +153,7 @@ std::string new_disk(const Domain& domain, const DomainSpans& spans, const DiskS
   if (!driver) {
     driver = document.NewElement("driver");
   }
-  edit_driver(domain, *driver, move);
+  edit_driver(domain, *driver, kind, move);
   XMLElement* source = document.NewElement("source");
   std::visit([&](const auto& target) { fill_source(*source, target); }, move.to);
 

@@ -48,17 +48,24 @@ const DomainDisk& require_disk(const Domain& domain, const std::string& target) 
                    known.empty() ? "the domain has no disks" : "its disks are: " + known);
 }
 
-void require_movable(const Domain& domain, const DomainDisk& disk, const DiskMove& move) {
-  const bool to_rbd = std::holds_alternative<RbdTarget>(move.to);
-  if (to_rbd && !disk.can_move()) {
-    throw disk_error(ErrorKind::kUnsupported, domain, disk.target, "cannot move: " + disk.stays);
+/// Why the disk cannot move to a place of that kind; empty: it can.
+std::string obstacle(const DomainDisk& disk, const RbdTarget& /*to*/) {
+  return disk.can_move() ? "" : "cannot move: " + disk.stays;
+}
+
+std::string obstacle(const DomainDisk& disk, const FileTarget& /*to*/) {
+  if (disk.image.is_rbd() && disk.device == "disk" && !disk.shareable) {
+    return {};
   }
-  if (!to_rbd && (!disk.image.is_rbd() || disk.device != "disk" || disk.shareable)) {
-    throw disk_error(
-        ErrorKind::kUnsupported, domain, disk.target,
-        fmt::format("cannot move to a file: it is not an RBD disk of this machine alone "
-                    "(it is a {} on {})",
-                    disk.device, disk.image.display()));
+  return fmt::format(
+      "cannot move to a file: it is not an RBD disk of this machine alone (it is a {} on {})",
+      disk.device, disk.image.display());
+}
+
+void require_movable(const Domain& domain, const DomainDisk& disk, const DiskMove& move) {
+  std::string cause = std::visit([&](const auto& to) { return obstacle(disk, to); }, move.to);
+  if (!cause.empty()) {
+    throw disk_error(ErrorKind::kUnsupported, domain, disk.target, std::move(cause));
   }
   if (disk.encrypted && !move.drop_encryption) {
     throw disk_error(ErrorKind::kUnsupported, domain, disk.target,

@@ -123,6 +123,20 @@ void check(const FileTarget& target) {
   }
 }
 
+bool is_image_on(const DiskImage& image, const RbdTarget& target) {
+  return image.is_rbd() && image.name == target.pool + "/" + target.image && image.snapshot.empty();
+}
+
+bool is_image_on(const DiskImage& image, const FileTarget& target) {
+  return image.path == target.path && image.format == target.format;
+}
+
+std::string display(const RbdTarget& target) {
+  return fmt::format("rbd:{}/{}", target.pool, target.image);
+}
+
+std::string display(const FileTarget& target) { return target.path; }
+
 void check_value(const char* what, const std::optional<std::string>& value,
                  std::initializer_list<std::string_view> allowed) {
   if (!value || value->empty()) {
@@ -157,19 +171,11 @@ void check_driver(const DriverOptions& driver) {
 bool is_device_path(const std::string& path) { return path.starts_with("/dev/"); }
 
 bool is_on(const DomainDisk& disk, const DiskTarget& target) {
-  if (const auto* rbd = std::get_if<RbdTarget>(&target)) {
-    return disk.image.is_rbd() && disk.image.name == rbd->pool + "/" + rbd->image &&
-           disk.image.snapshot.empty();
-  }
-  const auto& file = std::get<FileTarget>(target);
-  return disk.image.path == file.path && disk.image.format == file.format;
+  return std::visit([&](const auto& t) { return is_image_on(disk.image, t); }, target);
 }
 
 std::string display_name(const DiskTarget& target) {
-  if (const auto* rbd = std::get_if<RbdTarget>(&target)) {
-    return fmt::format("rbd:{}/{}", rbd->pool, rbd->image);
-  }
-  return std::get<FileTarget>(target).path;
+  return std::visit([](const auto& t) { return display(t); }, target);
 }
 
 CephMonitor parse_monitor(std::string_view text) {
