@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <span>
+
 #include "lib/format/format.h"
 
 namespace vmferry {
 
-/// The format that `file` has, as far as its marks tell; there always is one, since anything can be
-/// a raw disk. Taking a container for a raw disk would give a guest the container in place of the
-/// disk. Throws Error when the file cannot be read. Any thread.
-ImageFormat probe_format(const Source& file);
+/// The table: all formats there are, in the order in which an image is looked at. The last one is
+/// raw, which everything could be.
+std::span<const Format> formats();
 
 }  // namespace vmferry

@@ -2,6 +2,7 @@
 #include "vmferry/location.h"
 
 #include "lib/store/stores.h"
+#include "vmferry/error.h"
 
 namespace vmferry {
 
@@ -14,6 +15,19 @@ Location::Location(RbdLocation volume)
 const std::string& Location::path() const {
   static const std::string kNone;
   return store_->path == nullptr ? kNone : store_->path(*this);
+}
+
+Location parse_location(std::string_view text) {
+  for (const Store* store : stores()) {
+    if (std::optional<Location> location = store->parse(text)) {
+      return std::move(*location);
+    }
+  }
+  throw Error({.kind = ErrorKind::kUnsupported,
+               .object = std::string(text),
+               .action = {},
+               .cause = "this kind of address is not supported",
+               .hint = "a file of that name is written ./" + std::string(text)});
 }
 
 }  // namespace vmferry

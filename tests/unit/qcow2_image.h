@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "lib/format/formats.h"
+#include "lib/format/format.h"
 #include "lib/format/qcow2/qcow2.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/disk_picture.h"

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "lib/core/printable.h"
-#include "lib/format/formats.h"
+#include "lib/format/format.h"
 #include "lib/image/backing.h"
 #include "lib/image/chain.h"
 #include "lib/image/unlock.h"

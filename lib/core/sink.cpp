@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "vmferry/sink.h"
+
+namespace vmferry {
+
+void Sink::check_writes() {}
+
+bool Sink::may_share(const Source& /*source*/) const { return false; }
+
+bool Sink::share_range(const Source& /*source*/, uint64_t /*offset*/, uint64_t /*length*/) {
+  return false;
+}
+
+std::optional<std::vector<uint64_t>> Sink::find_different(const DiskDigest& /*digest*/,
+                                                          Progress& /*counters*/,
+                                                          std::stop_token /*stop*/) {
+  return std::nullopt;
+}
+
+}  // namespace vmferry
