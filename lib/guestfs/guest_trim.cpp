@@ -20,7 +20,7 @@ constexpr uint64_t kSwapHeader = 64 << 10;
 // Linux shows no more of an extended partition than this.
 constexpr uint64_t kExtendedPartition = 1024;
 
-struct Volume {
+struct GuestVolume {
   std::string device;
   std::string type;
   std::string uuid;
@@ -40,11 +40,11 @@ class GuestTrim {
 
   std::vector<TrimmedPart> run() {
     open_encrypted();
-    const std::vector<Volume> volumes = list_volumes();
+    const std::vector<GuestVolume> volumes = list_volumes();
     check_names(volumes);
     hibernated_ = std::any_of(volumes.begin(), volumes.end(),
-                              [](const Volume& volume) { return volume.type == "swsuspend"; });
-    for (const Volume& volume : volumes) {
+                              [](const GuestVolume& volume) { return volume.type == "swsuspend"; });
+    for (const GuestVolume& volume : volumes) {
       parts_.push_back(trim(volume));
     }
     if (options_.only.empty() && !hibernated_) {
@@ -83,11 +83,11 @@ class GuestTrim {
     return devices;
   }
 
-  std::vector<Volume> list_volumes() const {
-    std::vector<Volume> volumes;
+  std::vector<GuestVolume> list_volumes() const {
+    std::vector<GuestVolume> volumes;
     for (const std::string& device : list_devices()) {
       const GuestfsStrings tags(guestfs_blkid(g(), device.c_str()));
-      Volume volume = {device, "unknown", {}, {}};
+      GuestVolume volume = {device, "unknown", {}, {}};
       for (auto& [tag, value] : tags.pairs()) {
         if (tag == "TYPE") {
           volume.type = value;
@@ -112,7 +112,7 @@ class GuestTrim {
     return volumes;
   }
 
-  const DiskKey* key_for(const Volume& volume) const {
+  const DiskKey* key_for(const GuestVolume& volume) const {
     for (const DiskKey& key : options_.keys) {
       if (key.volume == "all" || volume.is_called(key.volume)) {
         return &key;
@@ -125,7 +125,7 @@ class GuestTrim {
     if (options_.keys.empty()) {
       return;
     }
-    for (const Volume& volume : list_volumes()) {
+    for (const GuestVolume& volume : list_volumes()) {
       if (volume.type != "crypto_LUKS") {
         continue;
       }
@@ -144,7 +144,7 @@ class GuestTrim {
 
   /// The library's own call opens it so that discards stop there, and a volume of LUKS 2 cannot be
   /// told later: its key is out of reach by then.
-  void open_volume(const Volume& volume, const std::string& secret, const std::string& name) {
+  void open_volume(const GuestVolume& volume, const std::string& secret, const std::string& name) {
     constexpr const char* kKeyFile = "/tmp/vmferry.key";
     appliance_.upload(secret, kKeyFile);
     try {
@@ -165,15 +165,15 @@ class GuestTrim {
   }
 
   /// A name that fits nothing is a slip, and might mean the loss of what it was to protect.
-  void check_names(const std::vector<Volume>& volumes) const {
+  void check_names(const std::vector<GuestVolume>& volumes) const {
     for (const auto* names : {&options_.ignore, &options_.only}) {
       for (const std::string& name : *names) {
         if (std::any_of(volumes.begin(), volumes.end(),
-                        [&](const Volume& volume) { return volume.is_called(name); })) {
+                        [&](const GuestVolume& volume) { return volume.is_called(name); })) {
           continue;
         }
         std::string known;
-        for (const Volume& volume : volumes) {
+        for (const GuestVolume& volume : volumes) {
           known += fmt::format("{}{} ({})", known.empty() ? "" : ", ", volume.device, volume.type);
         }
         throw Error({.kind = ErrorKind::kUsage,
@@ -185,7 +185,7 @@ class GuestTrim {
     }
   }
 
-  bool is_chosen(const Volume& volume) const {
+  bool is_chosen(const GuestVolume& volume) const {
     auto named = [&](const std::vector<std::string>& names) {
       return std::any_of(names.begin(), names.end(),
                          [&](const std::string& name) { return volume.is_called(name); });
@@ -193,7 +193,7 @@ class GuestTrim {
     return !named(options_.ignore) && (options_.only.empty() || named(options_.only));
   }
 
-  TrimmedPart trim(const Volume& volume) {
+  TrimmedPart trim(const GuestVolume& volume) {
     if (options_.stop.stop_requested()) {
       throw cancelled_error();
     }
@@ -216,7 +216,7 @@ class GuestTrim {
     return part;
   }
 
-  std::string why_left(const Volume& volume) const {
+  std::string why_left(const GuestVolume& volume) const {
     if (!is_chosen(volume)) {
       return "not chosen";
     }
@@ -242,7 +242,7 @@ class GuestTrim {
   }
 
   /// Its header keeps UUID and label, so what remains is the same swap area, empty.
-  void trim_swap(const Volume& volume, TrimmedPart& part) {
+  void trim_swap(const GuestVolume& volume, TrimmedPart& part) {
     if (part.size <= kSwapHeader) {
       return;
     }
@@ -255,7 +255,7 @@ class GuestTrim {
 
   /// Read-only is enough for fstrim, and leaves even the time of the last mount as it was. Only
   /// ntfs-3g wants to be able to write; it empties the journal, which was proved to hold nothing.
-  void trim_file_system(const Volume& volume, TrimmedPart& part) {
+  void trim_file_system(const GuestVolume& volume, TrimmedPart& part) {
     const char* how = volume.type == "ntfs" ? "" : "ro";
     if (guestfs_mount_options(g(), how, volume.device.c_str(), "/") != 0) {
       part.left = appliance_.last_error("mount").parts().cause;

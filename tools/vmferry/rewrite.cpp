@@ -28,17 +28,17 @@ struct RewriteOptions {
 };
 
 /// What became of a disk.
-struct Outcome {
+struct DiskOutcome {
   const DomainDisk* disk = nullptr;
   const DiskMove* move = nullptr;  ///< null: nobody asked for one
   std::string stays;               ///< why it is where it was; empty: it is not
 };
 
-std::vector<Outcome> outcomes_of(const Domain& domain, const std::vector<DiskMove>& moves,
-                                 const Domain& result) {
-  std::vector<Outcome> outcomes;
+std::vector<DiskOutcome> outcomes_of(const Domain& domain, const std::vector<DiskMove>& moves,
+                                     const Domain& result) {
+  std::vector<DiskOutcome> outcomes;
   for (const DomainDisk& disk : domain.disks) {
-    Outcome outcome{.disk = &disk, .stays = disk.can_move() ? "it was not named" : disk.stays};
+    DiskOutcome outcome{.disk = &disk, .stays = disk.can_move() ? "it was not named" : disk.stays};
     for (const DiskMove& move : moves) {
       if (move.disk == disk.target) {
         outcome.move = &move;
@@ -54,9 +54,9 @@ std::vector<Outcome> outcomes_of(const Domain& domain, const std::vector<DiskMov
 }
 
 /// Who named disks knows that the others stay.
-void tell(const Domain& domain, const std::vector<Outcome>& outcomes, bool named) {
+void tell(const Domain& domain, const std::vector<DiskOutcome>& outcomes, bool named) {
   bool changed = false;
-  for (const Outcome& outcome : outcomes) {
+  for (const DiskOutcome& outcome : outcomes) {
     changed = changed || outcome.stays.empty();
     if (outcome.stays.empty() || (named && !outcome.move)) {
       continue;
@@ -69,12 +69,12 @@ void tell(const Domain& domain, const std::vector<Outcome>& outcomes, bool named
   }
 }
 
-std::string as_json(const Domain& domain, const std::vector<Outcome>& outcomes,
+std::string as_json(const Domain& domain, const std::vector<DiskOutcome>& outcomes,
                     const std::string& output) {
   nlohmann::ordered_json report = {{"definition", domain.object}, {"domain", domain.name}};
   report["changed"] = nlohmann::ordered_json::array();
   report["left"] = nlohmann::ordered_json::array();
-  for (const Outcome& outcome : outcomes) {
+  for (const DiskOutcome& outcome : outcomes) {
     const DomainDisk& disk = *outcome.disk;
     if (outcome.stays.empty()) {
       report["changed"].push_back({{"disk", disk.target},
@@ -131,7 +131,7 @@ int rewrite(Session& session, const RewriteOptions& options) {
   if (options.validate) {
     require_valid(domain, text);
   }
-  const std::vector<Outcome> outcomes =
+  const std::vector<DiskOutcome> outcomes =
       outcomes_of(domain, moves, parse_domain(text, domain.object));
   if (!options.output.empty()) {
     write_text_file(session, options.output, text, options.force);
