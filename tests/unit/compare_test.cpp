@@ -5,7 +5,7 @@
 #include <set>
 
 #include "tests/unit/catch.h"
-#include "tests/unit/disk_picture.h"
+#include "tests/unit/memory_sources.h"
 #include "vmferry/copy.h"
 
 namespace vmferry::test {

@@ -2,7 +2,7 @@
 #include <random>
 
 #include "tests/unit/catch.h"
-#include "tests/unit/disk_picture.h"
+#include "tests/unit/memory_sources.h"
 #include "tests/unit/test_sinks.h"
 #include "vmferry/copy.h"
 

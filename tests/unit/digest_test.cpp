@@ -8,8 +8,7 @@
 #include "lib/core/null_sink.h"
 #include "lib/core/xxh64.h"
 #include "tests/unit/catch.h"
-#include "tests/unit/disk_picture.h"
-#include "tests/unit/sparse_disk.h"
+#include "tests/unit/memory_sources.h"
 #include "vmferry/copy.h"
 #include "vmferry/digest.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "tests/unit/catch.h"
-#include "tests/unit/sparse_disk.h"
+#include "tests/unit/memory_sources.h"
 #include "vmferry/inspect.h"
 
 using namespace vmferry;

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "tests/unit/catch.h"
-#include "tests/unit/disk_picture.h"
+#include "tests/unit/memory_sources.h"
 
 using namespace vmferry;
 
@@ -18,9 +18,9 @@ std::vector<MappedExtent> map_of(const Source& source) {
 }
 
 /// Tells a map that was written down before.
-class ToldSource : public Source, public Layout {
+class ToldMap : public Source, public Layout {
  public:
-  explicit ToldSource(std::vector<MappedExtent> extents) : extents_(std::move(extents)) {}
+  explicit ToldMap(std::vector<MappedExtent> extents) : extents_(std::move(extents)) {}
 
   const std::string& name() const override { return name_; }
   uint64_t size() const override { return extents_.empty() ? 0 : extents_.back().end(); }
@@ -57,7 +57,7 @@ TEST_CASE("a source that knows nothing of its layout is mapped as its extents") 
 
 TEST_CASE("runs that go on are joined, others are not") {
   using K = MappedKind;
-  const ToldSource disk({
+  const ToldMap disk({
       {.offset = 0, .length = 10, .kind = K::kData, .is_present = true, .host_offset = 100},
       {.offset = 10, .length = 10, .kind = K::kData, .is_present = true, .host_offset = 110},
       {.offset = 20, .length = 10, .kind = K::kData, .is_present = true, .host_offset = 200},
@@ -77,7 +77,7 @@ TEST_CASE("runs that go on are joined, others are not") {
   CHECK(lengths == std::vector<uint64_t>{20, 10, 10, 10, 10, 10, 20, 10});
 }
 
-TEST_CASE("an empty disk has an empty map") { CHECK(map_of(ToldSource({})).empty()); }
+TEST_CASE("an empty disk has an empty map") { CHECK(map_of(ToldMap({})).empty()); }
 
 TEST_CASE("what the visitor throws ends the walk") {
   const test::PictureSource disk("64K:A 64K:- 64K:A");

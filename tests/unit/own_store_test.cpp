@@ -2,7 +2,7 @@
 // A store is one row: this one keeps disks in memory, and nothing else knows it.
 #include "lib/store/store.h"
 #include "tests/unit/catch.h"
-#include "tests/unit/disk_picture.h"
+#include "tests/unit/memory_sources.h"
 #include "tests/unit/test_sinks.h"
 #include "vmferry/copy.h"
 #include "vmferry/error.h"

@@ -4,7 +4,7 @@
 #include "lib/inspect/gpt.h"
 #include "lib/inspect/mbr.h"
 #include "tests/unit/catch.h"
-#include "tests/unit/sparse_disk.h"
+#include "tests/unit/memory_sources.h"
 #include "vmferry/inspect.h"
 
 // Partition tables built byte by byte, good ones and hostile ones.

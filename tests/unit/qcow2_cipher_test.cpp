@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
-#include <cstring>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "lib/format/qcow2/sector_cipher.h"
 #include "tests/unit/catch.h"
+#include "tests/unit/memory_sources.h"
 #include "vmferry/error.h"
 
 using namespace vmferry;
@@ -14,26 +14,6 @@ using namespace vmferry;
 namespace {
 
 using Bytes = std::vector<std::byte>;
-
-class Memory : public Source {
- public:
-  explicit Memory(Bytes bytes) : bytes_(std::move(bytes)) {}
-  const std::string& name() const override { return name_; }
-  uint64_t size() const override { return bytes_.size(); }
-  Extent extent_at(uint64_t offset, uint64_t max) const override {
-    return {offset, max, ExtentKind::kData};
-  }
-  void read_at(uint64_t offset, std::span<std::byte> out) const override {
-    REQUIRE(offset + out.size() <= bytes_.size());
-    if (!out.empty()) {
-      std::memcpy(out.data(), bytes_.data() + offset, out.size());
-    }
-  }
-
- private:
-  Bytes bytes_;
-  std::string name_ = "memory";
-};
 
 // Every byte of sector n is increased by n.
 class Counting : public SectorCipher {
@@ -60,7 +40,7 @@ std::string error_of(const CipherSpec& spec) {
 
 TEST_CASE("encrypted bytes are read in whole sectors, wherever they begin and end") {
   constexpr uint64_t kSectors = 20;
-  const Memory file(Bytes(kSectors * kCipherSector));
+  const test::MemorySource file(Bytes(kSectors * kCipherSector));
   std::mt19937 random(2);
   for (int i = 0; i < 2000; ++i) {
     const uint64_t offset = random() % file.size();

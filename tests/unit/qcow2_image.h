@@ -5,19 +5,16 @@
 #include <zstd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <functional>
-#include <mutex>
 #include <random>
-#include <stdexcept>
 #include <thread>
 #include <vector>
 
 #include "lib/format/format.h"
 #include "lib/format/qcow2/qcow2.h"
 #include "tests/unit/catch.h"
-#include "tests/unit/disk_picture.h"
+#include "tests/unit/memory_sources.h"
 #include "tests/unit/test_sinks.h"
 #include "vmferry/copy.h"
 #include "vmferry/error.h"
@@ -27,59 +24,8 @@
 namespace vmferry::test::qcow2 {
 
 using Bytes = std::vector<std::byte>;
-using Range = std::pair<uint64_t, uint64_t>;  // offset, length
-
-class MemorySource : public Source {
- public:
-  explicit MemorySource(Bytes bytes) : bytes_(std::move(bytes)) {}
-
-  const std::string& name() const override { return name_; }
-  uint64_t size() const override { return bytes_.size(); }
-  // No REQUIRE in here: several threads ask at once, and Catch is not for that.
-  Extent extent_at(uint64_t offset, uint64_t max) const override {
-    if (max == 0 || offset + max > size()) {
-      throw std::logic_error("extent_at behind the end");
-    }
-    ++extent_calls;
-    if (offset < hole.first) {
-      return {offset, std::min(max, hole.first - offset), ExtentKind::kData};
-    }
-    const uint64_t end = hole.first + hole.second;
-    if (offset < end) {
-      return {offset, std::min(max, end - offset), ExtentKind::kZero};
-    }
-    return {offset, max, ExtentKind::kData};
-  }
-  void read_at(uint64_t offset, std::span<std::byte> out) const override {
-    if (offset + out.size() > size()) {
-      throw std::logic_error("read behind the end");
-    }
-    ++reads;
-    if (log_reads) {
-      const std::lock_guard lock(mutex_);
-      read_ranges.emplace_back(offset, out.size());
-    }
-    if (!out.empty()) {
-      std::memcpy(out.data(), bytes_.data() + offset, out.size());
-    }
-  }
-  void prefetch(uint64_t offset, uint64_t length) const override {
-    const std::lock_guard lock(mutex_);
-    prefetched.emplace_back(offset, length);
-  }
-
-  Range hole = {UINT64_MAX / 2, 0};
-  mutable std::atomic<int> reads = 0;
-  mutable std::atomic<int> extent_calls = 0;
-  mutable std::vector<Range> prefetched;
-  bool log_reads = false;
-  mutable std::vector<Range> read_ranges;
-
- private:
-  mutable std::mutex mutex_;
-  Bytes bytes_;
-  std::string name_ = "img.qcow2";
-};
+using test::MemorySource;
+using Range = MemorySource::Range;
 
 // `size` bytes that pack well and differ from place to place.
 inline Bytes pattern(size_t size, unsigned seed) {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <cstring>
 #include <functional>
 #include <string>
 #include <vector>
@@ -7,6 +6,7 @@
 #include "lib/core/printable.h"
 #include "lib/format/qcow2/qcow2.h"
 #include "tests/unit/catch.h"
+#include "tests/unit/memory_sources.h"
 #include "vmferry/error.h"
 
 using namespace vmferry;
@@ -14,36 +14,24 @@ using namespace vmferry;
 namespace {
 
 // A file that holds a list at 4096. Only the list counts: the header is made by hand.
-class ListFile : public Source {
+class ListFile : public test::MemorySource {
  public:
-  ListFile() : bytes_(4096) {}
-
-  const std::string& name() const override { return name_; }
-  uint64_t size() const override { return bytes_.size(); }
-  Extent extent_at(uint64_t offset, uint64_t max) const override {
-    return {offset, max, ExtentKind::kData};
-  }
-  void read_at(uint64_t offset, std::span<std::byte> out) const override {
-    REQUIRE(offset + out.size() <= bytes_.size());
-    if (!out.empty()) {
-      std::memcpy(out.data(), bytes_.data() + offset, out.size());
-    }
-  }
+  ListFile() : MemorySource(std::vector<std::byte>(4096)) {}
 
   ListFile& add(uint64_t value, int length) {
     for (int i = length - 1; i >= 0; --i) {
-      bytes_.push_back(std::byte(i < 8 ? value >> 8 * i & 0xff : 0));
+      bytes().push_back(std::byte(i < 8 ? value >> 8 * i & 0xff : 0));
     }
     return *this;
   }
   ListFile& add(const std::string& text) {
     for (const char c : text) {
-      bytes_.push_back(std::byte(c));
+      bytes().push_back(std::byte(c));
     }
     return *this;
   }
   ListFile& pad() {
-    bytes_.resize((bytes_.size() + 7) / 8 * 8);
+    bytes().resize((bytes().size() + 7) / 8 * 8);
     return *this;
   }
   // `extra` bytes of 8 at a time: VM state size, disk size, instruction count, anything.
@@ -60,7 +48,7 @@ class ListFile : public Source {
     add(0x60000, 8).add(1, 4).add(flags, 4).add(1, 1).add(bits, 1).add(name.size(), 2);
     return add(extra, 4).add(std::string(extra, 'e')).add(name).pad();
   }
-  void cut(size_t size) { bytes_.resize(size); }
+  void cut(size_t size) { bytes().resize(size); }
 
   std::vector<Qcow2Snapshot> snapshots(uint32_t count) const {
     Qcow2Header header;
@@ -74,10 +62,6 @@ class ListFile : public Source {
     header.bitmaps = {count, {4096, bytes == UINT64_MAX ? size() - 4096 : bytes}};
     return read_qcow2_bitmaps(*this, header);
   }
-
- private:
-  std::vector<std::byte> bytes_;
-  std::string name_ = "img.qcow2";
 };
 
 std::string corruption_in(const std::function<void()>& action) {
@@ -136,11 +120,9 @@ TEST_CASE("qcow2 snapshots: damage is said with its place") {
   file.add(0, 36).add(1025, 4);
   CHECK(corruption_in([&] { file.snapshots(2); }) ==
         "img.qcow2: snapshot table at 4180: an entry has 1025 bytes of extra data, more than 1024");
-  ListFile whole;
-  whole.snapshot("1", "name", {1, 2});
   for (size_t size = 0; size < 4096 + 56 + 5; ++size) {
-    ListFile cut = whole;
-    cut.cut(size);
+    ListFile cut;
+    cut.snapshot("1", "name", {1, 2}).cut(size);
     CHECK(corruption_in([&] { cut.snapshots(1); }) != "");
   }
 }

@@ -2,7 +2,7 @@
 #include "vmferry/transfer.h"
 
 #include "tests/unit/catch.h"
-#include "tests/unit/disk_picture.h"
+#include "tests/unit/memory_sources.h"
 #include "tests/unit/test_sinks.h"
 #include "vmferry/error.h"
 

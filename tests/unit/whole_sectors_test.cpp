@@ -2,7 +2,7 @@
 
 #include "lib/image/whole_sectors.h"
 #include "tests/unit/catch.h"
-#include "tests/unit/sparse_disk.h"
+#include "tests/unit/memory_sources.h"
 
 namespace vmferry::test {
 namespace {
