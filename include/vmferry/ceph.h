@@ -20,6 +20,9 @@ struct CephOptions {
   /// How long monitors may take to answer (seconds); operations on data may take four times as
   /// long.
   unsigned timeout = 30;
+  /// How long a copy waits for a cluster that was there and does not answer any more (seconds).
+  /// Nothing: as long as operations on data.
+  std::optional<unsigned> stall_timeout = {};
 };
 
 /// How a new RBD volume is laid out. Nothing: what the cluster's configuration says.

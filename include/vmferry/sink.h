@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -47,6 +48,8 @@ class Sink {
   /// Throws the first error of an earlier write, or that the store has been silent for too long.
   /// Who waits for the memory of earlier writes asks now and then. Many threads may call it.
   virtual void check_writes();
+  /// How long the store has been silent, though it is at work on something. Any thread.
+  virtual std::chrono::milliseconds silent_for() const { return {}; }
   /// Leaves zeros in the range, as a hole where the store has such. Many threads may call it.
   virtual void zero_range(uint64_t offset, uint64_t length) = 0;
   /// May share_range() do something for `source`? Asked before anything is looked at for it.
@@ -83,6 +86,7 @@ class ForwardingSink : public Sink {
   SinkTraits traits() const override { return inner_.traits(); }
   void write_at(uint64_t offset, Slice data) override { inner_.write_at(offset, std::move(data)); }
   void check_writes() override { inner_.check_writes(); }
+  std::chrono::milliseconds silent_for() const override { return inner_.silent_for(); }
   void zero_range(uint64_t offset, uint64_t length) override { inner_.zero_range(offset, length); }
   bool may_share(const Source& source) const override { return inner_.may_share(source); }
   bool share_range(const Source& source, uint64_t offset, uint64_t length) override {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -46,6 +47,9 @@ class Source {
   /// What it was when it was opened, as words with commas between. While that is the same its bytes
   /// are the same, also in another process. Empty: that cannot be told.
   virtual std::string stamp() const { return {}; }
+
+  /// How long the store has been silent, though something is read. Any thread.
+  virtual std::chrono::milliseconds silent_for() const { return {}; }
 
   /// Reads aligned to this many bytes do no work twice (the cluster size of a compressed image).
   virtual uint64_t read_alignment() const { return 1; }

@@ -42,6 +42,7 @@ class ResizedSource final : public Source {
   void check_unchanged() const override { image_->check_unchanged(); }
   void check_still_there() const override { image_->check_still_there(); }
   std::string stamp() const override { return image_->stamp(); }
+  std::chrono::milliseconds silent_for() const override { return image_->silent_for(); }
   uint64_t read_alignment() const override { return image_->read_alignment(); }
 
  private:

@@ -37,6 +37,7 @@ class RestSource final : public Source {
   }
   void check_unchanged() const override { source_.check_unchanged(); }
   void check_still_there() const override { source_.check_still_there(); }
+  std::chrono::milliseconds silent_for() const override { return source_.silent_for(); }
   uint64_t read_alignment() const override { return source_.read_alignment(); }
 
  private:

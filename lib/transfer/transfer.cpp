@@ -154,6 +154,7 @@ class Transfer {
       limited = limit_rate(sink_, *options_.rate_limit, options_.stop);
     }
     Progress counters;
+    counters.silent_for = [&] { return std::max(source.silent_for(), sink_.silent_for()); };
     const ObservedPhase phase(observer_, options_.phase, counters, {&source});
     std::optional<Saver> saver;
     start_saving(saver);

@@ -166,6 +166,11 @@ void add_copy_options(CLI::App& app, ImageCopy& job) {
       ->check([](const std::string& how) -> std::string {
         return how == "true" || how == "read" ? "" : "only --verify and --verify=read";
       });
+  job.from.ceph.stall_timeout = 600;
+  app.add_option("--stall-timeout", job.from.ceph.stall_timeout,
+                 "How long to wait for a cluster that went away, in seconds (default: 600)")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(1, 864000));
   app.add_flag("--resume", job.to.resume,
                "Go on with what an earlier run of the same copy has left");
   app.add_option_function<std::string>(

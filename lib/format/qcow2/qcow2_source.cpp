@@ -70,6 +70,10 @@ class Qcow2Source final : public Source, public Layout {
     return fmt::format("qcow2 of {} bytes with its table at {}, {}", size(),
                        map_.geometry().l1_offset, fmt::join(stamps, ", "));
   }
+  std::chrono::milliseconds silent_for() const override {
+    const auto files = std::max(file_->silent_for(), data_->silent_for());
+    return backing_ ? std::max(files, backing_->silent_for()) : files;
+  }
   uint64_t size() const override { return map_.geometry().virtual_size; }
 
   Extent extent_at(uint64_t offset, uint64_t max) const override {

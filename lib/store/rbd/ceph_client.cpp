@@ -98,7 +98,7 @@ struct ConfigurationFile {
 };
 
 CephClient::CephClient(const RbdLocation& location, const CephOptions& options)
-    : location_(location) {
+    : location_(location), stall_timeout_(options.stall_timeout) {
   const CephArgs args = parse_ceph_args(variable("CEPH_ARGS"));
   const ConfigurationFile file = ConfigurationFile::choose(location, options, args);
   entity_ = entity_of(location, options, args);
@@ -238,6 +238,13 @@ void CephClient::connect() {
   const int rc = rados_connect(cluster_);
   if (rc < 0) {
     throw connect_error(rc);
+  }
+}
+
+/// librados takes this option at any time (Objecter::handle_conf_change).
+void CephClient::allow_stalls() const {
+  if (stall_timeout_) {
+    rados_conf_set(cluster_, "rados_osd_op_timeout", std::to_string(*stall_timeout_).c_str());
   }
 }
 

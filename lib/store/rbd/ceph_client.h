@@ -3,6 +3,7 @@
 
 #include <rados/librados.h>
 
+#include <optional>
 #include <string>
 
 #include "vmferry/error.h"
@@ -25,6 +26,9 @@ class CephClient {
   /// Connects, within options.timeout. Throws Error.
   void connect();
 
+  /// From now on operations may take options.stall_timeout: data is under way.
+  void allow_stalls() const;
+
   rados_t get() const { return cluster_; }
   /// "client.admin"
   const std::string& entity() const { return entity_; }
@@ -39,6 +43,7 @@ class CephClient {
   Error connect_error(int rc) const;
 
   const RbdLocation location_;
+  const std::optional<unsigned> stall_timeout_;
   std::string entity_;
   bool configured_ = false;      ///< by a file
   std::string unreadable_file_;  ///< "PATH: CAUSE" of a file that is there and could not be read

@@ -14,8 +14,12 @@ namespace {
 using Key = std::vector<std::string>;
 
 Key key_of(const RbdLocation& location, const CephOptions& options) {
-  Key key = {options.conf, options.id, options.keyring, options.cluster,
-             std::to_string(options.timeout)};
+  Key key = {options.conf,
+             options.id,
+             options.keyring,
+             options.cluster,
+             std::to_string(options.timeout),
+             std::to_string(options.stall_timeout.value_or(0))};
   for (const char* variable : {"CEPH_CONF", "CEPH_ARGS", "CEPH_KEYRING"}) {
     const char* value = std::getenv(variable);
     key.emplace_back(value == nullptr ? "" : value);

@@ -29,7 +29,7 @@ Error rbd_error(int rc, const RbdLocation& location, std::string action,
       break;
     case ETIMEDOUT:
       parts.cause = "the cluster did not answer in time";
-      parts.hint = "see 'ceph -s'; --ceph-timeout gives it longer";
+      parts.hint = "see 'ceph -s'; --ceph-timeout gives it longer, and --stall-timeout a copy";
       if (free_descriptors(1) == 0) {  // librados tries to connect again and again
         parts.cause = "no file descriptor was left for a connection to the cluster";
         parts.hint = "raise the limit: 'ulimit -n 4096', or LimitNOFILE= of a systemd unit";

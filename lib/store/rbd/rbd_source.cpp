@@ -5,10 +5,12 @@
 #include <rbd/features.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <mutex>
 #include <optional>
 
+#include "lib/core/blocking_call.h"
 #include "lib/core/zeros.h"
 #include "lib/store/rbd/extent_cache.h"
 #include "lib/store/rbd/rbd.h"
@@ -58,6 +60,7 @@ class RbdSource : public Source, public Layout, public Volume {
     extents_.emplace(size_, piece_of(image_.get(), info), kMostExtents,
                      [this](uint64_t offset, uint64_t length) { return ask(offset, length); });
     stamp_ = take_rbd_stamp(*pool_, image_.get(), location_);
+    pool_->client().allow_stalls();
   }
 
   Identity identity() const { return pool_->identity_of(image_.get(), location_); }
@@ -93,8 +96,7 @@ class RbdSource : public Source, public Layout, public Volume {
   }
 
   void read_at(uint64_t offset, std::span<std::byte> out) const override {
-    const ssize_t got =
-        rbd_read(image_.get(), offset, out.size(), reinterpret_cast<char*>(out.data()));
+    const ssize_t got = read(offset, out);
     if (got < 0) {
       throw rbd_error(static_cast<int>(got), location_, "read", offset);
     }
@@ -109,7 +111,24 @@ class RbdSource : public Source, public Layout, public Volume {
     }
   }
 
+  std::chrono::milliseconds silent_for() const override {
+    return reads_ == 0 ? std::chrono::milliseconds(0)
+                       : std::chrono::duration_cast<std::chrono::milliseconds>(
+                             std::chrono::steady_clock::now() - pulse_.last());
+  }
+
  private:
+  ssize_t read(uint64_t offset, std::span<std::byte> out) const {
+    if (reads_++ == 0) {
+      pulse_.beat();
+    }
+    const ssize_t got =
+        rbd_read(image_.get(), offset, out.size(), reinterpret_cast<char*>(out.data()));
+    pulse_.beat();
+    --reads_;
+    return got;
+  }
+
   Error missing() const {
     const bool snapshot = !location_.snapshot.empty();
     return Error(
@@ -142,6 +161,8 @@ class RbdSource : public Source, public Layout, public Volume {
   uint64_t size_ = 0;
   uint64_t object_size_ = 0;
   RbdStamp stamp_;
+  mutable std::atomic<unsigned> reads_ = 0;  ///< under way
+  mutable Pulse pulse_;                      ///< beats when one has ended
   mutable std::mutex check_mutex_;
   mutable std::optional<ExtentCache> extents_;
 };

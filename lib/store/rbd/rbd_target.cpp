@@ -19,9 +19,16 @@ constexpr uint64_t kLargestWrite = 2 << 20;
 constexpr unsigned kSilencePatience = 5;  // times the limit for monitors: see CephClient, and one
 
 /// Beyond the limit of one operation: it ends by itself with an error that says more.
-SilenceLimit for_work(const CephOptions& ceph) {
+SilenceLimit for_contact(const CephOptions& ceph) {
   return {.silence = std::chrono::seconds(ceph.timeout * kSilencePatience),
           .after_stop = std::chrono::seconds(std::min(ceph.timeout, 5U))};
+}
+SilenceLimit for_work(const CephOptions& ceph) {
+  SilenceLimit limit = for_contact(ceph);
+  if (ceph.stall_timeout) {
+    limit.silence = std::chrono::seconds(*ceph.stall_timeout + ceph.timeout);
+  }
+  return limit;
 }
 
 /// Clearing up after a failure waits no second time for a cluster that is away.
@@ -40,8 +47,9 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
     refuse_reserved_name();
     volume_ = std::make_shared<RbdNewVolume>(location, options);
     try {
-      call([](RbdNewVolume& target) { target.begin(); });
+      call([](RbdNewVolume& target) { target.begin(); }, for_contact(options.ceph));
       learn_traits();
+      volume_->pool().client().allow_stalls();
     } catch (...) {
       end();
       throw;
@@ -94,6 +102,10 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
     if (volume_->flight().silent_for() > for_work(options_.ceph).silence) {
       throw silent();
     }
+  }
+
+  std::chrono::milliseconds silent_for() const override {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(volume_->flight().silent_for());
   }
 
   void zero_range(uint64_t offset, uint64_t length) override {
@@ -173,9 +185,12 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
   }
 
   void call(std::function<void(RbdNewVolume&)> work) {
+    call(std::move(work), for_work(options_.ceph));
+  }
+  void call(std::function<void(RbdNewVolume&)> work, const SilenceLimit& limit) {
     volume_->pulse().beat();
     BlockingCall call([target = volume_, work = std::move(work)] { work(*target); });
-    if (call.wait(volume_->pulse(), for_work(options_.ceph), options_.stop)) {
+    if (call.wait(volume_->pulse(), limit, options_.stop)) {
       return call.result();
     }
     gave_up_ = true;

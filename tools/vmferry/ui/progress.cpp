@@ -19,6 +19,7 @@ namespace vmferry::cli {
 namespace {
 
 constexpr unsigned kNarrowestTerminal = 40;
+constexpr std::chrono::seconds kLongSilence{10};
 
 std::string duration(double seconds) {
   const auto whole = static_cast<long>(std::llround(seconds));
@@ -97,6 +98,13 @@ std::optional<uint64_t> ProgressDisplay::total() const {
   return known.total_known ? std::optional(known.data_total.load()) : std::nullopt;
 }
 
+std::optional<std::chrono::seconds> ProgressDisplay::waiting() const {
+  const auto silence = counters_.silent_for ? counters_.silent_for() : std::chrono::milliseconds(0);
+  return silence >= kLongSilence
+             ? std::optional(std::chrono::duration_cast<std::chrono::seconds>(silence))
+             : std::nullopt;
+}
+
 void ProgressDisplay::draw() noexcept {
   if (!can_say_now()) {
     return;
@@ -120,7 +128,10 @@ void ProgressDisplay::draw_bar(double seconds) {
   const auto width = static_cast<int>(std::max(kNarrowestTerminal, terminal_width(STDERR_FILENO)));
   std::string tail;
   std::string bar;
-  if (const std::optional<uint64_t> known = total()) {
+  if (const auto silence = waiting()) {
+    tail = fmt::format("  {}, waiting for the store since {}", about_bytes(done),
+                       duration(static_cast<double>(silence->count())));
+  } else if (const std::optional<uint64_t> known = total()) {
     const uint64_t total = std::max(*known, done);
     const double share = total == 0 ? 1 : static_cast<double>(done) / static_cast<double>(total);
     const double left = rate > 0 ? static_cast<double>(total - done) / rate : 0;
@@ -150,6 +161,9 @@ void ProgressDisplay::draw_json(double seconds) {
   line["written_bytes"] = counters_.bytes_written.load();
   if (dirty_rate_ != 0) {
     line["dirty_bytes_per_second"] = dirty_rate_.load();
+  }
+  if (const auto silence = waiting()) {
+    line["waiting_seconds"] = silence->count();
   }
   line["seconds"] = std::round(seconds * 1000) / 1000;
   say(json_text(line) + "\n");

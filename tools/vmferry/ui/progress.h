@@ -37,6 +37,8 @@ class ProgressDisplay {
   void draw() noexcept;
   void draw_bar(double seconds);
   void draw_json(double seconds);
+  /// How long it has waited for a store, if that is worth telling.
+  std::optional<std::chrono::seconds> waiting() const;
   /// Nothing: not known yet.
   std::optional<uint64_t> total() const;
 
