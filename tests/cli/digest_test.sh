@@ -85,3 +85,17 @@ expect 1 "another digest" ferry compare --digest "$other" b.raw
 cp a.raw "$want"
 expect 0 "are the same" ferry compare --digest "./$want" a.raw
 expect 2 "No such file" ferry compare "xxh64t:0123456789abcdef" a.raw
+
+# The record of a copy.
+expect 0 "" ferry convert --quiet --verify --report record.json a.raw recorded.raw
+python3 - "$want" <<'END'
+import json, sys
+record = json.load(open("record.json"))
+assert record["digest"] == sys.argv[1], record
+assert record["source"] == "a.raw" and record["target"] == "recorded.raw", record
+assert record["virtual_bytes"] == 20000001 and record["verified_by"] == "reading", record
+assert record["began"] <= record["ended"] and record["vmferry"] and "bytes" in record["source_stamp"], record
+END
+expect 1 "record.json: write the report: the file exists" ferry convert --report record.json a.raw recorded2.raw
+expect 1 "No such file or directory" ferry convert --report none/record.json a.raw recorded2.raw
+[[ ! -e recorded2.raw ]] || fail "copied before the report was asked for"

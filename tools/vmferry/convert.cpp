@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
+#include <ctime>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "lib/core/format_bytes.h"
 #include "lib/core/printable.h"
+#include "lib/core/utc_time.h"
 #include "tools/vmferry/command.h"
 #include "tools/vmferry/image_copy.h"
 #include "tools/vmferry/trim_options.h"
 #include "tools/vmferry/ui/output.h"
+#include "tools/vmferry/ui/text_file.h"
+#include "vmferry/error.h"
+#include "vmferry/version.h"
 
 namespace vmferry::cli {
 namespace {
@@ -26,25 +35,40 @@ const char* verified_in_words(Verify verified) {
   return "";
 }
 
-std::string report_of(const ImageCopy& job, const std::string& target, const CopyOutcome& outcome,
-                      double seconds) {
+using Json = nlohmann::ordered_json;
+
+struct ConvertOptions {
+  ImageCopy copy;
+  bool digest = false;
+  std::string report;  ///< a file; empty: none
+};
+
+Json facts_of(const std::string& target, const CopyOutcome& outcome, double seconds) {
   const TransferResult& result = outcome.copied;
+  Json facts = {{"target", target},
+                {"virtual_bytes", result.virtual_bytes},
+                {"read_bytes", result.read_bytes},
+                {"written_bytes", result.written_bytes},
+                {"shared_bytes", result.shared_bytes},
+                {"zero_skipped_bytes", result.zero_bytes},
+                {"seconds", seconds},
+                {"verified", result.verified != Verify::kNo}};
+  if (result.verified != Verify::kNo) {
+    facts["verified_by"] = result.verified == Verify::kYes ? "checksums" : "reading";
+  }
+  return facts;
+}
+
+std::string output_of(const ConvertOptions& options, const std::string& target,
+                      const CopyOutcome& outcome, double seconds) {
+  const TransferResult& result = outcome.copied;
+  const ImageCopy& job = options.copy;
   if (job.run.json) {
-    nlohmann::ordered_json report = {{"target", target},
-                                     {"virtual_bytes", result.virtual_bytes},
-                                     {"read_bytes", result.read_bytes},
-                                     {"written_bytes", result.written_bytes},
-                                     {"shared_bytes", result.shared_bytes},
-                                     {"zero_skipped_bytes", result.zero_bytes},
-                                     {"seconds", seconds},
-                                     {"verified", result.verified != Verify::kNo}};
-    if (result.verified != Verify::kNo) {
-      report["verified_by"] = result.verified == Verify::kYes ? "checksums" : "reading";
-    }
+    Json report = facts_of(target, outcome, seconds);
     if (job.to.resume) {
       report["kept_bytes"] = result.kept_bytes;
     }
-    if (job.digest) {
+    if (options.digest) {
       report["digest"] = outcome.digest;
     }
     if (job.trim) {
@@ -62,22 +86,74 @@ std::string report_of(const ImageCopy& job, const std::string& target, const Cop
                          ? ""
                          : ", beside " + about_bytes(result.kept_bytes) + " that were there",
                      verified_in_words(result.verified)) +
-         (job.digest ? fmt::format("digest: {}\n", outcome.digest) : "");
+         (options.digest ? fmt::format("digest: {}\n", outcome.digest) : "");
 }
 
-int convert(Session& session, ImageCopy& job) {
+std::string utc_now() {
+  struct timespec now = {};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return utc_time(now);
+}
+
+/// Before hours of copying.
+void check_report(const std::string& path) {
+  struct stat status = {};
+  if (::lstat(path.c_str(), &status) == 0) {
+    throw Error({.kind = ErrorKind::kConflict,
+                 .object = path,
+                 .action = "write the report",
+                 .cause = "the file exists",
+                 .hint = "name a new file"});
+  }
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  if (::access(parent.empty() ? "." : parent.c_str(), W_OK) != 0) {
+    throw errno_error(errno, path, "write the report");
+  }
+}
+
+/// The record of a copy, for audits.
+void write_report(Session& session, const ConvertOptions& options, const std::string& began,
+                  Json facts, const CopyOutcome& outcome) {
+  Json record = {{"vmferry", kVersion},
+                 {"began", began},
+                 {"ended", utc_now()},
+                 {"source", parse_location(options.copy.source).display()},
+                 {"source_stamp", outcome.source_stamp}};
+  record.update(facts);
+  record["kept_bytes"] = outcome.copied.kept_bytes;
+  record["digest"] = outcome.digest;
+  try {
+    write_text_file(session, options.report, json_text(record, 2), false);
+  } catch (const Error& error) {
+    ErrorParts parts = error.parts();
+    parts.cause += " (the target is complete)";
+    throw Error(std::move(parts));
+  }
+}
+
+int convert(Session& session, ConvertOptions& options) {
+  ImageCopy& job = options.copy;
+  job.digest = options.digest || !options.report.empty();
+  if (!options.report.empty()) {
+    check_report(options.report);
+  }
+  const std::string began = utc_now();
   const auto start = std::chrono::steady_clock::now();
   const CopyOutcome outcome = copy_image(session, job, "convert");
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   const std::string target = parse_location(job.target).display();
-  print_report(report_of(job, target, outcome, elapsed.count()), "the target is complete");
+  if (!options.report.empty()) {
+    write_report(session, options, began, facts_of(target, outcome, elapsed.count()), outcome);
+  }
+  print_report(output_of(options, target, outcome, elapsed.count()), "the target is complete");
   return 0;
 }
 
 }  // namespace
 
 std::function<int(Session&)> add_convert(CLI::App& app) {
-  auto job = std::make_shared<ImageCopy>();
+  auto options = std::make_shared<ConvertOptions>();
+  ImageCopy* const job = &options->copy;
   app.add_option("SOURCE", job->source,
                  "A raw or qcow2 file, a block device, or rbd:POOL/IMAGE[@SNAPSHOT]")
       ->required();
@@ -85,15 +161,18 @@ std::function<int(Session&)> add_convert(CLI::App& app) {
                  "A new file, a block device (with --force), or rbd:POOL/IMAGE")
       ->required();
   add_copy_options(app, *job);
-  app.add_flag("--digest", job->digest,
+  app.add_flag("--digest", options->digest,
                "Print a digest of what the guest sees, the same for every copy of this disk");
+  app.add_option("--report", options->report,
+                 "Write what was copied, with digest, sizes and times, into a new file (JSON)")
+      ->type_name("FILE");
   app.footer(
       "Examples:\n"
       "  vmferry convert web1.raw web1-sparse.raw\n"
       "  vmferry convert -f qcow2 --verify web1.qcow2 rbd:vms/web1\n"
       "  vmferry convert rbd:vms/web1@monday /backup/web1.raw\n"
       "\nSee vmferry-convert(1).");
-  return [job](Session& session) { return convert(session, *job); };
+  return [options](Session& session) { return convert(session, *options); };
 }
 
 }  // namespace vmferry::cli

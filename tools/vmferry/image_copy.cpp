@@ -133,7 +133,7 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
                                               static_cast<int64_t>(job.checkpoint_every * 1000)),
                                           .stop = session.stop()},
                                          &observer);
-  return {copied, opened.parts, digest ? digest->text() : ""};
+  return {copied, opened.parts, source.stamp(), digest ? digest->text() : ""};
 }
 
 CopyOutcome rehearse_image_copy(Session& session, ImageCopy& job) {
@@ -145,7 +145,7 @@ CopyOutcome rehearse_image_copy(Session& session, ImageCopy& job) {
   const CopyResult result =
       copy(*opened.guest, nothing, {.jobs = job.run.jobs, .stop = session.stop()}, counters);
   check_source(*opened.guest, job.source_in_use);
-  return {{result}, opened.parts, {}};
+  return {{result}, opened.parts, {}, {}};
 }
 
 void add_copy_options(CLI::App& app, ImageCopy& job) {

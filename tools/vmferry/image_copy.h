@@ -39,6 +39,7 @@ struct ImageCopy {
 struct CopyOutcome {
   TransferResult copied;
   std::vector<TrimmedPart> parts;  ///< with --trim
+  std::string source_stamp;        ///< Source::stamp()
   std::string digest;              ///< with --digest
 };
 
