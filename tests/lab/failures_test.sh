@@ -32,7 +32,7 @@ ceph auth rm client.reader 2>/dev/null
 # An OSD that stops to answer in the middle of a copy.
 head -c 64M /dev/urandom >dense.raw
 (
-  "$VMFERRY" convert --rate-limit 20M --ceph-timeout 2 dense.raw rbd:rbd/fl-stopped 2>said &
+  "$VMFERRY" convert --rate-limit 20M --ceph-timeout 2 --stall-timeout 8 dense.raw rbd:rbd/fl-stopped 2>said &
   copy=$!
   until_true 20 is_watched rbd/fl-stopped.vmferry-partial
   osd=$(<"$VMFERRY_LAB/osd.pid")
@@ -70,5 +70,5 @@ ceph osd pool create fl-small 8 >/dev/null 2>&1
 rbd pool init fl-small
 ceph osd pool set-quota fl-small max_bytes 4000000 >/dev/null 2>&1
 dd if=/dev/urandom of=dense.raw bs=1M count=64 status=none
-expect 1 "(No space left on device|quota exceeded).*pool 'fl-small' is full" timeout 120 "$VMFERRY" convert --rate-limit 8M dense.raw rbd:fl-small/a
+expect 1 "(No space left on device|quota exceeded).*pool 'fl-small' is full" timeout 120 "$VMFERRY" convert --stall-timeout 2 --rate-limit 8M dense.raw rbd:fl-small/a
 [[ -z $(timeout 30 rbd ls fl-small) ]] || fail "left in the full pool: $(rbd ls fl-small)"

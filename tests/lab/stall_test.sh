@@ -24,6 +24,7 @@ leave() {
   done
   "$ROOT/tools/lab" up ceph
   clear_volumes stall
+  ceph osd pool rm stall-small stall-small --yes-i-really-really-mean-it
 }
 trap 'finish leave' EXIT
 
@@ -83,3 +84,13 @@ grep -q "what was copied is kept: go on with it by the same command and --resume
   fail "$(tail -3 said)"
 expect 0 "beside [0-9.]+ MiB that were there, verified" ferry convert --resume --verify disk.raw rbd:rbd/stall-c
 rbd export --no-progress rbd/stall-c - | cmp - disk.raw
+
+# A full pool is waited for as well.
+ceph osd pool create stall-small 8 >/dev/null 2>&1
+rbd pool init stall-small
+ceph osd pool set-quota stall-small max_bytes 4000000 >/dev/null 2>&1
+copying --verify disk.raw rbd:stall-small/stall-a
+until_true 60 grep -q '"waiting_seconds":1[0-9]' said
+ceph osd pool set-quota stall-small max_bytes 0 >/dev/null 2>&1
+goes_on "a pool that was full"
+rbd export --no-progress stall-small/stall-a - | cmp - disk.raw

@@ -6,8 +6,12 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <set>
+#include <stop_token>
+#include <thread>
+#include <vector>
 
 #include "lib/core/blocking_call.h"
 #include "vmferry/buffer.h"
@@ -20,7 +24,16 @@ namespace vmferry {
 class RbdFlight {
  public:
   /// `pulse` beats when a write has landed.
-  RbdFlight(const RbdLocation& location, Pulse& pulse) : location_(location), pulse_(pulse) {}
+  RbdFlight(const RbdLocation& location, Pulse& pulse);
+  RbdFlight(const RbdFlight&) = delete;
+  RbdFlight& operator=(const RbdFlight&) = delete;
+  ~RbdFlight();
+
+  /// From now on what a full pool refuses is written again and again, as long as nothing else has
+  /// landed for `patience`.
+  void allow_full(std::chrono::seconds patience);
+  /// No more of that: what is refused has failed.
+  void stop_trying_again();
 
   /// Takes over `data`. Throws an error of this write, or the first one of an earlier write.
   void write(rbd_image_t image, uint64_t offset, Slice data);
@@ -35,6 +48,9 @@ class RbdFlight {
  private:
   struct Write;
 
+  void submit(std::unique_ptr<Write> write);
+  bool postpone(std::unique_ptr<Write>& write, int rc);
+  void try_again(const std::stop_token& stop);
   uint64_t start();
   void finish(int rc, const Write& write);
   static void on_complete(rbd_completion_t completion, void* argument);
@@ -45,8 +61,12 @@ class RbdFlight {
   std::condition_variable landed_;
   std::set<uint64_t> under_way_;  ///< their numbers
   uint64_t next_ = 0;
+  std::chrono::seconds patience_{0};               ///< with a full pool
+  std::vector<std::unique_ptr<Write>> postponed_;  ///< which it refused
+  std::condition_variable_any wake_;
   int first_rc_ = 0;
   uint64_t first_offset_ = 0;
+  std::jthread trier_;  // last: it uses all of the above
 };
 
 }  // namespace vmferry

@@ -322,6 +322,7 @@ void RbdNewVolume::remove_old(const std::string& action) {
 /// What another run took over is not ours to name.
 std::vector<std::string> RbdNewVolume::end() noexcept {
   std::vector<std::string> left;
+  flight_.stop_trying_again();
   flight_.wait();
   image_.close();
   pulse_.beat();

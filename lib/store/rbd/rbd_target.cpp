@@ -50,6 +50,10 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
       call([](RbdNewVolume& target) { target.begin(); }, for_contact(options.ceph));
       learn_traits();
       volume_->pool().client().allow_stalls();
+      if (options.ceph.stall_timeout) {
+        volume_->flight().allow_full(std::chrono::seconds(*options.ceph.stall_timeout));
+        stopped_.emplace(options.stop, StopTrying{volume_});
+      }
     } catch (...) {
       end();
       throw;
@@ -211,6 +215,7 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
         options_.notice(line);
       }
     }
+    stopped_.reset();
     checksums_.reset();
     volume_.reset();
   }
@@ -229,11 +234,17 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
     }
   }
 
+  struct StopTrying {
+    std::shared_ptr<RbdNewVolume> volume;
+    void operator()() { volume->flight().stop_trying_again(); }
+  };
+
   const RbdLocation location_;
   const std::string name_;
   const TargetOptions options_;
   std::shared_ptr<RbdNewVolume> volume_;
   std::unique_ptr<RbdChecksums> checksums_;  // null: the OSDs cannot tell
+  std::optional<std::stop_callback<StopTrying>> stopped_;
   std::atomic<bool> gave_up_ = false;
   uint32_t write_size_ = kLargestWrite;
   // Skipping a short run of zeros saves less than the extra operation costs.
