@@ -83,4 +83,9 @@ void check_target_options(const Location& location, const TargetOptions& options
 /// byte.
 std::unique_ptr<Target> open_target(const Location& location, const TargetOptions& options);
 
+/// The notes (TargetNotes) of a run that did not complete this target; empty: there are none. Only
+/// looks: such a run may be at work. Throws Error. Any thread.
+std::map<std::string, std::string> unfinished_notes(const Location& location,
+                                                    const CephOptions& ceph);
+
 }  // namespace VMFERRY_API vmferry

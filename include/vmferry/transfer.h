@@ -34,8 +34,11 @@ struct TransferOptions {
   /// The target was opened to go on with what an earlier run has left of it. What that run wrote
   /// down is believed only as far as it is about the same source and the target holds it.
   bool resume = false;
-  /// What was copied stays if the store or the machine fails, or the work is stopped, after the
-  /// first checkpoint; the error's hint says how to go on. Otherwise the target takes it away.
+  /// What is done is written down now and then: should the process die, a later run can go on.
+  bool make_checkpoints = false;
+  /// The same, and what was copied stays if the store or the machine fails, or the work is stopped,
+  /// after the first checkpoint; the error's hint says how to go on. Otherwise the target takes it
+  /// away.
   bool keep_partial = false;
   std::chrono::milliseconds checkpoint_every{10'000};
   std::stop_token stop = {};  ///< stops the work: Error kCancelled
@@ -53,6 +56,10 @@ struct TransferResult : CopyResult {
 /// name then, and takes away what it made when it goes.
 TransferResult transfer(const Source& source, Target& target, const TransferOptions& options = {},
                         Observer* observer = nullptr);
+
+/// Has a run that did not complete `target` left a checkpoint of a copy of this very source? Asks
+/// the store, and changes nothing. Throws Error.
+bool can_resume(const Source& source, const Location& target, const CephOptions& ceph);
 
 /// What is asked before relying on what was read: throws Error when the source is not what was
 /// opened. One in use may have been written.

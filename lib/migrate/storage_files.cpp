@@ -119,6 +119,7 @@ uint64_t HostAndCluster::free_space(const std::string& path) {
 bool HostAndCluster::remove_file(const std::string& path,
                                  const std::optional<std::string>& identity) {
   ::unlink(partial_path(path).c_str());
+  FileNotes(notes_path(path)).remove();
   const std::optional<FileLook> found = identity ? look(path) : std::nullopt;
   if (found && found->identity != *identity) {
     return false;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,6 +36,9 @@ struct Store {
   void (*check_target)(const Location& location, const TargetOptions& options) = nullptr;
   std::unique_ptr<Target> (*create)(const Location& location,
                                     const TargetOptions& options) = nullptr;
+  /// unfinished_notes(): of what grows under the temporary name.
+  std::map<std::string, std::string> (*unfinished_notes)(const Location& location,
+                                                         const CephOptions& ceph) = nullptr;
 
   /// sparsify_in_place(), and whether it can do a dry run.
   SpaceUse (*sparsify)(const Location& location, const InPlaceOptions& options,

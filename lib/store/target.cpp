@@ -24,4 +24,11 @@ std::unique_ptr<Target> open_target(const Location& location, const TargetOption
   return location.store().create(location, options);
 }
 
+std::map<std::string, std::string> unfinished_notes(const Location& location,
+                                                    const CephOptions& ceph) {
+  const Store& store = location.store();
+  return store.unfinished_notes == nullptr ? std::map<std::string, std::string>()
+                                           : store.unfinished_notes(location, ceph);
+}
+
 }  // namespace vmferry

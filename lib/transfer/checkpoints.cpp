@@ -73,6 +73,17 @@ std::optional<std::vector<DiskDigest::Known>> decode(std::string_view text, uint
   return text.empty() ? std::optional(std::move(blocks)) : std::nullopt;
 }
 
+/// The stamp in a header; nothing: another version wrote it.
+std::optional<std::string> stamp_in(const std::string& header) {
+  const json found = json::parse(header, nullptr, false);
+  if (!found.is_object() || !found.contains("version") || !found["version"].is_number_integer() ||
+      found.value("version", 0) > kVersion) {
+    return std::nullopt;
+  }
+  const auto source = found.find("source");
+  return source != found.end() && source->is_string() ? *source : json("");
+}
+
 /// What of two stamps differs, for people.
 std::string difference(const std::string& was, const std::string& is) {
   const auto words = [](std::string_view text) {
@@ -96,6 +107,13 @@ std::string difference(const std::string& was, const std::string& is) {
 
 }  // namespace
 
+bool is_checkpoint_of(const std::string& stamp, const std::map<std::string, std::string>& notes) {
+  const auto header = notes.find(kHeader);
+  const auto blocks = notes.lower_bound(kBlocks);
+  return header != notes.end() && stamp_in(header->second) == stamp && blocks != notes.end() &&
+         blocks->first.starts_with(kBlocks);
+}
+
 Checkpoints::Checkpoints(TargetNotes& notes, std::string target, std::string stamp, uint64_t size)
     : notes_(notes), target_(std::move(target)), stamp_(std::move(stamp)), size_(size) {}
 
@@ -114,15 +132,12 @@ std::string Checkpoints::sum_of(const std::string& key, const std::string& text)
 }
 
 void Checkpoints::require_same_source(const std::string& header) const {
-  const json found = json::parse(header, nullptr, false);
-  if (!found.is_object() || !found.contains("version") || !found["version"].is_number_integer() ||
-      found.value("version", 0) > kVersion) {
+  const std::optional<std::string> was = stamp_in(header);
+  if (!was) {
     throw cannot_go_on("another version of vmferry wrote its checkpoints");
   }
-  const auto source = found.find("source");
-  const std::string was = source != found.end() && source->is_string() ? *source : json("");
-  if (was != stamp_) {
-    throw cannot_go_on("the source is not what was copied then: " + difference(was, stamp_));
+  if (*was != stamp_) {
+    throw cannot_go_on("the source is not what was copied then: " + difference(*was, stamp_));
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include "vmferry/digest.h"
@@ -10,6 +11,10 @@
 #include "vmferry/target.h"
 
 namespace vmferry {
+
+/// Are these notes a checkpoint of a copy of the source with that stamp? Whether the target holds
+/// what they say is not asked.
+bool is_checkpoint_of(const std::string& stamp, const std::map<std::string, std::string>& notes);
 
 /// What a copy writes down of itself: of which source it is, and the digest of each block that is
 /// durable. One thread.

@@ -86,10 +86,12 @@ class Transfer {
   }
 
  private:
+  bool makes_checkpoints() const { return options_.make_checkpoints || options_.keep_partial; }
+
   void choose_digest() {
     by_checksums_ = options_.verify == Verify::kYes && sink_.traits().has_checksums;
     digest_ = options_.digest;
-    const bool for_checkpoints = options_.keep_partial || options_.resume;
+    const bool for_checkpoints = makes_checkpoints() || options_.resume;
     if (digest_ == nullptr && (by_checksums_ || for_checkpoints)) {
       digest_ = &own_.emplace(source_.size());
       // What is done before the first checkpoint is of use only if more follows.
@@ -168,7 +170,7 @@ class Transfer {
   }
 
   void start_saving(std::optional<Saver>& saver) {
-    if (!checkpoints_ || !options_.keep_partial) {
+    if (!checkpoints_ || !makes_checkpoints()) {
       return;
     }
     try {
@@ -270,6 +272,11 @@ TransferResult transfer(const Source& source, Target& target, const TransferOpti
                         Observer* observer) {
   require_same_size(source, target.sink());
   return Transfer(source, target, options, observer).run();
+}
+
+bool can_resume(const Source& source, const Location& target, const CephOptions& ceph) {
+  const std::string stamp = source.stamp();
+  return !stamp.empty() && is_checkpoint_of(stamp, unfinished_notes(target, ceph));
 }
 
 void check_source(const Source& source, bool in_use) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "vmferry/transfer.h"
 
+#include <map>
+
+#include "lib/transfer/checkpoints.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/memory_sources.h"
 #include "tests/unit/test_sinks.h"
@@ -84,6 +87,13 @@ class ToldObserver : public Observer {
 };
 
 constexpr const char* kPicture = "64K:A 64K:- 64K:B";
+
+class NotesInMemory : public TargetNotes {
+ public:
+  std::map<std::string, std::string> read() override { return notes; }
+  void write(const std::string& key, const std::string& text) override { notes[key] = text; }
+  std::map<std::string, std::string> notes;
+};
 
 }  // namespace
 
@@ -179,6 +189,28 @@ TEST_CASE("a transfer that is stopped gives no name, and ends its phase") {
   stop.request_stop();
   CHECK_THROWS_AS(transfer(source, target, {.stop = stop.get_token()}, &observer), Error);
   CHECK(story == Story{"copy of 1", "ended"});
+}
+
+TEST_CASE("a checkpoint is of one source, and tells of a block") {
+  constexpr const char* kStamp = "file 1:2/3, 8388608 bytes";
+  NotesInMemory kept;
+  CHECK_FALSE(is_checkpoint_of(kStamp, kept.notes));
+  DiskDigest digest(2 * DiskDigest::kBlock);
+  RecordingSink sink(digest.size(), {.starts_zeroed = true});
+  Checkpoints checkpoints(kept, "target", kStamp, digest.size());
+  checkpoints.save(digest, sink);
+  CHECK(kept.notes.empty());
+  digest.set(1, {.length = 512, .hash = 7});
+  checkpoints.save(digest, sink);
+  CHECK(is_checkpoint_of(kStamp, kept.notes));
+  CHECK_FALSE(is_checkpoint_of("file 1:2/3, 8388608 bytes, changed", kept.notes));
+  CHECK_FALSE(is_checkpoint_of("", kept.notes));
+  std::map<std::string, std::string> only_begun = kept.notes;
+  std::erase_if(only_begun, [](const auto& note) { return note.first != "vmferry.checkpoint"; });
+  CHECK(only_begun.size() == 1);
+  CHECK_FALSE(is_checkpoint_of(kStamp, only_begun));
+  kept.notes["vmferry.checkpoint"] = R"({"version":2,"source":"file 1:2/3, 8388608 bytes"})";
+  CHECK_FALSE(is_checkpoint_of(kStamp, kept.notes));
 }
 
 TEST_CASE("a target of another size is refused") {

@@ -2,10 +2,12 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "lib/store/file/file_notes.h"
 #include "lib/store/file/file_source.h"
 #include "lib/store/file/file_sparsify.h"
 #include "lib/store/file/file_target.h"
 #include "lib/store/file/image_lock.h"
+#include "lib/store/file/temporary_file.h"
 #include "lib/store/stores.h"
 #include "vmferry/error.h"
 
@@ -63,6 +65,10 @@ const Store kFileStore = {
                        const TargetOptions& options) { check_path_target(path_of(at), options); },
     .create = [](const Location& at,
                  const TargetOptions& options) { return open_path_target(path_of(at), options); },
+    .unfinished_notes =
+        [](const Location& at, const CephOptions&) {
+          return FileNotes(notes_path(path_of(at))).read();
+        },
     .sparsify = [](const Location& at, const InPlaceOptions& options,
                    Progress& progress) { return sparsify_file(path_of(at), options, progress); },
     .sparsify_can_rehearse = true,

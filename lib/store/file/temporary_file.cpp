@@ -94,6 +94,8 @@ std::string partial_path(const std::string& path) {
       .string();
 }
 
+std::string notes_path(const std::string& path) { return partial_path(path) + ".notes"; }
+
 bool is_partial_path(const std::string& path) {
   const std::string name = fs::path(path).filename().string();
   return name.starts_with('.') && name.ends_with(kPartialSuffix);
@@ -166,7 +168,7 @@ TemporaryFile::TemporaryFile(std::string path, std::function<void(const std::str
     : path_(std::move(path)),
       temporary_(partial_path(path_)),
       notice_(std::move(notice)),
-      notes_(temporary_ + ".notes"),
+      notes_(notes_path(path_)),
       fd_(open_locked(left_over)) {
   if (!adopted_) {
     notes_.remove();

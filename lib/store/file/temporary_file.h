@@ -19,6 +19,8 @@ inline constexpr const char* kPartialSuffix = ".vmferry-partial";
 /// The name under which the file `path` grows until it is complete: ".NAME.vmferry-partial" beside
 /// it. A name of more than 200 bytes is cut at a character and told from its like by a hash.
 std::string partial_path(const std::string& path);
+/// Where its notes are meanwhile.
+std::string notes_path(const std::string& path);
 /// Is it such a name?
 bool is_partial_path(const std::string& path);
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <map>
 #include <memory>
+#include <string>
 
 #include "lib/store/store.h"
 #include "vmferry/describe.h"
@@ -26,6 +28,9 @@ OpenBytes open_rbd_source(const RbdLocation& location, const CephOptions& option
 /// killed run is replaced, one in use refused. publish() renames it; with options.force the old
 /// volume makes room first and is removed last.
 std::unique_ptr<Target> open_rbd_target(const RbdLocation& location, const TargetOptions& options);
+
+/// unfinished_notes() of a volume.
+std::map<std::string, std::string> rbd_notes(const RbdLocation& volume, const CephOptions& options);
 
 /// sparsify_in_place() for a volume, which nobody else may have open.
 SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& options,

@@ -22,6 +22,11 @@ std::unique_ptr<Target> open_rbd_target(const RbdLocation& location, const Targe
   return rbd_module().open_target(location, options);
 }
 
+std::map<std::string, std::string> rbd_notes(const RbdLocation& volume,
+                                             const CephOptions& options) {
+  return rbd_module().notes(volume, options);
+}
+
 SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& options,
                          Progress& progress) {
   return rbd_module().sparsify(location, options, progress);

@@ -6,6 +6,7 @@ extern "C" const vmferry::RbdModule vmferry_module = {
     vmferry::librbd_version,
     vmferry::open_rbd_source,
     vmferry::open_rbd_target,
+    vmferry::rbd_notes,
     vmferry::sparsify_volume,
     vmferry::volume_bytes,
     vmferry::hold_ceph_connection,

@@ -13,6 +13,7 @@ struct RbdModule : ModuleTable {
   decltype(&librbd_version) version_of_library;
   decltype(&open_rbd_source) open_source;
   decltype(&open_rbd_target) open_target;
+  decltype(&rbd_notes) notes;
   decltype(&sparsify_volume) sparsify;
   decltype(&volume_bytes) bytes;
   decltype(&hold_ceph_connection) hold_connection;

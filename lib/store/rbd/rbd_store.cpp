@@ -38,6 +38,8 @@ const Store kRbdStore = {
     .check_target = check,
     .create = [](const Location& at,
                  const TargetOptions& options) { return open_rbd_target(volume(at), options); },
+    .unfinished_notes = [](const Location& at,
+                           const CephOptions& ceph) { return rbd_notes(volume(at), ceph); },
     .sparsify = [](const Location& at, const InPlaceOptions& options,
                    Progress& progress) { return sparsify_volume(volume(at), options, progress); },
     .sparsify_can_rehearse = false,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lib/core/format_bytes.h"
+#include "lib/store/rbd/rbd.h"
 #include "lib/store/rbd/rbd_facts.h"
 #include "lib/store/rbd/rbd_image.h"
 #include "lib/store/rbd/rbd_new_volume.h"
@@ -57,15 +58,34 @@ int list_notes(rbd_image_t image, std::map<std::string, std::string>& notes) {
   }
 }
 
-}  // namespace
-
-std::map<std::string, std::string> RbdNewVolume::read_notes() const {
+std::map<std::string, std::string> notes_of(rbd_image_t image, const RbdLocation& partial) {
   std::map<std::string, std::string> notes;
-  const int rc = list_notes(image_.get(), notes);
+  const int rc = list_notes(image, notes);
   if (rc < 0) {
-    throw rbd_error(rc, partial_, "read its checkpoints");
+    throw rbd_error(rc, partial, "read its checkpoints");
   }
   return notes;
+}
+
+}  // namespace
+
+std::map<std::string, std::string> rbd_notes(const RbdLocation& volume,
+                                             const CephOptions& options) {
+  const RbdPool pool(volume, options, CephSharing::kShared);
+  const RbdLocation partial = partial_of(volume);
+  RbdImage image;
+  const int rc = image.open(pool.io(), partial.image, "", true);
+  if (rc == -ENOENT) {
+    return {};
+  }
+  if (rc < 0) {
+    throw rbd_error(rc, partial, "open the unfinished copy");
+  }
+  return notes_of(image.get(), partial);
+}
+
+std::map<std::string, std::string> RbdNewVolume::read_notes() const {
+  return notes_of(image_.get(), partial_);
 }
 
 void RbdNewVolume::write_note(const std::string& key, const std::string& text) {
