@@ -91,6 +91,17 @@ class MigrationObserver : public Observer {
   virtual void job_ended() = 0;
 };
 
+/// How a disk is copied.
+struct CopyTerms {
+  /// It is under an overlay, so that QEMU has it open and does not write to it.
+  bool frozen = false;
+  uint64_t bandwidth = 0;  ///< bytes a second; 0: no limit
+  /// What a copy that died has left is gone on with where it fits; otherwise it is removed, as it
+  /// is without this.
+  bool resume = false;
+  std::stop_token stop = {};
+};
+
 /// Images and volumes, as a migration handles them. Every method throws Error; one thread.
 class MigrationStorage {
  public:
@@ -118,15 +129,19 @@ class MigrationStorage {
   /// The key of the Ceph user that guests will use; throws if none is found.
   virtual std::string user_key() = 0;
 
-  /// Copies what a guest sees, then reads both sides again and compares them; the volume has its
-  /// name only afterwards. `bandwidth`: bytes a second; 0: no limit.
-  virtual void copy_in(const HostImage& image, const VolumeName& volume, uint64_t bandwidth,
-                       std::stop_token stop, const Made& made) = 0;
+  /// Copies what a guest sees, and verifies the copy; the volume has its name only afterwards. What
+  /// is done is written down now and then, for a process that comes after a death. Answers how many
+  /// bytes of data were kept of what such a one had left.
+  virtual uint64_t copy_in(const HostImage& image, const VolumeName& volume, const CopyTerms& terms,
+                           const Made& made) = 0;
+  /// Has a copy_in() that died left anything that fits, so that there is less to copy?
+  virtual bool can_resume_in(const HostImage& image, const VolumeName& volume) = 0;
   /// Do they hold the same bytes?
   virtual bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) = 0;
-  /// `frozen`: it is under an overlay, so that QEMU has it open and does not write to it.
-  virtual void copy_out(const VolumeName& volume, bool frozen, const std::string& path,
-                        uint64_t bandwidth, std::stop_token stop, const Made& made) = 0;
+  /// As copy_in.
+  virtual uint64_t copy_out(const VolumeName& volume, const std::string& path,
+                            const CopyTerms& terms, const Made& made) = 0;
+  virtual bool can_resume_out(const VolumeName& volume, const std::string& path) = 0;
   /// Bytes of data in an image or volume: what a copy will write at most.
   virtual Usage image_usage(const HostImage& image) = 0;
 
@@ -153,7 +168,8 @@ class MigrationStorage {
 struct MigrationStorageOptions {
   unsigned jobs = 8;  ///< threads that read; 1..64
   CephOptions ceph;
-  RbdLayout layout;                   ///< of every new volume
+  RbdLayout layout;                                    ///< of every new volume
+  std::chrono::milliseconds checkpoint_every{10'000};  ///< as TransferOptions has it
   std::vector<CephMonitor> monitors;  ///< that guests will ask; none: those of `ceph`
   std::stop_token stop = {};
   /// Called just before something new is made. May be empty.
@@ -282,6 +298,7 @@ struct MigrateReport {
     std::string to;
     Usage before;
     Usage after;
+    uint64_t kept_bytes = 0;  ///< of its data, that a run which died had copied
   };
   enum class End {
     kUndone,

@@ -5,7 +5,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -18,13 +17,6 @@
 // places_files.cpp and places_volumes.cpp, and nowhere else in a run.
 
 namespace vmferry::migrate {
-
-/// How a copy is made.
-struct CopyTerms {
-  bool frozen = false;     ///< the old disk is under an overlay: QEMU has it open, and only reads
-  uint64_t bandwidth = 0;  ///< bytes a second; 0: no limit
-  std::stop_token stop;
-};
 
 /// Where disks go. Methods throw Error; threads as MigrationStorage.
 class NewPlace {
@@ -55,9 +47,12 @@ class NewPlace {
 
   /// Empty, for QEMU to fill. Throws kConflict: the name is taken.
   virtual void create(const MovingDisk& disk, const MigrationStorage::Made& made) const = 0;
-  /// Copies the old disk there and compares. Throws kConflict: the name is taken.
-  virtual void copy(const MovingDisk& disk, const CopyTerms& options,
-                    const MigrationStorage::Made& made) const = 0;
+  /// Copies the old disk there and compares. Throws kConflict: the name is taken. Answers how many
+  /// bytes of data a copy that died had copied.
+  virtual uint64_t copy(const MovingDisk& disk, const CopyTerms& terms,
+                        const MigrationStorage::Made& made) const = 0;
+  /// Has a copy that died left anything to go on with?
+  virtual bool can_resume(const MovingDisk& disk) const = 0;
   /// What a person may do about a name that is taken.
   virtual std::string if_taken(const MovingDisk& disk) const = 0;
   /// As MigrationStorage::remove_volume; false: it stays, as it is another one.

@@ -35,10 +35,12 @@ class NewFiles : public NewPlace {
   void create(const MovingDisk& disk, const MigrationStorage::Made& made) const override {
     storage_.create_raw_file(disk.image.path, disk.size, made);
   }
-  void copy(const MovingDisk& disk, const CopyTerms& options,
-            const MigrationStorage::Made& made) const override {
-    storage_.copy_out(disk.volume, options.frozen, disk.image.path, options.bandwidth, options.stop,
-                      made);
+  uint64_t copy(const MovingDisk& disk, const CopyTerms& terms,
+                const MigrationStorage::Made& made) const override {
+    return storage_.copy_out(disk.volume, disk.image.path, terms, made);
+  }
+  bool can_resume(const MovingDisk& disk) const override {
+    return storage_.can_resume_out(disk.volume, disk.image.path);
   }
   std::string if_taken(const MovingDisk&) const override {
     return "move it away, or name another directory with --to-dir";

@@ -43,9 +43,12 @@ class NewVolumes : public NewPlace {
   void create(const MovingDisk& disk, const MigrationStorage::Made& made) const override {
     storage_.create_volume(disk.volume, disk.size, made);
   }
-  void copy(const MovingDisk& disk, const CopyTerms& options,
-            const MigrationStorage::Made& made) const override {
-    storage_.copy_in(disk.image, disk.volume, options.bandwidth, options.stop, made);
+  uint64_t copy(const MovingDisk& disk, const CopyTerms& terms,
+                const MigrationStorage::Made& made) const override {
+    return storage_.copy_in(disk.image, disk.volume, terms, made);
+  }
+  bool can_resume(const MovingDisk& disk) const override {
+    return storage_.can_resume_in(disk.image, disk.volume);
   }
   std::string if_taken(const MovingDisk& disk) const override {
     return "remove it (" + removing_command(disk) + "), or name another with --disk " + disk.dev +

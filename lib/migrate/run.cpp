@@ -157,6 +157,9 @@ MigrateReport Run::report() const {
         .dev = disk.dev, .from = disk.original, .to = goal(disk), .before = {}, .after = {}};
     line.before = {.virtual_bytes = disk.size, .allocated_bytes = disk.data};
     line.after.virtual_bytes = disk.size;
+    if (const auto kept = kept_bytes_.find(disk.dev); kept != kept_bytes_.end()) {
+      line.kept_bytes = kept->second;
+    }
     try {
       line.after = places_.fresh->usage(disk);
       if (places_.old->exists(disk)) {

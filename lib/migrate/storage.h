@@ -31,11 +31,13 @@ class HostAndCluster : public MigrationStorage {
   std::string user_key() override;
 
   /// Opens no file but the image and its `backing`; refuses one that another process writes to.
-  void copy_in(const HostImage& image, const VolumeName& volume, uint64_t bandwidth,
-               std::stop_token stop, const Made& made) override;
+  uint64_t copy_in(const HostImage& image, const VolumeName& volume, const CopyTerms& terms,
+                   const Made& made) override;
+  bool can_resume_in(const HostImage& image, const VolumeName& volume) override;
   bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) override;
-  void copy_out(const VolumeName& volume, bool frozen, const std::string& path, uint64_t bandwidth,
-                std::stop_token stop, const Made& made) override;
+  uint64_t copy_out(const VolumeName& volume, const std::string& path, const CopyTerms& terms,
+                    const Made& made) override;
+  bool can_resume_out(const VolumeName& volume, const std::string& path) override;
   Usage image_usage(const HostImage& image) override;
 
   ImageParts image_parts(const HostImage& image) override;
@@ -50,9 +52,13 @@ class HostAndCluster : public MigrationStorage {
   void create_raw_file(const std::string& path, uint64_t size, const Made& made) override;
 
  private:
-  /// `is_open`: a client has it open for writing, which is no sign of a change.
-  void copy_and_check(const OpenImage& image, const Location& to, bool is_open, uint64_t bandwidth,
-                      std::stop_token stop, const Made& made);
+  OpenImage open_volume(const VolumeName& volume) const;
+  /// Goes on with what a copy that died has left, if that is asked for and it fits.
+  uint64_t copy_or_resume(const OpenImage& image, const Location& to, CopyTerms terms,
+                          const Made& made);
+  uint64_t copy_and_check(const OpenImage& image, const Location& to, const CopyTerms& terms,
+                          const Made& made);
+  void remove_left_over(const Location& to, std::stop_token stop) const;
   /// For something new of that size.
   TargetOptions new_target(uint64_t size, const Made& made) const;
 

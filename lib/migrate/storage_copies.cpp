@@ -8,6 +8,7 @@
 #include "lib/image/chain.h"
 #include "lib/image/whole_sectors.h"
 #include "lib/store/file/file_io.h"
+#include "lib/store/file/temporary_file.h"
 #include "lib/store/rbd/rbd_admin.h"
 #include "vmferry/error.h"
 #include "vmferry/open.h"
@@ -61,8 +62,8 @@ uint64_t data_of(const Source& source, std::stop_token stop) {
 
 }  // namespace
 
-void HostAndCluster::copy_in(const HostImage& image, const VolumeName& volume, uint64_t bandwidth,
-                             std::stop_token stop, const Made& made) {
+uint64_t HostAndCluster::copy_in(const HostImage& image, const VolumeName& volume,
+                                 const CopyTerms& terms, const Made& made) {
   const OpenImage source = open_host_image(image);
   refuse_being_written(source);
   if (!image.identity.empty() && text_of(source.opened.front()) != image.identity) {
@@ -72,18 +73,22 @@ void HostAndCluster::copy_in(const HostImage& image, const VolumeName& volume, u
                  .cause = "it is not the file any more that was looked at before",
                  .hint = "it was replaced: look which one the domain needs, and begin again"});
   }
-  const EitherStop either(stop, options_.stop);
-  const RbdLocation target = location_of(volume);
-  // The journal is ours alone, so this is from a run that died; the cluster needs a while to see
-  // it.
-  remove_rbd_left_over(target, options_.ceph, either.token());
-  copy_and_check(source, target, false, bandwidth, either.token(), made);
+  CopyTerms of_file = terms;
+  of_file.frozen = false;  // a file that is open does not look like one that changes
+  return copy_or_resume(source, location_of(volume), of_file, made);
+}
+
+bool HostAndCluster::can_resume_in(const HostImage& image, const VolumeName& volume) {
+  return can_resume(*open_host_image(image).guest, location_of(volume), options_.ceph);
+}
+
+OpenImage HostAndCluster::open_volume(const VolumeName& volume) const {
+  return open_as_guest(location_of(volume), {.format = ImageFormat(), .ceph = options_.ceph});
 }
 
 bool HostAndCluster::same(const HostImage& image, const VolumeName& volume, std::stop_token stop) {
   const OpenImage source = open_host_image(image);
-  const OpenImage copy =
-      open_as_guest(location_of(volume), {.format = ImageFormat(), .ceph = options_.ceph});
+  const OpenImage copy = open_volume(volume);
   const EitherStop either(options_.stop, stop);
   Progress counters;
   const ObservedPhase phase(options_.observer, "verify", counters,
@@ -93,34 +98,75 @@ bool HostAndCluster::same(const HostImage& image, const VolumeName& volume, std:
       .same;
 }
 
-void HostAndCluster::copy_out(const VolumeName& volume, bool frozen, const std::string& path,
-                              uint64_t bandwidth, std::stop_token stop, const Made& made) {
-  const SourceOptions options = {.format = ImageFormat(), .ceph = options_.ceph};
-  const OpenImage source = open_as_guest(location_of(volume), options);
-  if (!frozen) {
+uint64_t HostAndCluster::copy_out(const VolumeName& volume, const std::string& path,
+                                  const CopyTerms& terms, const Made& made) {
+  const OpenImage source = open_volume(volume);
+  if (!terms.frozen) {
     refuse_being_written(source);
   }
-  const EitherStop either(stop, options_.stop);
-  copy_and_check(source, PathLocation{path}, frozen, bandwidth, either.token(), made);
+  return copy_or_resume(source, PathLocation{path}, terms, made);
 }
 
-void HostAndCluster::copy_and_check(const OpenImage& image, const Location& to, bool is_open,
-                                    uint64_t bandwidth, std::stop_token stop, const Made& made) {
+bool HostAndCluster::can_resume_out(const VolumeName& volume, const std::string& path) {
+  return can_resume(*open_volume(volume).guest, PathLocation{path}, options_.ceph);
+}
+
+uint64_t HostAndCluster::copy_or_resume(const OpenImage& image, const Location& to, CopyTerms terms,
+                                        const Made& made) {
+  const EitherStop either(terms.stop, options_.stop);
+  terms.stop = either.token();
+  if (terms.resume && can_resume(*image.guest, to, options_.ceph)) {
+    try {
+      return copy_and_check(image, to, terms, made);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kConflict) {
+        throw;
+      }
+      remove_left_over(to, terms.stop);
+      check_source(*image.guest, terms.frozen);  // then that is why
+      if (options_.notice) {
+        options_.notice(std::string(error.what()) + "; it is copied from the beginning");
+      }
+    }
+  } else {
+    remove_left_over(to, terms.stop);
+  }
+  terms.resume = false;
+  return copy_and_check(image, to, terms, made);
+}
+
+/// The journal is the run's alone, so it is from a run that died; the cluster needs a while to see
+/// that.
+void HostAndCluster::remove_left_over(const Location& to, std::stop_token stop) const {
+  if (to.path().empty()) {
+    remove_rbd_left_over(to.inside<RbdLocation>(), options_.ceph, std::move(stop));
+  } else {
+    const TemporaryFile in_its_place(to.path(), {});
+  }
+}
+
+uint64_t HostAndCluster::copy_and_check(const OpenImage& image, const Location& to,
+                                        const CopyTerms& terms, const Made& made) {
   TargetOptions options = new_target(image.guest->size(), made);
+  options.resume = terms.resume;
   options.sources = image.opened;
-  options.stop = stop;
+  options.stop = terms.stop;
   if (to.path().empty()) {
     options.layout = options_.layout;
   }
   const std::unique_ptr<Target> target = open_target(to, options);
+  // A volume that QEMU has open looks like one that changes.
   TransferOptions work = {.jobs = options_.jobs,
-                          .source_in_use = is_open,
+                          .source_in_use = terms.frozen,
                           .verify = Verify::kYes,
-                          .stop = std::move(stop)};
-  if (bandwidth > 0) {
-    work.rate_limit = bandwidth;
+                          .resume = terms.resume,
+                          .make_checkpoints = true,
+                          .checkpoint_every = options_.checkpoint_every,
+                          .stop = terms.stop};
+  if (terms.bandwidth > 0) {
+    work.rate_limit = terms.bandwidth;
   }
-  transfer(*image.guest, *target, work, options_.observer);
+  return transfer(*image.guest, *target, work, options_.observer).kept_bytes;
 }
 
 Usage HostAndCluster::image_usage(const HostImage& image) {

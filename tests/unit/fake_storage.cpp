@@ -116,41 +116,71 @@ std::string FakeStorage::user_key() {
   return world_->call("user_key", [&] { return world_->key; });
 }
 
-void FakeStorage::copy(const std::string& what, const std::string& from, const std::string& to,
-                       std::stop_token stop, const Made& made) {
+bool FakeStorage::fits(const std::string& from, const std::string& to) const {
+  const auto checkpoint = world_->checkpoints.find(unfinished(to));
+  return world_->images.contains(unfinished(to)) && checkpoint != world_->checkpoints.end() &&
+         checkpoint->second == world_->view(from);
+}
+
+uint64_t FakeStorage::copy(const std::string& what, const std::string& from, const std::string& to,
+                           const CopyTerms& terms, const Made& made) {
+  uint64_t kept = 0;
   const auto act = [&] {
-    if (stop.stop_requested()) {
+    if (terms.stop.stop_requested()) {
       throw cancelled_error();
     }
     refuse_existing(to);
     const uint64_t size = world_->require_image(from).size;
-    world_->images[unfinished(to)] = {.format = "raw", .size = size};
+    const Content before = world_->view(from);
+    Content first_half = before;
+    first_half.erase(first_half.lower_bound(kSectors / 2), first_half.end());
+    if (terms.resume && fits(from, to)) {
+      first_half = world_->images[unfinished(to)].own;
+      kept = first_half.size() * kClusterBytes;
+    }
+    world_->images[unfinished(to)] = {.format = "raw", .size = size, .own = first_half};
+    world_->checkpoints.erase(unfinished(to));
     if (world_->hangs()) {
-      world_->wait([&] { return stop.stop_requested(); });
-      if (stop.stop_requested()) {
+      world_->wait([&] { return terms.stop.stop_requested(); });
+      if (terms.stop.stop_requested()) {
         world_->images.erase(unfinished(to));
         throw cancelled_error();
       }
     }
-    const Content before = world_->view(from);
+    if (world_->makes_checkpoints) {
+      world_->checkpoints[unfinished(to)] = before;
+    }
     world_->middle();
     if (world_->view(from) != before) {
       world_->wrong(what + " of " + from + ", which changes");
     }
+    Content whole = before;
+    for (const auto& [sector, value] : first_half) {
+      whole[sector] = value;
+    }
     world_->images.erase(unfinished(to));
-    create(to, {.format = "raw", .size = size, .backing = {}, .own = before}, made);
+    create(to, {.format = "raw", .size = size, .backing = {}, .own = whole}, made);
   };
   world_->call(what, act, true);
+  return kept;
 }
 
-void FakeStorage::copy_in(const HostImage& image, const VolumeName& volume, uint64_t,
-                          std::stop_token stop, const Made& made) {
-  copy("copy_in", image.path, volume.display(), stop, made);
+uint64_t FakeStorage::copy_in(const HostImage& image, const VolumeName& volume,
+                              const CopyTerms& terms, const Made& made) {
+  return copy("copy_in", image.path, volume.display(), terms, made);
 }
 
-void FakeStorage::copy_out(const VolumeName& volume, bool, const std::string& path, uint64_t,
-                           std::stop_token stop, const Made& made) {
-  copy("copy_out", volume.display(), path, stop, made);
+uint64_t FakeStorage::copy_out(const VolumeName& volume, const std::string& path,
+                               const CopyTerms& terms, const Made& made) {
+  return copy("copy_out", volume.display(), path, terms, made);
+}
+
+bool FakeStorage::can_resume_in(const HostImage& image, const VolumeName& volume) {
+  return world_->call("can_resume_in", [&] { return fits(image.path, volume.display()); });
+}
+
+bool FakeStorage::can_resume_out(const VolumeName& volume, const std::string& path) {
+  return world_->call("can_resume_out", [&] { return fits(volume.display(), path); });
 }
 
 bool FakeStorage::same(const HostImage& image, const VolumeName& volume, std::stop_token stop) {

@@ -24,11 +24,13 @@ class FakeStorage : public MigrationStorage {
   void sparsify_volume(const VolumeName& volume) override;
   std::string user_key() override;
 
-  void copy_in(const HostImage& image, const VolumeName& volume, uint64_t bandwidth,
-               std::stop_token stop, const Made& made) override;
+  uint64_t copy_in(const HostImage& image, const VolumeName& volume, const CopyTerms& terms,
+                   const Made& made) override;
+  bool can_resume_in(const HostImage& image, const VolumeName& volume) override;
   bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) override;
-  void copy_out(const VolumeName& volume, bool frozen, const std::string& path, uint64_t bandwidth,
-                std::stop_token stop, const Made& made) override;
+  uint64_t copy_out(const VolumeName& volume, const std::string& path, const CopyTerms& terms,
+                    const Made& made) override;
+  bool can_resume_out(const VolumeName& volume, const std::string& path) override;
   Usage image_usage(const HostImage& image) override;
 
   ImageParts image_parts(const HostImage& image) override;
@@ -43,8 +45,10 @@ class FakeStorage : public MigrationStorage {
   void create_raw_file(const std::string& path, uint64_t size, const Made& made) override;
 
  private:
-  void copy(const std::string& what, const std::string& from, const std::string& to,
-            std::stop_token stop, const Made& made);
+  uint64_t copy(const std::string& what, const std::string& from, const std::string& to,
+                const CopyTerms& terms, const Made& made);
+  /// A dead copy has left half of `from`, as it is now.
+  bool fits(const std::string& from, const std::string& to) const;
   /// Answers whether another of that name was there, and stays.
   bool is_another(const std::string& image, const std::optional<std::string>& identity) const;
   /// As the copier does.

@@ -95,7 +95,9 @@ class World {
   // Everything below is guarded by the mutex while a driver works.
   std::mutex mutex;
   std::map<std::string, Image> images;
-  unsigned files = 0;  ///< that storage has made: Image::file of the last
+  bool makes_checkpoints = true;               ///< copies live to their first one
+  std::map<std::string, Content> checkpoints;  ///< by what is unfinished: its source, as it was
+  unsigned files = 0;                          ///< that storage has made: Image::file of the last
   std::map<std::string, HostData> hosts;
   std::map<std::string, GuestData> guests;  ///< by UUID
   std::map<std::string, PoolFacts> pools;

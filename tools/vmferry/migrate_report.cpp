@@ -158,6 +158,10 @@ std::string report_text(const std::string& domain, const MigrateReport& report) 
                  about_bytes(disk.before.allocated_bytes), about_bytes(disk.before.virtual_bytes),
                  disk.to, about_bytes(disk.after.allocated_bytes),
                  about_bytes(disk.after.virtual_bytes));
+    if (disk.kept_bytes > 0) {
+      text += line("         {} of it had been copied before the run was killed",
+                   about_bytes(disk.kept_bytes));
+    }
   }
   if (report.downtime_ms) {
     text += line("  the guest stood still for {} ms", *report.downtime_ms);
@@ -178,7 +182,8 @@ std::string report_json(const std::string& domain, const MigrateReport& report) 
                      {"from", disk.from},
                      {"to", disk.to},
                      {"before", usage(disk.before)},
-                     {"after", usage(disk.after)}});
+                     {"after", usage(disk.after)},
+                     {"kept_bytes", disk.kept_bytes}});
   }
   Json json = {{"domain", domain},
                {"end", word(report.end)},
