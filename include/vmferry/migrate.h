@@ -363,7 +363,7 @@ std::shared_ptr<CallTrace> log_calls(const std::string& path, const std::string&
 MigrateReport execute_migration(const Plan& plan, const MigrateContext& context);
 
 enum class Recovery {
-  kAuto,
+  kAuto,  ///< kFinish if the guest depends on its new disks, or there is a copy to go on with
   kFinish,
   kUndo,
   kStay,  ///< finish the move of the disks; the guest stays on the host where it is

@@ -59,8 +59,10 @@ bool Run::turned_offline() const {
   return old == DomainState::kAbsent || (old == DomainState::kShutOff && journal_.noted(kLeft));
 }
 
-bool Run::better_finished() const {
-  // Unless the old machine was started again: then that is the one that people work with.
+bool Run::better_finished() const { return can_resume_copy() || is_defined_anew(); }
+
+/// Unless the old machine was started again: then that is the one that people work with.
+bool Run::is_defined_anew() const {
   return !is_live(plan_.method) && target_.state() != DomainState::kAbsent &&
          !misplaced(target_, DefinitionKind::kPersistent) &&
          !(plan_.request.to_other_host() && source_.active());
@@ -99,6 +101,15 @@ bool Run::pending(const std::string& step) const {
     }
   }
   return true;
+}
+
+bool Run::under_way(const std::string& step) const {
+  for (size_t i = 0; i < plan_.steps.size(); ++i) {
+    if (plan_.steps[i].name == step) {
+      return journal_.status(i) == StepStatus::kBegun;
+    }
+  }
+  return false;
 }
 
 bool Run::waits_at_target() const {

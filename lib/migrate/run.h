@@ -46,6 +46,8 @@ class Run : public Notes {
   /// Is it defined on no host any more, although all were asked?
   bool machine_is_gone() const;
   bool pending(const std::string& step) const;
+  /// It was begun, and neither ended nor was undone.
+  bool under_way(const std::string& step) const;
   /// It is a move to another host, which can be asked.
   bool target_is_known() const { return context_.target != context_.source; }
   /// The definition at the target names the new disks, and no guest runs there.
@@ -151,6 +153,11 @@ class Run : public Notes {
   friend class StepWork;
 
   bool turned_offline() const;
+  /// Offline: does the machine's new definition name the new disks?
+  bool is_defined_anew() const;
+  /// Is a copy under way, of disks that are still as it reads them, and would some of it be kept?
+  bool can_resume_copy() const;
+  bool is_partly_copied(const MovingDisk& disk) const;
   void require_same_machine(const Machine& machine, const HostIdentity& host,
                             const std::string& option) const;
   /// How far this move has brought the disk: on what comes before, its data is not the newest.

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
+
 #include "lib/migrate/run.h"
+#include "lib/migrate/steps/steps.h"
 #include "vmferry/error.h"
 
 namespace vmferry::migrate {
@@ -70,6 +73,32 @@ void Run::copy_disk(const MovingDisk& disk, std::stop_token stop) {
                                                 made);
   });
   journal_.note(copied(disk));
+}
+
+bool Run::can_resume_copy() const {
+  const bool is_staged = under_way(CopyFrozen::kName);
+  const bool is_offline = under_way(CopyOffline::kName);
+  if (!is_staged && !is_offline) {
+    return false;
+  }
+  if (is_offline && (source_.state() != DomainState::kShutOff || source_.guest().was_saved())) {
+    return false;
+  }
+  const auto is_as_read = [&](const MovingDisk& disk) {
+    return source_.place(disk) == (is_staged ? Place::kOverlay : Place::kOriginal);
+  };
+  return std::all_of(plan_.disks.begin(), plan_.disks.end(), is_as_read) &&
+         std::any_of(plan_.disks.begin(), plan_.disks.end(),
+                     [this](const MovingDisk& disk) { return is_partly_copied(disk); });
+}
+
+/// What cannot be asked is no reason to go on.
+bool Run::is_partly_copied(const MovingDisk& disk) const {
+  try {
+    return journal_.noted(made(disk)) && (is_ours(disk) || places_.fresh->can_resume(disk));
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 void Run::remove_copy(const MovingDisk& disk) {
