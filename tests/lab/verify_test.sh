@@ -5,6 +5,7 @@
 eval "$("$ROOT/tools/lab" env)"
 FAULTS=$(dirname -- "$VMFERRY")/libvmferry-faults.so
 clear_all() {
+  [[ ! -v run ]] || kill -KILL "$run"
   clear_volumes verify
   rbd rm --no-progress rbd/verify-ns/verify-a
   rbd namespace remove rbd/verify-ns
@@ -44,18 +45,20 @@ rbd rm --no-progress rbd/verify-ns/verify-a
 rbd namespace remove rbd/verify-ns
 
 # damaged WHAT COMMAND...: between the copy and the question COMMAND is run, with the prefix of the objects' names as $prefix.
+# The first call asks what names there are.
 damaged() {
   local what=$1 status=0
   shift
   rm -f go log said
-  VMFERRY_FAULT="rados_aio_read_op_operate:1:hold:$PWD/go" VMFERRY_FAULT_LOG=$PWD/log LD_PRELOAD=$FAULTS \
+  VMFERRY_FAULT="rados_aio_read_op_operate:2:hold:$PWD/go" VMFERRY_FAULT_LOG=$PWD/log LD_PRELOAD=$FAULTS \
     "$VMFERRY" convert -j 1 --verify disk.raw rbd:rbd/verify-b >said 2>&1 &
-  local run=$!
+  run=$!
   until_true 20 grep -q fired log
   prefix=$(rbd info rbd/verify-b.vmferry-partial | sed -n 's/.*block_name_prefix: //p')
   "$@"
   touch go
   wait "$run" || status=$?
+  unset run
   [[ $status == 1 ]] || fail "$what: status $status: $(cat said)"
   grep -q "rbd:rbd/verify-b: verify at $wanted: reads back differently from the source" said ||
     fail "$what: $(cat said)"
