@@ -97,7 +97,7 @@ killed=$SECONDS
 ceph osd pool create res-data 8 >/dev/null 2>&1
 rbd pool init res-data
 rbd namespace create rbd/res-ns
-for layout in "" "--features layering" "--object-size 1M" "--object-size 32M" "--data-pool res-data" "--object-size 8M --stripe-unit 1M --stripe-count 3"; do
+for layout in "" "--features layering" "--features layering,exclusive-lock,object-map" "--object-size 1M" "--object-size 32M" "--data-pool res-data" "--object-size 8M --stripe-unit 1M --stripe-count 3"; do
   # shellcheck disable=SC2086 # words
   interrupted rbd/res-a $layout
   # shellcheck disable=SC2086
@@ -135,6 +135,7 @@ resumed rbd/res-o --digest
 interrupted rbd/res-r
 refused "made with objects of 4194304, not with 8388608" rbd/res-r --object-size 8M disk.raw
 refused "made with the data pool '', not with 'res-data'" rbd/res-r --data-pool res-data disk.raw
+refused "made with the features layering,exclusive-lock,object-map,fast-diff,deep-flatten, not with layering" rbd/res-r --features layering disk.raw
 cp --reflink=never disk.raw other.raw
 refused "the source is not what was copied then: it was 'file" rbd/res-r other.raw
 truncate -s +1 other.raw

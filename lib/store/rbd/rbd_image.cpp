@@ -170,6 +170,19 @@ bool exists_in_part(rados_ioctx_t io, const RbdLocation& location, const std::st
          !ids_being_removed(io, location, name).empty();
 }
 
+bool has_features(uint64_t found, const RbdLayout& layout, const RbdLocation& location) {
+  if (layout.features.empty()) {
+    return true;
+  }
+  uint64_t told = 0;  // librbd has others that nobody asks for
+  for (const Feature& feature : kFeatures) {
+    told |= feature.bit;
+  }
+  // What has an object map gets fast-diff with it, and nothing else does.
+  told &= ~uint64_t{RBD_FEATURE_FAST_DIFF};
+  return (feature_bits(location, layout.features) & told) == (found & told);
+}
+
 int remove_rbd_image(rados_ioctx_t io, const RbdLocation& location, const std::string& name,
                      const RbdRemoval& how) {
   const auto deadline = std::chrono::steady_clock::now() + how.patience;

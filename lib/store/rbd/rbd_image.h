@@ -25,6 +25,10 @@ RbdLocation old_of(const RbdLocation& volume);
 void create_rbd_image(rados_ioctx_t io, const std::string& name, uint64_t size,
                       const RbdLayout& layout, const RbdLocation& location);
 
+/// Has an image with the bits `found` the features that `layout` asks for? Throws kUsage about
+/// `location` where it asks for one that is not known.
+bool has_features(uint64_t found, const RbdLayout& layout, const RbdLocation& location);
+
 struct RbdRemoval {
   /// How long to try again while somebody watches it (a client that died does so for some 30 s) or
   /// the pool is full.

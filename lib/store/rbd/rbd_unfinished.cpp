@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What an earlier run has left under the temporary name: taken up again, or known before it goes.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cerrno>
 #include <cstring>
@@ -165,6 +166,14 @@ void RbdNewVolume::require_same_layout() const {
   check("objects of", layout.object_size, facts.object_size);
   check("the stripe unit", layout.stripe_unit, facts.stripe_unit);
   check("the stripe count", layout.stripe_count, facts.stripe_count);
+  uint64_t features = 0;
+  if (const int rc = rbd_get_features(image_.get(), &features); rc < 0) {
+    throw rbd_error(rc, partial_, "ask for its features");
+  }
+  if (!has_features(features, layout, location_)) {
+    refuse(fmt::format("the features {}", fmt::join(facts.features, ",")),
+           fmt::format("{}", fmt::join(layout.features, ",")));
+  }
   if (!layout.data_pool.empty() && layout.data_pool != facts.data_pool) {
     refuse("the data pool '" + facts.data_pool + "'", "'" + layout.data_pool + "'");
   }
