@@ -136,5 +136,19 @@ touch disk.raw
 expect 1 "the source is not what was copied then" ferry convert -f qcow2 --resume over.qcow2 flat.raw
 rm .flat.raw*
 
+# AES: a wrong key is not noticed, so what was read with one is not mixed with what is read with another.
+printf right >right
+printf wrong >wrong
+qemu-img convert -q -f raw -O qcow2 --object secret,id=key,file=right -o encrypt.format=aes,encrypt.key-secret=key disk.raw aes.qcow2
+truncate -s %512 disk.raw
+"$VMFERRY" convert -f qcow2 --key-file wrong -j 1 --checkpoint-every 0.05 --rate-limit 20M aes.qcow2 aes.raw >said 2>&1 &
+run=$!
+until_true 20 test -s .aes.raw.vmferry-partial
+sleep 1
+kill -KILL "$run"
+wait "$run" || true
+expect 0 "" ferry convert -f qcow2 --key-file right --resume aes.qcow2 aes.raw
+same aes.raw disk.raw
+
 expect 2 "a copy with --trim cannot be resumed" ferry convert --trim --resume disk.raw out2.raw
 no_leftovers
