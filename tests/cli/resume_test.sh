@@ -89,6 +89,21 @@ rm "$partial.notes"
 [[ $(kept_bytes) == 0 ]] || fail "kept without notes"
 same out.raw disk.raw
 no_leftovers
+# A pipe in the place of the notes is not waited for, and no other file is read or written in their place.
+again
+rm "$partial.notes"
+mkfifo "$partial.notes"
+expect 0 "MiB of data" timeout -s KILL 20 "$VMFERRY" convert --resume --checkpoint-every 0.05 --rate-limit 40M disk.raw out.raw
+same out.raw disk.raw
+again
+mv "$partial.notes" elsewhere
+cp elsewhere as.it.was
+ln -s elsewhere "$partial.notes"
+expect 0 "MiB of data" ferry convert --resume --checkpoint-every 0.05 --rate-limit 40M disk.raw out.raw
+same out.raw disk.raw
+same elsewhere as.it.was
+rm elsewhere as.it.was
+no_leftovers
 
 # Another source, a newer version's notes, another size: refused, and kept.
 again

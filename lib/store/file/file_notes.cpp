@@ -23,6 +23,10 @@ constexpr size_t kMostNotes = 1 << 17;
 
 std::map<std::string, std::string> FileNotes::read() {
   std::map<std::string, std::string> notes;
+  struct stat status;
+  if (::lstat(path_.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    return notes;  // a pipe would be waited for
+  }
   std::ifstream file(path_);
   std::array<char, kLongestLine> line = {};
   while (notes.size() < kMostNotes && file.getline(line.data(), line.size()) && !file.eof()) {
@@ -37,8 +41,8 @@ std::map<std::string, std::string> FileNotes::read() {
 
 void FileNotes::write(const std::string& key, const std::string& text) {
   if (!fd_.valid()) {
-    fd_ = UniqueFd(
-        ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
+    fd_ = UniqueFd(::open(
+        path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
     if (!fd_.valid()) {
       throw errno_error(errno, path_, "open");
     }
