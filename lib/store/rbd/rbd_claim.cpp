@@ -76,6 +76,7 @@ RbdClaim::RbdClaim(const RbdPool& pool, const RbdLocation& location, const RbdCl
   if (!is_new) {
     take(wait);
   }
+  held_until_ = std::chrono::steady_clock::now() + kDuration;
   try {
     const std::string note = is_new ? "" : read(kClaimReplacing);
     if (!note.empty()) {
@@ -251,6 +252,9 @@ Error RbdClaim::held_by_another() const {
 }
 
 Error RbdClaim::lost_error() const {
+  if (cut_off_in_time_) {
+    return rbd_error(-ESHUTDOWN, location_, "write");
+  }
   return Error({.kind = ErrorKind::kConflict,
                 .object = location_.display(),
                 .action = "write",
@@ -322,6 +326,7 @@ RbdClaim::Renewal RbdClaim::renew(int& rc) {
   if (lost_) {
     return Renewal::kLost;
   }
+  const auto now = std::chrono::steady_clock::now();
   rc = lock(LIBRADOS_LOCK_FLAG_MUST_RENEW);
   try {
     if (rc == -ENOENT && read(kClaimOwner) == owner_) {
@@ -334,11 +339,13 @@ RbdClaim::Renewal RbdClaim::renew(int& rc) {
     return Renewal::kUnknown;
   }
   if (rc >= 0) {
+    held_until_ = now + kDuration;
     return Renewal::kHeld;
   }
   if (rc != -ENOENT && rc != -EBUSY && rc != -ESHUTDOWN) {
     return Renewal::kUnknown;
   }
+  cut_off_in_time_ = rc == -ESHUTDOWN && now < held_until_;
   lost_ = true;
   return Renewal::kLost;
 }

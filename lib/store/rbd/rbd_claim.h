@@ -96,6 +96,8 @@ class RbdClaim {
   const std::string owner_;  // the cookie, our address, and for people who we are: one a line
   std::optional<RbdReplacement> replacement_;
   std::atomic<bool> lost_ = false;
+  std::atomic<bool> cut_off_in_time_ = false;         ///< lost while nobody else could have it
+  std::chrono::steady_clock::time_point held_until_;  ///< at least; under the mutex
   bool released_ = false;
   std::mutex mutex_;  // renewing is asking and then judging: one at a time
   std::condition_variable_any wake_;
