@@ -166,6 +166,43 @@ rbd image-meta set rbd/res-r.vmferry-partial vmferry.blocks.000000 -- "$notes" >
 complete rbd/res-r
 rbd rm --no-progress rbd/res-r
 
+# A volume that somebody has put in its place: of a clone the OSDs do not tell all, so it is read; what is of the old format is
+# left alone.
+interrupted rbd/res-c
+header=$(rbd image-meta get rbd/res-c.vmferry-partial vmferry.checkpoint)
+notes=$(rbd image-meta get rbd/res-c.vmferry-partial vmferry.blocks.000000)
+rbd rename rbd/res-c.vmferry-partial rbd/res-parent
+rbd snap create --no-progress rbd/res-parent@monday
+rbd clone --rbd-default-clone-format 2 rbd/res-parent@monday rbd/res-c.vmferry-partial
+rbd image-meta set rbd/res-c.vmferry-partial vmferry.checkpoint "$header" >/dev/null
+rbd image-meta set rbd/res-c.vmferry-partial vmferry.blocks.000000 -- "$notes" >/dev/null
+expect 0 "beside [0-9.]+ MiB that were there, verified by reading it back" ferry convert --resume --verify disk.raw rbd:rbd/res-c
+complete rbd/res-c
+rbd rm --no-progress rbd/res-c
+RBD_FORCE_ALLOW_V1=1 rbd create --size 100000001B --image-format 1 rbd/res-c.vmferry-partial 2>/dev/null
+expect 1 "the volume exists" ferry convert --resume disk.raw rbd:rbd/res-c
+rbd rm --no-progress rbd/res-c.vmferry-partial
+
+# More notes than are asked for at once.
+truncate -s 100G wide.raw
+for ((i = 0; i < 100; i++)); do
+  head -c 200000 disk.raw | dd of=wide.raw bs=1M seek=$((i * 1024 + i)) conv=notrunc status=none
+done
+has_many_notes() {
+  (($(rbd image-meta ls rbd/res-m.vmferry-partial | grep -c '^vmferry.blocks') > 66))
+}
+"$VMFERRY" convert -j 1 --checkpoint-every 0.05 --rate-limit 5M wide.raw rbd:rbd/res-m >said 2>&1 &
+run=$!
+runs+=("$run")
+until_true 20 has_many_notes
+kill -TERM "$run"
+wait "$run" || true
+expect 0 "beside [0-9.]+ MiB that were there" ferry convert --resume --verify wide.raw rbd:rbd/res-m
+expect 0 "" ferry compare wide.raw rbd:rbd/res-m
+[[ $(rbd image-meta ls rbd/res-m) != *vmferry* ]] || fail "left in it: $(rbd image-meta ls rbd/res-m)"
+rbd rm --no-progress rbd/res-m
+rm wide.raw
+
 # damaged COMMAND...: COMMAND changes what the unfinished volume has; $object is the first one of which is written down what it
 # has, and $prefix what their names begin with.
 damaged() {
