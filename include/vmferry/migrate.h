@@ -102,6 +102,12 @@ struct CopyTerms {
   std::stop_token stop = {};
 };
 
+/// What a copy did.
+struct CopyDone {
+  uint64_t kept_bytes = 0;  ///< of its data, that a run which died had copied
+  std::string digest;       ///< of what was copied (DiskDigest::text)
+};
+
 /// Images and volumes, as a migration handles them. Every method throws Error; one thread.
 class MigrationStorage {
  public:
@@ -130,16 +136,15 @@ class MigrationStorage {
   virtual std::string user_key() = 0;
 
   /// Copies what a guest sees, and verifies the copy; the volume has its name only afterwards. What
-  /// is done is written down now and then, for a process that comes after a death. Answers how many
-  /// bytes of data were kept of what such a one had left.
-  virtual uint64_t copy_in(const HostImage& image, const VolumeName& volume, const CopyTerms& terms,
+  /// is done is written down now and then, for a process that comes after a death.
+  virtual CopyDone copy_in(const HostImage& image, const VolumeName& volume, const CopyTerms& terms,
                            const Made& made) = 0;
   /// Has a copy_in() that died left anything that fits, so that there is less to copy?
   virtual bool can_resume_in(const HostImage& image, const VolumeName& volume) = 0;
   /// Do they hold the same bytes?
   virtual bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) = 0;
   /// As copy_in.
-  virtual uint64_t copy_out(const VolumeName& volume, const std::string& path,
+  virtual CopyDone copy_out(const VolumeName& volume, const std::string& path,
                             const CopyTerms& terms, const Made& made) = 0;
   virtual bool can_resume_out(const VolumeName& volume, const std::string& path) = 0;
   /// Bytes of data in an image or volume: what a copy will write at most.
@@ -298,7 +303,7 @@ struct MigrateReport {
     std::string to;
     Usage before;
     Usage after;
-    uint64_t kept_bytes = 0;  ///< of its data, that a run which died had copied
+    CopyDone copy;  ///< by this run; QEMU's own copies are not among them
   };
   enum class End {
     kUndone,
@@ -351,6 +356,9 @@ std::string default_state_dir();
 
 /// Where log_calls() writes what the moves of the domain asked of libvirt.
 std::string call_log_path(const std::string& domain, const std::string& state_dir);
+/// Where the record of a move of the domain goes that ended at `time` ("2026-11-27 16:01:02Z").
+std::string record_path(const std::string& domain, const std::string& state_dir,
+                        const std::string& time);
 /// A trace that goes on in the file at `path` (none if empty), beginning with the line `first`, and
 /// gives lines to `console` (may be empty), also from threads of its own. The file is made once
 /// there is a step, a change or a call that takes long; only its owner may read it. What cannot be

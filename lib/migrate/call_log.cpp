@@ -155,6 +155,13 @@ std::string call_log_path(const std::string& domain, const std::string& state_di
   return state_dir + "/" + migrate::state_file_name(domain) + ".log";
 }
 
+std::string record_path(const std::string& domain, const std::string& state_dir,
+                        const std::string& time) {
+  std::string name = migrate::state_file_name(domain) + "-" + time.substr(0, 19) + ".json";
+  std::replace(name.begin(), name.end(), ' ', 'T');
+  return state_dir + "/" + name;
+}
+
 std::shared_ptr<CallTrace> log_calls(const std::string& path, const std::string& first,
                                      std::function<void(const std::string&)> console) {
   return std::make_shared<migrate::CallLog>(path, first, std::move(console));

@@ -47,9 +47,8 @@ class NewPlace {
 
   /// Empty, for QEMU to fill. Throws kConflict: the name is taken.
   virtual void create(const MovingDisk& disk, const MigrationStorage::Made& made) const = 0;
-  /// Copies the old disk there and compares. Throws kConflict: the name is taken. Answers how many
-  /// bytes of data a copy that died had copied.
-  virtual uint64_t copy(const MovingDisk& disk, const CopyTerms& terms,
+  /// Copies the old disk there and compares. Throws kConflict: the name is taken.
+  virtual CopyDone copy(const MovingDisk& disk, const CopyTerms& terms,
                         const MigrationStorage::Made& made) const = 0;
   /// Has a copy that died left anything to go on with?
   virtual bool can_resume(const MovingDisk& disk) const = 0;

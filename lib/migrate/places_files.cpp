@@ -35,7 +35,7 @@ class NewFiles : public NewPlace {
   void create(const MovingDisk& disk, const MigrationStorage::Made& made) const override {
     storage_.create_raw_file(disk.image.path, disk.size, made);
   }
-  uint64_t copy(const MovingDisk& disk, const CopyTerms& terms,
+  CopyDone copy(const MovingDisk& disk, const CopyTerms& terms,
                 const MigrationStorage::Made& made) const override {
     return storage_.copy_out(disk.volume, disk.image.path, terms, made);
   }

@@ -43,7 +43,7 @@ class NewVolumes : public NewPlace {
   void create(const MovingDisk& disk, const MigrationStorage::Made& made) const override {
     storage_.create_volume(disk.volume, disk.size, made);
   }
-  uint64_t copy(const MovingDisk& disk, const CopyTerms& terms,
+  CopyDone copy(const MovingDisk& disk, const CopyTerms& terms,
                 const MigrationStorage::Made& made) const override {
     return storage_.copy_in(disk.image, disk.volume, terms, made);
   }

@@ -164,12 +164,16 @@ MigrateReport Run::report() const {
   MigrateReport report;
   report.end = MigrateReport::End::kMoved;
   for (const MovingDisk& disk : plan_.disks) {
-    MigrateReport::Disk line{
-        .dev = disk.dev, .from = disk.original, .to = goal(disk), .before = {}, .after = {}};
+    MigrateReport::Disk line{.dev = disk.dev,
+                             .from = disk.original,
+                             .to = goal(disk),
+                             .before = {},
+                             .after = {},
+                             .copy = {}};
     line.before = {.virtual_bytes = disk.size, .allocated_bytes = disk.data};
     line.after.virtual_bytes = disk.size;
-    if (const auto kept = kept_bytes_.find(disk.dev); kept != kept_bytes_.end()) {
-      line.kept_bytes = kept->second;
+    if (const auto copy = copies_.find(disk.dev); copy != copies_.end()) {
+      line.copy = copy->second;
     }
     try {
       line.after = places_.fresh->usage(disk);

@@ -183,7 +183,7 @@ class Run : public Notes {
   Machine target_;
   const Clock::time_point began_;
   std::vector<std::string> kept_;
-  std::map<std::string, uint64_t> kept_bytes_;  ///< by dev; only the copier writes it
+  std::map<std::string, CopyDone> copies_;  ///< by dev; only the copier writes it
   std::vector<LeftOver> left_over_;
   std::optional<uint64_t> downtime_ms_;
   int overlay_warnings_ = 0;

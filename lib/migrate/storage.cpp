@@ -84,10 +84,16 @@ size_t HostAndCluster::writers(const VolumeName& volume) {
   return rbd_volume_writers(connected_to(volume), options_.ceph);
 }
 
+CephOptions for_copying(CephOptions ceph) {
+  constexpr unsigned kStall = 600;
+  ceph.stall_timeout = kStall;
+  return ceph;
+}
+
 TargetOptions HostAndCluster::new_target(uint64_t size, const Made& made) const {
   TargetOptions options;
   options.size = size;
-  options.ceph = options_.ceph;
+  options.ceph = for_copying(options_.ceph);
   options.before_making = options_.before_making;
   options.made = [made](const Identity& identity) { made(text_of(identity)); };
   options.notice = options_.notice;

@@ -12,6 +12,10 @@
 
 namespace vmferry::migrate {
 
+/// With patience: a copy waits for a cluster that goes away while it is under way. The guest writes
+/// to overlays then, or is off, and undoing would want the cluster as well.
+CephOptions for_copying(CephOptions ceph);
+
 /// The files of this host and the volumes of one cluster. storage.cpp has what is asked of the
 /// cluster, storage_files.cpp what is asked of the host, storage_copies.cpp what needs both.
 class HostAndCluster : public MigrationStorage {
@@ -31,11 +35,11 @@ class HostAndCluster : public MigrationStorage {
   std::string user_key() override;
 
   /// Opens no file but the image and its `backing`; refuses one that another process writes to.
-  uint64_t copy_in(const HostImage& image, const VolumeName& volume, const CopyTerms& terms,
+  CopyDone copy_in(const HostImage& image, const VolumeName& volume, const CopyTerms& terms,
                    const Made& made) override;
   bool can_resume_in(const HostImage& image, const VolumeName& volume) override;
   bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) override;
-  uint64_t copy_out(const VolumeName& volume, const std::string& path, const CopyTerms& terms,
+  CopyDone copy_out(const VolumeName& volume, const std::string& path, const CopyTerms& terms,
                     const Made& made) override;
   bool can_resume_out(const VolumeName& volume, const std::string& path) override;
   Usage image_usage(const HostImage& image) override;
@@ -52,11 +56,11 @@ class HostAndCluster : public MigrationStorage {
   void create_raw_file(const std::string& path, uint64_t size, const Made& made) override;
 
  private:
-  OpenImage open_volume(const VolumeName& volume) const;
+  OpenImage open_volume(const VolumeName& volume, const CephOptions& ceph) const;
   /// Goes on with what a copy that died has left, if that is asked for and it fits.
-  uint64_t copy_or_resume(const OpenImage& image, const Location& to, CopyTerms terms,
+  CopyDone copy_or_resume(const OpenImage& image, const Location& to, CopyTerms terms,
                           const Made& made);
-  uint64_t copy_and_check(const OpenImage& image, const Location& to, const CopyTerms& terms,
+  CopyDone copy_and_check(const OpenImage& image, const Location& to, const CopyTerms& terms,
                           const Made& made);
   void remove_left_over(const Location& to, std::stop_token stop) const;
   /// For something new of that size.

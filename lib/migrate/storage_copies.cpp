@@ -62,7 +62,7 @@ uint64_t data_of(const Source& source, std::stop_token stop) {
 
 }  // namespace
 
-uint64_t HostAndCluster::copy_in(const HostImage& image, const VolumeName& volume,
+CopyDone HostAndCluster::copy_in(const HostImage& image, const VolumeName& volume,
                                  const CopyTerms& terms, const Made& made) {
   const OpenImage source = open_host_image(image);
   refuse_being_written(source);
@@ -82,13 +82,13 @@ bool HostAndCluster::can_resume_in(const HostImage& image, const VolumeName& vol
   return can_resume(*open_host_image(image).guest, location_of(volume), options_.ceph);
 }
 
-OpenImage HostAndCluster::open_volume(const VolumeName& volume) const {
-  return open_as_guest(location_of(volume), {.format = ImageFormat(), .ceph = options_.ceph});
+OpenImage HostAndCluster::open_volume(const VolumeName& volume, const CephOptions& ceph) const {
+  return open_as_guest(location_of(volume), {.format = ImageFormat(), .ceph = ceph});
 }
 
 bool HostAndCluster::same(const HostImage& image, const VolumeName& volume, std::stop_token stop) {
   const OpenImage source = open_host_image(image);
-  const OpenImage copy = open_volume(volume);
+  const OpenImage copy = open_volume(volume, options_.ceph);
   const EitherStop either(options_.stop, stop);
   Progress counters;
   const ObservedPhase phase(options_.observer, "verify", counters,
@@ -98,9 +98,9 @@ bool HostAndCluster::same(const HostImage& image, const VolumeName& volume, std:
       .same;
 }
 
-uint64_t HostAndCluster::copy_out(const VolumeName& volume, const std::string& path,
+CopyDone HostAndCluster::copy_out(const VolumeName& volume, const std::string& path,
                                   const CopyTerms& terms, const Made& made) {
-  const OpenImage source = open_volume(volume);
+  const OpenImage source = open_volume(volume, for_copying(options_.ceph));
   if (!terms.frozen) {
     refuse_being_written(source);
   }
@@ -108,10 +108,10 @@ uint64_t HostAndCluster::copy_out(const VolumeName& volume, const std::string& p
 }
 
 bool HostAndCluster::can_resume_out(const VolumeName& volume, const std::string& path) {
-  return can_resume(*open_volume(volume).guest, PathLocation{path}, options_.ceph);
+  return can_resume(*open_volume(volume, options_.ceph).guest, PathLocation{path}, options_.ceph);
 }
 
-uint64_t HostAndCluster::copy_or_resume(const OpenImage& image, const Location& to, CopyTerms terms,
+CopyDone HostAndCluster::copy_or_resume(const OpenImage& image, const Location& to, CopyTerms terms,
                                         const Made& made) {
   const EitherStop either(terms.stop, options_.stop);
   terms.stop = either.token();
@@ -145,7 +145,7 @@ void HostAndCluster::remove_left_over(const Location& to, std::stop_token stop) 
   }
 }
 
-uint64_t HostAndCluster::copy_and_check(const OpenImage& image, const Location& to,
+CopyDone HostAndCluster::copy_and_check(const OpenImage& image, const Location& to,
                                         const CopyTerms& terms, const Made& made) {
   TargetOptions options = new_target(image.guest->size(), made);
   options.resume = terms.resume;
@@ -166,7 +166,10 @@ uint64_t HostAndCluster::copy_and_check(const OpenImage& image, const Location& 
   if (terms.bandwidth > 0) {
     work.rate_limit = terms.bandwidth;
   }
-  return transfer(*image.guest, *target, work, options_.observer).kept_bytes;
+  DiskDigest digest(image.guest->size());
+  work.digest = &digest;
+  const TransferResult result = transfer(*image.guest, *target, work, options_.observer);
+  return {.kept_bytes = result.kept_bytes, .digest = digest.text()};
 }
 
 Usage HostAndCluster::image_usage(const HostImage& image) {

@@ -15,7 +15,7 @@
 namespace vmferry::test {
 namespace {
 
-constexpr uint64_t M = 1 << 20;
+constexpr uint64_t kMega = 1 << 20;
 
 std::string digest_by_copy(const Source& source) {
   NullSink nothing(source.size());
@@ -92,8 +92,8 @@ TEST_CASE("one byte anywhere changes the digest of a large disk, and only its da
   disk.put(uint64_t{63} << 40, one);
   disk.bytes_read = 0;
   const std::string digest = digest_by_copy(disk);
-  CHECK(disk.bytes_read < M);
-  for (const uint64_t at : {uint64_t{0}, 64 * M - 1, 64 * M, (uint64_t{64} << 40) - 1}) {
+  CHECK(disk.bytes_read < kMega);
+  for (const uint64_t at : {uint64_t{0}, 64 * kMega - 1, 64 * kMega, (uint64_t{64} << 40) - 1}) {
     SparseDisk other(uint64_t{64} << 40);
     other.put(uint64_t{63} << 40, one);
     other.put(at, one);
@@ -113,7 +113,7 @@ TEST_CASE("comparing tells the digest of both") {
 }
 
 TEST_CASE("a block that was forgotten counts as zero") {
-  DiskDigest digest(64 * M);
+  DiskDigest digest(64 * kMega);
   const std::string empty = digest.text();
   digest.set(3, {.length = 5, .hash = 7});
   CHECK(digest.find(3) == BlockDigest{5, 7});

@@ -122,7 +122,7 @@ bool FakeStorage::fits(const std::string& from, const std::string& to) const {
          checkpoint->second == world_->view(from);
 }
 
-uint64_t FakeStorage::copy(const std::string& what, const std::string& from, const std::string& to,
+CopyDone FakeStorage::copy(const std::string& what, const std::string& from, const std::string& to,
                            const CopyTerms& terms, const Made& made) {
   uint64_t kept = 0;
   const auto act = [&] {
@@ -162,15 +162,15 @@ uint64_t FakeStorage::copy(const std::string& what, const std::string& from, con
     create(to, {.format = "raw", .size = size, .backing = {}, .own = whole}, made);
   };
   world_->call(what, act, true);
-  return kept;
+  return {.kept_bytes = kept, .digest = "a digest"};
 }
 
-uint64_t FakeStorage::copy_in(const HostImage& image, const VolumeName& volume,
+CopyDone FakeStorage::copy_in(const HostImage& image, const VolumeName& volume,
                               const CopyTerms& terms, const Made& made) {
   return copy("copy_in", image.path, volume.display(), terms, made);
 }
 
-uint64_t FakeStorage::copy_out(const VolumeName& volume, const std::string& path,
+CopyDone FakeStorage::copy_out(const VolumeName& volume, const std::string& path,
                                const CopyTerms& terms, const Made& made) {
   return copy("copy_out", volume.display(), path, terms, made);
 }

@@ -24,11 +24,11 @@ class FakeStorage : public MigrationStorage {
   void sparsify_volume(const VolumeName& volume) override;
   std::string user_key() override;
 
-  uint64_t copy_in(const HostImage& image, const VolumeName& volume, const CopyTerms& terms,
+  CopyDone copy_in(const HostImage& image, const VolumeName& volume, const CopyTerms& terms,
                    const Made& made) override;
   bool can_resume_in(const HostImage& image, const VolumeName& volume) override;
   bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) override;
-  uint64_t copy_out(const VolumeName& volume, const std::string& path, const CopyTerms& terms,
+  CopyDone copy_out(const VolumeName& volume, const std::string& path, const CopyTerms& terms,
                     const Made& made) override;
   bool can_resume_out(const VolumeName& volume, const std::string& path) override;
   Usage image_usage(const HostImage& image) override;
@@ -45,7 +45,7 @@ class FakeStorage : public MigrationStorage {
   void create_raw_file(const std::string& path, uint64_t size, const Made& made) override;
 
  private:
-  uint64_t copy(const std::string& what, const std::string& from, const std::string& to,
+  CopyDone copy(const std::string& what, const std::string& from, const std::string& to,
                 const CopyTerms& terms, const Made& made);
   /// A dead copy has left half of `from`, as it is now.
   bool fits(const std::string& from, const std::string& to) const;

@@ -28,7 +28,7 @@ std::string copying_call(const std::string& way) {
 uint64_t kept_bytes(const Outcome& outcome) {
   uint64_t sum = 0;
   for (const MigrateReport::Disk& disk : outcome.report.disks) {
-    sum += disk.kept_bytes;
+    sum += disk.copy.kept_bytes;
   }
   return sum;
 }

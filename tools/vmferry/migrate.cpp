@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include "lib/core/printable.h"
+#include "lib/core/utc_time.h"
 #include "tools/vmferry/command.h"
 #include "tools/vmferry/migrate_options.h"
 #include "tools/vmferry/migrate_report.h"
 #include "tools/vmferry/ui/output.h"
 #include "tools/vmferry/ui/say.h"
+#include "tools/vmferry/ui/text_file.h"
 #include "vmferry/error.h"
 #include "vmferry/version.h"
 
@@ -34,8 +36,25 @@ int print_plan(const MigrateOptions& options, const Plan& plan) {
                .cause = "a check failed; nothing was changed"});
 }
 
-void tell_end(const MigrateOptions& options, const MigrateReport& report) {
+/// The record of a move stays when its journal goes. That it cannot be written undoes nothing.
+void keep_record(Session& session, const MigrateOptions& options, const MigrateReport& report) {
+  struct timespec now = {};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  const std::string path =
+      record_path(options.request.domain, options.state_dir, utc_time({now.tv_sec, 0}));
+  try {
+    write_text_file(session, path, record_json(options.request.domain, report, utc_time(now)),
+                    true);
+  } catch (const Error& error) {
+    say_notice(std::string(error.what()) + "; the move is complete, but has no record");
+  }
+}
+
+void tell_end(Session& session, const MigrateOptions& options, const MigrateReport& report) {
   const std::string& domain = options.request.domain;
+  if (report.end == MigrateReport::End::kMoved) {
+    keep_record(session, options, report);
+  }
   const std::string end = report.end == MigrateReport::End::kMoved    ? "the move is complete"
                           : report.end == MigrateReport::End::kUndone ? "the move is undone"
                                                                       : "the run is ended, and all "
@@ -84,12 +103,12 @@ void with_log(const MigrateOptions& options, const std::function<void()>& run) {
   }
 }
 
-void recover(const MigrateOptions& options, const MigrateContext& context) {
+void recover(Session& session, const MigrateOptions& options, const MigrateContext& context) {
   const Recovery recovery = options.undo     ? Recovery::kUndo
                             : options.finish ? Recovery::kFinish
                             : options.stay   ? Recovery::kStay
                                              : Recovery::kAuto;
-  tell_end(options, recover_migration(options.request, recovery, context));
+  tell_end(session, options, recover_migration(options.request, recovery, context));
 }
 
 /// The host to move to. To stay here, or to undo, it need not answer.
@@ -149,7 +168,7 @@ int migrate(Session& session, MigrateOptions& options) {
   context.target = request.to_other_host() ? target_of(options, context, trace) : context.source;
   if (options.recover) {
     session.making_something();
-    with_log(options, [&] { recover(options, context); });
+    with_log(options, [&] { recover(session, options, context); });
     return 0;
   }
   const Plan plan = plan_migration(request, context);
@@ -163,7 +182,7 @@ int migrate(Session& session, MigrateOptions& options) {
     say(checks_text(plan, true));
   }
   session.making_something();
-  with_log(options, [&] { tell_end(options, execute_migration(plan, context)); });
+  with_log(options, [&] { tell_end(session, options, execute_migration(plan, context)); });
   return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "lib/core/printable.h"
 #include "tools/vmferry/ui/output.h"
 #include "tools/vmferry/ui/say.h"
+#include "vmferry/version.h"
 
 namespace vmferry::cli {
 namespace {
@@ -158,9 +159,9 @@ std::string report_text(const std::string& domain, const MigrateReport& report) 
                  about_bytes(disk.before.allocated_bytes), about_bytes(disk.before.virtual_bytes),
                  disk.to, about_bytes(disk.after.allocated_bytes),
                  about_bytes(disk.after.virtual_bytes));
-    if (disk.kept_bytes > 0) {
+    if (disk.copy.kept_bytes > 0) {
       text += line("         {} of it had been copied before the run was killed",
-                   about_bytes(disk.kept_bytes));
+                   about_bytes(disk.copy.kept_bytes));
     }
   }
   if (report.downtime_ms) {
@@ -175,15 +176,21 @@ std::string report_text(const std::string& domain, const MigrateReport& report) 
   return text;
 }
 
-std::string report_json(const std::string& domain, const MigrateReport& report) {
+namespace {
+
+Json report_as_json(const std::string& domain, const MigrateReport& report) {
   Json disks = Json::array();
   for (const MigrateReport::Disk& disk : report.disks) {
-    disks.push_back({{"disk", disk.dev},
-                     {"from", disk.from},
-                     {"to", disk.to},
-                     {"before", usage(disk.before)},
-                     {"after", usage(disk.after)},
-                     {"kept_bytes", disk.kept_bytes}});
+    Json one = {{"disk", disk.dev},
+                {"from", disk.from},
+                {"to", disk.to},
+                {"before", usage(disk.before)},
+                {"after", usage(disk.after)},
+                {"kept_bytes", disk.copy.kept_bytes}};
+    if (!disk.copy.digest.empty()) {
+      one["copied_digest"] = disk.copy.digest;
+    }
+    disks.push_back(std::move(one));
   }
   Json json = {{"domain", domain},
                {"end", word(report.end)},
@@ -193,7 +200,20 @@ std::string report_json(const std::string& domain, const MigrateReport& report) 
   if (report.downtime_ms) {
     json["downtime_ms"] = *report.downtime_ms;
   }
-  return json_text(json);
+  return json;
+}
+
+}  // namespace
+
+std::string report_json(const std::string& domain, const MigrateReport& report) {
+  return json_text(report_as_json(domain, report));
+}
+
+std::string record_json(const std::string& domain, const MigrateReport& report,
+                        const std::string& ended) {
+  Json record = {{"vmferry", kVersion}, {"ended", ended}};
+  record.update(report_as_json(domain, report));
+  return json_text(record, 2);
 }
 
 void ConsoleObserver::step(const std::string& text) {

@@ -22,6 +22,9 @@ std::string checks_text(const Plan& plan, bool failed_only);
 /// Of a run that moved the domain.
 std::string report_text(const std::string& domain, const MigrateReport& report);
 std::string report_json(const std::string& domain, const MigrateReport& report);
+/// The record of a move, for audits: the report with version and time.
+std::string record_json(const std::string& domain, const MigrateReport& report,
+                        const std::string& ended);
 
 /// Steps as lines, jobs as bars (or JSON lines), on stderr.
 class ConsoleObserver : public MigrationObserver {
