@@ -157,7 +157,7 @@ std::string call_log_path(const std::string& domain, const std::string& state_di
 
 std::string record_path(const std::string& domain, const std::string& state_dir,
                         const std::string& time) {
-  std::string name = migrate::state_file_name(domain) + "-" + time.substr(0, 19) + ".json";
+  std::string name = migrate::state_file_name(domain) + "-" + time.substr(0, 19) + "Z.record";
   std::replace(name.begin(), name.end(), ' ', 'T');
   return state_dir + "/" + name;
 }

@@ -31,6 +31,17 @@ void require_same_size(const Source& source, const Sink& sink) {
                         exact_bytes(source.size())});
 }
 
+/// A sink of which the rest is known to be zero.
+class ZeroedSink : public ForwardingSink {
+ public:
+  using ForwardingSink::ForwardingSink;
+  SinkTraits traits() const override {
+    SinkTraits traits = ForwardingSink::traits();
+    traits.starts_zeroed = true;
+    return traits;
+  }
+};
+
 /// Saves checkpoints now and then, in a thread of its own, for as long as it lives.
 class Saver {
  public:
@@ -91,7 +102,7 @@ class Transfer {
   void choose_digest() {
     by_checksums_ = options_.verify == Verify::kYes && sink_.traits().has_checksums;
     digest_ = options_.digest;
-    const bool for_checkpoints = makes_checkpoints() || options_.resume;
+    const bool for_checkpoints = makes_checkpoints() || target_.adopted();
     if (digest_ == nullptr && (by_checksums_ || for_checkpoints)) {
       digest_ = &own_.emplace(source_.size());
       // What is done before the first checkpoint is of use only if more follows.
@@ -111,9 +122,7 @@ class Transfer {
       checkpoints_->load(*digest_);
     }
     for (const uint64_t block : find_different()) {
-      if (digest_ != nullptr) {
-        digest_->forget(block);
-      }
+      digest_->forget(block);
       const uint64_t begin = block * kBlock;
       sink_.zero_range(begin, std::min(kBlock, source_.size() - begin));
     }
@@ -151,16 +160,18 @@ class Transfer {
       rest.emplace(source_, *digest_);
     }
     const Source& source = rest ? static_cast<const Source&>(*rest) : source_;
+    ZeroedSink zeroed(sink_);
+    Sink& sink = target_.adopted() ? zeroed : sink_;
     std::unique_ptr<Sink> limited;
     if (options_.rate_limit) {
-      limited = limit_rate(sink_, *options_.rate_limit, options_.stop);
+      limited = limit_rate(sink, *options_.rate_limit, options_.stop);
     }
     Progress counters;
     counters.silent_for = [&] { return std::max(source.silent_for(), sink_.silent_for()); };
     const ObservedPhase phase(observer_, options_.phase, counters, {&source});
     std::optional<Saver> saver;
     start_saving(saver);
-    return copy(source, limited ? *limited : sink_,
+    return copy(source, limited ? *limited : sink,
                 {.jobs = options_.jobs,
                  .memory = options_.memory,
                  .stop = options_.stop,

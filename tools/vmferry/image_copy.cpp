@@ -19,7 +19,7 @@ void refuse_limited_sharing(const ImageCopy& job) {
     return;
   }
   throw Error({.kind = ErrorKind::kUsage,
-               .object = job.target,
+               .object = parse_location(job.target).display(),
                .action = {},
                .cause = "--reflink always writes nothing that --rate-limit could limit",
                .hint = "leave one of them out"});
@@ -31,7 +31,7 @@ void refuse_resumed_trim(const ImageCopy& job) {
     return;
   }
   throw Error({.kind = ErrorKind::kUsage,
-               .object = job.target,
+               .object = parse_location(job.target).display(),
                .action = {},
                .cause = "a copy with --trim cannot be resumed",
                .hint = "leave --resume out: what an earlier run has left is removed"});
@@ -74,7 +74,7 @@ void refuse_snapshot(const ImageCopy& job) {
     return;
   }
   throw Error({.kind = ErrorKind::kUsage,
-               .object = job.source,
+               .object = parse_location(job.source).display(),
                .action = {},
                .cause = "a snapshot can be copied, but neither trimmed nor made sparse in place",
                .hint = "copy it first: vmferry convert --snapshot"});
@@ -116,7 +116,7 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
   }
   const std::unique_ptr<Target> target = open_target(to, job.to);
   if (job.to.resume && !target->adopted()) {
-    say_notice(job.target +
+    say_notice(to.display() +
                ": there is no unfinished copy of it, so it is copied from the beginning");
   }
   ProgressObserver observer(session, job.run.progress_style());

@@ -59,7 +59,9 @@ class SparseFile : public Target, private Sink {
   const std::string& name() const override { return name_; }
   uint64_t size() const override { return size_; }
   SinkTraits traits() const override {
-    return {.write_size = kHotWindow, .zero_granularity = granularity_, .starts_zeroed = true};
+    return {.write_size = kHotWindow,
+            .zero_granularity = granularity_,
+            .starts_zeroed = !temporary_->adopted()};
   }
 
   void write_at(uint64_t offset, Slice data) override {

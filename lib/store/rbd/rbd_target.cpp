@@ -89,7 +89,7 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
   SinkTraits traits() const override {
     return {.write_size = write_size_,
             .zero_granularity = granularity_,
-            .starts_zeroed = true,
+            .starts_zeroed = !volume_->adopted(),
             .has_checksums = checksums_ != nullptr};
   }
 
