@@ -16,10 +16,10 @@ struct Progress {
   std::atomic<bool> total_known = false;    ///< data_total is final
   std::atomic<uint64_t> data_done = 0;      ///< of that, dealt with so far
   std::atomic<uint64_t> bytes_written = 0;  ///< handed to the sink as data
+  std::atomic<uint64_t> bytes_shared = 0;   ///< of these, shared with the source's blocks
   /// How long a store that the work waits for has been silent; may be empty. Set before the work
   /// begins.
   std::function<std::chrono::milliseconds()> silent_for = {};
-  std::atomic<uint64_t> bytes_shared = 0;  ///< of these, shared with the source's blocks
 };
 
 }  // namespace VMFERRY_API vmferry

@@ -77,10 +77,4 @@ void BlockHasher::finish() {
   done_.clear();
 }
 
-BlockDigest digest_of_block(std::span<const std::byte> bytes) {
-  bytes = trimmed(bytes);
-  return bytes.empty() ? BlockDigest{}
-                       : BlockDigest{static_cast<uint32_t>(bytes.size()), xxh64(bytes)};
-}
-
 }  // namespace vmferry

@@ -38,7 +38,4 @@ class BlockHasher {
   uint64_t length_ = 0;
 };
 
-/// The digest of one block that is whole in memory.
-BlockDigest digest_of_block(std::span<const std::byte> bytes);
-
 }  // namespace vmferry

@@ -176,29 +176,33 @@ bool Checkpoints::load(DiskDigest& digest) const {
 }
 
 void Checkpoints::save(DiskDigest& digest, Sink& sink) {
-  std::set<uint64_t> numbers;
   for (const uint64_t piece : digest.take_changed_pieces()) {
-    numbers.insert(piece / kPiecesPerNote);
+    waiting_.insert(piece / kPiecesPerNote);
   }
-  if (numbers.empty()) {
+  if (waiting_.empty()) {
     return;
   }
   // What is known now was handed to the sink before: the barrier makes that durable, and maybe
   // more.
   std::vector<std::pair<std::string, std::string>> notes;
-  for (const uint64_t number : numbers) {
+  for (const uint64_t number : waiting_) {
     std::string key = fmt::format("{}{:06x}", kBlocks, number);
     std::string text = encode(digest, number * kBlocksPerNote);
     text += sum_of(key, text);
     notes.emplace_back(std::move(key), std::move(text));
   }
   sink.barrier();
-  if (!saved_) {
-    notes_.write(kHeader, header());
+  try {
+    if (!saved_) {
+      notes_.write(kHeader, header());
+    }
+    for (const auto& [key, text] : notes) {
+      notes_.write(key, text);
+    }
+  } catch (const Error&) {
+    return;
   }
-  for (const auto& [key, text] : notes) {
-    notes_.write(key, text);
-  }
+  waiting_.clear();
   saved_ = true;
 }
 

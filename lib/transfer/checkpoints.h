@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 
 #include "vmferry/digest.h"
@@ -27,7 +28,8 @@ class Checkpoints {
   /// Throws kConflict: it copied something else, or is a newer vmferry's. What is damaged counts as
   /// not written.
   bool load(DiskDigest& digest) const;
-  /// Writes down what `digest` was told of since the last time, after a barrier of `sink`.
+  /// Writes down what `digest` was told of since the last time, after a barrier of `sink`. Throws
+  /// what that throws. What cannot be written down waits for the next time.
   void save(DiskDigest& digest, Sink& sink);
   /// Is there anything to go on with?
   bool exist() const { return saved_; }
@@ -43,6 +45,7 @@ class Checkpoints {
   const std::string target_;
   const std::string stamp_;
   const uint64_t size_;
+  std::set<uint64_t> waiting_;  ///< notes to be written
   bool saved_ = false;
 };
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "vmferry/transfer.h"
 
+#include <algorithm>
 #include <condition_variable>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -31,18 +33,28 @@ void require_same_size(const Source& source, const Sink& sink) {
                         exact_bytes(source.size())});
 }
 
-/// A sink of which the rest is known to be zero.
-class ZeroedSink : public ForwardingSink {
+/// The sink of an adopted target, once what nobody knows of is zero in it. What is copied is the
+/// rest of `whole`, which may share blocks.
+class AdoptedSink : public ForwardingSink {
  public:
-  using ForwardingSink::ForwardingSink;
+  AdoptedSink(Sink& inner, const Source& whole) : ForwardingSink(inner), whole_(whole) {}
   SinkTraits traits() const override {
     SinkTraits traits = ForwardingSink::traits();
     traits.starts_zeroed = true;
     return traits;
   }
+  bool may_share(const Source& /*rest*/) const override {
+    return ForwardingSink::may_share(whole_);
+  }
+  bool share_range(const Source& /*rest*/, uint64_t offset, uint64_t length) override {
+    return ForwardingSink::share_range(whole_, offset, length);
+  }
+
+ private:
+  const Source& whole_;
 };
 
-/// Saves checkpoints now and then, in a thread of its own, for as long as it lives.
+/// Saves checkpoints now and then, in a thread of its own.
 class Saver {
  public:
   Saver(Checkpoints& checkpoints, DiskDigest& digest, Sink& sink, std::chrono::milliseconds every)
@@ -52,15 +64,27 @@ class Saver {
                  !stop.stop_requested()) {
             try {
               checkpoints.save(digest, sink);
-            } catch (const Error&) {
-              return;  // the copy goes on; what failed a write fails the copy as well
+            } catch (...) {
+              failure_ = std::current_exception();
+              return;
             }
           }
         })) {}
 
+  /// Ends it. Throws what a barrier threw: the system tells of a failed write once, so the flush
+  /// that follows may not know of it.
+  void finish() {
+    thread_.request_stop();
+    thread_.join();
+    if (failure_) {
+      std::rethrow_exception(failure_);
+    }
+  }
+
  private:
   std::mutex mutex_;
   std::condition_variable_any wake_;
+  std::exception_ptr failure_;
   std::jthread thread_;  // last: it uses the others
 };
 
@@ -83,16 +107,19 @@ class Transfer {
     TransferResult result;
     try {
       take_up(result);
-      static_cast<CopyResult&>(result) = copy_rest();
+      const uint64_t kept = result.kept_bytes;
+      result = {copy_rest(), Verify::kNo, kept};
       result.verified = verify();
+      // What was there is not among the zeros that were skipped.
+      result.zero_bytes -= std::min(result.zero_bytes, result.kept_bytes);
       if (options_.stop.stop_requested()) {
         throw cancelled_error();
       }
+      check_source(source_, options_.source_in_use);
+      target_.publish();
     } catch (const Error& error) {
       throw kept(error);
     }
-    check_source(source_, options_.source_in_use);
-    target_.publish();
     return result;
   }
 
@@ -121,20 +148,27 @@ class Transfer {
     if (checkpoints_) {
       checkpoints_->load(*digest_);
     }
-    for (const uint64_t block : find_different()) {
-      digest_->forget(block);
-      const uint64_t begin = block * kBlock;
-      sink_.zero_range(begin, std::min(kBlock, source_.size() - begin));
-    }
+    zero_different();
     for (auto block = digest_->next(0); block; block = digest_->next(block->index + 1)) {
       result.kept_bytes += block->digest.length;
     }
   }
 
-  /// The blocks of the adopted target that do not hold what the digest says.
-  std::vector<uint64_t> find_different() {
+  void zero_different() {
     Progress counters;
     const ObservedPhase phase(observer_, "check", counters, {});
+    for (const uint64_t block : find_different(counters)) {
+      if (options_.stop.stop_requested()) {
+        throw cancelled_error();
+      }
+      digest_->forget(block);
+      const uint64_t begin = block * kBlock;
+      sink_.zero_range(begin, std::min(kBlock, source_.size() - begin));
+    }
+  }
+
+  /// The blocks of the adopted target that do not hold what the digest says.
+  std::vector<uint64_t> find_different(Progress& counters) {
     if (auto different = sink_.find_different(*digest_, counters, options_.stop)) {
       return *different;
     }
@@ -160,8 +194,8 @@ class Transfer {
       rest.emplace(source_, *digest_);
     }
     const Source& source = rest ? static_cast<const Source&>(*rest) : source_;
-    ZeroedSink zeroed(sink_);
-    Sink& sink = target_.adopted() ? zeroed : sink_;
+    AdoptedSink adopted(sink_, source_);
+    Sink& sink = target_.adopted() ? adopted : sink_;
     std::unique_ptr<Sink> limited;
     if (options_.rate_limit) {
       limited = limit_rate(sink, *options_.rate_limit, options_.stop);
@@ -171,13 +205,17 @@ class Transfer {
     const ObservedPhase phase(observer_, options_.phase, counters, {&source});
     std::optional<Saver> saver;
     start_saving(saver);
-    return copy(source, limited ? *limited : sink,
-                {.jobs = options_.jobs,
-                 .memory = options_.memory,
-                 .stop = options_.stop,
-                 .digest = digest_,
-                 .digest_from = digest_from_},
-                counters);
+    const CopyResult copied = copy(source, limited ? *limited : sink,
+                                   {.jobs = options_.jobs,
+                                    .memory = options_.memory,
+                                    .stop = options_.stop,
+                                    .digest = digest_,
+                                    .digest_from = digest_from_},
+                                   counters);
+    if (saver) {
+      saver->finish();
+    }
+    return copied;
   }
 
   void start_saving(std::optional<Saver>& saver) {
@@ -241,6 +279,16 @@ class Transfer {
     }
   }
 
+  /// Is it worth keeping after this error? What was adopted always is: there is nothing better.
+  bool is_worth_keeping(const Error& error) const {
+    if (is_wrong_ || !checkpoints_) {
+      return false;
+    }
+    const bool outside = error.kind() == ErrorKind::kIo || error.kind() == ErrorKind::kCancelled ||
+                         error.kind() == ErrorKind::kNotFound;
+    return target_.adopted() || (outside && checkpoints_->exist());
+  }
+
   /// `error`; what was copied stays where that is of use.
   Error kept(const Error& error) {
     // To go on was asked for, and is not possible: that is no reason to lose what there is.
@@ -248,19 +296,24 @@ class Transfer {
       target_.keep();
       return error;
     }
-    const bool outside = error.kind() == ErrorKind::kIo || error.kind() == ErrorKind::kCancelled;
-    if (!outside || is_wrong_ || !options_.keep_partial || !checkpoints_ ||
-        !(checkpoints_->exist() || target_.adopted())) {
+    if (!options_.keep_partial) {
       return error;
     }
-    if (error.kind() == ErrorKind::kCancelled) {
+    if (error.kind() == ErrorKind::kCancelled && checkpoints_ && checkpoints_->exist()) {
       save_last();
+    }
+    if (!is_worth_keeping(error)) {
+      return error;
+    }
+    const std::string removal = target_.keep();
+    if (removal.empty()) {
+      return error;
     }
     ErrorParts parts = error.parts();
     parts.hint += parts.hint.empty() ? "" : "; ";
     parts.hint +=
         "what was copied is kept: go on with it by the same command and --resume, or remove it: " +
-        target_.keep();
+        removal;
     return Error(std::move(parts));
   }
 

@@ -167,3 +167,35 @@ same aes.raw disk.raw
 
 expect 2 "a copy with --trim cannot be resumed" ferry convert --trim --resume disk.raw out2.raw
 no_leftovers
+
+# What others own or may write to, and what was never made to its end, is not gone on with.
+not_adopted() {
+  again
+  "$@"
+  [[ $(kept_bytes) == 0 ]] || fail "went on with it after: $*"
+  same out.raw disk.raw
+  no_leftovers
+}
+interrupted KILL
+cp -r --reflink=never "$partial" keep.partial
+cp "$partial.notes" keep.notes
+not_adopted chmod 666 "$partial"
+not_adopted chown 1234 "$partial"
+not_adopted truncate -s 0 "$partial"
+again
+expect 2 "a copy of a source that is in use cannot be resumed" ferry convert --resume --source-in-use disk.raw out.raw
+[[ -s $partial ]] || fail "it was not kept"
+again
+qemu-io -f raw -c "aio_write -P 1 90M 64k" "$partial" >/dev/null
+ferry convert --resume disk.raw out.raw >/dev/null
+same out.raw disk.raw
+
+# A write that the disk failed is told of once: by the flush of a checkpoint, maybe.
+rm out.raw
+FAULTS=$(dirname -- "$VMFERRY")/libvmferry-faults.so
+status=0
+VMFERRY_FAULT="fdatasync:1:fail:EIO" LD_PRELOAD=$FAULTS "$VMFERRY" convert -j 1 --checkpoint-every 0.2 --rate-limit 20M disk.raw out.raw \
+  >said 2>&1 || status=$?
+[[ $status == 1 && ! -e out.raw ]] || fail "status $status: $(cat said)"
+grep -q "Input/output error" said || fail "$(cat said)"
+no_leftovers

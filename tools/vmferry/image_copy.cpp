@@ -37,6 +37,22 @@ void refuse_resumed_trim(const ImageCopy& job) {
                .hint = "leave --resume out: what an earlier run has left is removed"});
 }
 
+/// A stamp tells of changes only once nobody writes any more.
+void refuse_resumed_use(const ImageCopy& job) {
+  if (!job.source_in_use || !job.to.resume) {
+    return;
+  }
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = parse_location(job.source).display(),
+               .action = {},
+               .cause = "a copy of a source that is in use cannot be resumed",
+               .hint = "leave --resume out: what an earlier run has left is removed"});
+}
+
+bool may_be_resumed(const ImageCopy& job) {
+  return !job.never_keep && !job.trim && !job.source_in_use;
+}
+
 struct OpenedSource {
   std::shared_ptr<const Source> guest;
   std::vector<Identity> identities;
@@ -98,6 +114,7 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
   check_target_options(to, job.to);
   refuse_limited_sharing(job);
   refuse_resumed_trim(job);
+  refuse_resumed_use(job);
   job.to.ceph = job.from.ceph;
   job.to.before_making = [&session] { session.making_something(); };
   job.to.notice = say_notice;
@@ -128,7 +145,7 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
                                           .verify = verify,
                                           .digest = digest ? &*digest : nullptr,
                                           .resume = job.to.resume,
-                                          .keep_partial = !job.never_keep && !job.trim,
+                                          .keep_partial = may_be_resumed(job),
                                           .checkpoint_every = std::chrono::milliseconds(
                                               static_cast<int64_t>(job.checkpoint_every * 1000)),
                                           .stop = session.stop()},

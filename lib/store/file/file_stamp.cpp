@@ -98,15 +98,10 @@ FileStamp take_file_stamp(int fd, const std::string& name) {
 
 std::string text_of(const FileStamp& stamp) {
   const struct stat& status = stamp.status;
+  // Of a device the kernel counts what it wrote since it was made: that names neither the disk nor
+  // its bytes.
   if (S_ISBLK(status.st_mode)) {
-    // The kernel counts from its start on.
-    std::ifstream file("/proc/sys/kernel/random/boot_id");
-    std::string boot;
-    file >> boot;
-    return boot.empty() ? std::string()
-                        : fmt::format("device {}:{}, {} bytes, boot {}, {} sectors written",
-                                      major(status.st_rdev), minor(status.st_rdev), stamp.size,
-                                      boot, stamp.device_writes);
+    return {};
   }
   return fmt::format("file {}:{}/{}, {} bytes, modified {}, changed {}", major(status.st_dev),
                      minor(status.st_dev), status.st_ino, stamp.size, utc_time(status.st_mtim),

@@ -17,6 +17,7 @@
 #include "lib/core/shell_word.h"
 #include "lib/store/file/file_io.h"
 #include "lib/store/file/file_source.h"
+#include "lib/store/file/image_lock.h"
 #include "lib/store/file/replaced_file.h"
 #include "lib/store/file/temporary_file.h"
 #include "vmferry/error.h"
@@ -39,8 +40,18 @@ class SparseFile : public Target, private Sink {
     }
     using LeftOver = TemporaryFile::LeftOver;
     temporary_.emplace(path, options.notice, options.resume ? LeftOver::kAdopt : LeftOver::kRemove);
-    temporary_->rehearse_publish(options.force);
-    prepare();
+    try {
+      if (temporary_->adopted()) {
+        refuse_used_by_qemu(fd(), temporary_->name(), options.assume_unused);
+      }
+      temporary_->rehearse_publish(options.force);
+      prepare();
+    } catch (...) {
+      if (temporary_->adopted()) {
+        temporary_->keep();
+      }
+      throw;
+    }
     if (options.made) {
       options.made(identity_of(stat_fd(fd(), name_)));
     }
@@ -73,9 +84,13 @@ class SparseFile : public Target, private Sink {
 
   void zero_range(uint64_t offset, uint64_t length) override {
     if (::fallocate(fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
-                    static_cast<off_t>(length)) != 0) {
+                    static_cast<off_t>(length)) == 0) {
+      return;
+    }
+    if (errno != EOPNOTSUPP) {
       throw errno_error(errno, name_, "punch a hole", offset);
     }
+    write_zeros(offset, length);
   }
 
   bool may_share(const Source& source) const override {
@@ -118,6 +133,17 @@ class SparseFile : public Target, private Sink {
     return std::move(open_file_source(temporary_->name()).source);
   }
 
+  /// Where the file system cannot punch holes.
+  void write_zeros(uint64_t offset, uint64_t length) {
+    static constexpr std::byte kZeros[65536] = {};
+    while (length > 0) {
+      const uint64_t step = std::min<uint64_t>(sizeof kZeros, length);
+      pwrite_all(fd(), offset, {kZeros, step}, name_);
+      offset += step;
+      length -= step;
+    }
+  }
+
   Error cannot_share(int code, uint64_t offset) const {
     ErrorParts parts = errno_error(code, name_, "share blocks with the source", offset).parts();
     if (code == EXDEV || code == EOPNOTSUPP || code == EINVAL || code == ENOTTY) {
@@ -156,7 +182,6 @@ class SparseFile : public Target, private Sink {
     if (found == size_) {
       return;
     }
-    temporary_->keep();
     throw Error({.kind = ErrorKind::kConflict,
                  .object = temporary_->name(),
                  .action = "go on with it",

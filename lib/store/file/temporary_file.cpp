@@ -85,6 +85,13 @@ bool is_not_possible(int code) {
   return code == EPERM || code == EOPNOTSUPP || code == ENOSYS || code == EMLINK || code == EINVAL;
 }
 
+/// A run that was killed between link() and unlink() left a second name of its target. What others
+/// own, or may write to, could change after it was looked at; an empty one was not made to its end.
+bool may_adopt(const struct stat& left) {
+  return left.st_nlink == 1 && left.st_uid == ::geteuid() && (left.st_mode & 022) == 0 &&
+         left.st_size > 0;
+}
+
 }  // namespace
 
 std::string partial_path(const std::string& path) {
@@ -142,8 +149,7 @@ UniqueFd TemporaryFile::open_locked(LeftOver left_over) {
     if (!is_there || !same_file(by_name, by_fd)) {
       continue;
     }
-    // A run that was killed between link() and unlink() left a second name of its target.
-    if (left_over == LeftOver::kAdopt && by_fd.st_nlink == 1) {
+    if (left_over == LeftOver::kAdopt && may_adopt(by_fd)) {
       adopted_ = true;
       return fd;
     }

@@ -18,8 +18,6 @@ namespace {
 constexpr std::chrono::seconds kRemovePatience{20};
 // A client that was cut off is forgotten by the OSDs as soon as they hear of it.
 constexpr std::chrono::seconds kCutOffPatience{5};
-// A claim lasts 30 seconds longer than a run that is killed.
-constexpr std::chrono::seconds kClaimPatience{45};
 
 }  // namespace
 
@@ -204,7 +202,6 @@ void RbdNewVolume::note_identity() {
 }
 
 void RbdNewVolume::publish() {
-  remove_notes();
   const int rc = image_.close();
   if (rc < 0) {
     throw rbd_error(rc, location_, "close");
@@ -222,6 +219,7 @@ void RbdNewVolume::publish() {
     }
   }
   published_ = true;
+  remove_notes();
   if (!old_) {
     return;
   }

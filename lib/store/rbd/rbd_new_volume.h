@@ -22,6 +22,10 @@ namespace vmferry {
 /// cluster does not answer: then nobody calls anything more. `pulse` tells whether a call gets on.
 class RbdNewVolume {
  public:
+  /// How long one that goes on with a run that was killed waits for its claim, which lasts 30
+  /// seconds longer.
+  static constexpr std::chrono::seconds kClaimPatience{45};
+
   /// Connects. Throws Error.
   RbdNewVolume(const RbdLocation& location, const TargetOptions& options);
 
@@ -64,6 +68,7 @@ class RbdNewVolume {
   void note_identity();
   bool adopt();
   bool open_unfinished();
+  void require_alone();
   void require_same_layout() const;
   void tell_of_left_over() const;
   void remove_notes();
@@ -89,6 +94,7 @@ class RbdNewVolume {
   std::string id_;  // of the volume that we made
   std::atomic<bool> made_ = false;
   bool adopted_ = false;
+  std::atomic<bool> has_notes_ = false;
   std::atomic<bool> kept_ = false;
   std::atomic<bool> published_ = false;
   std::atomic<bool> replacing_ = false;  // the old volume may have its other name

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <rbd/features.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -19,8 +21,8 @@ constexpr uint64_t kLargestWrite = 2 << 20;
 constexpr unsigned kSilencePatience = 5;  // times the limit for monitors: see CephClient, and one
 
 /// Beyond the limit of one operation: it ends by itself with an error that says more.
-SilenceLimit for_contact(const CephOptions& ceph) {
-  return {.silence = std::chrono::seconds(ceph.timeout * kSilencePatience),
+SilenceLimit for_contact(const CephOptions& ceph, std::chrono::seconds claim = {}) {
+  return {.silence = std::chrono::seconds(ceph.timeout * kSilencePatience) + claim,
           .after_stop = std::chrono::seconds(std::min(ceph.timeout, 5U))};
 }
 SilenceLimit for_work(const CephOptions& ceph) {
@@ -47,7 +49,8 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
     refuse_reserved_name();
     volume_ = std::make_shared<RbdNewVolume>(location, options);
     try {
-      call([](RbdNewVolume& target) { target.begin(); }, for_contact(options.ceph));
+      const auto claim = options.resume ? RbdNewVolume::kClaimPatience : std::chrono::seconds(0);
+      call([](RbdNewVolume& target) { target.begin(); }, for_contact(options.ceph, claim));
       learn_traits();
       volume_->pool().client().allow_stalls();
       if (options.ceph.stall_timeout) {
@@ -67,9 +70,12 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
     call([](RbdNewVolume& target) { target.publish(); });
   }
 
-  TargetNotes* notes() override { return this; }
+  TargetNotes* notes() override { return may_be_resumed_ ? this : nullptr; }
   bool adopted() const override { return volume_->adopted(); }
   std::string keep() override {
+    if (volume_->claim().lost()) {
+      return {};
+    }
     volume_->keep();
     return "rbd rm " + volume_->partial().ceph_name();
   }
@@ -113,10 +119,12 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
   }
 
   void zero_range(uint64_t offset, uint64_t length) override {
-    const ssize_t rc = rbd_write_zeroes(volume_->image(), offset, length, 0, 0);
-    if (rc < 0) {
-      throw rbd_error(static_cast<int>(rc), location_, "write zeros", offset);
-    }
+    call([location = location_, offset, length](RbdNewVolume& target) {
+      const ssize_t rc = rbd_write_zeroes(target.image(), offset, length, 0, 0);
+      if (rc < 0) {
+        throw rbd_error(static_cast<int>(rc), location, "write zeros", offset);
+      }
+    });
   }
 
   void barrier() override {
@@ -185,6 +193,10 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
     }
     write_size_ = static_cast<uint32_t>(std::clamp<uint64_t>(info.obj_size, 4096, kLargestWrite));
     granularity_ = std::min(granularity_, write_size_);
+    uint64_t features = 0;
+    // What a journal holds shows in the objects only when somebody has opened the volume to write.
+    may_be_resumed_ = rbd_get_features(volume_->image(), &features) >= 0 &&
+                      (features & RBD_FEATURE_JOURNALING) == 0;
     checksums_ = RbdChecksums::of(volume_->pool(), volume_->image(), location_);
   }
 
@@ -245,6 +257,7 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
   std::shared_ptr<RbdNewVolume> volume_;
   std::unique_ptr<RbdChecksums> checksums_;  // null: the OSDs cannot tell
   std::optional<std::stop_callback<StopTrying>> stopped_;
+  bool may_be_resumed_ = false;
   std::atomic<bool> gave_up_ = false;
   uint32_t write_size_ = kLargestWrite;
   // Skipping a short run of zeros saves less than the extra operation costs.

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "lib/core/format_bytes.h"
@@ -13,6 +16,7 @@
 #include "lib/store/rbd/rbd_facts.h"
 #include "lib/store/rbd/rbd_image.h"
 #include "lib/store/rbd/rbd_new_volume.h"
+#include "lib/store/rbd/rbd_stamp.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
@@ -20,6 +24,7 @@ namespace {
 
 constexpr const char* kNotes = "vmferry.";  // what keys of our metadata begin with
 constexpr uint64_t kNotesAtOnce = 64;
+constexpr std::chrono::seconds kAlonePatience{10};
 constexpr size_t kRoom = kNotesAtOnce * (17 << 10);
 
 /// The strings of rbd_metadata_list, each with a NUL at its end.
@@ -90,6 +95,7 @@ std::map<std::string, std::string> RbdNewVolume::read_notes() const {
 }
 
 void RbdNewVolume::write_note(const std::string& key, const std::string& text) {
+  has_notes_ = true;
   const int rc = rbd_metadata_set(image_.get(), key.c_str(), text.c_str());
   pulse_.beat();
   if (rc < 0) {
@@ -97,13 +103,17 @@ void RbdNewVolume::write_note(const std::string& key, const std::string& text) {
   }
 }
 
+/// Of the complete volume: until it has its name they are worth something. What stays does no harm.
 void RbdNewVolume::remove_notes() {
-  for (const auto& [key, text] : read_notes()) {
-    const int rc = rbd_metadata_remove(image_.get(), key.c_str());
+  RbdImage image;
+  std::map<std::string, std::string> notes;
+  if (!has_notes_ || image.open(pool_.io(), location_.image, "", false) != 0 ||
+      list_notes(image.get(), notes) != 0) {
+    return;
+  }
+  for (const auto& [key, text] : notes) {
+    rbd_metadata_remove(image.get(), key.c_str());
     pulse_.beat();
-    if (rc < 0 && rc != -ENOENT) {
-      throw rbd_error(rc, partial_, "remove its checkpoints");
-    }
   }
 }
 
@@ -114,7 +124,9 @@ bool RbdNewVolume::adopt() {
   }
   adopted_ = true;
   made_ = true;
+  has_notes_ = true;
   try {
+    require_alone();
     require_same_layout();
     note_identity();
   } catch (const Error&) {
@@ -138,6 +150,23 @@ bool RbdNewVolume::open_unfinished() {
     throw rbd_error(rc, partial_, "open the unfinished copy");
   }
   return true;
+}
+
+/// Who else has it open may write to it after it was looked at. A client that was killed is
+/// forgotten when its claim is taken over.
+void RbdNewVolume::require_alone() {
+  const auto deadline = std::chrono::steady_clock::now() + kAlonePatience;
+  while (count_writers(image_.get(), partial_) > 1) {
+    if (std::chrono::steady_clock::now() > deadline) {
+      throw Error({.kind = ErrorKind::kConflict,
+                   .object = partial_.display(),
+                   .action = "go on with it",
+                   .cause = "another client has it open",
+                   .hint = "'rbd status " + partial_.ceph_name() + "' tells which"});
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    pulse_.beat();
+  }
 }
 
 /// A volume that was asked for otherwise would not be what is wanted now.
@@ -173,6 +202,10 @@ void RbdNewVolume::require_same_layout() const {
   if (!has_features(features, layout, location_)) {
     refuse(fmt::format("the features {}", fmt::join(facts.features, ",")),
            fmt::format("{}", fmt::join(layout.features, ",")));
+  }
+  if (std::find(facts.features.begin(), facts.features.end(), "journaling") !=
+      facts.features.end()) {
+    refuse("the feature journaling", "a layout that can be resumed");
   }
   if (!layout.data_pool.empty() && layout.data_pool != facts.data_pool) {
     refuse("the data pool '" + facts.data_pool + "'", "'" + layout.data_pool + "'");
