@@ -276,7 +276,7 @@ ceph osd blocklist rm "$address" 2>/dev/null
 # A full pool: what was copied stays, and there is a way on once there is room.
 ceph osd pool set-quota res-data max_bytes 12000000 2>/dev/null
 status=0
-"$VMFERRY" convert -j 1 --checkpoint-every 0.05 --rate-limit 6M --data-pool res-data disk.raw rbd:rbd/res-q >said 2>&1 || status=$?
+"$VMFERRY" convert --stall-timeout 3 -j 1 --checkpoint-every 0.05 --rate-limit 6M --data-pool res-data disk.raw rbd:rbd/res-q >said 2>&1 || status=$?
 [[ $status == 1 ]] || fail "status $status: $(cat said)"
 grep -Eq "(No space left|quota exceeded).*is full" said || fail "$(cat said)"
 grep -q "go on with it by the same command and --resume" said || fail "$(cat said)"

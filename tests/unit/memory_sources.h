@@ -197,7 +197,7 @@ class SparseDisk : public Source {
     return out;
   }
 
-  mutable uint64_t bytes_read = 0;
+  mutable std::atomic<uint64_t> bytes_read = 0;
 
  private:
   static constexpr uint64_t kPage = 4096;
