@@ -113,7 +113,7 @@ void check_report(const std::string& path) {
 
 /// The record of a copy, for audits.
 void write_report(Session& session, const ConvertOptions& options, const std::string& began,
-                  Json facts, const CopyOutcome& outcome) {
+                  const Json& facts, const CopyOutcome& outcome) {
   Json record = {{"vmferry", kVersion},
                  {"began", began},
                  {"ended", utc_now()},

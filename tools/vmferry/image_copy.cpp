@@ -127,6 +127,7 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
                                                    : Verify::kYes;
   job.to.size = source.size();
   job.to.sources = opened.identities;
+  const std::string stamp = source.stamp();
   std::optional<DiskDigest> digest;
   if (job.digest) {
     digest.emplace(source.size());
@@ -150,7 +151,7 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
                                               static_cast<int64_t>(job.checkpoint_every * 1000)),
                                           .stop = session.stop()},
                                          &observer);
-  return {copied, opened.parts, source.stamp(), digest ? digest->text() : ""};
+  return {copied, opened.parts, stamp, digest ? digest->text() : ""};
 }
 
 CopyOutcome rehearse_image_copy(Session& session, ImageCopy& job) {

@@ -60,10 +60,11 @@ class RbdSource : public Source, public Layout, public Volume {
     extents_.emplace(size_, piece_of(image_.get(), info), kMostExtents,
                      [this](uint64_t offset, uint64_t length) { return ask(offset, length); });
     stamp_ = take_rbd_stamp(*pool_, image_.get(), location_);
+    identity_ = pool_->identity_of(image_.get(), location_);
     pool_->client().allow_stalls();
   }
 
-  Identity identity() const { return pool_->identity_of(image_.get(), location_); }
+  const Identity& identity() const { return identity_; }
   bool being_written() const {
     return location_.snapshot.empty() && count_writers(image_.get(), location_) > 0;
   }
@@ -80,7 +81,7 @@ class RbdSource : public Source, public Layout, public Volume {
     const std::lock_guard lock(check_mutex_);
     check_rbd_unchanged(*pool_, location_, stamp_);
   }
-  std::string stamp() const override { return identity().id + ", " + text_of(stamp_); }
+  std::string stamp() const override { return identity_.id + ", " + text_of(stamp_); }
   void check_still_there() const override {
     const std::lock_guard lock(check_mutex_);
     check_rbd_still_there(*pool_, location_, stamp_);
@@ -161,6 +162,7 @@ class RbdSource : public Source, public Layout, public Volume {
   uint64_t size_ = 0;
   uint64_t object_size_ = 0;
   RbdStamp stamp_;
+  Identity identity_;
   mutable std::atomic<unsigned> reads_ = 0;  ///< under way
   mutable Pulse pulse_;                      ///< beats when one has ended
   mutable std::mutex check_mutex_;
