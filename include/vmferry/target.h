@@ -70,7 +70,7 @@ class Target {
   /// It is what an earlier run has left (TargetOptions::resume), with what that wrote.
   virtual bool adopted() const { return false; }
   /// What was made stays when this is destroyed without a name. Answers with the command that
-  /// removes it; empty: it is another run's by now. REQUIRES: notes().
+  /// removes it; empty: it has its name, or is another run's by now. REQUIRES: notes().
   virtual std::string keep() { return {}; }
 };
 

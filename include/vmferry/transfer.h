@@ -31,9 +31,6 @@ struct TransferOptions {
   bool source_in_use = false;               ///< it may change meanwhile: that is meant
   Verify verify = Verify::kNo;
   DiskDigest* digest = nullptr;  ///< told of what was read; of the source's size
-  /// The target was opened to go on with what an earlier run has left of it. What that run wrote
-  /// down is believed only as far as it is about the same source and the target holds it.
-  bool resume = false;
   /// What is done is written down now and then: should the process die, a later run can go on.
   bool make_checkpoints = false;
   /// The same, and what was copied stays if the store or the machine fails, or the work is stopped,
@@ -54,6 +51,8 @@ struct TransferResult : CopyResult {
 /// what is complete and durable gets the name, and only if the source is still what was opened.
 /// Throws the first Error (kUsage: the target has another size than the source); the target has no
 /// name then, and takes away what it made when it goes.
+/// What an earlier run wrote down of a target that was adopted (TargetOptions::resume) is believed
+/// only as far as it is about the same source, and the target holds it.
 TransferResult transfer(const Source& source, Target& target, const TransferOptions& options = {},
                         Observer* observer = nullptr);
 

@@ -16,4 +16,10 @@ std::string utc_time(const timespec& time) {
   return fmt::format("{}.{:09}Z", std::string_view(text.data(), length), time.tv_nsec);
 }
 
+std::string utc_now() {
+  struct timespec now = {};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return utc_time(now);
+}
+
 }  // namespace vmferry

@@ -159,7 +159,6 @@ CopyDone HostAndCluster::copy_and_check(const OpenImage& image, const Location& 
   TransferOptions work = {.jobs = options_.jobs,
                           .source_in_use = terms.frozen,
                           .verify = Verify::kYes,
-                          .resume = terms.resume,
                           .make_checkpoints = true,
                           .checkpoint_every = options_.checkpoint_every,
                           .stop = terms.stop};

@@ -149,11 +149,11 @@ Error Checkpoints::cannot_go_on(std::string cause) const {
                 .hint = "without --resume it is replaced by a new one"});
 }
 
-bool Checkpoints::load(DiskDigest& digest) const {
+void Checkpoints::load(DiskDigest& digest) const {
   const auto notes = notes_.read();
   const auto header = notes.find(kHeader);
   if (header == notes.end()) {
-    return false;
+    return;
   }
   require_same_source(header->second);
   const std::string_view prefix = kBlocks;
@@ -172,7 +172,6 @@ bool Checkpoints::load(DiskDigest& digest) const {
       digest.set(block.index, block.digest);
     }
   }
-  return true;
 }
 
 void Checkpoints::save(DiskDigest& digest, Sink& sink) {

@@ -24,10 +24,10 @@ class Checkpoints {
   /// `stamp` and `size` are the source's; `target` is for messages. `notes` must outlive it.
   Checkpoints(TargetNotes& notes, std::string target, std::string stamp, uint64_t size);
 
-  /// Tells `digest` what an earlier run has written down. False: it did not come as far as that.
-  /// Throws kConflict: it copied something else, or is a newer vmferry's. What is damaged counts as
-  /// not written.
-  bool load(DiskDigest& digest) const;
+  /// Tells `digest` what an earlier run has written down, if it came as far as that. Throws
+  /// kConflict: it copied something else, or is a newer vmferry's. What is damaged counts as not
+  /// written.
+  void load(DiskDigest& digest) const;
   /// Writes down what `digest` was told of since the last time, after a barrier of `sink`. Throws
   /// what that throws. What cannot be written down waits for the next time.
   void save(DiskDigest& digest, Sink& sink);

@@ -63,9 +63,6 @@ void print_result(const Options& options, const CompareResult& result, uint64_t 
 /// The digest of the image B is looked at, and compared with the one given in place of A.
 int compare_with_digest(Session& session, Options& options) {
   const Location at = parse_location(options.b);
-  options.from_b.policy = options.from_a.policy;
-  options.from_b.force_corrupt = options.from_a.force_corrupt;
-  options.from_b.ceph = options.from_a.ceph;
   const OpenImage image = open_image(at, options.from_b);
   if (!options.source_in_use) {
     refuse_being_written(image);
@@ -96,12 +93,12 @@ int compare_with_digest(Session& session, Options& options) {
 }
 
 int compare_images(Session& session, Options& options) {
-  if (options.digest && is_digest(options.a)) {
-    return compare_with_digest(session, options);
-  }
   options.from_b.policy = options.from_a.policy;
   options.from_b.force_corrupt = options.from_a.force_corrupt;
   options.from_b.ceph = options.from_a.ceph;
+  if (options.digest && is_digest(options.a)) {
+    return compare_with_digest(session, options);
+  }
   const Location at_a = parse_location(options.a);
   const Location at_b = parse_location(options.b);
   options.a = at_a.display();

@@ -5,7 +5,6 @@
 
 #include <cerrno>
 #include <chrono>
-#include <ctime>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -87,12 +86,6 @@ std::string output_of(const ConvertOptions& options, const std::string& target,
                          : ", beside " + about_bytes(result.kept_bytes) + " that were there",
                      verified_in_words(result.verified)) +
          (options.digest ? fmt::format("digest: {}\n", outcome.digest) : "");
-}
-
-std::string utc_now() {
-  struct timespec now = {};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return utc_time(now);
 }
 
 /// Before hours of copying.

@@ -25,27 +25,17 @@ void refuse_limited_sharing(const ImageCopy& job) {
                .hint = "leave one of them out"});
 }
 
-/// What is trimmed is an overlay that every run makes anew.
-void refuse_resumed_trim(const ImageCopy& job) {
-  if (!job.trim || !job.to.resume) {
+/// What is trimmed is an overlay that every run makes anew. A stamp tells of changes only once
+/// nobody writes any more.
+void refuse_resuming(const ImageCopy& job) {
+  if (!job.to.resume || (!job.trim && !job.source_in_use)) {
     return;
   }
   throw Error({.kind = ErrorKind::kUsage,
                .object = parse_location(job.target).display(),
                .action = {},
-               .cause = "a copy with --trim cannot be resumed",
-               .hint = "leave --resume out: what an earlier run has left is removed"});
-}
-
-/// A stamp tells of changes only once nobody writes any more.
-void refuse_resumed_use(const ImageCopy& job) {
-  if (!job.source_in_use || !job.to.resume) {
-    return;
-  }
-  throw Error({.kind = ErrorKind::kUsage,
-               .object = parse_location(job.source).display(),
-               .action = {},
-               .cause = "a copy of a source that is in use cannot be resumed",
+               .cause = job.trim ? "a copy with --trim cannot be resumed"
+                                 : "a copy of a source that is in use cannot be resumed",
                .hint = "leave --resume out: what an earlier run has left is removed"});
 }
 
@@ -113,8 +103,7 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
   const Location to = parse_location(job.target);
   check_target_options(to, job.to);
   refuse_limited_sharing(job);
-  refuse_resumed_trim(job);
-  refuse_resumed_use(job);
+  refuse_resuming(job);
   job.to.ceph = job.from.ceph;
   job.to.before_making = [&session] { session.making_something(); };
   job.to.notice = say_notice;
@@ -145,7 +134,6 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
                                           .source_in_use = job.source_in_use,
                                           .verify = verify,
                                           .digest = digest ? &*digest : nullptr,
-                                          .resume = job.to.resume,
                                           .keep_partial = may_be_resumed(job),
                                           .checkpoint_every = std::chrono::milliseconds(
                                               static_cast<int64_t>(job.checkpoint_every * 1000)),

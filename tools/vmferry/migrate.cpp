@@ -38,13 +38,10 @@ int print_plan(const MigrateOptions& options, const Plan& plan) {
 
 /// The record of a move stays when its journal goes. That it cannot be written undoes nothing.
 void keep_record(Session& session, const MigrateOptions& options, const MigrateReport& report) {
-  struct timespec now = {};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  const std::string path =
-      record_path(options.request.domain, options.state_dir, utc_time({now.tv_sec, 0}));
+  const std::string now = utc_now();
+  const std::string path = record_path(options.request.domain, options.state_dir, now);
   try {
-    write_text_file(session, path, record_json(options.request.domain, report, utc_time(now)),
-                    true);
+    write_text_file(session, path, record_json(options.request.domain, report, now), true);
   } catch (const Error& error) {
     say_notice(std::string(error.what()) + "; the move is complete, but has no record");
   }

@@ -77,10 +77,10 @@ class DeviceTarget : public Target, private Sink {
     const uint64_t begin = (offset + kSector - 1) / kSector * kSector;
     const uint64_t end = (offset + length) / kSector * kSector;
     if (begin >= end || !zero_sectors(begin, end - begin)) {
-      return write_zeros(offset, length);
+      return pwrite_zeros(fd_.get(), offset, length, name_);
     }
-    write_zeros(offset, begin - offset);
-    write_zeros(end, offset + length - end);
+    pwrite_zeros(fd_.get(), offset, begin - offset, name_);
+    pwrite_zeros(fd_.get(), end, offset + length - end, name_);
   }
 
   void flush() override {
@@ -106,15 +106,6 @@ class DeviceTarget : public Target, private Sink {
       return false;
     }
     throw errno_error(errno, name_, "write zeros", offset);
-  }
-
-  void write_zeros(uint64_t offset, uint64_t length) {
-    static constexpr std::byte kZeros[65536] = {};
-    for (const uint64_t end = offset + length; offset < end;) {
-      const uint64_t step = std::min<uint64_t>(sizeof kZeros, end - offset);
-      pwrite_all(fd_.get(), offset, {kZeros, step}, name_);
-      offset += step;
-    }
   }
 
   const std::string name_;

@@ -9,6 +9,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -53,6 +54,15 @@ void pwrite_all(int fd, uint64_t offset, std::span<const std::byte> data, const 
     }
     data = data.subspan(static_cast<size_t>(put));
     offset += static_cast<uint64_t>(put);
+  }
+}
+
+void pwrite_zeros(int fd, uint64_t offset, uint64_t length, const std::string& name) {
+  static constexpr std::byte kZeros[65536] = {};
+  for (const uint64_t end = offset + length; offset < end;) {
+    const uint64_t step = std::min<uint64_t>(sizeof kZeros, end - offset);
+    pwrite_all(fd, offset, {kZeros, step}, name);
+    offset += step;
   }
 }
 

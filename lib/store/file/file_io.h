@@ -17,6 +17,8 @@ namespace vmferry {
 void pread_all(int fd, uint64_t offset, std::span<std::byte> out, const std::string& name);
 /// Writes all of `data`, or throws.
 void pwrite_all(int fd, uint64_t offset, std::span<const std::byte> data, const std::string& name);
+/// The same with zeros.
+void pwrite_zeros(int fd, uint64_t offset, uint64_t length, const std::string& name);
 /// fsync; throws.
 void sync_fd(int fd, const std::string& name);
 /// Makes durable that `path` has come or gone; throws.

@@ -41,8 +41,8 @@ std::map<std::string, std::string> FileNotes::read() {
 
 void FileNotes::write(const std::string& key, const std::string& text) {
   if (!fd_.valid()) {
-    fd_ = UniqueFd(::open(
-        path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+    fd_ = UniqueFd(
+        ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
     if (!fd_.valid()) {
       throw errno_error(errno, path_, "open");
     }

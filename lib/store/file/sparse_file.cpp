@@ -62,6 +62,9 @@ class SparseFile : public Target, private Sink {
   TargetNotes* notes() override { return &temporary_->notes(); }
   bool adopted() const override { return temporary_->adopted(); }
   std::string keep() override {
+    if (temporary_->published()) {
+      return {};
+    }
     temporary_->keep();
     return "rm " + shell_word(temporary_->name()) + " " + shell_word(temporary_->notes().path());
   }
@@ -90,7 +93,7 @@ class SparseFile : public Target, private Sink {
     if (errno != EOPNOTSUPP) {
       throw errno_error(errno, name_, "punch a hole", offset);
     }
-    write_zeros(offset, length);
+    pwrite_zeros(fd(), offset, length, name_);  // it cannot punch holes
   }
 
   bool may_share(const Source& source) const override {
@@ -131,17 +134,6 @@ class SparseFile : public Target, private Sink {
     // What is checked should come from the disk, not from the memory that was just written.
     ::posix_fadvise(fd(), 0, 0, POSIX_FADV_DONTNEED);
     return std::move(open_file_source(temporary_->name()).source);
-  }
-
-  /// Where the file system cannot punch holes.
-  void write_zeros(uint64_t offset, uint64_t length) {
-    static constexpr std::byte kZeros[65536] = {};
-    while (length > 0) {
-      const uint64_t step = std::min<uint64_t>(sizeof kZeros, length);
-      pwrite_all(fd(), offset, {kZeros, step}, name_);
-      offset += step;
-      length -= step;
-    }
   }
 
   Error cannot_share(int code, uint64_t offset) const {

@@ -48,6 +48,7 @@ class TemporaryFile {
   FileNotes& notes() { return notes_; }
   /// It stays when this is destroyed.
   void keep() { kept_ = true; }
+  bool published() const { return published_; }
 
   /// Tries the end of publish() on an empty file in the same directory, so that what would fail
   /// there fails now. Throws Error; kUnsupported where a file cannot get a name without replacing

@@ -78,6 +78,7 @@ bool RbdFlight::postpone(std::unique_ptr<Write>& write, int rc) {
   }
   write->rc = rc;
   postponed_.push_back(std::move(write));
+  wake_.notify_all();
   return true;
 }
 
@@ -87,6 +88,7 @@ void RbdFlight::try_again(const std::stop_token& stop) {
     std::vector<std::unique_ptr<Write>> refused;
     {
       std::unique_lock lock(mutex_);
+      wake_.wait(lock, stop, [this] { return !postponed_.empty(); });
       wake_.wait_for(lock, stop, kPause, [] { return false; });
       refused.swap(postponed_);
     }
@@ -130,7 +132,8 @@ uint64_t RbdFlight::start() {
 
 /// Result first, then the signal; both under the lock, so that who waits may destroy us right
 /// after.
-void RbdFlight::finish(int rc, const Write& write) {
+void RbdFlight::finish(int rc, Write& write) {
+  write.data = Slice();  // the buffer goes back before anybody is told
   std::lock_guard lock(mutex_);
   if (rc >= 0) {
     pulse_.beat();
@@ -154,7 +157,6 @@ void RbdFlight::on_complete(rbd_completion_t completion, void* argument) {
   if (flight->postpone(write, rc)) {
     return;
   }
-  write->data = Slice();  // the buffer goes back before anybody is told
   flight->finish(rc, *write);
 }
 

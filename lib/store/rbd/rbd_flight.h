@@ -52,7 +52,7 @@ class RbdFlight {
   bool postpone(std::unique_ptr<Write>& write, int rc);
   void try_again(const std::stop_token& stop);
   uint64_t start();
-  void finish(int rc, const Write& write);
+  void finish(int rc, Write& write);
   static void on_complete(rbd_completion_t completion, void* argument);
 
   const RbdLocation location_;

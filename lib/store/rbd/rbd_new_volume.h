@@ -43,6 +43,7 @@ class RbdNewVolume {
 
   /// It is what an earlier run has left, with what that wrote. After begin().
   bool adopted() const { return adopted_; }
+  bool published() const { return published_; }
   /// end() leaves it where it is.
   void keep() { kept_ = true; }
   // TargetNotes, in metadata of the volume under its temporary name.

@@ -205,7 +205,7 @@ void RbdNewVolume::require_same_layout() const {
   }
   if (std::find(facts.features.begin(), facts.features.end(), "journaling") !=
       facts.features.end()) {
-    refuse("the feature journaling", "a layout that can be resumed");
+    refuse("the feature journaling, with which a copy cannot be resumed", "another layout");
   }
   if (!layout.data_pool.empty() && layout.data_pool != facts.data_pool) {
     refuse("the data pool '" + facts.data_pool + "'", "'" + layout.data_pool + "'");
