@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -65,6 +66,10 @@ class Sink {
   /// Waits for every write, makes all of them durable, throws the first error of any. One thread,
   /// after the last write.
   virtual void flush() = 0;
+  /// Does part of find_different() beforehand, while other threads write elsewhere: `blocks` that
+  /// are as said are not asked for again. A barrier has made them durable. May do nothing. Ends
+  /// soon after `stop`. One thread. Throws Error.
+  virtual void check_early(std::span<const DiskDigest::Known> blocks, std::stop_token stop);
   /// What was written, read from the store again. After flush; the sink must outlive the answer.
   virtual std::unique_ptr<Source> read_back() = 0;
   /// The blocks of a digest (DiskDigest::kBlock) that do not hold what `digest` says, in order; a
@@ -94,6 +99,9 @@ class ForwardingSink : public Sink {
   }
   void barrier() override { inner_.barrier(); }
   void flush() override { inner_.flush(); }
+  void check_early(std::span<const DiskDigest::Known> blocks, std::stop_token stop) override {
+    inner_.check_early(blocks, std::move(stop));
+  }
   std::unique_ptr<Source> read_back() override { return inner_.read_back(); }
   std::optional<std::vector<uint64_t>> find_different(const DiskDigest& digest, Progress& counters,
                                                       std::stop_token stop) override {

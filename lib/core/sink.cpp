@@ -11,6 +11,8 @@ bool Sink::share_range(const Source& /*source*/, uint64_t /*offset*/, uint64_t /
   return false;
 }
 
+void Sink::check_early(std::span<const DiskDigest::Known> /*blocks*/, std::stop_token /*stop*/) {}
+
 std::optional<std::vector<uint64_t>> Sink::find_different(const DiskDigest& /*digest*/,
                                                           Progress& /*counters*/,
                                                           std::stop_token /*stop*/) {

@@ -174,10 +174,13 @@ void Checkpoints::load(DiskDigest& digest) const {
   }
 }
 
-void Checkpoints::save(DiskDigest& digest, Sink& sink) {
-  for (const uint64_t piece : digest.take_changed_pieces()) {
+void Checkpoints::note_changed(const std::vector<uint64_t>& pieces) {
+  for (const uint64_t piece : pieces) {
     waiting_.insert(piece / kPiecesPerNote);
   }
+}
+
+void Checkpoints::save(const DiskDigest& digest, Sink& sink) {
   if (waiting_.empty()) {
     return;
   }

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "vmferry/digest.h"
 #include "vmferry/error.h"
@@ -28,9 +29,11 @@ class Checkpoints {
   /// kConflict: it copied something else, or is a newer vmferry's. What is damaged counts as not
   /// written.
   void load(DiskDigest& digest) const;
-  /// Writes down what `digest` was told of since the last time, after a barrier of `sink`. Throws
-  /// what that throws. What cannot be written down waits for the next time.
-  void save(DiskDigest& digest, Sink& sink);
+  /// What DiskDigest::take_changed_pieces() has answered: save() writes it down.
+  void note_changed(const std::vector<uint64_t>& pieces);
+  /// Writes down what was noted since the last time, after a barrier of `sink`. Throws what that
+  /// throws. What cannot be written down waits for the next time.
+  void save(const DiskDigest& digest, Sink& sink);
   /// Is there anything to go on with?
   bool exist() const { return saved_; }
 

@@ -2,17 +2,13 @@
 #include "vmferry/transfer.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <exception>
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <thread>
 
 #include "lib/core/format_bytes.h"
 #include "lib/core/null_sink.h"
-#include "lib/core/threads.h"
 #include "lib/transfer/checkpoints.h"
+#include "lib/transfer/follower.h"
 #include "lib/transfer/rest_source.h"
 #include "vmferry/error.h"
 
@@ -52,40 +48,6 @@ class AdoptedSink : public ForwardingSink {
 
  private:
   const Source& whole_;
-};
-
-/// Saves checkpoints now and then, in a thread of its own.
-class Saver {
- public:
-  Saver(Checkpoints& checkpoints, DiskDigest& digest, Sink& sink, std::chrono::milliseconds every)
-      : thread_(start_thread([&checkpoints, &digest, &sink, every, this](std::stop_token stop) {
-          std::unique_lock lock(mutex_);
-          while (!wake_.wait_for(lock, stop, every, [] { return false; }) &&
-                 !stop.stop_requested()) {
-            try {
-              checkpoints.save(digest, sink);
-            } catch (...) {
-              failure_ = std::current_exception();
-              return;
-            }
-          }
-        })) {}
-
-  /// Ends it. Throws what a barrier threw: the system tells of a failed write once, so the flush
-  /// that follows may not know of it.
-  void finish() {
-    thread_.request_stop();
-    thread_.join();
-    if (failure_) {
-      std::rethrow_exception(failure_);
-    }
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable_any wake_;
-  std::exception_ptr failure_;
-  std::jthread thread_;  // last: it uses the others
 };
 
 /// One call of transfer().
@@ -203,8 +165,8 @@ class Transfer {
     Progress counters;
     counters.silent_for = [&] { return std::max(source.silent_for(), sink_.silent_for()); };
     const ObservedPhase phase(observer_, options_.phase, counters, {&source});
-    std::optional<Saver> saver;
-    start_saving(saver);
+    std::optional<Follower> follower;
+    start_following(follower);
     const CopyResult copied = copy(source, limited ? *limited : sink,
                                    {.jobs = options_.jobs,
                                     .memory = options_.memory,
@@ -212,18 +174,22 @@ class Transfer {
                                     .digest = digest_,
                                     .digest_from = digest_from_},
                                    counters);
-    if (saver) {
-      saver->finish();
+    if (follower) {
+      follower->finish();
     }
     return copied;
   }
 
-  void start_saving(std::optional<Saver>& saver) {
-    if (!checkpoints_ || !makes_checkpoints()) {
+  void start_following(std::optional<Follower>& follower) {
+    Checkpoints* checkpoints = checkpoints_ && makes_checkpoints() ? &*checkpoints_ : nullptr;
+    if (checkpoints == nullptr && !by_checksums_) {
       return;
     }
     try {
-      saver.emplace(*checkpoints_, *digest_, sink_, options_.checkpoint_every);
+      follower.emplace(*digest_, sink_,
+                       Follower::Work{.checkpoints = checkpoints,
+                                      .checkpoint_every = options_.checkpoint_every,
+                                      .check = by_checksums_});
     } catch (const Error&) {
       return;  // no thread is to be had: the copy does without
     }
@@ -273,6 +239,7 @@ class Transfer {
 
   void save_last() {
     try {
+      checkpoints_->note_changed(digest_->take_changed_pieces());
       checkpoints_->save(*digest_, sink_);
     } catch (const Error&) {
       return;  // then there are those before

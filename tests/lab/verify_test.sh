@@ -44,6 +44,11 @@ rbd export --no-progress rbd/verify-ns/verify-a - | cmp - disk.raw
 rbd rm --no-progress rbd/verify-ns/verify-a
 rbd namespace remove rbd/verify-ns
 
+# All that will be there is: what is asked beforehand is about the first objects only.
+is_copied() {
+  (($(rados -p rbd ls | grep -c "^$prefix\.") == 5))
+}
+
 # damaged WHAT COMMAND...: between the copy and the question COMMAND is run, with the prefix of the objects' names as $prefix.
 # The first call asks what names there are.
 damaged() {
@@ -55,6 +60,7 @@ damaged() {
   run=$!
   until_true 20 grep -q fired log
   prefix=$(rbd info rbd/verify-b.vmferry-partial | sed -n 's/.*block_name_prefix: //p')
+  until_true 20 is_copied
   "$@"
   touch go
   wait "$run" || status=$?

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "vmferry/transfer.h"
 
+#include <chrono>
+#include <future>
 #include <map>
+#include <optional>
+#include <span>
+#include <stdexcept>
 
 #include "lib/transfer/checkpoints.h"
 #include "tests/unit/catch.h"
@@ -88,6 +93,60 @@ class ToldObserver : public Observer {
 
 constexpr const char* kPicture = "64K:A 64K:- 64K:B";
 
+/// Its last block is there once a promise was kept.
+class LateEndSource : public MemorySource {
+ public:
+  LateEndSource(uint64_t size, std::future<void> promised)
+      : MemorySource(std::vector<std::byte>(size, std::byte{'A'})),
+        promised_(std::move(promised)) {}
+  void read_at(uint64_t offset, std::span<std::byte> out) const override {
+    if (offset == size() - DiskDigest::kBlock &&
+        promised_.wait_for(std::chrono::seconds(20)) != std::future_status::ready) {
+      throw std::logic_error("nothing was checked early");
+    }
+    MemorySource::read_at(offset, out);
+  }
+
+ private:
+  std::future<void> promised_;
+};
+
+/// Keeps a promise when it was asked to check early.
+class EarlySink : public RecordingSink {
+ public:
+  EarlySink(uint64_t size, std::promise<void>& checked)
+      : RecordingSink(size, {.starts_zeroed = true, .has_checksums = true}), checked_(checked) {}
+  void barrier() override { ++barriers; }
+  void check_early(std::span<const DiskDigest::Known> blocks, std::stop_token /*stop*/) override {
+    for (const DiskDigest::Known& block : blocks) {
+      early.push_back(block.index);
+    }
+    if (barriers == 1 && early.size() == blocks.size()) {
+      checked_.set_value();
+    }
+  }
+  std::optional<std::vector<uint64_t>> find_different(const DiskDigest& /*digest*/,
+                                                      Progress& /*counters*/,
+                                                      std::stop_token /*stop*/) override {
+    return std::vector<uint64_t>();
+  }
+  int barriers = 0;
+  std::vector<uint64_t> early;
+
+ private:
+  std::promise<void>& checked_;
+};
+
+class StoredTarget : public Target {
+ public:
+  explicit StoredTarget(Sink& sink) : sink_(sink) {}
+  Sink& sink() override { return sink_; }
+  void publish() override {}
+
+ private:
+  Sink& sink_;
+};
+
 class NotesInMemory : public TargetNotes {
  public:
   std::map<std::string, std::string> read() override { return notes; }
@@ -132,6 +191,20 @@ TEST_CASE("a store with checksums is asked for them, and nothing is read again")
   CHECK(target.asked_about() != DiskDigest(source.size()).text());
   CHECK(story ==
         Story{"copy of 1", "ended", "verify of 0", "ended", "source checked", "published"});
+}
+
+TEST_CASE("what is written is checked while the copy goes on, after a barrier") {
+  constexpr size_t kBlock = DiskDigest::kBlock;
+  Story story;
+  std::promise<void> checked;
+  LateEndSource source(2 * kBlock, checked.get_future());
+  EarlySink sink(source.size(), checked);
+  StoredTarget target(sink);
+  const TransferResult result =
+      transfer(source, target, {.jobs = 1, .verify = Verify::kYes}, nullptr);
+  CHECK(result.verified == Verify::kYes);
+  CHECK(sink.barriers == 1);
+  CHECK(sink.early == std::vector<uint64_t>{0});
 }
 
 TEST_CASE("what checksums call different is read") {
@@ -198,9 +271,11 @@ TEST_CASE("a checkpoint is of one source, and tells of a block") {
   DiskDigest digest(2 * DiskDigest::kBlock);
   RecordingSink sink(digest.size(), {.starts_zeroed = true});
   Checkpoints checkpoints(kept, "target", kStamp, digest.size());
+  checkpoints.note_changed(digest.take_changed_pieces());
   checkpoints.save(digest, sink);
   CHECK(kept.notes.empty());
   digest.set(1, {.length = 512, .hash = 7});
+  checkpoints.note_changed(digest.take_changed_pieces());
   checkpoints.save(digest, sink);
   CHECK(is_checkpoint_of(kStamp, kept.notes));
   CHECK_FALSE(is_checkpoint_of("file 1:2/3, 8388608 bytes, changed", kept.notes));

@@ -96,7 +96,8 @@ RbdChecksums::RbdChecksums(const RbdPool& pool, rbd_image_t image, const RbdLoca
       location_(location),
       size_(info.size),
       object_size_(info.obj_size),
-      prefix_(info.block_name_prefix) {}
+      prefix_(info.block_name_prefix),
+      good_(info.size) {}
 
 RbdChecksums::~RbdChecksums() {
   if (io_ != nullptr) {
@@ -186,54 +187,100 @@ std::vector<uint64_t> RbdChecksums::unknown_blocks(const DiskDigest& digest) con
   return blocks;
 }
 
+/// Those that are under way, in their order.
+class RbdChecksums::Questions {
+ public:
+  explicit Questions(RbdChecksums& checksums) : checksums_(checksums) {}
+
+  void ask(uint64_t block, const BlockDigest& said) {
+    if (under_way_.size() == kQuestions) {
+      take_answer();
+    }
+    under_way_.push_back(checksums_.ask(block, said));
+  }
+  void take_all() {
+    while (!under_way_.empty()) {
+      take_answer();
+    }
+  }
+
+  std::vector<uint64_t> different;  ///< as far as answers were taken
+  uint64_t answered_bytes = 0;
+
+ private:
+  void take_answer() {
+    Question& question = *under_way_.front();
+    const std::optional<bool> same = checksums_.is_as_said(question);
+    if (!same) {
+      checksums_.can_compute_ = false;
+    } else if (*same) {
+      checksums_.good_.set(question.block, question.digest);
+    } else {
+      different.push_back(question.block);
+    }
+    answered_bytes += question.digest.length;
+    under_way_.pop_front();
+  }
+
+  RbdChecksums& checksums_;
+  std::deque<std::unique_ptr<Question>> under_way_;
+};
+
+void RbdChecksums::check_early(std::span<const DiskDigest::Known> blocks,
+                               const std::stop_token& stop) {
+  Questions questions(*this);
+  for (const DiskDigest::Known& block : blocks) {
+    if (stop.stop_requested() || !can_compute_) {
+      break;
+    }
+    if (good_.find(block.index) != block.digest) {
+      questions.ask(block.index, block.digest);
+    }
+  }
+  questions.take_all();
+}
+
 std::optional<std::vector<uint64_t>> RbdChecksums::find_different(const DiskDigest& digest,
                                                                   Progress& counters,
                                                                   const std::stop_token& stop) {
-  std::vector<uint64_t> different;
-  std::deque<std::unique_ptr<Question>> questions;
-  // False: an OSD cannot compute.
-  const auto take_answer = [&] {
-    const std::optional<bool> same = is_as_said(*questions.front());
-    if (same == false) {
-      different.push_back(questions.front()->block);
-    }
-    counters.data_done += questions.front()->digest.length;
-    questions.pop_front();
-    return same.has_value();
-  };
-  const auto ask_next = [&](uint64_t block, const BlockDigest& said) {
+  Questions questions(*this);
+  const auto ask = [&](uint64_t block, const BlockDigest& said) {
     if (stop.stop_requested()) {
       throw cancelled_error();
     }
-    const bool full = questions.size() == kQuestions;
-    if (full && !take_answer()) {
-      return false;
+    questions.ask(block, said);
+    counters.data_done = questions.answered_bytes;
+    return can_compute_;
+  };
+  const auto next_to_ask = [&](uint64_t from) {
+    auto block = digest.next(from);
+    while (block && good_.find(block->index) == block->digest) {
+      block = digest.next(block->index + 1);
     }
-    questions.push_back(ask(block, said));
-    return true;
+    return block;
   };
 
-  for (auto block = digest.next(0); block; block = digest.next(block->index + 1)) {
+  for (auto block = next_to_ask(0); block; block = next_to_ask(block->index + 1)) {
     counters.data_total += block->digest.length;
   }
   counters.total_known = true;
   for (const uint64_t block : unknown_blocks(digest)) {
-    if (!ask_next(block, {})) {
+    if (!ask(block, {})) {
       return std::nullopt;
     }
   }
-  for (auto block = digest.next(0); block; block = digest.next(block->index + 1)) {
-    if (!ask_next(block->index, block->digest)) {
+  for (auto block = next_to_ask(0); block; block = next_to_ask(block->index + 1)) {
+    if (!ask(block->index, block->digest)) {
       return std::nullopt;
     }
   }
-  while (!questions.empty()) {
-    if (!take_answer()) {
-      return std::nullopt;
-    }
+  questions.take_all();
+  counters.data_done = questions.answered_bytes;
+  if (!can_compute_) {
+    return std::nullopt;
   }
-  std::sort(different.begin(), different.end());
-  return different;
+  std::sort(questions.different.begin(), questions.different.end());
+  return questions.different;
 }
 
 }  // namespace vmferry

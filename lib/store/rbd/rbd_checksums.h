@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -29,6 +30,10 @@ class RbdChecksums {
   RbdChecksums& operator=(const RbdChecksums&) = delete;
   ~RbdChecksums();
 
+  /// Asks about `blocks`, as long as nobody wants to stop. What is as said, find_different() does
+  /// not ask for again. Throws Error.
+  void check_early(std::span<const DiskDigest::Known> blocks, const std::stop_token& stop);
+
   /// The blocks that do not hold what `digest` says, in order; what it was not told of is zero.
   /// Nothing: the OSDs cannot compute that. `counters` count the blocks' bytes. Throws Error, also
   /// kCancelled. What was written must have been flushed.
@@ -37,6 +42,7 @@ class RbdChecksums {
 
  private:
   struct Question;
+  class Questions;
 
   RbdChecksums(const RbdPool& pool, rbd_image_t image, const RbdLocation& location,
                const rbd_image_info_t& info);
@@ -53,6 +59,8 @@ class RbdChecksums {
   const uint64_t object_size_;
   const std::string prefix_;
   rados_ioctx_t io_ = nullptr;  ///< of the pool with the data
+  bool can_compute_ = true;     ///< as far as any OSD has said
+  DiskDigest good_;             ///< what has been found to be there
 };
 
 }  // namespace vmferry

@@ -151,6 +151,12 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
     });
   }
 
+  void check_early(std::span<const DiskDigest::Known> blocks, std::stop_token stop) override {
+    if (checksums_) {
+      checksums_->check_early(blocks, stop);
+    }
+  }
+
   std::unique_ptr<Source> read_back() override {
     return read_rbd_volume(volume_->partial(), {volume_, &volume_->pool()});
   }
