@@ -55,4 +55,31 @@ class Source {
   virtual uint64_t read_alignment() const { return 1; }
 };
 
+/// Passes every call on to another source, which must outlive it: for one that changes a few of
+/// them. What the other is besides (a Layout ...) this is not.
+class ForwardingSource : public Source {
+ public:
+  explicit ForwardingSource(const Source& inner) : inner_(inner) {}
+
+  const std::string& name() const override { return inner_.name(); }
+  uint64_t size() const override { return inner_.size(); }
+  Extent extent_at(uint64_t offset, uint64_t max) const override {
+    return inner_.extent_at(offset, max);
+  }
+  void read_at(uint64_t offset, std::span<std::byte> out) const override {
+    inner_.read_at(offset, out);
+  }
+  void prefetch(uint64_t offset, uint64_t length) const override {
+    inner_.prefetch(offset, length);
+  }
+  void check_unchanged() const override { inner_.check_unchanged(); }
+  void check_still_there() const override { inner_.check_still_there(); }
+  std::string stamp() const override { return inner_.stamp(); }
+  std::chrono::milliseconds silent_for() const override { return inner_.silent_for(); }
+  uint64_t read_alignment() const override { return inner_.read_alignment(); }
+
+ private:
+  const Source& inner_;
+};
+
 }  // namespace VMFERRY_API vmferry

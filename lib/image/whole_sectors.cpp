@@ -10,40 +10,36 @@ namespace {
 constexpr uint64_t kSector = 512;
 
 /// An image that is cut off, or goes on with zeros, at another size than its own.
-class ResizedSource final : public Source {
+class ResizedSource final : public ForwardingSource {
  public:
   ResizedSource(std::unique_ptr<Source> image, uint64_t size)
-      : image_(std::move(image)), size_(size), held_(std::min(size, image_->size())) {}
+      : ForwardingSource(*image),
+        image_(std::move(image)),
+        size_(size),
+        held_(std::min(size, image_->size())) {}
 
-  const std::string& name() const override { return image_->name(); }
   uint64_t size() const override { return size_; }
 
   Extent extent_at(uint64_t offset, uint64_t max) const override {
     if (offset >= held_) {
       return {offset, max, ExtentKind::kZero};
     }
-    return image_->extent_at(offset, std::min(max, held_ - offset));
+    return ForwardingSource::extent_at(offset, std::min(max, held_ - offset));
   }
 
   void read_at(uint64_t offset, std::span<std::byte> out) const override {
     const size_t held = held_of(offset, out.size());
     if (held != 0) {
-      image_->read_at(offset, out.first(held));
+      ForwardingSource::read_at(offset, out.first(held));
     }
     std::fill(out.begin() + static_cast<std::ptrdiff_t>(held), out.end(), std::byte{0});
   }
 
   void prefetch(uint64_t offset, uint64_t length) const override {
     if (const uint64_t held = held_of(offset, length); held != 0) {
-      image_->prefetch(offset, held);
+      ForwardingSource::prefetch(offset, held);
     }
   }
-
-  void check_unchanged() const override { image_->check_unchanged(); }
-  void check_still_there() const override { image_->check_still_there(); }
-  std::string stamp() const override { return image_->stamp(); }
-  std::chrono::milliseconds silent_for() const override { return image_->silent_for(); }
-  uint64_t read_alignment() const override { return image_->read_alignment(); }
 
  private:
   /// How much of [offset, offset + length) the image has.
