@@ -100,10 +100,14 @@ TargetOptions HostAndCluster::new_target(uint64_t size, const Made& made) const 
   return options;
 }
 
+TargetOptions HostAndCluster::new_volume(uint64_t size, const Made& made) const {
+  TargetOptions options = new_target(size, made);
+  options.layout = options_.layout;
+  return options;
+}
+
 void HostAndCluster::create_volume(const VolumeName& volume, uint64_t size, const Made& made) {
-  TargetOptions target = new_target(size, made);
-  target.layout = options_.layout;
-  create_rbd_volume(location_of(volume), target);
+  open_target(location_of(volume), new_volume(size, made))->publish();
 }
 
 std::string HostAndCluster::identity(const VolumeName& volume) {

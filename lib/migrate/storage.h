@@ -58,13 +58,13 @@ class HostAndCluster : public MigrationStorage {
  private:
   OpenImage open_volume(const VolumeName& volume, const CephOptions& ceph) const;
   /// Goes on with what a copy that died has left, if that is asked for and it fits.
-  CopyDone copy_or_resume(const OpenImage& image, const Location& to, CopyTerms terms,
-                          const Made& made);
-  CopyDone copy_and_check(const OpenImage& image, const Location& to, const CopyTerms& terms,
-                          const Made& made);
-  void remove_left_over(const Location& to, std::stop_token stop) const;
+  CopyDone copy_or_resume(const OpenImage& image, const Location& to, TargetOptions target,
+                          CopyTerms terms);
+  CopyDone copy_and_check(const OpenImage& image, const Location& to, const TargetOptions& target,
+                          const CopyTerms& terms);
   /// For something new of that size.
   TargetOptions new_target(uint64_t size, const Made& made) const;
+  TargetOptions new_volume(uint64_t size, const Made& made) const;
 
   /// Where the volume is; the connection to its cluster stays for the next question.
   RbdLocation connected_to(const VolumeName& volume);

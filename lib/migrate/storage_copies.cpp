@@ -8,8 +8,6 @@
 #include "lib/image/chain.h"
 #include "lib/image/whole_sectors.h"
 #include "lib/store/file/file_io.h"
-#include "lib/store/file/temporary_file.h"
-#include "lib/store/rbd/rbd_admin.h"
 #include "vmferry/error.h"
 #include "vmferry/open.h"
 #include "vmferry/transfer.h"
@@ -75,7 +73,8 @@ CopyDone HostAndCluster::copy_in(const HostImage& image, const VolumeName& volum
   }
   CopyTerms of_file = terms;
   of_file.frozen = false;  // a file that is open does not look like one that changes
-  return copy_or_resume(source, location_of(volume), of_file, made);
+  return copy_or_resume(source, location_of(volume), new_volume(source.guest->size(), made),
+                        of_file);
 }
 
 bool HostAndCluster::can_resume_in(const HostImage& image, const VolumeName& volume) {
@@ -104,56 +103,42 @@ CopyDone HostAndCluster::copy_out(const VolumeName& volume, const std::string& p
   if (!terms.frozen) {
     refuse_being_written(source);
   }
-  return copy_or_resume(source, PathLocation{path}, terms, made);
+  return copy_or_resume(source, PathLocation{path}, new_target(source.guest->size(), made), terms);
 }
 
 bool HostAndCluster::can_resume_out(const VolumeName& volume, const std::string& path) {
   return can_resume(*open_volume(volume, options_.ceph).guest, PathLocation{path}, options_.ceph);
 }
 
-CopyDone HostAndCluster::copy_or_resume(const OpenImage& image, const Location& to, CopyTerms terms,
-                                        const Made& made) {
+CopyDone HostAndCluster::copy_or_resume(const OpenImage& image, const Location& to,
+                                        TargetOptions target, CopyTerms terms) {
   const EitherStop either(terms.stop, options_.stop);
-  terms.stop = either.token();
+  terms.stop = target.stop = either.token();
+  target.sources = image.opened;
   if (terms.resume && can_resume(*image.guest, to, options_.ceph)) {
+    target.resume = true;
     try {
-      return copy_and_check(image, to, terms, made);
+      return copy_and_check(image, to, target, terms);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kConflict) {
         throw;
       }
-      remove_left_over(to, terms.stop);
+      remove_unfinished(to, options_.ceph, terms.stop);
       check_source(*image.guest, terms.frozen);  // then that is why
       if (options_.notice) {
         options_.notice(std::string(error.what()) + "; it is copied from the beginning");
       }
     }
   } else {
-    remove_left_over(to, terms.stop);
+    // The journal is the run's alone, so it is from a run that died.
+    remove_unfinished(to, options_.ceph, terms.stop);
   }
-  terms.resume = false;
-  return copy_and_check(image, to, terms, made);
-}
-
-/// The journal is the run's alone, so it is from a run that died; the cluster needs a while to see
-/// that.
-void HostAndCluster::remove_left_over(const Location& to, std::stop_token stop) const {
-  if (to.path().empty()) {
-    remove_rbd_left_over(to.inside<RbdLocation>(), options_.ceph, std::move(stop));
-  } else {
-    const TemporaryFile in_its_place(to.path(), {});
-  }
+  target.resume = false;
+  return copy_and_check(image, to, target, terms);
 }
 
 CopyDone HostAndCluster::copy_and_check(const OpenImage& image, const Location& to,
-                                        const CopyTerms& terms, const Made& made) {
-  TargetOptions options = new_target(image.guest->size(), made);
-  options.resume = terms.resume;
-  options.sources = image.opened;
-  options.stop = terms.stop;
-  if (to.path().empty()) {
-    options.layout = options_.layout;
-  }
+                                        const TargetOptions& options, const CopyTerms& terms) {
   const std::unique_ptr<Target> target = open_target(to, options);
   // A volume that QEMU has open looks like one that changes.
   TransferOptions work = {.jobs = options_.jobs,

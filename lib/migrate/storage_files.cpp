@@ -15,7 +15,6 @@
 #include "lib/store/file/file_io.h"
 #include "lib/store/file/image_lock.h"
 #include "lib/store/file/new_file.h"
-#include "lib/store/file/temporary_file.h"
 #include "lib/store/file/unique_fd.h"
 #include "vmferry/error.h"
 
@@ -118,8 +117,7 @@ uint64_t HostAndCluster::free_space(const std::string& path) {
 
 bool HostAndCluster::remove_file(const std::string& path,
                                  const std::optional<std::string>& identity) {
-  ::unlink(partial_path(path).c_str());
-  FileNotes(notes_path(path)).remove();
+  remove_unfinished(PathLocation{path}, {});
   const std::optional<FileLook> found = identity ? look(path) : std::nullopt;
   if (found && found->identity != *identity) {
     return false;

@@ -39,6 +39,9 @@ struct Store {
   /// unfinished_notes(): of what grows under the temporary name.
   std::map<std::string, std::string> (*unfinished_notes)(const Location& location,
                                                          const CephOptions& ceph) = nullptr;
+  /// remove_unfinished().
+  void (*remove_unfinished)(const Location& location, const CephOptions& ceph,
+                            std::stop_token stop) = nullptr;
 
   /// sparsify_in_place(), and whether it can do a dry run.
   SpaceUse (*sparsify)(const Location& location, const InPlaceOptions& options,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "vmferry/target.h"
 
+#include <utility>
+
 #include "lib/store/store.h"
 #include "vmferry/error.h"
 
@@ -29,6 +31,13 @@ std::map<std::string, std::string> unfinished_notes(const Location& location,
   const Store& store = location.store();
   return store.unfinished_notes == nullptr ? std::map<std::string, std::string>()
                                            : store.unfinished_notes(location, ceph);
+}
+
+void remove_unfinished(const Location& location, const CephOptions& ceph, std::stop_token stop) {
+  const Store& store = location.store();
+  if (store.remove_unfinished != nullptr) {
+    store.remove_unfinished(location, ceph, std::move(stop));
+  }
 }
 
 }  // namespace vmferry

@@ -67,7 +67,11 @@ const Store kFileStore = {
                  const TargetOptions& options) { return open_path_target(path_of(at), options); },
     .unfinished_notes =
         [](const Location& at, const CephOptions&) {
-          return FileNotes(notes_path(path_of(at))).read();
+          return FileNotes(notes_path(follow_links(path_of(at)))).read();
+        },
+    .remove_unfinished =
+        [](const Location& at, const CephOptions&, std::stop_token) {
+          remove_unfinished_file(follow_links(path_of(at)));
         },
     .sparsify = [](const Location& at, const InPlaceOptions& options,
                    Progress& progress) { return sparsify_file(path_of(at), options, progress); },

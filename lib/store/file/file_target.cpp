@@ -45,28 +45,6 @@ void refuse_reflink(const std::string& name, const TargetOptions& options) {
                .hint = "leave out --reflink always"});
 }
 
-/// What `path` leads to through symbolic links; it need not exist. A link stays a link: what it
-/// points to is made or replaced.
-std::string follow_links(const std::string& path) {
-  // The kernel is asked first: there are links that it does not follow (protected_symlinks in
-  // proc_sys_fs(5)), and we must not either.
-  struct stat status;
-  if (::stat(path.c_str(), &status) != 0 && errno != ENOENT) {
-    throw errno_error(errno, path, "open as a target");
-  }
-  constexpr int kMostLinks = 40;  // as the kernel does (path_resolution(7))
-  fs::path at = path;
-  for (int i = 0; i < kMostLinks; ++i) {
-    std::error_code error;
-    const fs::path link = fs::read_symlink(at, error);
-    if (error) {
-      return at.string();  // not a link, or not there
-    }
-    at = at.parent_path() / link;  // an absolute one stands for itself
-  }
-  throw errno_error(ELOOP, path, "open as a target");
-}
-
 /// A name below /dev that does not exist is a typing mistake: a file there is in memory.
 void refuse_file_in_dev(const std::string& path) {
   std::error_code error;
@@ -94,6 +72,26 @@ void refuse_reserved_name(const std::string& path) {
 }
 
 }  // namespace
+
+std::string follow_links(const std::string& path) {
+  // The kernel is asked first: there are links that it does not follow (protected_symlinks in
+  // proc_sys_fs(5)), and we must not either.
+  struct stat status;
+  if (::stat(path.c_str(), &status) != 0 && errno != ENOENT) {
+    throw errno_error(errno, path, "open as a target");
+  }
+  constexpr int kMostLinks = 40;  // as the kernel does (path_resolution(7))
+  fs::path at = path;
+  for (int i = 0; i < kMostLinks; ++i) {
+    std::error_code error;
+    const fs::path link = fs::read_symlink(at, error);
+    if (error) {
+      return at.string();  // not a link, or not there
+    }
+    at = at.parent_path() / link;  // an absolute one stands for itself
+  }
+  throw errno_error(ELOOP, path, "open as a target");
+}
 
 void check_path_target(const std::string& path, const TargetOptions& options) {
   if (options.layout == RbdLayout()) {

@@ -8,6 +8,10 @@
 
 namespace vmferry {
 
+/// What `path` leads to through symbolic links; it need not exist. A link stays a link: what it
+/// points to is made or replaced. Throws Error where the kernel does not follow them.
+std::string follow_links(const std::string& path);
+
 /// check_target_options() for a path.
 void check_path_target(const std::string& path, const TargetOptions& options);
 

@@ -108,6 +108,15 @@ bool is_partial_path(const std::string& path) {
   return name.starts_with('.') && name.ends_with(kPartialSuffix);
 }
 
+void remove_unfinished_file(const std::string& path) {
+  struct stat status;
+  if (::lstat(partial_path(path).c_str(), &status) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
+    FileNotes(notes_path(path)).remove();
+    return;
+  }
+  const TemporaryFile in_its_place(path, {});  // which takes itself away
+}
+
 /// Opens the temporary file and locks it. Who killed an earlier run left it behind unlocked.
 UniqueFd TemporaryFile::open_locked(LeftOver left_over) {
   for (;;) {

@@ -24,6 +24,10 @@ std::string notes_path(const std::string& path);
 /// Is it such a name?
 bool is_partial_path(const std::string& path);
 
+/// Removes what a run that died left under that name, and its notes. kConflict: such a run is at
+/// work. Throws Error.
+void remove_unfinished_file(const std::string& path);
+
 /// A file that grows under its temporary name and then gets its own. It is locked (flock) from
 /// before its first byte until it is closed, so nobody takes it for a left-over of a killed run,
 /// and all that is done by name is done only while the name still leads to it. One thread.

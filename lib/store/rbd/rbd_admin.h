@@ -60,9 +60,6 @@ size_t rbd_volume_writers(const RbdLocation& volume, const CephOptions& options)
 /// Nothing: no such volume.
 std::optional<Identity> rbd_volume_identity(const RbdLocation& volume, const CephOptions& options);
 
-/// An empty volume of exactly target.size bytes under its final name.
-void create_rbd_volume(const RbdLocation& volume, const TargetOptions& target);
-
 /// Removes a volume and what a killed copy to that name left; none there is no error. While clients
 /// have it open it tries again, for 60 s: one that died counts for some 30 s. kConflict: it stays
 /// open. Stopped, it ends early with kCancelled.

@@ -63,10 +63,6 @@ std::optional<Identity> rbd_volume_identity(const RbdLocation& volume, const Cep
   return rbd_module().volume_identity(volume, options);
 }
 
-void create_rbd_volume(const RbdLocation& volume, const TargetOptions& target) {
-  rbd_module().create_volume(volume, target);
-}
-
 void remove_rbd_volume(const RbdLocation& volume, const CephOptions& options,
                        std::stop_token stop) {
   rbd_module().remove_volume(volume, options, std::move(stop));

@@ -15,7 +15,6 @@ extern "C" const vmferry::RbdModule vmferry_module = {
     vmferry::rbd_volume_state,
     vmferry::rbd_volume_writers,
     vmferry::rbd_volume_identity,
-    vmferry::create_rbd_volume,
     vmferry::remove_rbd_volume,
     vmferry::remove_rbd_left_over,
     vmferry::sparsify_rbd_volume,

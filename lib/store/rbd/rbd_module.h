@@ -22,7 +22,6 @@ struct RbdModule : ModuleTable {
   decltype(&rbd_volume_state) volume_state;
   decltype(&rbd_volume_writers) volume_writers;
   decltype(&rbd_volume_identity) volume_identity;
-  decltype(&create_rbd_volume) create_volume;
   decltype(&remove_rbd_volume) remove_volume;
   decltype(&remove_rbd_left_over) remove_left_over;
   decltype(&sparsify_rbd_volume) sparsify_with;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/store/rbd/qemu_rbd_name.h"
 #include "lib/store/rbd/rbd.h"
+#include "lib/store/rbd/rbd_admin.h"
 #include "lib/store/rbd/rbd_location.h"
 #include "lib/store/stores.h"
 #include "vmferry/error.h"
@@ -40,6 +41,10 @@ const Store kRbdStore = {
                  const TargetOptions& options) { return open_rbd_target(volume(at), options); },
     .unfinished_notes = [](const Location& at,
                            const CephOptions& ceph) { return rbd_notes(volume(at), ceph); },
+    .remove_unfinished =
+        [](const Location& at, const CephOptions& ceph, std::stop_token stop) {
+          remove_rbd_left_over(volume(at), ceph, std::move(stop));
+        },
     .sparsify = [](const Location& at, const InPlaceOptions& options,
                    Progress& progress) { return sparsify_volume(volume(at), options, progress); },
     .sparsify_can_rehearse = false,

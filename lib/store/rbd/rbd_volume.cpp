@@ -163,10 +163,6 @@ std::optional<Identity> rbd_volume_identity(const RbdLocation& volume, const Cep
   return pool.identity_of(image.get(), volume);
 }
 
-void create_rbd_volume(const RbdLocation& volume, const TargetOptions& target) {
-  open_rbd_target(volume, target)->publish();
-}
-
 void remove_rbd_volume(const RbdLocation& volume, const CephOptions& options,
                        std::stop_token stop) {
   remove_claimed(volume, options, stop, {volume.image, partial_of(volume).image});
