@@ -67,9 +67,9 @@ class Location {
 
 /// Which bytes a location really is, under whatever name: for "is that the same thing?".
 struct Identity {
-  enum class Store { kFile, kDevice, kRbd };
-  Store store = Store::kFile;
-  std::string id;  ///< device and inode; device number; or cluster, pool and image id
+  /// Begins with a word of its store, so that no two stores' are the same ("file DEVICE:INODE").
+  /// Journals of migrations have it: another version says the same.
+  std::string text;
   bool operator==(const Identity&) const = default;
 };
 

@@ -15,11 +15,6 @@ RbdLocation location_of(const VolumeName& volume) {
   return {.pool = volume.pool, .image = volume.image};
 }
 
-std::string text_of(const Identity& identity) {
-  static const char* const kStores[] = {"file ", "device ", "volume "};
-  return kStores[static_cast<size_t>(identity.store)] + identity.id;
-}
-
 HostAndCluster::HostAndCluster(MigrationStorageOptions options)
     : options_(std::move(options)), mon_host_(mon_host_of(options_.monitors)) {}
 
@@ -95,7 +90,7 @@ TargetOptions HostAndCluster::new_target(uint64_t size, const Made& made) const 
   options.size = size;
   options.ceph = for_copying(options_.ceph);
   options.before_making = options_.before_making;
-  options.made = [made](const Identity& identity) { made(text_of(identity)); };
+  options.made = [made](const Identity& identity) { made(identity.text); };
   options.notice = options_.notice;
   return options;
 }
@@ -112,7 +107,7 @@ void HostAndCluster::create_volume(const VolumeName& volume, uint64_t size, cons
 
 std::string HostAndCluster::identity(const VolumeName& volume) {
   const std::optional<Identity> identity = rbd_volume_identity(connected_to(volume), options_.ceph);
-  return identity ? text_of(*identity) : "";
+  return identity ? identity->text : "";
 }
 
 bool HostAndCluster::remove_volume(const VolumeName& volume,

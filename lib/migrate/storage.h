@@ -77,8 +77,6 @@ class HostAndCluster : public MigrationStorage {
 };
 
 RbdLocation location_of(const VolumeName& volume);
-/// What plans and journals have of an identity.
-std::string text_of(const Identity& identity);
 /// Throws Error.
 struct stat stat_of(const std::string& path);
 

@@ -64,7 +64,7 @@ CopyDone HostAndCluster::copy_in(const HostImage& image, const VolumeName& volum
                                  const CopyTerms& terms, const Made& made) {
   const OpenImage source = open_host_image(image);
   refuse_being_written(source);
-  if (!image.identity.empty() && text_of(source.opened.front()) != image.identity) {
+  if (!image.identity.empty() && source.opened.front().text != image.identity) {
     throw Error({.kind = ErrorKind::kConflict,
                  .object = image.path,
                  .action = "copy",
@@ -178,7 +178,7 @@ ImageParts HostAndCluster::image_parts(const HostImage& image) {
   ImageParts parts;
   bool complete = false;
   const auto see = [&](const SeenImage& seen) {
-    parts.files.push_back(text_of(identity_of(stat_of(seen.store.name()))));
+    parts.files.push_back(identity_of(stat_of(seen.store.name())).text);
     complete = !seen.qcow2 || (seen.qcow2->backing_name.empty() && !seen.qcow2->has_data_file());
     if (parts.files.size() > 1 || !seen.qcow2) {
       return;
@@ -196,7 +196,7 @@ ImageParts HostAndCluster::image_parts(const HostImage& image) {
                    {.format = image.format, .policy = {.allowed_prefixes = {"/"}}}, see);
     parts.files.clear();
     for (const Identity& identity : opened.opened) {
-      parts.files.push_back(text_of(identity));
+      parts.files.push_back(identity.text);
     }
   } catch (const Error& error) {
     if (parts.files.empty()) {

@@ -59,7 +59,7 @@ std::optional<FileLook> HostAndCluster::look(const std::string& path) {
     return std::nullopt;
   }
   const struct stat status = stat_of(path);
-  return FileLook{.identity = text_of(identity_of(status)),
+  return FileLook{.identity = identity_of(status).text,
                   .real = std::filesystem::canonical(path).string(),
                   .link = std::filesystem::is_symlink(path),
                   .device = S_ISBLK(status.st_mode),
@@ -74,7 +74,7 @@ void HostAndCluster::remove_image(const HostImage& image) {
   if (!fd.valid()) {
     throw errno_error(errno, image.path, "open");
   }
-  if (text_of(identity_of(stat_fd(fd.get(), image.path))) != image.identity) {
+  if (identity_of(stat_fd(fd.get(), image.path)).text != image.identity) {
     throw Error({.kind = ErrorKind::kConflict,
                  .object = image.path,
                  .action = "remove",

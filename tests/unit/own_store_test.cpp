@@ -30,7 +30,7 @@ class PictureTarget : public Target {
 
 OpenBytes open_picture(const Location& at, const CephOptions& /*ceph*/) {
   return {.source = std::make_unique<PictureSource>(at.inside<Picture>().text),
-          .identity = {.store = Identity::Store::kFile, .id = at.display()}};
+          .identity = {.text = at.display()}};
 }
 
 std::unique_ptr<Target> make_picture(const Location& /*at*/, const TargetOptions& options) {

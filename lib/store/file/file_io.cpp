@@ -14,11 +14,18 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <string_view>
 
 #include "lib/store/file/unique_fd.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
+namespace {
+
+/// What the identity of a block device begins with, before its number.
+constexpr std::string_view kDevice = "device ";
+
+}  // namespace
 
 void pread_all(int fd, uint64_t offset, std::span<std::byte> out, const std::string& name) {
   while (!out.empty()) {
@@ -140,10 +147,9 @@ uint64_t file_size_limit() {
 
 Identity identity_of(const struct stat& status) {
   if (S_ISBLK(status.st_mode)) {
-    return {Identity::Store::kDevice,
-            fmt::format("{}:{}", major(status.st_rdev), minor(status.st_rdev))};
+    return {fmt::format("{}{}:{}", kDevice, major(status.st_rdev), minor(status.st_rdev))};
   }
-  return {Identity::Store::kFile, fmt::format("{}:{}", status.st_dev, status.st_ino)};
+  return {fmt::format("file {}:{}", status.st_dev, status.st_ino)};
 }
 
 bool qemu_writes_to(int fd) {
@@ -161,11 +167,12 @@ bool qemu_writes_to(int fd) {
 }
 
 std::optional<Identity> loop_file_of(const Identity& device) {
-  if (device.store != Identity::Store::kDevice) {
+  if (!device.text.starts_with(kDevice)) {
     return std::nullopt;
   }
+  const std::string number = device.text.substr(kDevice.size());
   for (const char* where : {"/loop/backing_file", "/../loop/backing_file"}) {
-    std::ifstream file("/sys/dev/block/" + device.id + where);
+    std::ifstream file("/sys/dev/block/" + number + where);
     std::string path;
     struct stat status;
     if (std::getline(file, path) && ::stat(path.c_str(), &status) == 0) {

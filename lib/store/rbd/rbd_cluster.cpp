@@ -126,8 +126,7 @@ Identity RbdPool::identity_of(rbd_image_t image, const RbdLocation& location) co
   if (rc < 0) {
     throw rbd_error(rc, location, "ask for its id");
   }
-  return {Identity::Store::kRbd,
-          fmt::format("{}/{}/{}", fsid.data(), rados_ioctx_get_id(io_), id.data())};
+  return {fmt::format("volume {}/{}/{}", fsid.data(), rados_ioctx_get_id(io_), id.data())};
 }
 
 int RbdImage::open(rados_ioctx_t io, const std::string& name, const std::string& snapshot,

@@ -81,7 +81,7 @@ class RbdSource : public Source, public Layout, public Volume {
     const std::lock_guard lock(check_mutex_);
     check_rbd_unchanged(*pool_, location_, stamp_);
   }
-  std::string stamp() const override { return identity_.id + ", " + text_of(stamp_); }
+  std::string stamp() const override { return identity_.text + ", " + text_of(stamp_); }
   void check_still_there() const override {
     const std::lock_guard lock(check_mutex_);
     check_rbd_still_there(*pool_, location_, stamp_);
