@@ -6,14 +6,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "lib/core/secret.h"
 #include "vmferry/format.h"
+#include "vmferry/image_facts.h"
 #include "vmferry/source.h"
 
 namespace vmferry {
-
-class SectorCipher;
-struct Qcow2Header;
 
 /// All that a format may want besides the bytes of its image: the rest of the world. A format opens
 /// nothing itself. The one who opens the image decides what it may have. One thread.
@@ -27,9 +27,8 @@ class FormatGate {
       const std::string& stored_name, const std::optional<std::string>& stored_format) = 0;
   /// The same for a file with its data.
   virtual std::shared_ptr<const Source> open_data_file(const std::string& stored_name) = 0;
-  /// Null: no key was given.
-  virtual std::shared_ptr<const SectorCipher> unlock(const Source& file,
-                                                     const Qcow2Header& header) = 0;
+  /// Of every encrypted image of the chain; nothing: none was given. Throws Error.
+  virtual std::optional<Secret> passphrase() = 0;
 
   /// Which disk of the image is wanted; nothing is given for one below another.
   virtual const SnapshotChoice& snapshot() const = 0;
@@ -40,8 +39,6 @@ class FormatGate {
 
   /// What a user should know.
   virtual void warn(const std::string& text) = 0;
-  /// Called with what was found out about the image, before others are opened. Null: nothing.
-  virtual void seen(const Source& file, const Qcow2Header* header) = 0;
 };
 
 /// Where formats have their marks: the first 1024 bytes of an image and its last 512. Shorter in a
@@ -60,6 +57,10 @@ struct Format {
   /// The guest's disk in an image. Null: the format is recognised, so that it is not taken for
   /// another, and not read.
   std::unique_ptr<Source> (*open)(std::unique_ptr<Source> file, FormatGate& gate) = nullptr;
+  /// Adds to `facts` what the image says of itself, and to `damage` what of that cannot be read.
+  /// Throws what open() would throw of a header that makes no sense. Null: it says nothing.
+  void (*describe)(const Source& file, ImageFacts& facts,
+                   std::vector<std::string>& damage) = nullptr;
 };
 
 /// The format that `file` has, as far as its marks tell; there always is one, since anything can be

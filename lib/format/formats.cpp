@@ -11,7 +11,6 @@ namespace {
 bool is_anything(const ImageMarks& /*marks*/) { return true; }
 
 std::unique_ptr<Source> open_raw(std::unique_ptr<Source> file, FormatGate& gate) {
-  gate.seen(*file, nullptr);
   if (gate.snapshot().is_given()) {
     throw Error({.kind = ErrorKind::kUsage,
                  .object = file->name(),
@@ -41,7 +40,7 @@ constexpr Format kFormats[] = {
     {"", "ZIP", is_zip},
     {"", "7-Zip", is_7zip},
     {"", "OVA", is_ova},
-    {"qcow2", "qcow2", is_qcow2, open_qcow2_image},
+    {"qcow2", "qcow2", is_qcow2, open_qcow2_image, describe_qcow2},
     {"raw", "raw", is_anything, open_raw},
 };
 

@@ -6,7 +6,7 @@
 #include "lib/format/format.h"
 #include "lib/image/backing.h"
 #include "lib/image/chain.h"
-#include "lib/image/unlock.h"
+#include "lib/image/key_file.h"
 #include "lib/store/store.h"
 #include "vmferry/error.h"
 #include "vmferry/open.h"
@@ -35,8 +35,8 @@ class ChainOpener {
   /// What one image of the chain may have.
   class Gate : public FormatGate {
    public:
-    Gate(ChainOpener& chain, ImageFormat format, Referrer self, const SnapshotChoice& snapshot)
-        : chain_(chain), format_(format), self_(std::move(self)), snapshot_(snapshot) {}
+    Gate(ChainOpener& chain, Referrer self, const SnapshotChoice& snapshot)
+        : chain_(chain), self_(std::move(self)), snapshot_(snapshot) {}
 
     std::shared_ptr<const Source> open_backing(
         const std::string& stored_name, const std::optional<std::string>& stored_format) override {
@@ -46,22 +46,17 @@ class ChainOpener {
       return chain_.open_bytes(
           PathLocation{resolve_data_file(self_, stored_name, chain_.options_.policy)});
     }
-    std::shared_ptr<const SectorCipher> unlock(const Source& file,
-                                               const Qcow2Header& header) override {
+    std::optional<Secret> passphrase() override {
       const std::string& key_file = chain_.options_.key_file;
-      return key_file.empty() ? nullptr : vmferry::unlock(file, header, key_file);
+      return key_file.empty() ? std::nullopt : std::optional(read_key_file(key_file));
     }
     const SnapshotChoice& snapshot() const override { return snapshot_; }
     bool force_corrupt() const override { return chain_.options_.force_corrupt; }
     std::any& shared() override { return chain_.shared_; }
     void warn(const std::string& text) override { chain_.image_.warnings.push_back(text); }
-    void seen(const Source& file, const Qcow2Header* header) override {
-      chain_.seen_({file, format_, !self_.format_named, header});
-    }
 
    private:
     ChainOpener& chain_;
-    const ImageFormat format_;
     const Referrer self_;
     const SnapshotChoice& snapshot_;
   };
@@ -116,7 +111,8 @@ class ChainOpener {
   std::unique_ptr<Source> open_format(std::unique_ptr<Source> file, ImageFormat format,
                                       const std::string& path, bool named,
                                       const SnapshotChoice& snapshot) {
-    Gate gate(*this, format, {file->name(), path, named}, snapshot);
+    seen_({*file, format, !named});
+    Gate gate(*this, {file->name(), path, named}, snapshot);
     return format.row().open(std::move(file), gate);
   }
 

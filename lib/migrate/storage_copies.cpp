@@ -176,17 +176,20 @@ Usage HostAndCluster::image_usage(const HostImage& image) {
 
 ImageParts HostAndCluster::image_parts(const HostImage& image) {
   ImageParts parts;
+  std::vector<std::string> damage;
   bool complete = false;
   const auto see = [&](const SeenImage& seen) {
+    const ImageFacts facts = facts_of(seen, damage);
     parts.files.push_back(identity_of(stat_of(seen.store.name())).text);
-    complete = !seen.qcow2 || (seen.qcow2->backing_name.empty() && !seen.qcow2->has_data_file());
-    if (parts.files.size() > 1 || !seen.qcow2) {
+    complete =
+        !facts.qcow2 || (facts.qcow2->backing_file.empty() && facts.qcow2->data_file.empty());
+    if (parts.files.size() > 1 || !facts.qcow2) {
       return;
     }
-    for (const Qcow2Snapshot& snapshot : read_qcow2_snapshots(seen.store, *seen.qcow2)) {
+    for (const SnapshotFacts& snapshot : facts.qcow2->snapshots) {
       parts.snapshots.push_back(printable(snapshot.name));
     }
-    for (const Qcow2Bitmap& bitmap : read_qcow2_bitmaps(seen.store, *seen.qcow2)) {
+    for (const BitmapFacts& bitmap : facts.qcow2->bitmaps) {
       parts.bitmaps.push_back(printable(bitmap.name));
     }
   };

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "vmferry/image_facts.h"
 #include "vmferry/location.h"
 #include "vmferry/sparsify.h"
 #include "vmferry/target.h"
@@ -19,6 +20,14 @@ struct OpenBytes {
   std::unique_ptr<Source> source;
   Identity identity;
   bool being_written = false;  ///< another process has it open for writing
+};
+
+/// What the Source of a store may implement besides: it tells what its store knows of the image.
+class DescribedBytes {
+ public:
+  virtual ~DescribedBytes() = default;
+  /// Adds to `facts`. Asks the store. Throws Error. Any thread.
+  virtual void describe(ImageFacts& facts) const = 0;
 };
 
 /// A kind of place where images are: all that is asked of it. A null entry: it cannot do that.

@@ -5,6 +5,7 @@
 
 #include "lib/format/qcow2/qcow2.h"
 #include "lib/format/qcow2/qcow2_table_cache.h"
+#include "lib/format/qcow2/qcow2_unlock.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
@@ -57,14 +58,15 @@ bool is_qcow2(const ImageMarks& marks) { return marks.start.starts_with("QFI\xfb
 
 std::unique_ptr<Source> open_qcow2_image(std::unique_ptr<Source> file, FormatGate& gate) {
   const Qcow2Header header = read_qcow2_header(*file);
-  gate.seen(*file, &header);
   warn_of_state(header, file->name(), gate);
   Qcow2Parts parts{.tables = shared_tables(gate), .force_corrupt = gate.force_corrupt()};
   if (gate.snapshot().is_given()) {
     parts.snapshot = choose_snapshot(*file, header, gate.snapshot());
   }
   if (header.encryption != Qcow2Encryption::kNone) {
-    parts.cipher = gate.unlock(*file, header);
+    if (std::optional<Secret> passphrase = gate.passphrase()) {
+      parts.cipher = unlock_qcow2(*file, header, std::move(*passphrase));
+    }
   }
   if (header.has_data_file()) {
     parts.data_file = open_data_file(*file, header, gate);

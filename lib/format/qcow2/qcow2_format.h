@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "lib/format/format.h"
 
@@ -13,5 +15,9 @@ bool is_qcow2(const ImageMarks& marks);
 /// Format::open for qcow2: reads the header, asks the gate for the other files that the image is
 /// made of, and chooses the snapshot.
 std::unique_ptr<Source> open_qcow2_image(std::unique_ptr<Source> file, FormatGate& gate);
+
+/// Format::describe for qcow2. A damaged list of snapshots or bitmaps is `damage`: the disk itself
+/// may be as good as ever.
+void describe_qcow2(const Source& file, ImageFacts& facts, std::vector<std::string>& damage);
 
 }  // namespace vmferry

@@ -15,7 +15,7 @@ namespace vmferry {
 
 /// A regular file or block device that is open for reading. Holes come from SEEK_DATA and SEEK_HOLE
 /// (lseek(2)); a store that does not know them is all data. Any thread.
-class FileSource : public Source, public Layout {
+class FileSource : public Source, public Layout, public DescribedBytes {
  public:
   /// Shows the first `at_most` bytes only.
   FileSource(UniqueFd fd, std::string name, uint64_t at_most = UINT64_MAX);
@@ -30,6 +30,7 @@ class FileSource : public Source, public Layout {
   void prefetch(uint64_t offset, uint64_t length) const override;
   void map(uint64_t offset, uint64_t length, const MapVisitor& visit) const override;
   std::optional<uint64_t> allocated_bytes() const override;
+  void describe(ImageFacts& facts) const override { facts.allocated_bytes = allocated_bytes(); }
 
   int fd() const { return fd_.get(); }
   /// check_unchanged() for who writes to it: it has its name and its size still.

@@ -6,22 +6,13 @@
 #include <string>
 
 #include "lib/store/store.h"
-#include "vmferry/describe.h"
 
 // No type of librbd here: a build without it has the same functions, which say so.
 
 namespace vmferry {
 
-/// A Source that is an RBD volume can also tell this.
-class Volume {
- public:
-  virtual ~Volume() = default;
-  /// Asks the cluster. Throws Error. Any thread.
-  virtual RbdFacts facts() const = 0;
-};
-
-/// Opens a volume or snapshot read-only. The source is a Volume and a Layout as well. A snapshot is
-/// never being written.
+/// Opens a volume or snapshot read-only. The source is a Layout and DescribedBytes as well. A
+/// snapshot is never being written.
 OpenBytes open_rbd_source(const RbdLocation& location, const CephOptions& options);
 
 /// A new volume of options.size bytes. It grows under IMAGE.vmferry-partial; a left-over of a

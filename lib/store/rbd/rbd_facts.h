@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "lib/store/rbd/rbd_diff.h"
-#include "vmferry/describe.h"
+#include "vmferry/image_facts.h"
 #include "vmferry/location.h"
 
 namespace vmferry {

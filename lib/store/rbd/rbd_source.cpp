@@ -39,7 +39,7 @@ uint64_t piece_of(rbd_image_t image, const rbd_image_info_t& info) {
 }
 
 /// Reads block; the copier's many workers make the queue deep.
-class RbdSource : public Source, public Layout, public Volume {
+class RbdSource : public Source, public Layout, public DescribedBytes {
  public:
   RbdSource(const RbdLocation& location, std::shared_ptr<const RbdPool> pool)
       : location_(location), name_(location.display()), pool_(std::move(pool)) {
@@ -87,7 +87,10 @@ class RbdSource : public Source, public Layout, public Volume {
     check_rbd_still_there(*pool_, location_, stamp_);
   }
 
-  RbdFacts facts() const override { return read_rbd_facts(pool_->io(), image_.get(), location_); }
+  void describe(ImageFacts& facts) const override {
+    facts.rbd = read_rbd_facts(pool_->io(), image_.get(), location_);
+    facts.allocated_bytes = facts.rbd->used_bytes;
+  }
   std::optional<uint64_t> allocated_bytes() const override {
     return used_bytes({pool_->io(), image_.get(), location_.snapshot}, size_);
   }

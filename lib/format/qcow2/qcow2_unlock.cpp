@@ -1,53 +1,28 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "lib/image/unlock.h"
+#include "lib/format/qcow2/qcow2_unlock.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <libcryptsetup.h>
-#include <openssl/crypto.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <cstdio>
 #include <utility>
 #include <vector>
 
-#include "lib/store/file/file_io.h"
-#include "lib/store/file/unique_fd.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
 namespace {
 
-constexpr size_t kMaxPassphrase = 64 << 10;
 // A LUKS1 header with eight slots is about 2 MiB.
 constexpr uint64_t kMaxLuksHeader = uint64_t{16} << 20;
 // The data offset in the header need not be inside the header; libcryptsetup wants it on the
 // device.
 constexpr uint64_t kRoomForData = uint64_t{1} << 40;
 constexpr size_t kLegacyKeyBytes = 16;
-
-/// Secret bytes, wiped when they go.
-class Secret {
- public:
-  explicit Secret(size_t size) : bytes_(size) {}
-  Secret(Secret&&) = default;
-  Secret& operator=(Secret&&) = delete;
-  ~Secret() { OPENSSL_cleanse(bytes_.data(), bytes_.size()); }
-
-  char* data() { return reinterpret_cast<char*>(bytes_.data()); }
-  size_t size() const { return bytes_.size(); }
-  void shrink(size_t size) {
-    OPENSSL_cleanse(bytes_.data() + size, bytes_.size() - size);
-    bytes_.resize(size);
-  }
-  const std::vector<std::byte>& bytes() const { return bytes_; }
-
- private:
-  std::vector<std::byte> bytes_;
-};
 
 [[noreturn]] void fail(ErrorKind kind, const Source& file, std::string cause,
                        std::string hint = {}) {
@@ -56,36 +31,6 @@ class Secret {
                .action = "decrypt",
                .cause = std::move(cause),
                .hint = std::move(hint)});
-}
-
-Secret read_passphrase(const std::string& path) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!fd.valid()) {
-    throw errno_error(errno, path, "open the key file");
-  }
-  Secret secret(kMaxPassphrase + 1);
-  size_t size = 0;
-  while (size < secret.size()) {
-    const ssize_t got = ::read(fd.get(), secret.data() + size, secret.size() - size);
-    if (got < 0 && errno == EINTR) {
-      continue;
-    }
-    if (got < 0) {
-      throw errno_error(errno, path, "read the key file");
-    }
-    if (got == 0) {
-      break;
-    }
-    size += static_cast<size_t>(got);
-  }
-  if (size == 0 || size > kMaxPassphrase) {
-    throw Error({.kind = ErrorKind::kUsage,
-                 .object = path,
-                 .action = "read the key file",
-                 .cause = size == 0 ? "it is empty" : "it is too long for a passphrase"});
-  }
-  secret.shrink(size);
-  return secret;
 }
 
 /// QEMU (crypto/block-qcow.c): the passphrase is the key, cut or filled up with zeros.
@@ -101,8 +46,13 @@ struct FreeDevice {
 };
 using Device = std::unique_ptr<crypt_device, FreeDevice>;
 
+struct CloseFile {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using Memory = std::unique_ptr<std::FILE, CloseFile>;
+
 // libcryptsetup reads headers from a device or a file only: so this one becomes a file in memory.
-UniqueFd copy_luks_header(const Source& file, const Qcow2Header& header) {
+Memory copy_luks_header(const Source& file, const Qcow2Header& header) {
   if (!header.luks_header) {
     fail(ErrorKind::kCorrupt, file, "the image names no LUKS header");
   }
@@ -116,24 +66,22 @@ UniqueFd copy_luks_header(const Source& file, const Qcow2Header& header) {
   }
   std::vector<std::byte> copy(bytes);
   file.read_at(offset, copy);
-  UniqueFd fd(::memfd_create("luks-header", MFD_CLOEXEC));
-  if (!fd.valid()) {
+  const int fd = ::memfd_create("luks-header", MFD_CLOEXEC);
+  Memory memory(fd < 0 ? nullptr : ::fdopen(fd, "w+"));
+  if (memory == nullptr || std::fwrite(copy.data(), 1, copy.size(), memory.get()) != copy.size() ||
+      std::fflush(memory.get()) != 0 || ::ftruncate(fd, static_cast<off_t>(kRoomForData)) != 0) {
     throw errno_error(errno, file.name(), "make room for its LUKS header");
   }
-  pwrite_all(fd.get(), 0, copy, "memory");
-  if (::ftruncate(fd.get(), static_cast<off_t>(kRoomForData)) != 0) {
-    throw errno_error(errno, file.name(), "make room for its LUKS header");
-  }
-  return fd;
+  return memory;
 }
 
 void keep_silent(int, const char*, void*) {}
 
 std::shared_ptr<const SectorCipher> unlock_luks(const Source& file, const Qcow2Header& header,
                                                 Secret& passphrase) {
-  const UniqueFd copy = copy_luks_header(file, header);
+  const Memory copy = copy_luks_header(file, header);
   crypt_device* raw = nullptr;
-  int result = crypt_init(&raw, fmt::format("/proc/self/fd/{}", copy.get()).c_str());
+  int result = crypt_init(&raw, fmt::format("/proc/self/fd/{}", ::fileno(copy.get())).c_str());
   const Device device(raw);
   if (result < 0) {
     throw errno_error(-result, file.name(), "open its LUKS header");
@@ -168,9 +116,8 @@ std::shared_ptr<const SectorCipher> unlock_luks(const Source& file, const Qcow2H
 
 }  // namespace
 
-std::shared_ptr<const SectorCipher> unlock(const Source& file, const Qcow2Header& header,
-                                           const std::string& key_file) {
-  Secret passphrase = read_passphrase(key_file);
+std::shared_ptr<const SectorCipher> unlock_qcow2(const Source& file, const Qcow2Header& header,
+                                                 Secret passphrase) {
   return header.encryption == Qcow2Encryption::kAes ? unlock_legacy(file, passphrase)
                                                     : unlock_luks(file, header, passphrase);
 }
