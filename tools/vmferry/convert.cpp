@@ -37,6 +37,8 @@ const char* verified_in_words(Verify verified) {
 using Json = nlohmann::ordered_json;
 
 struct ConvertOptions {
+  std::string source;
+  std::string target;
   ImageCopy copy;
   bool digest = false;
   std::string report;  ///< a file; empty: none
@@ -110,7 +112,7 @@ void write_report(Session& session, const ConvertOptions& options, const std::st
   Json record = {{"vmferry", kVersion},
                  {"began", began},
                  {"ended", utc_now()},
-                 {"source", parse_location(options.copy.source).display()},
+                 {"source", options.copy.source->display()},
                  {"source_stamp", outcome.source_stamp}};
   record.update(facts);
   record["kept_bytes"] = outcome.copied.kept_bytes;
@@ -126,6 +128,8 @@ void write_report(Session& session, const ConvertOptions& options, const std::st
 
 int convert(Session& session, ConvertOptions& options) {
   ImageCopy& job = options.copy;
+  job.source = parse_location(options.source);
+  job.target = parse_location(options.target);
   job.digest = options.digest || !options.report.empty();
   if (!options.report.empty()) {
     check_report(options.report);
@@ -134,7 +138,7 @@ int convert(Session& session, ConvertOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const CopyOutcome outcome = copy_image(session, job, "convert");
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  const std::string target = parse_location(job.target).display();
+  const std::string& target = job.target->display();
   if (!options.report.empty()) {
     write_report(session, options, began, facts_of(target, outcome, elapsed.count()), outcome);
   }
@@ -146,14 +150,13 @@ int convert(Session& session, ConvertOptions& options) {
 
 std::function<int(Session&)> add_convert(CLI::App& app) {
   auto options = std::make_shared<ConvertOptions>();
-  ImageCopy* const job = &options->copy;
-  app.add_option("SOURCE", job->source,
+  app.add_option("SOURCE", options->source,
                  "A raw or qcow2 file, a block device, or rbd:POOL/IMAGE[@SNAPSHOT]")
       ->required();
-  app.add_option("TARGET", job->target,
+  app.add_option("TARGET", options->target,
                  "A new file, a block device (with --force), or rbd:POOL/IMAGE")
       ->required();
-  add_copy_options(app, *job);
+  add_copy_options(app, options->copy);
   app.add_flag("--digest", options->digest,
                "Print a digest of what the guest sees, the same for every copy of this disk");
   app.add_option("--report", options->report,

@@ -19,7 +19,7 @@ void refuse_limited_sharing(const ImageCopy& job) {
     return;
   }
   throw Error({.kind = ErrorKind::kUsage,
-               .object = parse_location(job.target).display(),
+               .object = job.target->display(),
                .action = {},
                .cause = "--reflink always writes nothing that --rate-limit could limit",
                .hint = "leave one of them out"});
@@ -32,7 +32,7 @@ void refuse_resuming(const ImageCopy& job) {
     return;
   }
   throw Error({.kind = ErrorKind::kUsage,
-               .object = parse_location(job.target).display(),
+               .object = job.target->display(),
                .action = {},
                .cause = job.trim ? "a copy with --trim cannot be resumed"
                                  : "a copy of a source that is in use cannot be resumed",
@@ -50,7 +50,7 @@ struct OpenedSource {
 };
 
 OpenedSource open_source(Session& session, const ImageCopy& job) {
-  const Location from = parse_location(job.source);
+  const Location& from = *job.source;
   if (job.trim) {
     refuse_snapshot(job);
   }
@@ -80,7 +80,7 @@ void refuse_snapshot(const ImageCopy& job) {
     return;
   }
   throw Error({.kind = ErrorKind::kUsage,
-               .object = parse_location(job.source).display(),
+               .object = job.source->display(),
                .action = {},
                .cause = "a snapshot can be copied, but neither trimmed nor made sparse in place",
                .hint = "copy it first: vmferry convert --snapshot"});
@@ -100,7 +100,7 @@ TrimOptions trim_options(Session& session, const ImageCopy& job) {
 }
 
 CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what) {
-  const Location to = parse_location(job.target);
+  const Location& to = *job.target;
   check_target_options(to, job.to);
   refuse_limited_sharing(job);
   refuse_resuming(job);

@@ -10,6 +10,7 @@
 #include "tools/vmferry/options.h"
 #include "tools/vmferry/ui/session.h"
 #include "vmferry/copy.h"
+#include "vmferry/location.h"
 #include "vmferry/open.h"
 #include "vmferry/target.h"
 #include "vmferry/transfer.h"
@@ -20,8 +21,8 @@
 namespace vmferry::cli {
 
 struct ImageCopy {
-  std::string source;
-  std::string target;
+  std::optional<Location> source;  ///< set before the work begins
+  std::optional<Location> target;  ///< nothing: there is none
   SourceOptions from;
   TargetOptions to;
   RunOptions run;

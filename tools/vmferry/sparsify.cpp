@@ -20,6 +20,8 @@ namespace vmferry::cli {
 namespace {
 
 struct SparsifyOptions {
+  std::string image;
+  std::string target;  ///< empty: none
   ImageCopy job;
   bool in_place = false;
   bool dry_run = false;
@@ -37,9 +39,9 @@ nlohmann::ordered_json or_null(const std::optional<uint64_t>& bytes) {
 
 nlohmann::ordered_json as_json(const SparsifyOptions& options, const Outcome& outcome,
                                double seconds) {
-  nlohmann::ordered_json report = {{"image", parse_location(options.job.source).display()}};
-  if (!options.job.target.empty()) {
-    report["target"] = parse_location(options.job.target).display();
+  nlohmann::ordered_json report = {{"image", options.job.source->display()}};
+  if (options.job.target) {
+    report["target"] = options.job.target->display();
   }
   report["dry_run"] = options.dry_run;
   report["virtual_bytes"] = outcome.virtual_bytes;
@@ -55,9 +57,9 @@ nlohmann::ordered_json as_json(const SparsifyOptions& options, const Outcome& ou
 
 std::string in_words(const SparsifyOptions& options, const Outcome& outcome, double seconds) {
   const SpaceUse& use = outcome.use;
-  const std::string& name = options.job.target.empty() ? options.job.source : options.job.target;
-  std::string line = fmt::format("{}: {}", printable(parse_location(name).display()),
-                                 about_bytes(outcome.virtual_bytes));
+  const Location& shown = options.job.target ? *options.job.target : *options.job.source;
+  std::string line =
+      fmt::format("{}: {}", printable(shown.display()), about_bytes(outcome.virtual_bytes));
   if (use.before) {
     line += fmt::format(", {} allocated before", about_bytes(*use.before));
   }
@@ -77,7 +79,7 @@ void settle_saved(SpaceUse& use) {
 /// Space before and after a copy, of which the target's share is `after`.
 Outcome judge(const ImageCopy& job, CopyOutcome done, std::optional<uint64_t> after) {
   Outcome outcome = {done.copied.virtual_bytes, {}, std::move(done.parts)};
-  outcome.use.before = allocated_bytes(parse_location(job.source), job.from.ceph);
+  outcome.use.before = allocated_bytes(*job.source, job.from.ceph);
   outcome.use.after = after;
   outcome.use.dropped = done.copied.read_bytes - done.copied.written_bytes;
   settle_saved(outcome.use);
@@ -93,15 +95,14 @@ Outcome rehearse(Session& session, SparsifyOptions& options) {
 
 Outcome copied(Session& session, SparsifyOptions& options) {
   CopyOutcome done = copy_image(session, options.job, "sparsify");
-  const std::optional<uint64_t> after =
-      allocated_bytes(parse_location(options.job.target), options.job.from.ceph);
+  const std::optional<uint64_t> after = allocated_bytes(*options.job.target, options.job.from.ceph);
   return judge(options.job, std::move(done), after);
 }
 
 Outcome in_place(Session& session, const SparsifyOptions& options) {
   const ImageCopy& job = options.job;
   refuse_snapshot(job);
-  const Location location = parse_location(job.source);
+  const Location& location = *job.source;
   if (!options.dry_run) {
     refuse_running_guest(session, location, job.connect);
   }
@@ -133,11 +134,11 @@ Outcome in_place(Session& session, const SparsifyOptions& options) {
 
 /// In a dry run a copy tells what cannot be told in place without changing something.
 Outcome carry_out(Session& session, SparsifyOptions& options) {
-  const bool copies = !options.job.target.empty();
+  const bool copies = options.job.target.has_value();
   if (!options.dry_run) {
     return copies ? copied(session, options) : in_place(session, options);
   }
-  if (copies || options.job.trim || !can_rehearse_in_place(parse_location(options.job.source))) {
+  if (copies || options.job.trim || !can_rehearse_in_place(*options.job.source)) {
     return rehearse(session, options);
   }
   return in_place(session, options);
@@ -152,7 +153,7 @@ Error usage(std::string cause, std::string hint) {
 }
 
 void check_options(const SparsifyOptions& options) {
-  const bool has_target = !options.job.target.empty();
+  const bool has_target = !options.target.empty();
   if (options.in_place && has_target) {
     throw usage("--in-place and a target exclude each other", "name one image, or leave it out");
   }
@@ -183,6 +184,10 @@ std::string report_of(const SparsifyOptions& options, const Outcome& outcome, do
 int sparsify(Session& session, SparsifyOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   check_options(options);
+  options.job.source = parse_location(options.image);
+  if (!options.target.empty()) {
+    options.job.target = parse_location(options.target);
+  }
   const Outcome outcome = carry_out(session, options);
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   const std::string report = report_of(options, outcome, elapsed.count());
@@ -198,10 +203,9 @@ int sparsify(Session& session, SparsifyOptions& options) {
 
 std::function<int(Session&)> add_sparsify(CLI::App& app) {
   auto options = std::make_shared<SparsifyOptions>();
-  app.add_option("IMAGE", options->job.source,
-                 "A raw or qcow2 file, a block device, or rbd:POOL/IMAGE")
+  app.add_option("IMAGE", options->image, "A raw or qcow2 file, a block device, or rbd:POOL/IMAGE")
       ->required();
-  app.add_option("TARGET", options->job.target,
+  app.add_option("TARGET", options->target,
                  "Where a sparse copy goes: a new file, a block device (with --force), or "
                  "rbd:POOL/IMAGE");
   app.add_flag("--in-place", options->in_place,
