@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "vmferry/location.h"
 
+#include "lib/store/address.h"
 #include "lib/store/stores.h"
 #include "vmferry/error.h"
 
@@ -23,11 +24,12 @@ Location parse_location(std::string_view text) {
       return std::move(*location);
     }
   }
+  const std::string shown = without_secrets(text);
   throw Error({.kind = ErrorKind::kUnsupported,
-               .object = std::string(text),
+               .object = shown,
                .action = {},
                .cause = "this kind of address is not supported",
-               .hint = "a file of that name is written ./" + std::string(text)});
+               .hint = "a file of that name is written ./" + shown});
 }
 
 }  // namespace vmferry

@@ -43,6 +43,25 @@ TEST_CASE("locations are read as QEMU reads them") {
   }
 }
 
+TEST_CASE("what is wrong with a location shows no secret of it") {
+  for (const char* bad :
+       {"rbd:p/i:key=sekret:x", "rbd:p/i:sekret", "rbd:p/a/b/c:key=sekret", "rbd:p:key=sekret",
+        "rbd:/i:key=sekret", "rbd:p/i@:key=sekret", "rbd:p//i:key=sekret",
+        "foo://user:sekret@host/disk", "foo://host/disk?token=sekret"}) {
+    CAPTURE(bad);
+    try {
+      parse_location(bad);
+      FAIL("it was taken");
+    } catch (const Error& error) {
+      CHECK(std::string(error.what() + error.hint()).find("sekret") == std::string::npos);
+    }
+  }
+  CHECK_THROWS_WITH(rbd("rbd:p:key=sekret"), StartsWith("rbd:p:...: does not name a pool"));
+  CHECK_THROWS_WITH(rbd("foo://a:sekret@b/c"),
+                    StartsWith("foo://...: does not name an RBD volume"));
+  CHECK_THROWS_WITH(rbd("rdb:p/i:key=sekret"), StartsWith("rdb:p/i:...: does not name an RBD"));
+}
+
 TEST_CASE("a volume is named for Ceph's commands with its namespace, and for a shell") {
   const RbdLocation snapshot = {
       .pool = "vms", .name_space = "tests", .image = "web1", .snapshot = "monday"};

@@ -38,31 +38,32 @@ void make_paths_absolute(MigrateOptions& options) {
 /// "vda=rbd:pool/image".
 void take_disk(MigrateRequest& request, const std::string& text) {
   const size_t equals = text.find('=');
+  const std::string dev = text.substr(0, equals);
   const std::string wanted = "--disk vda=rbd:POOL/IMAGE";
   if (equals == std::string::npos || equals == 0) {
     if (request.to_dir.empty()) {
-      refuse_usage("no place is named in --disk " + text, wanted);
+      refuse_usage("no place is named in --disk " + dev.substr(0, dev.find(':')), wanted);
     }
     request.disks[text] = {};
     return;
   }
   if (request.to_files()) {
-    refuse_usage("a volume is named in --disk " + text, "with --to-dir: --disk vda, and no more");
+    refuse_usage("a volume is named in --disk " + dev, "with --to-dir: --disk vda, and no more");
   }
   const RbdLocation volume = parse_rbd_location(text.substr(equals + 1));
   if (!volume.snapshot.empty()) {
-    refuse_usage("a snapshot is named in --disk " + text + ", which is read-only", wanted);
+    refuse_usage("a snapshot is named in --disk " + dev + ", which is read-only", wanted);
   }
   if (!volume.name_space.empty()) {
-    refuse_usage("libvirt and QEMU open no RADOS namespace: " + text, wanted);
+    refuse_usage("libvirt and QEMU open no RADOS namespace: " + volume.display(), wanted);
   }
   if (!volume.options.empty()) {
-    refuse_usage("options of the cluster go into --ceph-conf, --id and --monitor, not into " + text,
-                 wanted);
+    refuse_usage(
+        "options of the cluster go into --ceph-conf, --id and --monitor, not into --disk " + dev,
+        wanted);
   }
-  if (!request.disks.emplace(text.substr(0, equals), VolumeName{volume.pool, volume.image})
-           .second) {
-    refuse_usage("--disk names " + text.substr(0, equals) + " twice", wanted);
+  if (!request.disks.emplace(dev, VolumeName{volume.pool, volume.image}).second) {
+    refuse_usage("--disk names " + dev + " twice", wanted);
   }
 }
 

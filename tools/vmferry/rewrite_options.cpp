@@ -25,9 +25,8 @@ RbdTarget in_pool(const Domain& domain, const MoveOptions& options, const std::s
   return target;
 }
 
-RbdTarget at_location(const MoveOptions& options, const std::string& argument,
-                      const std::string& text) {
-  const std::string object = fmt::format("--disk {}", argument);
+RbdTarget at_location(const MoveOptions& options, const std::string& dev, const std::string& text) {
+  const std::string object = fmt::format("--disk {}", dev);
   RbdLocation volume = parse_rbd_location(text);
   if (!volume.name_space.empty()) {
     throw Error({.kind = ErrorKind::kUnsupported,
@@ -62,12 +61,12 @@ DiskTarget target_of(const Domain& domain, const MoveOptions& options,
                      const std::string& argument) {
   const auto [dev, location] = split(argument);
   if (!location.empty()) {
-    return at_location(options, argument, location);
+    return at_location(options, dev, location);
   }
   if (!options.pool.empty()) {
     return in_pool(domain, options, dev);
   }
-  throw usage(fmt::format("--disk {}", argument), "does not say where the disk shall be",
+  throw usage(fmt::format("--disk {}", dev.substr(0, dev.find(':'))), "does not say where the disk shall be",
               "write --disk vda=rbd:POOL/IMAGE, or give --pool");
 }
 

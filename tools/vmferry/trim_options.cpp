@@ -27,7 +27,7 @@ DiskKey parse_key(const std::string& text) {
     return key;
   }
   if (how != "file") {
-    throw CLI::ValidationError("--key", "'" + how + "' is neither file nor key");
+    throw CLI::ValidationError("--key", "before the second colon stands neither file nor key");
   }
   std::ifstream file(key.secret, std::ios::binary);
   std::ostringstream content;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <algorithm>
 #include <filesystem>
 
+#include "lib/store/address.h"
 #include "lib/store/file/file_notes.h"
 #include "lib/store/file/file_source.h"
 #include "lib/store/file/file_sparsify.h"
@@ -18,17 +18,6 @@ const std::string& path_of(const Location& location) {
   return location.inside<PathLocation>().path;
 }
 
-/// "nbd://host" and the like: a scheme of letters before "://".
-bool looks_like_address(std::string_view text) {
-  const size_t colon = text.find("://");
-  if (colon == std::string_view::npos || colon == 0) {
-    return false;
-  }
-  return std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(colon), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+';
-  });
-}
-
 Error malformed(std::string object, std::string cause) {
   return Error({.kind = ErrorKind::kUsage,
                 .object = std::move(object),
@@ -38,7 +27,7 @@ Error malformed(std::string object, std::string cause) {
 
 std::optional<Location> parse(std::string_view text) {
   constexpr std::string_view kScheme = "file:";
-  if (looks_like_address(text)) {
+  if (is_address(text)) {
     return std::nullopt;
   }
   std::string path(text.starts_with(kScheme) ? text.substr(kScheme.size()) : text);
@@ -69,10 +58,8 @@ const Store kFileStore = {
         [](const Location& at, const CephOptions&) {
           return FileNotes(notes_path(follow_links(path_of(at)))).read();
         },
-    .remove_unfinished =
-        [](const Location& at, const CephOptions&, std::stop_token) {
-          remove_unfinished_file(follow_links(path_of(at)));
-        },
+    .remove_unfinished = [](const Location& at, const CephOptions&,
+                            std::stop_token) { remove_unfinished_file(follow_links(path_of(at))); },
     .sparsify = [](const Location& at, const InPlaceOptions& options,
                    Progress& progress) { return sparsify_file(path_of(at), options, progress); },
     .sparsify_can_rehearse = true,

@@ -5,21 +5,13 @@
 #include <vector>
 
 #include "lib/core/shell_word.h"
+#include "lib/store/address.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
 namespace {
 
 constexpr std::string_view kScheme = "rbd:";
-
-Error malformed(std::string_view text, std::string cause) {
-  return Error(
-      {.kind = ErrorKind::kUsage,
-       .object = text.empty() ? "''" : std::string(text),
-       .action = {},
-       .cause = std::move(cause),
-       .hint = "an RBD volume is written rbd:POOL/IMAGE, a snapshot rbd:POOL/IMAGE@SNAPSHOT"});
-}
 
 /// A piece of an rbd: location up to the first unescaped one of `stops`; the escapes are taken out.
 struct Token {
@@ -45,11 +37,30 @@ Token take(std::string_view& rest, std::string_view stops) {
   return token;
 }
 
+/// Without the options, which may be secrets.
+std::string shown(std::string_view text) {
+  if (!names_rbd(text)) {
+    return without_secrets(text);
+  }
+  std::string_view rest = text.substr(kScheme.size());
+  const bool has_options = take(rest, ":").stop == ':';
+  return std::string(text.substr(0, text.size() - rest.size())) + (has_options ? "..." : "");
+}
+
+Error malformed(std::string_view text, std::string cause) {
+  return Error(
+      {.kind = ErrorKind::kUsage,
+       .object = text.empty() ? "''" : shown(text),
+       .action = {},
+       .cause = std::move(cause),
+       .hint = "an RBD volume is written rbd:POOL/IMAGE, a snapshot rbd:POOL/IMAGE@SNAPSHOT"});
+}
+
 void parse_options(std::string_view text, std::string_view rest, RbdLocation& location) {
   while (!rest.empty()) {
     Token key = take(rest, "=:");
     if (key.stop != '=' || key.text.empty()) {
-      throw malformed(text, "'" + key.text + "' after the image is not KEY=VALUE");
+      throw malformed(text, "what follows the image after a colon is not KEY=VALUE");
     }
     location.options[key.text] = take(rest, ":").text;
   }
