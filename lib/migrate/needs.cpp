@@ -136,19 +136,4 @@ std::optional<ImageFormat> format_of(const DiskImage& image) {
   return image.format.empty() ? ImageFormat() : find_format(image.format);
 }
 
-std::string path_of(Host& host, const DiskImage& image) {
-  if (image.type != "volume") {
-    return image.type == "file" || image.type == "block" ? image.path : std::string();
-  }
-  std::string path = host.volume_path(image.pool, image.volume);
-  if (path.starts_with('/')) {
-    return path;
-  }
-  throw Error({.kind = ErrorKind::kUnsupported,
-               .object = image.display(),
-               .action = {},
-               .cause = "is not a file or block device; its storage pool calls it " + path,
-               .hint = "a disk of an RBD pool is on RBD already; leave it out with --disk"});
-}
-
 }  // namespace vmferry::migrate

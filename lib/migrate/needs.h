@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "vmferry/host.h"
+#include "vmferry/in_use.h"
 #include "vmferry/migrate.h"
 
 namespace vmferry::migrate {
@@ -33,9 +34,5 @@ std::string why_file_stays(const HostImage& image, const FileLook& look);
 
 /// The format of a declared image; nothing: one that is not read here.
 std::optional<ImageFormat> format_of(const DiskImage& image);
-
-/// The path of an image on the host; empty: it is no file and no device. Throws what libvirt says
-/// of a storage pool.
-std::string path_of(Host& host, const DiskImage& image);
 
 }  // namespace vmferry::migrate

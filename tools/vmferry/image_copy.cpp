@@ -4,11 +4,11 @@
 #include <map>
 
 #include "lib/core/null_sink.h"
-#include "tools/vmferry/running_guest.h"
 #include "tools/vmferry/trim_options.h"
 #include "tools/vmferry/ui/progress.h"
 #include "tools/vmferry/ui/say.h"
 #include "vmferry/error.h"
+#include "vmferry/in_use.h"
 #include "vmferry/transfer.h"
 
 namespace vmferry::cli {
@@ -55,7 +55,7 @@ OpenedSource open_source(Session& session, const ImageCopy& job) {
     refuse_snapshot(job);
   }
   if (job.trim || !job.connect.empty()) {
-    refuse_running_guest(session, from, job.connect);
+    refuse_running_guest(from, job.connect, session.stop());
   }
   OpenImage image = open_image(from, job.from);
   // A file system that changes underneath cannot be trimmed, whatever the user says.

@@ -10,11 +10,11 @@
 #include "lib/core/printable.h"
 #include "tools/vmferry/command.h"
 #include "tools/vmferry/image_copy.h"
-#include "tools/vmferry/running_guest.h"
 #include "tools/vmferry/trim_options.h"
 #include "tools/vmferry/ui/output.h"
 #include "tools/vmferry/ui/progress.h"
 #include "vmferry/error.h"
+#include "vmferry/in_use.h"
 
 namespace vmferry::cli {
 namespace {
@@ -104,7 +104,7 @@ Outcome in_place(Session& session, const SparsifyOptions& options) {
   refuse_snapshot(job);
   const Location& location = *job.source;
   if (!options.dry_run) {
-    refuse_running_guest(session, location, job.connect);
+    refuse_running_guest(location, job.connect, session.stop());
   }
   const OpenImage image = open_image(location, job.from);
   Outcome outcome = {image.guest->size(), {}, {}};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "tools/vmferry/running_guest.h"
+#include "vmferry/in_use.h"
 
 #include <unistd.h>
 
@@ -11,11 +11,9 @@
 #include <vector>
 
 #include "lib/core/blocking_call.h"
-#include "vmferry/domain.h"
 #include "vmferry/error.h"
-#include "vmferry/host.h"
 
-namespace vmferry::cli {
+namespace vmferry {
 namespace {
 
 namespace fs = std::filesystem;
@@ -38,17 +36,11 @@ std::optional<std::string> default_uri() {
   return std::nullopt;
 }
 
-std::string path_of(Host& host, const DiskImage& image) {
-  if (image.type == "file" || image.type == "block") {
-    return image.path;
-  }
-  if (image.type != "volume") {
-    return {};
-  }
+std::string path_if_known(Host& host, const DiskImage& image) {
   try {
-    return host.volume_path(image.pool, image.volume);
+    return path_of(host, image);
   } catch (const Error&) {
-    return {};  // in a pool that is not there any more
+    return {};  // in a pool that is not there any more, or that has no paths
   }
 }
 
@@ -60,7 +52,7 @@ bool uses(Host& host, const std::string& domain, const std::string& path) {
     chain.insert(chain.end(), disk.backing.begin(), disk.backing.end());
     for (const DiskImage& image : chain) {
       std::error_code not_there;
-      const std::string used = path_of(host, image);
+      const std::string used = path_if_known(host, image);
       if (!used.empty() && fs::equivalent(used, path, not_there)) {
         return true;
       }
@@ -69,30 +61,13 @@ bool uses(Host& host, const std::string& domain, const std::string& path) {
   return false;
 }
 
-/// The domain that uses the file; empty: none.
-std::string find_user(const std::string& uri, const std::string& path) {
-  const std::shared_ptr<Host> host = connect_host(uri);
-  for (const std::string& domain : host->active_domains()) {
-    try {
-      if (uses(*host, domain, path)) {
-        return domain;
-      }
-    } catch (const Error& error) {
-      if (error.parts().kind != ErrorKind::kNotFound) {
-        throw;  // it has just ended
-      }
-    }
-  }
-  return {};
-}
-
 /// Nothing: no answer in time.
-std::optional<std::string> ask(Session& session, const std::string& uri, const std::string& path,
-                               milliseconds patience) {
+std::optional<std::string> ask(const std::string& uri, const std::string& path,
+                               milliseconds patience, const std::stop_token& stop) {
   const auto user = std::make_shared<std::string>();
-  BlockingCall call([user, uri, path] { *user = find_user(uri, path); });
+  BlockingCall call([user, uri, path] { *user = running_user(*connect_host(uri), path); });
   for (milliseconds waited{0}; !call.wait(kLook); waited += kLook) {
-    if (session.stop().stop_requested()) {
+    if (stop.stop_requested()) {
       throw cancelled_error();
     }
     if (waited >= patience) {
@@ -103,13 +78,13 @@ std::optional<std::string> ask(Session& session, const std::string& uri, const s
   return *user;
 }
 
-std::optional<std::string> ask_default(Session& session, const std::string& path) {
+std::optional<std::string> ask_default(const std::string& path, const std::stop_token& stop) {
   const std::optional<std::string> uri = default_uri();
   if (!uri) {
     return std::nullopt;
   }
   try {
-    return ask(session, *uri, path, kPatienceDefault);
+    return ask(*uri, path, kPatienceDefault, stop);
   } catch (const Error& error) {
     if (error.parts().kind == ErrorKind::kCancelled) {
       throw;
@@ -120,13 +95,43 @@ std::optional<std::string> ask_default(Session& session, const std::string& path
 
 }  // namespace
 
-void refuse_running_guest(Session& session, const Location& image, const std::string& uri) {
+std::string path_of(Host& host, const DiskImage& image) {
+  if (image.type != "volume") {
+    return image.type == "file" || image.type == "block" ? image.path : std::string();
+  }
+  std::string path = host.volume_path(image.pool, image.volume);
+  if (path.starts_with('/')) {
+    return path;
+  }
+  throw Error({.kind = ErrorKind::kUnsupported,
+               .object = image.display(),
+               .action = {},
+               .cause = "is not a file or block device; its storage pool calls it " + path,
+               .hint = "a disk of an RBD pool is on RBD already; leave it out with --disk"});
+}
+
+std::string running_user(Host& host, const std::string& path) {
+  for (const std::string& domain : host.active_domains()) {
+    try {
+      if (uses(host, domain, path)) {
+        return domain;
+      }
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kNotFound) {  // it has just ended
+        throw;
+      }
+    }
+  }
+  return {};
+}
+
+void refuse_running_guest(const Location& image, const std::string& uri, std::stop_token stop) {
   const std::string& path = image.path();
   if (path.empty()) {
     return;
   }
   const std::optional<std::string> user =
-      uri.empty() ? ask_default(session, path) : ask(session, uri, path, kPatienceNamed);
+      uri.empty() ? ask_default(path, stop) : ask(uri, path, kPatienceNamed, stop);
   if (!user && !uri.empty()) {
     throw Error({.kind = ErrorKind::kIo,
                  .object = uri,
@@ -144,4 +149,4 @@ void refuse_running_guest(Session& session, const Location& image, const std::st
                .hint = "shut it down first; a paused one counts as running"});
 }
 
-}  // namespace vmferry::cli
+}  // namespace vmferry
