@@ -43,6 +43,9 @@ CopyResult copy(const Source& source, Sink& sink, const CopyOptions& options, Pr
 /// Runs beside a copy for its progress display; returns early when stopped.
 void measure(const Source& source, std::stop_token stop, Progress& progress);
 
+/// All that `source` calls data, in bytes. Reads none of it. Throws Error, kCancelled when stopped.
+uint64_t data_bytes(const Source& source, std::stop_token stop = {});
+
 struct CompareOptions {
   unsigned jobs = 8;
   bool ignore_trailing_zeros = false;  ///< the longer disk may go on with zeros

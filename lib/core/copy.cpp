@@ -10,6 +10,7 @@
 #include "lib/core/block_hasher.h"
 #include "lib/core/block_walker.h"
 #include "lib/core/hot_window.h"
+#include "lib/core/rounding.h"
 #include "lib/core/workers.h"
 #include "lib/core/zeros.h"
 #include "vmferry/error.h"
@@ -20,10 +21,6 @@ namespace {
 constexpr uint64_t kBlock = 4 << 20;        // what one worker takes at a time, at least
 constexpr uint64_t kAheadBytes = 64 << 20;  // how far ahead reads are announced
 constexpr uint64_t kZeroStep = 1 << 30;     // zeroing may be slow on a device: look at stop often
-
-uint64_t round_up(uint64_t value, uint64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 uint64_t next_multiple(uint64_t value, uint64_t multiple) {
   return (value / multiple + 1) * multiple;
@@ -307,6 +304,15 @@ void measure(const Source& source, std::stop_token stop, Progress& progress) {
     at = extent.end();
   }
   progress.total_known = true;
+}
+
+uint64_t data_bytes(const Source& source, std::stop_token stop) {
+  Progress sum;
+  measure(source, std::move(stop), sum);
+  if (!sum.total_known) {
+    throw cancelled_error();
+  }
+  return sum.data_total;
 }
 
 }  // namespace vmferry

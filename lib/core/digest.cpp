@@ -7,7 +7,7 @@
 #include <array>
 #include <utility>
 
-#include "lib/core/little_endian.h"
+#include "lib/core/endian.h"
 #include "lib/core/xxh64.h"
 
 namespace vmferry {

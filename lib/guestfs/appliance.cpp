@@ -12,10 +12,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <set>
+#include <sstream>
 
 #include "lib/core/threads.h"
+#include "lib/store/file/file_text.h"
 #include "lib/store/file/unique_fd.h"
 
 namespace vmferry {
@@ -44,11 +45,9 @@ std::set<int> qemu_children() {
   std::set<int> found;
   std::error_code error;
   for (const auto& thread : fs::directory_iterator("/proc/self/task", error)) {
-    std::ifstream children(thread.path() / "children");
+    std::istringstream children(read_small_file((thread.path() / "children").string()).text);
     for (int pid = 0; children >> pid;) {
-      std::ifstream comm(fmt::format("/proc/{}/comm", pid));
-      std::string name;
-      if (std::getline(comm, name) && name.starts_with("qemu")) {
+      if (read_small_file(fmt::format("/proc/{}/comm", pid)).text.starts_with("qemu")) {
         found.insert(pid);
       }
     }

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <span>
 
-#include "lib/core/little_endian.h"
+#include "lib/core/endian.h"
 #include "lib/guestfs/guest_trim.h"
 #include "vmferry/error.h"
 

@@ -123,12 +123,6 @@ std::unique_ptr<Source> read_overlay(const UniqueFd& file, const std::string& na
   return open_qcow2({.file = std::move(store), .backing = source}, header);
 }
 
-uint64_t data_bytes(const Source& source) {
-  Progress sum;
-  measure(source, {}, sum);
-  return sum.data_total;
-}
-
 }  // namespace
 
 std::string libguestfs_version() {
@@ -171,7 +165,7 @@ TrimmedImage trim_copy(const Location& location, std::shared_ptr<const Source> s
       [&]() -> std::optional<uint64_t> { return data_bytes(*read_overlay(file, name, source)); });
   appliance.shut_down();
   trimmed.guest = read_overlay(file, name, source);
-  trimmed.overlay_bytes = static_cast<uint64_t>(stat_fd(file.get(), path).st_blocks) * 512;
+  trimmed.overlay_bytes = bytes_taken(stat_fd(file.get(), path));
   return trimmed;
 }
 

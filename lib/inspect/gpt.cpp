@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "lib/core/little_endian.h"
+#include "lib/core/endian.h"
 #include "lib/core/printable.h"
 #include "lib/core/utf8.h"
 

@@ -7,7 +7,7 @@
 #include <set>
 #include <vector>
 
-#include "lib/core/little_endian.h"
+#include "lib/core/endian.h"
 
 namespace vmferry {
 namespace {

@@ -10,7 +10,7 @@
 #include <memory>
 #include <type_traits>
 
-#include "lib/core/little_endian.h"
+#include "lib/core/endian.h"
 #include "lib/core/printable.h"
 #include "lib/inspect/scratch.h"
 #include "vmferry/error.h"

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <filesystem>
-#include <fstream>
 #include <regex>
+#include <sstream>
 
 #include "lib/migrate/facts.h"
 #include "lib/migrate/needs.h"
 #include "lib/migrate/route.h"
+#include "lib/store/file/file_text.h"
 
 // What is asked before a machine leaves its host.
 
@@ -80,7 +81,7 @@ void look_at_left(const Domain& domain, Facts& facts, const MigrateContext& cont
 
 /// The directory that qemu.conf names for certificates of migrations, or libvirt's own.
 std::vector<fs::path> certificate_places() {
-  std::ifstream conf("/etc/libvirt/qemu.conf");
+  std::istringstream conf(read_small_file("/etc/libvirt/qemu.conf").text);
   std::string line;
   std::string special;
   std::string common;

@@ -49,15 +49,6 @@ OpenImage open_host_image(const HostImage& image) {
   return open_as_guest(PathLocation{image.path}, options);
 }
 
-uint64_t data_of(const Source& source, std::stop_token stop) {
-  Progress sum;
-  measure(source, stop, sum);
-  if (!sum.total_known) {
-    throw cancelled_error();
-  }
-  return sum.data_total;
-}
-
 }  // namespace
 
 CopyDone HostAndCluster::copy_in(const HostImage& image, const VolumeName& volume,
@@ -160,7 +151,7 @@ Usage HostAndCluster::image_usage(const HostImage& image) {
   const OpenImage source = open_host_image(image);
   const uint64_t size = source.guest->size();
   try {
-    return {.virtual_bytes = size, .allocated_bytes = data_of(*source.guest, options_.stop)};
+    return {.virtual_bytes = size, .allocated_bytes = data_bytes(*source.guest, options_.stop)};
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kCorrupt || source.written.empty()) {
       throw;

@@ -98,7 +98,7 @@ bool HostAndCluster::file_exists(const std::string& path) {
 uint64_t HostAndCluster::file_allocation(const std::string& path) {
   const struct stat status = stat_of(path);
   if (!S_ISBLK(status.st_mode)) {
-    return static_cast<uint64_t>(status.st_blocks) * 512;
+    return bytes_taken(status);
   }
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -9,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "lib/core/endian.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
@@ -54,11 +54,7 @@ class ByteReader {
  private:
   template <unsigned kBytes>
   uint64_t integer(uint64_t offset) const {
-    uint64_t value = 0;
-    for (const std::byte b : bytes(offset, kBytes)) {
-      value = value << 8 | std::to_integer<uint64_t>(b);
-    }
-    return value;
+    return big_endian(bytes(offset, kBytes));
   }
 
   [[noreturn]] void fail(uint64_t offset, uint64_t length) const {
@@ -71,14 +67,5 @@ class ByteReader {
   std::string_view structure_;
   uint64_t base_;
 };
-
-/// Turns words just read from a big-endian table into this machine's order, in place.
-inline void from_big_endian(std::span<uint64_t> words) {
-  if constexpr (std::endian::native == std::endian::little) {
-    for (uint64_t& word : words) {
-      word = __builtin_bswap64(word);
-    }
-  }
-}
 
 }  // namespace vmferry

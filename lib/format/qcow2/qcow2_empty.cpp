@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
+#include "lib/core/endian.h"
 #include "vmferry/error.h"
 
 // QEMU's docs/interop/qcow2.txt. The file: header, refcount table, one refcount block, L1 table.
@@ -41,9 +43,7 @@ class Writer {
 
  private:
   void number(uint64_t at, uint64_t value, unsigned bytes) {
-    for (unsigned i = 0; i < bytes; ++i) {
-      out_.at(at + i) = static_cast<std::byte>(value >> (8 * (bytes - 1 - i)));
-    }
+    put_big_endian(std::span(out_).subspan(at, bytes), value);
   }
 
   std::vector<std::byte>& out_;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/format/qcow2/qcow2_preallocation.h"
+#include "lib/core/endian.h"
 
 #include <algorithm>
 #include <span>
 #include <vector>
 
 #include "lib/core/zeros.h"
-#include "lib/format/qcow2/byte_reader.h"
 
 namespace vmferry {
 namespace {

@@ -12,10 +12,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
 #include <limits>
 #include <string_view>
 
+#include "lib/store/file/file_text.h"
 #include "lib/store/file/unique_fd.h"
 #include "vmferry/error.h"
 
@@ -110,6 +110,10 @@ struct stat stat_fd(int fd, const std::string& name) {
   return status;
 }
 
+uint64_t bytes_taken(const struct stat& status) {
+  return static_cast<uint64_t>(status.st_blocks) * 512;
+}
+
 void require_disk(const struct stat& status, const std::string& name) {
   if (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode)) {
     return;
@@ -172,10 +176,10 @@ std::optional<Identity> loop_file_of(const Identity& device) {
   }
   const std::string number = device.text.substr(kDevice.size());
   for (const char* where : {"/loop/backing_file", "/../loop/backing_file"}) {
-    std::ifstream file("/sys/dev/block/" + number + where);
-    std::string path;
+    std::string path = read_small_file("/sys/dev/block/" + number + where).text;
+    path.resize(path.find_last_not_of('\n') + 1);
     struct stat status;
-    if (std::getline(file, path) && ::stat(path.c_str(), &status) == 0) {
+    if (!path.empty() && ::stat(path.c_str(), &status) == 0) {
       return identity_of(status);
     }
   }

@@ -25,6 +25,11 @@ void sync_fd(int fd, const std::string& name);
 void sync_directory_of(const std::string& path);
 
 struct stat stat_fd(int fd, const std::string& name);
+/// Bytes that the file system has set aside for a file, whether they were written or not, also for
+/// its own tables: st_blocks counts in 512 bytes, whatever the file system's block is (stat(2)).
+/// What was written a moment ago may not count yet; what it shares with others does. 0 for a block
+/// device, whose bytes are all taken.
+uint64_t bytes_taken(const struct stat& status);
 /// Throws unless it is a regular file or a block device; the error says what it is instead.
 void require_disk(const struct stat& status, const std::string& name);
 /// Size in bytes of the regular file or block device.

@@ -130,8 +130,7 @@ void FileSource::map(uint64_t offset, uint64_t length, const MapVisitor& visit) 
 
 std::optional<uint64_t> FileSource::allocated_bytes() const {
   const struct stat status = stat_fd(fd_.get(), name_);
-  // What st_blocks counts are 512 bytes, whatever the file system's block is (stat(2)).
-  return S_ISREG(status.st_mode) ? static_cast<uint64_t>(status.st_blocks) * 512 : size_;
+  return S_ISREG(status.st_mode) ? bytes_taken(status) : size_;
 }
 
 OpenBytes open_file_source(const std::string& path) {

@@ -10,6 +10,7 @@
 
 #include "lib/core/block_walker.h"
 #include "lib/core/hot_window.h"
+#include "lib/core/rounding.h"
 #include "lib/core/workers.h"
 #include "lib/store/file/file_io.h"
 #include "lib/store/file/file_source.h"
@@ -23,14 +24,6 @@ namespace {
 constexpr uint64_t kBlock = 16 << 20;       // a hole for each is little work, and a stop comes soon
 constexpr uint64_t kAheadBytes = 64 << 20;  // how far ahead reads are announced
 constexpr uint64_t kReservedStep = uint64_t{1} << 30;  // between two looks at the stop token
-
-uint64_t round_up(uint64_t value, uint64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
-
-uint64_t allocated_of(const struct stat& status) {
-  return static_cast<uint64_t>(status.st_blocks) * 512;  // stat(2): whatever st_blksize says
-}
 
 UniqueFd open_image_file(const std::string& path, const InPlaceOptions& options) {
   if (!options.dry_run) {
@@ -166,12 +159,12 @@ class HolePunch {
     if (!S_ISREG(status_.st_mode)) {
       return use;
     }
-    use.before = allocated_of(status_);
+    use.before = bytes_taken(status_);
     if (options_.dry_run) {
       use.dropped = std::min(use.dropped, *use.before);
       use.after = *use.before - use.dropped;
     } else {
-      use.after = allocated_of(stat_fd(file_.fd(), file_.name()));
+      use.after = bytes_taken(stat_fd(file_.fd(), file_.name()));
       use.dropped = *use.before - std::min(*use.before, *use.after);
     }
     return use;
@@ -200,7 +193,7 @@ std::optional<uint64_t> file_bytes(const std::string& path) {
   if (!S_ISREG(status.st_mode)) {
     return std::nullopt;
   }
-  return allocated_of(status);
+  return bytes_taken(status);
 }
 
 }  // namespace vmferry

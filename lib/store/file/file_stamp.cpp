@@ -9,12 +9,13 @@
 
 #include <cerrno>
 #include <chrono>
-#include <fstream>
+#include <sstream>
 #include <thread>
 
 #include "lib/core/format_bytes.h"
 #include "lib/core/utc_time.h"
 #include "lib/store/file/file_io.h"
+#include "lib/store/file/file_text.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
@@ -40,7 +41,8 @@ bool was_changed_just_now(const struct stat& status) {
 /// Fields of /sys/dev/block/*/stat: 7 are the sectors written, 14 those discarded. (Requests would
 /// count our own flushes.)
 uint64_t device_writes(dev_t device) {
-  std::ifstream file(fmt::format("/sys/dev/block/{}:{}/stat", major(device), minor(device)));
+  std::istringstream file(
+      read_small_file(fmt::format("/sys/dev/block/{}:{}/stat", major(device), minor(device))).text);
   uint64_t sum = 0;
   uint64_t value = 0;
   for (int field = 1; field <= 14 && file >> value; ++field) {

@@ -11,7 +11,8 @@ struct FileText {
   bool opened = false;  ///< "/dir" can be opened, and not be read
 };
 
-/// The text of a file of settings, its first MiB: a real one has a few lines. Never waits for a
+/// The text of a file of settings, or of one that the kernel makes up (/proc, /sys), its first MiB:
+/// a real one has a few lines. Never waits for a
 /// FIFO. Any thread.
 FileText read_small_file(const std::string& path);
 

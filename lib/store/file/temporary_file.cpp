@@ -174,7 +174,7 @@ void TemporaryFile::remove_left_over(const struct stat& left) {
   if (notice_ && ::lstat(notes_.path().c_str(), &notes) == 0) {
     notice_(fmt::format(
         "{}: an unfinished copy of it, with {}, was removed (--resume goes on with one)", path_,
-        about_bytes(static_cast<uint64_t>(left.st_blocks) * 512)));
+        about_bytes(bytes_taken(left))));
   }
 }
 

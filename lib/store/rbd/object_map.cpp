@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/store/rbd/object_map.h"
 
-#include "lib/core/little_endian.h"
+#include "lib/core/endian.h"
 
 namespace vmferry {
 namespace {

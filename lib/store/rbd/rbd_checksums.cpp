@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <deque>
 
-#include "lib/core/little_endian.h"
+#include "lib/core/endian.h"
 #include "lib/core/xxh64.h"
 #include "lib/store/rbd/rbd_diff.h"
 #include "vmferry/error.h"

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+
+// Integers in the bytes of images and stores: the only place that knows in which order they are.
 
 namespace vmferry {
 
@@ -37,6 +40,31 @@ template <unsigned kBytes>
 void put_little_endian(std::span<std::byte> bytes, size_t offset, uint64_t value) {
   for (unsigned i = 0; i < kBytes; ++i) {
     bytes[offset + i] = static_cast<std::byte>(value >> (8 * i));
+  }
+}
+
+/// All of `bytes` as one integer, as qcow2 has them. REQUIRES: 8 bytes at most.
+inline uint64_t big_endian(std::span<const std::byte> bytes) {
+  uint64_t value = 0;
+  for (const std::byte byte : bytes) {
+    value = value << 8 | std::to_integer<uint64_t>(byte);
+  }
+  return value;
+}
+
+/// The same the other way round: fills `bytes`.
+inline void put_big_endian(std::span<std::byte> bytes, uint64_t value) {
+  for (size_t i = bytes.size(); i-- > 0; value >>= 8) {
+    bytes[i] = static_cast<std::byte>(value);
+  }
+}
+
+/// Turns words just read from a big-endian table into this machine's order, in place.
+inline void from_big_endian(std::span<uint64_t> words) {
+  if constexpr (std::endian::native == std::endian::little) {
+    for (uint64_t& word : words) {
+      word = __builtin_bswap64(word);
+    }
   }
 }
 
