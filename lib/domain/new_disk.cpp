@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
+#include "lib/domain/disk_source.h"
 #include "lib/domain/disk_text.h"
-#include "lib/domain/rbd_source.h"
 #include "lib/domain/targets.h"
 #include "lib/domain/xml_tree.h"
 #include "vmferry/error.h"
@@ -70,23 +70,20 @@ void require_possible_io(const Domain& domain, const XMLElement& driver, const D
                .hint = "give --cache none as well, or leave --io out"});
 }
 
-/// What a disk and its <driver> say because of the kind of place that it is on.
+/// What the <driver> of a disk says because of the kind of place that it is on.
 struct PlaceKind {
-  const char* type;    ///< of the disk
-  std::string format;  ///< of the driver
-  bool takes_io;       ///< the driver may say `io`
+  std::string format;
+  bool takes_io;  ///< it may say `io`
 };
 
 // QEMU's rbd driver has no choice of `io` (libvirt's qemu_block.c passes it to files only), and
 // "native" beside the wrong cache would make libvirt refuse the definition.
 PlaceKind kind_of(const RbdTarget& /*target*/) {
-  return {.type = "network", .format = "raw", .takes_io = false};
+  return {.format = "raw", .takes_io = false};
 }
 
 PlaceKind kind_of(const FileTarget& target) {
-  return {.type = is_device_path(target.path) ? "block" : "file",
-          .format = target.format,
-          .takes_io = true};
+  return {.format = target.format, .takes_io = true};
 }
 
 void edit_driver(const Domain& domain, XMLElement& driver, const PlaceKind& kind,
@@ -110,12 +107,6 @@ void edit_driver(const Domain& domain, XMLElement& driver, const PlaceKind& kind
   set(driver, "discard", move.driver.discard);
   set(driver, "detect_zeroes", move.driver.detect_zeroes);
   require_possible_io(domain, driver, move);
-}
-
-void fill_source(XMLElement& source, const RbdTarget& target) { fill_rbd_source(source, target); }
-
-void fill_source(XMLElement& source, const FileTarget& target) {
-  source.SetAttribute(is_device_path(target.path) ? "dev" : "file", target.path.c_str());
 }
 
 /// What was true of the old image only, or of this run of the guest only. A backing chain that were
@@ -143,7 +134,7 @@ std::string new_disk(const Domain& domain, const DomainSpans& spans, const DiskS
   DiskText text(domain.text, span);
 
   const PlaceKind kind = std::visit([](const auto& target) { return kind_of(target); }, move.to);
-  disk.SetAttribute("type", kind.type);
+  disk.SetAttribute("type", disk_type(move.to));
   disk.DeleteAttribute("rawio");  // these two are about SCSI commands passed through
   disk.DeleteAttribute("sgio");
   text.set_start_tag(print_tag(disk, style) + ">");
@@ -155,7 +146,7 @@ std::string new_disk(const Domain& domain, const DomainSpans& spans, const DiskS
   }
   edit_driver(domain, *driver, kind, move);
   XMLElement* source = document.NewElement("source");
-  std::visit([&](const auto& target) { fill_source(*source, target); }, move.to);
+  fill_source(*source, move.to);
 
   size_t index = 0;
   for (XMLElement* e = disk.FirstChildElement(); e; e = e->NextSiblingElement(), ++index) {

@@ -137,8 +137,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
     auto_converge, synchronous_writes, migration_uri, listen_address, tls, force_off, delete_source,
     keep_source_definition)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostIdentity, hostname, uuid)
-// Not the checks: they were of that moment. What follows from the request is written for older
-// versions.
+// Not the checks: they were of that moment.
 inline void to_json(nlohmann::json& out, const Plan& plan) {
   out = {{"request", plan.request},
          {"uuid", plan.uuid},
@@ -146,8 +145,6 @@ inline void to_json(nlohmann::json& out, const Plan& plan) {
          {"target_host", plan.target_host},
          {"live", is_live(plan.method)},
          {"staged", plan.method == CopyMethod::kStaged},
-         {"to_files", plan.request.to_files()},
-         {"other_host", plan.request.to_other_host()},
          {"was_running", plan.was_running},
          {"autostart", plan.autostart},
          {"original_persistent", plan.original_persistent},

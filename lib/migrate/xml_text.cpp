@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "lib/domain/rbd_source.h"
+#include "lib/domain/disk_source.h"
 #include "lib/migrate/facts.h"
 #include "lib/store/rbd/qemu_rbd_name.h"
 
@@ -27,11 +27,11 @@ class Element {
   tinyxml2::XMLPrinter& out_;
 };
 
-void volume_source(tinyxml2::XMLPrinter& out, const DiskTarget& target) {
+void print_source(tinyxml2::XMLPrinter& out, const DiskTarget& target) {
   tinyxml2::XMLDocument document;
   tinyxml2::XMLElement* source = document.NewElement("source");
   document.InsertFirstChild(source);
-  fill_rbd_source(*source, std::get<RbdTarget>(target));
+  fill_source(*source, target);
   source->Accept(&out);
 }
 
@@ -69,14 +69,10 @@ std::string bridge_disk(const MigrateRequest& request, const MovingDisk& disk) {
     Element(out, "source").set("file", disk.bridge);
     {
       Element backing(out, "backingStore");
-      const bool to_file = request.to_files();
-      backing.set("type", to_file ? "file" : "network");
+      const DiskTarget target = disk_target(request, disk);
+      backing.set("type", disk_type(target));
       Element(out, "format").set("type", "raw");
-      if (to_file) {
-        Element(out, "source").set("file", disk.image.path);
-      } else {
-        volume_source(out, disk_target(request, disk));
-      }
+      print_source(out, target);
       Element(out, "backingStore");
     }
     Element(out, "target").set("dev", disk.dev);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/format/qcow2/qcow2_preallocation.h"
-#include "lib/core/endian.h"
 
 #include <algorithm>
 #include <span>
 #include <vector>
 
+#include "lib/core/endian.h"
 #include "lib/core/zeros.h"
 
 namespace vmferry {

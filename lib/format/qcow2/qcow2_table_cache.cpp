@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/format/qcow2/qcow2_table_cache.h"
-#include "lib/core/endian.h"
 
 #include <span>
+
+#include "lib/core/endian.h"
 
 namespace vmferry {
 namespace {

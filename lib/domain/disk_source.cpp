@@ -1,12 +1,27 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "lib/domain/rbd_source.h"
+#include "lib/domain/disk_source.h"
 
 #include <fmt/format.h>
 
-namespace vmferry {
+#include "lib/domain/targets.h"
 
-void fill_rbd_source(tinyxml2::XMLElement& source, const RbdTarget& target) {
-  using tinyxml2::XMLElement;
+namespace vmferry {
+namespace {
+
+using tinyxml2::XMLElement;
+
+const char* type_of(const RbdTarget& /*target*/) { return "network"; }
+
+const char* type_of(const FileTarget& target) {
+  return is_device_path(target.path) ? "block" : "file";
+}
+
+void fill(XMLElement& source, const FileTarget& target) {
+  source.SetAttribute(is_device_path(target.path) ? "dev" : "file", target.path.c_str());
+}
+
+/// libvirt's formatdomain, "Hard drives, floppy disks, CDROMs".
+void fill(XMLElement& source, const RbdTarget& target) {
   source.SetAttribute("protocol", "rbd");
   source.SetAttribute("name", fmt::format("{}/{}", target.pool, target.image).c_str());
   for (const CephMonitor& monitor : target.monitors) {
@@ -30,6 +45,16 @@ void fill_rbd_source(tinyxml2::XMLElement& source, const RbdTarget& target) {
   if (!target.secret_usage.empty()) {
     secret->SetAttribute("usage", target.secret_usage.c_str());
   }
+}
+
+}  // namespace
+
+const char* disk_type(const DiskTarget& target) {
+  return std::visit([](const auto& place) { return type_of(place); }, target);
+}
+
+void fill_source(XMLElement& source, const DiskTarget& target) {
+  std::visit([&source](const auto& place) { fill(source, place); }, target);
 }
 
 }  // namespace vmferry
