@@ -13,157 +13,164 @@ constexpr double kGuessedRate = 200e6;
 /// What every live way takes beside its copying (seconds).
 constexpr double kLiveOverhead = 5;
 
-class Planner {
- public:
-  Planner(const MigrateRequest& request, const Facts& facts, CopyMethod method)
-      : request_(request),
-        facts_(facts),
-        method_(method),
-        old_(request.to_files() ? "volumes" : "images"),
-        fresh_(request.to_files() ? "files" : "volumes") {}
+/// What the texts of steps are about.
+struct WayFacts {
+  WayFacts(const MigrateRequest& a_request, const Facts& facts)
+      : request(a_request),
+        target_host(facts.target.hostname),
+        was_running(facts.state == DomainState::kRunning || facts.state == DomainState::kPaused),
+        old(request.to_files() ? "volumes" : "images"),
+        fresh(request.to_files() ? "files" : "volumes") {}
 
-  Plan make() {
-    plan_.request = request_;
-    // "virsh's own" may mean another one to whoever recovers.
-    if (request_.from.empty()) {
-      plan_.request.from = facts_.source.uri;
-    }
-    plan_.uuid = facts_.live.uuid;
-    plan_.source_host = {facts_.source.hostname, facts_.source.uuid};
-    plan_.target_host = {facts_.target.hostname, facts_.target.uuid};
-    plan_.method = method_;
-    plan_.was_running =
-        facts_.state == DomainState::kRunning || facts_.state == DomainState::kPaused;
-    plan_.autostart = facts_.autostart;
-    plan_.original_persistent = facts_.migratable_stored;
-    for (const DiskFacts& disk : facts_.disks) {
-      plan_.disks.push_back(disk.move);
-    }
-    plan_.stays = facts_.stays;
-    plan_.checks = make_checks(request_, facts_, method_);
-    steps();
-    estimate();
-    return std::move(plan_);
-  }
-
- private:
-  template <typename Work>
-  void add(const std::string& text, const std::string& undo = {}) {
-    plan_.steps.push_back(
-        {.name = Work::kName, .text = text, .undo = undo, .no_return = in_words(Work::kNoReturn)});
-  }
-
-  void steps() {
-    if (request_.define_secret && !request_.user.empty() && !request_.to_files()) {
-      add<DefineSecret>("define the Ceph secret where the guest will need it");
-    }
-    switch (method_) {
-      case CopyMethod::kOffline:
-        offline();
-        break;
-      case CopyMethod::kStaged:
-        staged();
-        break;
-      case CopyMethod::kMirrored:
-        mirrored();
-        break;
-    }
-    if (request_.delete_source) {
-      add<DeleteSource>("remove the old " + old_);
-    }
-  }
-
-  void offline() {
-    if (plan_.was_running) {
-      add<ShutDown>("shut the guest down", "start it again as it was");
-    }
-    add<CopyOffline>("copy the disks and compare what was written", "remove the " + fresh_);
-    add<Define>("define the machine with its new disks",
-                request_.to_other_host() ? "undefine it at the target" : "define it as it was");
-    // From then on the target's definition is the one that may run.
-    if (plan_.was_running) {
-      add<Start>("start the guest");
-    }
-    add<CheckDefinitions>("read the definitions back");
-    if (request_.to_other_host()) {
-      retire_source();
-    }
-  }
-
-  void staged() {
-    add<Snapshot>("freeze the " + old_ + ": the guest writes to overlays",
-                  "commit the overlays into the " + old_ + " again");
-    add<CopyFrozen>("copy the frozen " + old_ + " and compare what was written",
-                    "remove the " + fresh_);
-    add<StageOverlays>("copy what the guest wrote meanwhile onto overlays of the " + fresh_,
-                       "abort that copy");
-    add<PivotOverlays>("switch the guest to the overlays of the " + fresh_);
-    add<Commit>("commit those overlays into the " + fresh_ + " and switch to them");
-    add<CheckDefinitions>("read both definitions back");
-    add<RemoveOverlays>("remove the overlays");
-    if (!request_.to_other_host()) {
-      return;
-    }
-    add<MigrateShared>("migrate the guest to " + facts_.target.hostname);
-    add<CheckDefinitions>("read both definitions back");
-    retire_source();
-  }
-
-  void mirrored() {
-    if (request_.to_other_host() && !request_.to_files()) {
-      mirrored_away();
-    } else {
-      mirrored_here();
-    }
-  }
-
-  void mirrored_here() {
-    add<CreateVolumes>(request_.to_files() ? "make empty files" : "create the volumes",
-                       "remove the " + fresh_);
-    add<Mirror>("mirror the disks", "abort the mirrors");
-    add<PivotMirrors>("switch the guest to its new disks");
-    add<CheckDefinitions>("read both definitions back");
-    if (!request_.to_files()) {
-      add<Sparsify>("give back the zeros of the volumes");
-    }
-  }
-
-  void mirrored_away() {
-    add<CreateVolumes>("create the volumes", "remove the volumes");
-    add<MigrateMirrored>("migrate the guest with its disks to " + facts_.target.hostname,
-                         "abort: the guest stays where it is");
-    add<CheckDefinitions>("read both definitions back");
-    retire_source();
-  }
-
-  void retire_source() {
-    add<UndefineSource>(request_.keep_source_definition
-                            ? "switch the autostart of the old definition off"
-                            : "undefine the machine at the source (its XML is kept)");
-  }
-
-  void estimate() {
-    double data = 0;
-    for (const MovingDisk& disk : plan_.disks) {
-      data += static_cast<double>(std::min(disk.data, disk.size));
-    }
-    const double rate =
-        request_.bandwidth != 0 ? static_cast<double>(request_.bandwidth) : kGuessedRate;
-    plan_.expected_seconds = data / rate + (is_live(method_) ? kLiveOverhead : 0);
-  }
-
-  const MigrateRequest& request_;
-  const Facts& facts_;
-  const CopyMethod method_;
-  const std::string old_;    ///< what the disks are on now
-  const std::string fresh_;  ///< what is made for them
-  Plan plan_;
+  const MigrateRequest& request;
+  const std::string target_host;
+  const bool was_running;
+  const std::string old;    ///< what the disks are on now
+  const std::string fresh;  ///< what is made for them
 };
+
+using Steps = std::vector<Step>;
+
+template <typename Work>
+Step planned(const std::string& text, const std::string& undo = {}) {
+  return {.name = Work::kName, .text = text, .undo = undo, .no_return = in_words(Work::kNoReturn)};
+}
+
+Step retire_source(const WayFacts& way) {
+  return planned<UndefineSource>(way.request.keep_source_definition
+                                     ? "switch the autostart of the old definition off"
+                                     : "undefine the machine at the source (its XML is kept)");
+}
+
+Steps offline(const WayFacts& way) {
+  const bool away = way.request.to_other_host();
+  Steps steps;
+  if (way.was_running) {
+    steps.push_back(planned<ShutDown>("shut the guest down", "start it again as it was"));
+  }
+  steps.push_back(planned<CopyOffline>("copy the disks and compare what was written",
+                                       "remove the " + way.fresh));
+  steps.push_back(planned<Define>("define the machine with its new disks",
+                                  away ? "undefine it at the target" : "define it as it was"));
+  // From then on the target's definition is the one that may run.
+  if (way.was_running) {
+    steps.push_back(planned<Start>("start the guest"));
+  }
+  steps.push_back(planned<CheckDefinitions>("read the definitions back"));
+  if (away) {
+    steps.push_back(retire_source(way));
+  }
+  return steps;
+}
+
+Steps staged(const WayFacts& way) {
+  Steps steps = {
+      planned<Snapshot>("freeze the " + way.old + ": the guest writes to overlays",
+                        "commit the overlays into the " + way.old + " again"),
+      planned<CopyFrozen>("copy the frozen " + way.old + " and compare what was written",
+                          "remove the " + way.fresh),
+      planned<StageOverlays>(
+          "copy what the guest wrote meanwhile onto overlays of the " + way.fresh,
+          "abort that copy"),
+      planned<PivotOverlays>("switch the guest to the overlays of the " + way.fresh),
+      planned<Commit>("commit those overlays into the " + way.fresh + " and switch to them"),
+      planned<CheckDefinitions>("read both definitions back"),
+      planned<RemoveOverlays>("remove the overlays"),
+  };
+  if (way.request.to_other_host()) {
+    steps.push_back(planned<MigrateShared>("migrate the guest to " + way.target_host));
+    steps.push_back(planned<CheckDefinitions>("read both definitions back"));
+    steps.push_back(retire_source(way));
+  }
+  return steps;
+}
+
+Steps mirrored_here(const WayFacts& way) {
+  const bool to_files = way.request.to_files();
+  Steps steps = {
+      planned<CreateVolumes>(to_files ? "make empty files" : "create the volumes",
+                             "remove the " + way.fresh),
+      planned<Mirror>("mirror the disks", "abort the mirrors"),
+      planned<PivotMirrors>("switch the guest to its new disks"),
+      planned<CheckDefinitions>("read both definitions back"),
+  };
+  if (!to_files) {
+    steps.push_back(planned<Sparsify>("give back the zeros of the volumes"));
+  }
+  return steps;
+}
+
+Steps mirrored_away(const WayFacts& way) {
+  return {
+      planned<CreateVolumes>("create the volumes", "remove the volumes"),
+      planned<MigrateMirrored>("migrate the guest with its disks to " + way.target_host,
+                               "abort: the guest stays where it is"),
+      planned<CheckDefinitions>("read both definitions back"),
+      retire_source(way),
+  };
+}
+
+Steps way_of(CopyMethod method, const WayFacts& way) {
+  switch (method) {
+    case CopyMethod::kOffline:
+      return offline(way);
+    case CopyMethod::kStaged:
+      return staged(way);
+    case CopyMethod::kMirrored:
+      break;
+  }
+  const bool away = way.request.to_other_host() && !way.request.to_files();
+  return away ? mirrored_away(way) : mirrored_here(way);
+}
+
+Steps all_steps(CopyMethod method, const WayFacts& way) {
+  const MigrateRequest& request = way.request;
+  Steps steps = way_of(method, way);
+  if (request.define_secret && !request.user.empty() && !request.to_files()) {
+    steps.insert(steps.begin(),
+                 planned<DefineSecret>("define the Ceph secret where the guest will need it"));
+  }
+  if (request.delete_source) {
+    steps.push_back(planned<DeleteSource>("remove the old " + way.old));
+  }
+  return steps;
+}
+
+double estimate(const Plan& plan) {
+  double data = 0;
+  for (const MovingDisk& disk : plan.disks) {
+    data += static_cast<double>(std::min(disk.data, disk.size));
+  }
+  const uint64_t limit = plan.request.bandwidth;
+  const double rate = limit != 0 ? static_cast<double>(limit) : kGuessedRate;
+  return data / rate + (is_live(plan.method) ? kLiveOverhead : 0);
+}
 
 }  // namespace
 
 Plan make_plan(const MigrateRequest& request, const Facts& facts) {
-  return Planner(request, facts, choose_method(request, facts.state, facts.source)).make();
+  const WayFacts way(request, facts);
+  Plan plan;
+  plan.request = request;
+  // "virsh's own" may mean another one to whoever recovers.
+  if (request.from.empty()) {
+    plan.request.from = facts.source.uri;
+  }
+  plan.uuid = facts.live.uuid;
+  plan.source_host = {facts.source.hostname, facts.source.uuid};
+  plan.target_host = {facts.target.hostname, facts.target.uuid};
+  plan.method = choose_method(request, facts.state, facts.source);
+  plan.was_running = way.was_running;
+  plan.autostart = facts.autostart;
+  plan.original_persistent = facts.migratable_stored;
+  for (const DiskFacts& disk : facts.disks) {
+    plan.disks.push_back(disk.move);
+  }
+  plan.stays = facts.stays;
+  plan.checks = make_checks(request, facts, plan.method);
+  plan.steps = all_steps(plan.method, way);
+  plan.expected_seconds = estimate(plan);
+  return plan;
 }
 
 }  // namespace migrate
