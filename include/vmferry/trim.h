@@ -10,7 +10,10 @@
 #include <vector>
 
 #include "vmferry/api.h"
-#include "vmferry/open.h"
+#include "vmferry/ceph.h"
+#include "vmferry/format.h"
+#include "vmferry/location.h"
+#include "vmferry/source.h"
 
 namespace VMFERRY_API vmferry {
 
