@@ -31,7 +31,7 @@ struct VolumeName {
   std::string pool;
   std::string image;
 
-  std::string display() const { return "rbd:" + pool + "/" + image; }
+  std::string display() const { return RbdLocation{.pool = pool, .image = image}.display(); }
   /// As Ceph's commands take it: see RbdLocation.
   std::string ceph_name() const { return RbdLocation{.pool = pool, .image = image}.ceph_name(); }
   bool operator==(const VolumeName&) const = default;

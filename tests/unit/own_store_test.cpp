@@ -67,6 +67,8 @@ TEST_CASE("what a store has no entry for it cannot do") {
   CHECK_THROWS_WITH(sparsify_in_place(place, {}, progress), Contains("cannot give back space"));
   CHECK(!can_rehearse_in_place(place));
   CHECK(!allocated_bytes(place, {}));
+  CHECK(unfinished_notes(place, {}).empty());
+  CHECK_NOTHROW(remove_unfinished(place, {}));
 }
 
 }  // namespace vmferry::test

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include "tests/unit/temp_dir.h"
 #include "vmferry/error.h"
 #include "vmferry/location.h"
+#include "vmferry/target.h"
 
 namespace vmferry::test {
 namespace {
@@ -118,6 +120,32 @@ TEST_CASE("a file that is cut while it is read fails with the byte where it ends
   std::vector<std::byte> bytes(1 << 20);
   CHECK_THROWS_WITH(source.read_at(0, bytes), Contains("at 300000"));
   CHECK_THROWS_WITH(source.check_still_there(), Contains("300000"));
+}
+
+TEST_CASE("what a dead run left of a file goes, and nothing else") {
+  TempDir dir;
+  const Location target = PathLocation{dir / "disk"};
+  const fs::path partial = dir / ".disk.vmferry-partial";
+  const fs::path notes = dir / ".disk.vmferry-partial.notes";
+  CHECK_NOTHROW(remove_unfinished(target, {}));
+  for (const fs::path& path : {fs::path(dir / "disk"), partial, notes}) {
+    std::ofstream(path) << "at 12\n";
+  }
+  fs::create_symlink("disk", dir / "link");
+  CHECK(unfinished_notes(PathLocation{dir / "link"}, {}).at("at") == "12");
+  {
+    const UniqueFd at_work(::open(partial.c_str(), O_RDWR));
+    REQUIRE(::flock(at_work.get(), LOCK_EX) == 0);
+    CHECK_THROWS_WITH(remove_unfinished(target, {}), Contains("another vmferry"));
+    CHECK(fs::exists(notes));
+  }
+  remove_unfinished(PathLocation{dir / "link"}, {});
+  CHECK(!fs::exists(partial));
+  CHECK(!fs::exists(notes));
+  CHECK(fs::exists(dir / "disk"));
+  std::ofstream{notes} << "at 12\n";
+  remove_unfinished(target, {});
+  CHECK(!fs::exists(notes));
 }
 
 TEST_CASE("an image opens files in its own directory only, and only if its format was named") {
