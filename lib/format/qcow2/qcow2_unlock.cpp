@@ -68,6 +68,10 @@ Memory copy_luks_header(const Source& file, const Qcow2Header& header) {
   file.read_at(offset, copy);
   const int fd = ::memfd_create("luks-header", MFD_CLOEXEC);
   Memory memory(fd < 0 ? nullptr : ::fdopen(fd, "w+"));
+  if (memory == nullptr && fd >= 0) {
+    ::close(fd);
+    errno = ENOMEM;  // the only reason
+  }
   if (memory == nullptr || std::fwrite(copy.data(), 1, copy.size(), memory.get()) != copy.size() ||
       std::fflush(memory.get()) != 0 || ::ftruncate(fd, static_cast<off_t>(kRoomForData)) != 0) {
     throw errno_error(errno, file.name(), "make room for its LUKS header");
