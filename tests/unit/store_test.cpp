@@ -58,10 +58,9 @@ TEST_CASE("what is wrong with a location shows no secret of it") {
       CHECK(std::string(error.what() + error.hint()).find("sekret") == std::string::npos);
     }
   }
-  CHECK_THROWS_WITH(rbd("rbd:p:key=sekret"), StartsWith("rbd:p:...: does not name a pool"));
-  CHECK_THROWS_WITH(rbd("foo://a:sekret@b/c"),
-                    StartsWith("foo://...: does not name an RBD volume"));
-  CHECK_THROWS_WITH(rbd("rdb:p/i:key=sekret"), StartsWith("rdb:p/i:...: does not name an RBD"));
+  CHECK_THROWS_WITH(rbd("rbd:p:key=sekret"), Contains("rbd:p:...: does not name a pool"));
+  CHECK_THROWS_WITH(rbd("foo://a:sekret@b/c"), Contains("foo://...: does not name an RBD volume"));
+  CHECK_THROWS_WITH(rbd("rdb:p/i:key=sekret"), Contains("rdb:p/i:...: does not name an RBD"));
 }
 
 TEST_CASE("a volume is named for Ceph's commands with its namespace, and for a shell") {
