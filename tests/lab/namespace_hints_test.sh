@@ -2,11 +2,8 @@
 # A command that a message shows is about the very volume: with its namespace, and in quotes where a shell needs them.
 eval "$("$ROOT/tools/lab" env)"
 tidy() {
-  [[ -z ${watcher:-} ]] || { kill -INT "$watcher" && wait "$watcher"; }
-  for _ in {1..35}; do
-    ! rbd rm --no-progress 'rbd/nh/with space' || break
-    sleep 1
-  done
+  [[ -z ${watcher:-} ]] || { echo >&"${COPROC[1]}" && wait "$watcher"; }
+  (until_true 40 rbd rm --no-progress 'rbd/nh/with space')
   rbd namespace rm rbd/nh
 }
 trap 'finish tidy' EXIT

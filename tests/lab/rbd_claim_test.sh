@@ -49,9 +49,12 @@ rbd export --no-progress rbd/cl-1 - | cmp - disk.raw
 # names lead to it, and the pool's directory knows the old one.
 "$VMFERRY" convert -q --rate-limit 1M disk.raw rbd:rbd/cl-2 &
 first=$!
+"$VMFERRY" convert -q --rate-limit 1M disk.raw rbd:rbd/cl-7 & # for later
+second=$!
 until_true 10 is_there cl-2.vmferry-partial
-kill -KILL "$first"
-wait "$first" || true
+until_true 10 is_there cl-7.vmferry-partial
+kill -KILL "$first" "$second"
+wait "$first" "$second" || true
 rados -p rbd get rbd_id.cl-2.vmferry-partial id
 rados -p rbd put rbd_id.cl-2 id
 expect 1 "if it was killed, its claim ends after 30 seconds" ferry convert disk.raw rbd:rbd/cl-2
@@ -61,36 +64,38 @@ rbd export --no-progress rbd/cl-2 - | cmp - disk.raw
 
 # Who comes while --force copies, keeps the volume and what it wrote.
 for who in guest snapshot resize; do
-  rbd import --no-progress old.raw rbd/cl-3
-  "$VMFERRY" convert -q --force --rate-limit 4M disk.raw rbd:rbd/cl-3 2>said &
+  volume=cl-3-$who
+  rbd import --no-progress old.raw "rbd/$volume"
+  "$VMFERRY" convert -q --force --rate-limit 4M disk.raw "rbd:rbd/$volume" 2>said &
   run=$!
-  until_true 10 is_there cl-3.vmferry-partial
+  until_true 10 is_there "$volume.vmferry-partial"
+  kill -STOP "$run" # the copy does not end before somebody has come
   case $who in
     guest)
-      rbd bench --io-type write --io-size 4K --io-threads 1 --io-total 4G rbd/cl-3 >/dev/null 2>&1 &
+      rbd bench --io-type write --io-size 4K --io-threads 1 --io-total 4G "rbd/$volume" >/dev/null 2>&1 &
       busy=$!
+      until_true 10 is_watched "rbd/$volume"
       pattern="a client has the volume open"
       ;;
     snapshot)
-      rbd snap create --no-progress rbd/cl-3@monday
-      pattern="has snapshots, as 'rbd/cl-3@monday'"
+      rbd snap create --no-progress "rbd/$volume@monday"
+      pattern="has snapshots, as 'rbd/$volume@monday'"
       ;;
     resize)
-      rbd resize --no-progress --size 64M rbd/cl-3
+      rbd resize --no-progress --size 64M "rbd/$volume"
       pattern="meanwhile"
       ;;
   esac
+  kill -CONT "$run"
   status=0
   wait "$run" || status=$?
   [[ $status == 1 ]] || fail "$who: status $status"
   grep -q "$pattern" said || fail "$who: $(cat said)"
-  [[ $(listed cl-3) == "cl-3 " ]] || fail "$who: $(listed cl-3)"
+  [[ $(listed "$volume") == "$volume " ]] || fail "$who: $(listed "$volume")"
   rm -f now.raw
-  rbd export --no-progress rbd/cl-3 now.raw
+  rbd export --no-progress "rbd/$volume" now.raw
   [[ $who == guest || $(head -c 3 now.raw) == old ]] || fail "$who: the old volume changed"
   [[ $who != guest ]] || { kill "$busy" && wait "$busy" 2>/dev/null || busy=; }
-  rbd snap purge --no-progress rbd/cl-3
-  until_true 40 rbd rm --no-progress rbd/cl-3
 done
 
 # What could not be replaced in the end is refused before anything is made.
@@ -168,11 +173,6 @@ ferry convert -q --force disk.raw rbd:rbd/cl-6
 
 # A killed run may be asleep. Who may not cut it off is told what helps.
 ceph auth get-or-create client.cl-old mon 'allow r' osd 'allow class-read object_prefix rbd_children, allow rwx pool=rbd' -o old.keyring
-"$VMFERRY" convert -q --rate-limit 1M disk.raw rbd:rbd/cl-7 &
-first=$!
-until_true 10 is_there cl-7.vmferry-partial
-kill -KILL "$first"
-wait "$first" || true
 until_true 45 is_unwatched rbd/cl-7.vmferry-partial
 expect 1 "may only be asleep, and this user may not cut it off" ferry convert --id cl-old --keyring old.keyring disk.raw rbd:rbd/cl-7
 ferry convert -q disk.raw rbd:rbd/cl-7
@@ -183,3 +183,4 @@ ceph auth rm client.cl-old 2>/dev/null
 rbd create --size 5M rbd/cl-8.vmferry-old
 rados -p rbd rm "rbd_header.$(id_of rbd/cl-8.vmferry-old)"
 expect 1 "'rbd rm rbd/cl-8.vmferry-old' removes what is left" ferry convert disk.raw rbd:rbd/cl-8
+until_true 40 rbd rm --no-progress rbd/cl-3-guest # who wrote to it was killed

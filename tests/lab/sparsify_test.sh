@@ -21,13 +21,9 @@ grep -Eq 'rbd:rbd/sp-2: 64.0 MiB, 64.0 MiB allocated before, 16.0 MiB after; sav
 (($(used sp-1) == 64)) || fail "a copy changed the source"
 
 # Whoever has the volume open is in the way.
-qemu-io -f raw -c 'sleep 60000' rbd:rbd/sp-1 >/dev/null 2>&1 &
-watcher=$!
-until_true 10 is_watched rbd/sp-1
+open_volume rbd/sp-1
 expect 1 "a client has the volume open" ferry sparsify --in-place rbd:rbd/sp-1
-kill "$watcher"
-wait "$watcher" || true
-until_true 40 is_unwatched rbd/sp-1
+close_volume rbd/sp-1
 
 ferry sparsify --in-place --json rbd:rbd/sp-1 >report.json
 grep -q '"allocated_after_bytes":16777216,"saved_bytes":50331648' report.json || fail "said: $(cat report.json)"

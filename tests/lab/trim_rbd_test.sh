@@ -27,17 +27,7 @@ holds_keep from-snapshot.raw
 rbd export --no-progress rbd/tr-2 - | cmp - disk.raw || fail "the source was touched"
 
 expect 1 "trimmed on its way to a copy only" ferry sparsify --trim --in-place rbd:rbd/tr-1
-qemu-io -f raw -c 'sleep 60000' rbd:rbd/tr-2 >/dev/null 2>&1 &
-watcher=$!
-for ((try = 0; try < 100; try++)); do
-  ! rbd status rbd/tr-2 | grep 'watcher=' >/dev/null || break
-  sleep 0.1
-done
+open_volume rbd/tr-2
 expect 1 "has it open for writing" ferry sparsify --trim rbd:rbd/tr-2 refused.raw
-kill "$watcher"
-wait "$watcher" || true
-for ((try = 0; try < 400; try++)); do
-  rbd status rbd/tr-2 | grep 'watcher=' >/dev/null || break
-  sleep 0.1
-done
+close_volume rbd/tr-2 # or it cannot be removed
 no_leftovers
