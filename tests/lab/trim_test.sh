@@ -194,10 +194,10 @@ qemu-img convert -f raw -O qcow2 disk.raw disk.qcow2
 full=$(allocated disk.qcow2)
 "$VMFERRY" sparsify -q --trim --in-place -f qcow2 disk.qcow2 &
 victim=$!
-until (($(allocated disk.qcow2) < full - (100 << 20))); do
-  kill -0 "$victim" 2>/dev/null || fail "it ended before it could be killed"
-  sleep 0.02
-done
+is_being_trimmed() {
+  (($(allocated disk.qcow2) < full - (100 << 20)))
+}
+until_true 300 is_being_trimmed
 kill -KILL "$victim"
 wait "$victim" || true
 until_true 60 qemu-io -f qcow2 -c quit disk.qcow2 # libguestfs ends its QEMU
@@ -205,11 +205,8 @@ status=0
 qemu-img check -q disk.qcow2 || status=$?
 ((status == 0 || status == 3)) || fail "the killed run damaged the image ($status)" # 3: room is lost, no data
 (($(allocated disk.qcow2) > full / 3)) || fail "it was killed too late"
-qemu-img convert -f qcow2 -O raw disk.qcow2 killed.raw
-describe killed.txt killed.raw raw
-diff wanted.txt killed.txt || fail "a killed run lost something"
-rm killed.raw
 
+# What the killed run lost would be lost here, too.
 ferry sparsify --trim --in-place --json -f qcow2 disk.qcow2 >qcow2.json
 grep -q '"left_whole"' qcow2.json || fail "the report is short"
 qemu-img convert -f qcow2 -O raw disk.qcow2 from-qcow2.raw
