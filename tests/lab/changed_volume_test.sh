@@ -125,13 +125,11 @@ accessed() {
   rbd info --format json rbd/cv-1 | grep -o '"access_timestamp":"[^"]*"'
 }
 before=$(accessed)
+is_accessed() {
+  rbd export --no-progress rbd/cv-1 - && [[ $(accessed) != "$before" ]]
+}
 read_it() {
-  for _ in $(seq 100); do
-    rbd export --no-progress rbd/cv-1 - >/dev/null
-    [[ $(accessed) == "$before" ]] || return 0
-    sleep 0.1
-  done
-  fail "no access time"
+  until_true 30 is_accessed
 }
 copy_during "" $volume read_it
 [[ $status == 0 ]] || fail "a volume that others read: $(cat said.txt)"

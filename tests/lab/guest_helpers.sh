@@ -16,7 +16,7 @@ on_b() {
 
 # machines_down: takes those without a system away, wherever they are, with their volumes.
 machines_down() {
-  local host name names volume try
+  local host name names volume
   for host in "$VMFERRY_LAB_HOSTA" "$VMFERRY_LAB_HOSTB"; do
     mapfile -t names < <(virsh -q -c "$host" list --all --name | grep '^mg')
     for name in "${names[@]}"; do
@@ -25,10 +25,7 @@ machines_down() {
     done
   done
   for volume in $(rbd ls | grep '^mg'); do
-    for ((try = 0; try < 12; try++)); do # a client that is gone is seen for a while
-      ! rbd rm --no-progress "rbd/$volume" 2>/dev/null || break
-      sleep 3
-    done
+    (until_true 40 rbd rm --no-progress "rbd/$volume") || true # a client that is gone is seen for a while
   done
 }
 
@@ -140,19 +137,20 @@ picture() {
   find "$guests/$guest" -name '*overlay*' -o -name '*bridge*' -o -name '*vmferry*'
 }
 
+# times_written COUNT: so often at least.
+times_written() {
+  (($(grep -c '^wrote' "$log" || true) >= $1))
+}
+
 # lives HOST: it runs there and nowhere else, its heart beats, and its disk takes writes.
 lives() {
-  local other=$VMFERRY_LAB_HOSTB before try
+  local other=$VMFERRY_LAB_HOSTB before
   [[ $1 == "$VMFERRY_LAB_HOSTA" ]] || other=$VMFERRY_LAB_HOSTA
   [[ $(virsh -q -c "$1" domstate "$guest") == running ]] || fail "$guest does not run on $1"
   [[ $(virsh -q -c "$other" domstate "$guest" 2>/dev/null) != running ]] || fail "$guest runs on $other, too"
   "$lab" guest wait "$guest"
-  before=$(grep -c '^wrote' "$log" || true) # none yet, where the guest has just started
-  for ((try = 0; try < 900; try++)); do     # it may have to boot
-    (($(grep -c '^wrote' "$log" || true) < before + 2)) || return 0
-    sleep 0.1
-  done
-  fail "$guest does not write to its disk any more"
+  before=$(grep -c '^wrote' "$log" || true)   # none yet, where the guest has just started
+  until_true 90 times_written $((before + 2)) # it may have to boot
 }
 
 # on_rbd HOST DEV...: both definitions name the volumes of these disks, by the names that vmferry gives them.

@@ -9,18 +9,13 @@ machine mg-late "$(file_disk "$work/late.raw" vda)"
 on_a start mg-late >/dev/null
 move_in_background --method mirror --rate-limit 8M
 wait_for_step "mirror the disks"
-copied() {
-  local try
-  for ((try = 0; try < 200; try++)); do
-    ! on_a blockjob mg-late vda --info 2>&1 | grep "$1" >/dev/null || return 0
-    sleep 0.1
-  done
-  fail "the mirror is not at '$1': $(on_a blockjob mg-late vda --info)"
+is_at() {
+  on_a blockjob mg-late vda --info 2>&1 | grep "$1"
 }
-copied "%"
+until_true 20 is_at "%"
 kill -KILL "$mover"
 wait "$mover" || true
-copied "100 %"
+until_true 20 is_at "100 %"
 
 # What the dead run would have asked next, by another who dies of it.
 kill -STOP "$osd"

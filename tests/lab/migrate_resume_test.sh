@@ -15,10 +15,7 @@ has_checkpoint() {
 
 # kill_in_copy: the mover, once there is a checkpoint, and a little later.
 kill_in_copy() {
-  until has_checkpoint; do
-    kill -0 "$mover" 2>/dev/null || fail "it ended before its first checkpoint: $(cat steps)"
-    sleep 0.3
-  done
+  until_true 60 has_checkpoint
   sleep "0.$((RANDOM % 10))"
   kill -KILL "$mover"
   wait "$mover" 2>/dev/null || true

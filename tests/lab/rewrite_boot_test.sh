@@ -17,11 +17,7 @@ shut_off() {
 }
 boot() {
   on_a start rewrite
-  for ((i = 0; i < 300; i++)); do
-    ! "$lab" guest run rewrite true >/dev/null 2>&1 || return 0
-    sleep 1
-  done
-  fail "the guest does not boot; the end of its log: $(tail -n 3 "$VMFERRY_LAB/guests/rewrite/serial.log")"
+  until_true 300 "$lab" guest run rewrite true
 }
 
 "$lab" guest up rewrite --disk qcow2 --cdrom

@@ -36,11 +36,10 @@ readonly SUMS='cd / && find etc usr/bin usr/sbin usr/lib/systemd -xdev -type f -
 "$lab" guest run "$guest" sh -c "dd if=/dev/urandom of=/big bs=1M count=$BIG status=none && sync && rm /big && sync"
 "$lab" guest run "$guest" sh -c "$SUMS" >before.sums
 on_a shutdown "$guest" >/dev/null
-for ((try = 0; try < 1200; try++)); do
-  [[ $(on_a domstate "$guest") != "shut off" ]] || break
-  sleep 0.1
-done
-[[ $(on_a domstate "$guest") == "shut off" ]] || fail "it does not shut down"
+is_shut_off() {
+  [[ $(on_a domstate "$guest") == "shut off" ]]
+}
+until_true 120 is_shut_off
 cp --sparse=always "$disk" before.raw
 
 ferry sparsify --trim --json --connect "$VMFERRY_LAB_HOSTA" -f raw "$disk" copy.raw >report.json
@@ -60,10 +59,7 @@ on_a define copy.xml >/dev/null
 : >"$log"
 on_a start "$guest" >/dev/null
 "$lab" guest wait "$guest"
-for ((try = 0; try < 120; try++)); do # its agent starts a little later
-  ! "$lab" guest run "$guest" true 2>/dev/null || break
-  sleep 1
-done
+until_true 120 "$lab" guest run "$guest" true # its agent starts a little later
 "$lab" guest run "$guest" sh -c "$SUMS" >after.sums
 same before.sums after.sums
 (($(wc -l <after.sums) > 500)) || fail "too few files: $(wc -l <after.sums)"
