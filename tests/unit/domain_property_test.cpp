@@ -1,23 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <random>
 
 #include "tests/unit/catch.h"
 #include "tests/unit/domain_properties.h"
+#include "tests/unit/text_file.h"
 #include "vmferry/error.h"
 
 namespace vmferry::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string contents(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 /// Definitions put together at random from parts that are odd, but legal.
 class Maker {
@@ -101,7 +95,7 @@ TEST_CASE("rewriting the samples changes what it should and nothing else") {
       continue;
     }
     CAPTURE(entry.path().string());
-    const Domain domain = parse_domain(contents(entry.path()), entry.path().filename().string());
+    const Domain domain = parse_domain(read_text(entry.path()), entry.path().filename().string());
     CHECK(broken_property(domain, all_to_rbd(domain)) == "");
     ++samples;
   }
@@ -122,7 +116,7 @@ TEST_CASE("rewriting any definition changes what it should and nothing else") {
 }
 
 TEST_CASE("a definition that was cut or damaged anywhere is refused or makes sense") {
-  const std::string whole = contents(fs::path(VMFERRY_SAMPLES) / "live-chain.xml");
+  const std::string whole = read_text(fs::path(VMFERRY_SAMPLES) / "live-chain.xml");
   REQUIRE(whole.size() > 1000);
   std::mt19937 random(7);
   for (size_t i = 0; i < 4000; ++i) {

@@ -3,12 +3,12 @@
 
 #include <fstream>
 #include <regex>
-#include <sstream>
 #include <thread>
 
 #include "tests/unit/catch.h"
 #include "tests/unit/migrate_rig.h"
 #include "tests/unit/temp_dir.h"
+#include "tests/unit/text_file.h"
 
 namespace vmferry::test {
 namespace {
@@ -27,12 +27,6 @@ std::vector<std::string> lines_of(const std::filesystem::path& path) {
   return lines;
 }
 
-std::string text_of(const std::filesystem::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
-
 }  // namespace
 
 TEST_CASE("changes and slow calls are told when they begin, answers when they are others",
@@ -49,7 +43,7 @@ TEST_CASE("changes and slow calls are told when they begin, answers when they ar
   log.ended(log.began("here: pivot web1 vda", Kind::kChanges), "done");
   log.began("here: state web1", Kind::kAsks);
   const auto slow = [&] {
-    return text_of(dir / "web1.log").find("state web1 ...") != std::string::npos;
+    return read_text(dir / "web1.log").find("state web1 ...") != std::string::npos;
   };
   for (int i = 0; i < 200 && !slow(); ++i) {
     std::this_thread::sleep_for(50ms);
@@ -93,7 +87,7 @@ TEST_CASE("a log goes on where it was, also one that is being written; a long on
 TEST_CASE("a long log is put aside, and no link is followed", "[migrate]") {
   TempDir dir;
   const std::string path = dir / "web1.log";
-  std::ofstream(path) << "x";
+  write_text(path, "x");
   std::filesystem::resize_file(path, 5 << 20);
   migrate::CallLog(path, "three", {}).note("d");
   CHECK(lines_of(path) == std::vector<std::string>{"-- three", "-- d"});
@@ -113,7 +107,7 @@ TEST_CASE("each way ends as it should while its calls are traced, and no secret 
     const Outcome outcome = rig.run(rig.plan());
     CHECK(outcome.done());
     CHECK(rig.problems_if_moved() == std::vector<std::string>{});
-    const std::string text = text_of(dir / "web1.log");
+    const std::string text = read_text(dir / "web1.log");
     CHECK(text.find("alpha: state web1 = ") != std::string::npos);
     CHECK(text.find(" ...\n") != std::string::npos);
     CHECK(text.find(kSecretKey) == std::string::npos);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <filesystem>
-#include <fstream>
 
 #include "tests/unit/catch.h"
 #include "tests/unit/migrate_rig.h"
 #include "tests/unit/temp_dir.h"
+#include "tests/unit/text_file.h"
 
 // What the new disks of a migration are called, and what its plan says of the old ones.
 
@@ -56,7 +56,7 @@ TEST_CASE("two disks on one file, under whatever names, are refused before", "[m
   TempDir dir;
   const std::string image = (dir / "web1.img").string();
   const std::string link = (dir / "link.img").string();
-  std::ofstream(image) << "data";
+  write_text(image, "data");
   std::filesystem::create_symlink(image, link);
   Rig rig(way_named("staged here"));
   for (const auto& [old, fresh] :

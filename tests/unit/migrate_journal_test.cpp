@@ -10,6 +10,7 @@
 #include "tests/unit/catch.h"
 #include "tests/unit/migrate_rig.h"
 #include "tests/unit/temp_dir.h"
+#include "tests/unit/text_file.h"
 #include "vmferry/error.h"
 
 namespace vmferry::test {
@@ -71,13 +72,6 @@ Plan full_plan(const std::string& domain = "web1") {
 }
 
 std::string text_of(const Plan& plan) { return nlohmann::json(plan).dump(); }
-
-std::string read(const fs::path& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void write(const fs::path& path, const std::string& text) { std::ofstream(path) << text; }
 
 /// Nothing: it opened.
 std::optional<ErrorKind> failure_to_open(const std::string& dir) {
@@ -237,7 +231,7 @@ TEST_CASE("journals of format 1 are read", "[migrate]") {
     const std::string way = entry.at("way");
     INFO(way);
     TempDir dir;
-    write(dir / "web1.json", entry.at("journal").dump());
+    write_text(dir / "web1.json", entry.at("journal").dump());
     const Journal old = Journal::open("web1", dir / "");
     CHECK(text_of(old.plan()) == text_of(Rig(way_named(way)).plan_of_way()));
     CHECK(old.status(0) == StepStatus::kPending);
@@ -248,10 +242,10 @@ TEST_CASE("journals of format 1 are read", "[migrate]") {
 TEST_CASE("states of format 1 are read, and unknown ones named", "[migrate]") {
   TempDir dir;
   const auto opened = [&](const std::string& status) {
-    write(dir / "web1.json",
-          R"({"format": 1, "plan": {"steps": [{"kind": 1}, {"kind": 4}]}, "notes": [],)"
-          R"("status": [)" +
-              status + "]}");
+    write_text(dir / "web1.json",
+               R"({"format": 1, "plan": {"steps": [{"kind": 1}, {"kind": 4}]}, "notes": [],)"
+               R"("status": [)" +
+                   status + "]}");
     return Journal::open("web1", dir / "");
   };
   CHECK(opened("3, 2").status(0) == StepStatus::kUndone);
@@ -265,11 +259,11 @@ TEST_CASE("a journal of format 1 is written on with names", "[migrate]") {
   std::ifstream journals(VMFERRY_JOURNALS);
   std::string line;
   std::getline(journals, line);
-  write(dir / "web1.json", nlohmann::json::parse(line).at("journal").dump());
+  write_text(dir / "web1.json", nlohmann::json::parse(line).at("journal").dump());
   Journal::open("web1", dir / "").set_status(1, StepStatus::kBegun);
   const Journal again = Journal::open("web1", dir / "");
   CHECK(again.status(1) == StepStatus::kBegun);
-  const auto written = nlohmann::json::parse(read(dir / "web1.json"));
+  const auto written = nlohmann::json::parse(read_text(dir / "web1.json"));
   CHECK(written.at("format") == 2);
   CHECK(written.at("plan").at("steps").at(0).at("name") == "snapshot");
 }
@@ -280,10 +274,10 @@ TEST_CASE("a damaged journal is an error, and none is another", "[migrate]") {
   CHECK(failure_to_open(state) == ErrorKind::kNotFound);
   Journal::begin(full_plan(), state);
   const std::string path = (dir / "state/web1.json").string();
-  const std::string whole = read(path);
+  const std::string whole = read_text(path);
   for (size_t length = 0; length + 1 < whole.size(); length += 7) {
     INFO("cut at " << length);
-    write(path, whole.substr(0, length));
+    write_text(path, whole.substr(0, length));
     CHECK(failure_to_open(state) == ErrorKind::kCorrupt);
   }
   for (
@@ -309,14 +303,14 @@ TEST_CASE("a damaged journal is an error, and none is another", "[migrate]") {
        R"({"format": 1, "plan": {}, "status": "x", "notes": {}})",
        "\xff\xfe"}) {
     INFO(text);
-    write(path, text);
+    write_text(path, text);
     CHECK(failure_to_open(state) == ErrorKind::kCorrupt);
   }
   for (size_t at = 0; at < whole.size(); at += 3) {
     INFO("changed at " << at);
     std::string text = whole;
     text[at] = text[at] == '"' ? ',' : '"';
-    write(path, text);
+    write_text(path, text);
     const std::optional<ErrorKind> failure = failure_to_open(state);
     CHECK((!failure || failure == ErrorKind::kCorrupt));
   }

@@ -8,8 +8,8 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
+
+#include "tests/unit/text_file.h"
 
 namespace vmferry::test {
 namespace fs = std::filesystem;
@@ -150,8 +150,7 @@ bool Rig::has_journal() const { return fs::exists(state_dir_ + "/" + kGuestName 
 std::string Rig::state_text() const {
   std::string text;
   for (const auto& entry : fs::directory_iterator(state_dir_)) {
-    std::ifstream file(entry.path());
-    text.append(std::istreambuf_iterator<char>(file), {});
+    text += read_text(entry.path());
   }
   return text;
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <thread>
 #include <vector>
 
 #include "lib/format/qcow2/qcow2_table_cache.h"
+#include "tests/unit/big_endian.h"
 #include "tests/unit/catch.h"
 #include "vmferry/error.h"
 
@@ -27,10 +29,11 @@ class Numbers : public Source {
     if (broken) {
       throw Error({.object = name_, .action = "read", .cause = "broken"});
     }
-    for (size_t i = 0; i < out.size(); ++i) {
-      const uint64_t word = offset + i / 8 * 8;
-      out[i] = std::byte(word >> (56 - i % 8 * 8) & 0xff);
+    std::vector<std::byte> words(out.size());
+    for (size_t at = 0; at < words.size(); at += 8) {
+      test::put_big_endian(words, at, offset + at);
     }
+    std::copy(words.begin(), words.end(), out.begin());
   }
 
   mutable std::atomic<int> reads = 0;

@@ -4,14 +4,13 @@
 #include <sys/wait.h>
 
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 
 #include "lib/format/qcow2/qcow2_empty.h"
 #include "lib/format/qcow2/qcow2_header.h"
 #include "lib/store/file/new_file.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/temp_dir.h"
+#include "tests/unit/text_file.h"
 #include "vmferry/error.h"
 
 namespace vmferry::test {
@@ -29,8 +28,7 @@ int shell(const std::string& command) { return WEXITSTATUS(std::system(command.c
 std::string said(const std::string& command, const TempDir& dir) {
   const std::string out = (dir / "out").string();
   REQUIRE(shell(command + " >" + out) == 0);
-  std::ifstream file(out);
-  return {std::istreambuf_iterator<char>(file), {}};
+  return read_text(out);
 }
 
 }  // namespace
@@ -62,7 +60,7 @@ TEST_CASE("QEMU finds no fault with empty qcow2 images of any size") {
   TempDir dir;
   const std::string base = (dir / "base").string();
   const std::string top = (dir / "top").string();
-  std::ofstream(base) << std::string(70000, 'x');
+  write_text(base, std::string(70000, 'x'));
   for (const uint64_t size : {uint64_t{512}, uint64_t{4297064448}, 9 * kTiB, kTiB << 11}) {
     CAPTURE(size);
     const EmptyQcow2 image = make_empty_qcow2(size, base, "raw", top);
@@ -79,7 +77,7 @@ TEST_CASE("QEMU reads the backing image through an empty qcow2 image, and writes
   TempDir dir;
   const std::string base = (dir / "base").string();
   const std::string top = (dir / "top").string();
-  std::ofstream(base) << std::string(1 << 20, 'x');
+  write_text(base, std::string(1 << 20, 'x'));
   const EmptyQcow2 image = make_empty_qcow2(1 << 20, base, "raw", top);
   create_file(top, image.file_size, image.start);
   CHECK(shell("qemu-img compare -q -f raw -F qcow2 " + base + " " + top) == 0);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lib/format/qcow2/qcow2_header.h"
+#include "tests/unit/big_endian.h"
 #include "tests/unit/catch.h"
 #include "vmferry/error.h"
 
@@ -24,9 +25,7 @@ class Header {
   }
 
   Header& put(size_t at, uint64_t value, size_t length) {
-    for (size_t i = 0; i < length; ++i) {
-      bytes_.at(at + i) = std::byte(value >> 8 * (length - 1 - i) & 0xff);
-    }
+    test::put_big_endian(bytes_, at, value, length);
     return *this;
   }
   Header& text(size_t at, const std::string& text) {

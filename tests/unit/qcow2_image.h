@@ -13,6 +13,7 @@
 
 #include "lib/format/format.h"
 #include "lib/format/qcow2/qcow2.h"
+#include "tests/unit/big_endian.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/memory_sources.h"
 #include "tests/unit/test_sinks.h"
@@ -68,19 +69,11 @@ class Image {
     }
   }
 
-  Image& put(uint64_t at, uint64_t value, int length = 8) {
-    for (int i = 0; i < length; ++i) {
-      bytes.at(at + i) = std::byte(value >> 8 * (length - 1 - i) & 0xff);
-    }
+  Image& put(uint64_t at, uint64_t value, size_t length = 8) {
+    put_big_endian(bytes, at, value, length);
     return *this;
   }
-  uint64_t get(uint64_t at) const {
-    uint64_t value = 0;
-    for (int i = 0; i < 8; ++i) {
-      value = value << 8 | std::to_integer<uint64_t>(bytes.at(at + i));
-    }
-    return value;
-  }
+  uint64_t get(uint64_t at) const { return get_big_endian(bytes, at); }
   // Whole clusters at the next cluster border. Answers where.
   uint64_t append(const Bytes& data) {
     bytes.resize((bytes.size() + cluster - 1) / cluster * cluster);
