@@ -136,13 +136,13 @@ class Rig {
 };
 
 /// What the undisturbed run calls.
-std::vector<std::string> calls_of(const WayUnderTest& way);
+const std::vector<std::string>& calls_of(const WayUnderTest& way);
 /// The first that the first of the staged ways has not, too. Up to there they are one.
 unsigned first_own_call(const WayUnderTest& way);
 bool changes_something(const std::string& call);
 /// The calls of that run before which something is not as it was one call earlier (in the journal,
 /// definitions, jobs or images, but not in what guests wrote), and those that change something.
 /// From first_own_call on.
-std::vector<unsigned> moments_of(const WayUnderTest& way);
+const std::vector<unsigned>& moments_of(const WayUnderTest& way);
 
 }  // namespace vmferry::test
