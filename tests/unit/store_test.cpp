@@ -5,16 +5,17 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 
 #include "lib/image/backing.h"
 #include "lib/store/descriptors.h"
+#include "lib/store/file/file_notes.h"
 #include "lib/store/file/file_source.h"
 #include "lib/store/file/unique_fd.h"
 #include "lib/store/rbd/ceph_args.h"
 #include "lib/store/rbd/ceph_keyring.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/temp_dir.h"
+#include "tests/unit/text_file.h"
 #include "vmferry/error.h"
 #include "vmferry/location.h"
 #include "vmferry/target.h"
@@ -27,6 +28,24 @@ namespace fs = std::filesystem;
 RbdLocation rbd(const std::string& text) { return parse_rbd_location(text); }
 
 }  // namespace
+
+TEST_CASE("notes in a file take a bounded memory, whoever wrote them") {
+  const TempDir dir;
+  const std::string path = dir / "notes";
+  const auto read = [&path](size_t most) { return FileNotes(path, most).read(); };
+  const std::string text(1000, 'x');
+  std::string notes;
+  for (int i = 0; i < 200; ++i) {
+    notes += (i < 100 ? "same" : std::to_string(i)) + " " + text + "\n";
+  }
+  write_text(path, notes);
+  CHECK(read(FileNotes::kMostBytes).size() == 101);
+  CHECK(read(110'000).size() == 101);
+  const auto some = read(50'000);
+  CHECK(some.size() >= 49);
+  CHECK(some.size() <= 51);
+  CHECK(some.at("same") == text);
+}
 
 TEST_CASE("locations are read as QEMU reads them") {
   CHECK(rbd("rbd:vms/web1").pool == "vms");
@@ -113,7 +132,7 @@ TEST_CASE("paths may hold anything but an address") {
 TEST_CASE("a file that is cut while it is read fails with the byte where it ends") {
   TempDir dir;
   const std::string path = dir / "disk";
-  std::ofstream(path) << std::string(1 << 20, 'x');
+  write_text(path, std::string(1 << 20, 'x'));
   const FileSource source(UniqueFd(::open(path.c_str(), O_RDWR)), path);
   fs::resize_file(path, 300000);
   std::vector<std::byte> bytes(1 << 20);
@@ -152,7 +171,7 @@ TEST_CASE("an image opens files in its own directory only, and only if its forma
   fs::create_directories(dir / "images/below");
   fs::create_directories(dir / "images2");
   for (const char* name : {"images/base", "images/below/base", "images2/base", "outside"}) {
-    std::ofstream(dir / name) << "x";
+    write_text(dir / name, "x");
   }
   fs::create_symlink(dir / "outside", dir / "images/link");
   const Referrer named = {"top", (dir / "images/top").string(), true};
@@ -194,7 +213,7 @@ TEST_CASE("an image opens files in its own directory only, and only if its forma
 
 TEST_CASE("an external data file is opened only where the user allows it") {
   TempDir dir;
-  std::ofstream(dir / "data") << "x";
+  write_text(dir / "data", "x");
   const Referrer named = {"top", (dir / "top").string(), true};
   const Referrer probed = {"top", (dir / "top").string(), false};
   CHECK_THROWS_WITH(resolve_data_file(named, "data", {}), Contains("may not choose"));
@@ -212,7 +231,7 @@ TEST_CASE("an external data file is opened only where the user allows it") {
 TEST_CASE("an image whose chain is known opens that chain and nothing else") {
   TempDir dir;
   for (const char* name : {"base", "other", "base2"}) {
-    std::ofstream(dir / name) << "x";
+    write_text(dir / name, "x");
   }
   const Referrer named = {"top", (dir / "top").string(), true};
   const OpenPolicy chain = {{(dir / "base").string()}, true};

@@ -29,11 +29,18 @@ std::map<std::string, std::string> FileNotes::read() {
   }
   std::ifstream file(path_);
   std::array<char, kLongestLine> line = {};
+  size_t bytes = 0;
   while (notes.size() < kMostNotes && file.getline(line.data(), line.size()) && !file.eof()) {
     const std::string text = line.data();
     const size_t blank = text.find(' ');
-    if (blank != std::string::npos) {
-      notes[text.substr(0, blank)] = text.substr(blank + 1);
+    if (blank == std::string::npos) {
+      continue;
+    }
+    std::string& note = notes[text.substr(0, blank)];
+    bytes += text.size() - note.size();  // a key may count more than once
+    note = text.substr(blank + 1);
+    if (bytes > most_bytes_) {
+      break;
     }
   }
   return notes;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <string>
 
@@ -13,7 +14,12 @@ namespace vmferry {
 /// and a line without an end, as a kill leaves it, does not. One thread.
 class FileNotes : public TargetNotes {
  public:
-  explicit FileNotes(std::string path) : path_(std::move(path)) {}
+  /// What 45 TiB of data need; what is beyond that is copied again.
+  static constexpr size_t kMostBytes = 256 << 20;
+
+  /// Notes of more than `most_bytes` are read in part, whoever wrote them.
+  explicit FileNotes(std::string path, size_t most_bytes = kMostBytes)
+      : path_(std::move(path)), most_bytes_(most_bytes) {}
 
   std::map<std::string, std::string> read() override;
   void write(const std::string& key, const std::string& text) override;
@@ -23,6 +29,7 @@ class FileNotes : public TargetNotes {
 
  private:
   const std::string path_;
+  const size_t most_bytes_;
   UniqueFd fd_;  // open once something was written
 };
 
