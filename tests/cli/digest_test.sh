@@ -81,6 +81,12 @@ expect 1 "^the images differ, first at byte 19999999\$" ferry compare --digest a
 truncate -s 21M b.raw
 expect 1 "another digest" ferry compare --digest "$other" b.raw
 
+# What is nearly a digest is no file that is missing.
+for text in "${want%?}" "${want}0" "${want%?}g" "${want^^}" "xxh64:${want#*:}"; do
+  text=${text/#XXH64T/xxh64t}
+  expect 2 "$text: this is no digest: one is 'xxh64t:' and 16 of" ferry compare --digest "$text" a.raw
+done
+
 # A file may have such a name.
 cp a.raw "$want"
 expect 0 "are the same" ferry compare --digest "./$want" a.raw

@@ -6,11 +6,13 @@
 #include "lib/core/format_bytes.h"
 #include "lib/core/null_sink.h"
 #include "lib/core/printable.h"
+#include "lib/core/shell_word.h"
 #include "tools/vmferry/command.h"
 #include "tools/vmferry/options.h"
 #include "tools/vmferry/ui/output.h"
 #include "tools/vmferry/ui/progress.h"
 #include "vmferry/copy.h"
+#include "vmferry/error.h"
 #include "vmferry/open.h"
 #include "vmferry/transfer.h"
 
@@ -92,10 +94,25 @@ int compare_with_digest(Session& session, Options& options) {
   return same ? 0 : 1;
 }
 
+/// A digest that lost a letter is no name of a file.
+void refuse_nearly_digest(const std::string& text) {
+  if (is_digest(text) || !text.starts_with("xxh64") || text.find(':') == std::string::npos) {
+    return;
+  }
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = printable(text),
+               .action = {},
+               .cause = "this is no digest: one is 'xxh64t:' and 16 of the characters 0-9 and a-f",
+               .hint = "copy all of it; a file of this name is " + shell_word("./" + text)});
+}
+
 int compare_images(Session& session, Options& options) {
   options.from_b.policy = options.from_a.policy;
   options.from_b.force_corrupt = options.from_a.force_corrupt;
   options.from_b.ceph = options.from_a.ceph;
+  if (options.digest) {
+    refuse_nearly_digest(options.a);
+  }
   if (options.digest && is_digest(options.a)) {
     return compare_with_digest(session, options);
   }
