@@ -74,6 +74,19 @@ strace -f -qq -o strace.txt -P "$work" -e trace=fsync -e inject=fsync:error=EIO 
 grep -q "complete under its name" said.txt || fail "said: $(cat said.txt)"
 same disk.raw durable.raw
 
+# Nor is anything kept then that could be gone on with. Without -f strace sees the thread that gives the name, not the one that
+# makes the checkpoints.
+rm durable.raw
+head -c 24M /dev/urandom >dense.raw
+strace -qq -o strace.txt -P "$work" -e trace=fsync -e inject=fsync:error=EIO "$VMFERRY" convert -j 1 --reflink never \
+  --checkpoint-every 0.05 --rate-limit 16M dense.raw "$work/durable.raw" 2>said.txt &
+pid=$!
+until_true 10 grep -Eqs 'blocks.*[0-9a-f]{30}' .durable.raw.vmferry-partial.notes
+! wait "$pid" || fail "done, though not durable"
+grep -q "complete under its name" said.txt || fail "said: $(cat said.txt)"
+! grep "is kept" said.txt || fail "nothing is kept"
+rm dense.raw durable.raw
+
 # Names of unfinished copies are nobody's targets.
 expect 2 "such names are for unfinished copies" ferry convert disk.raw .x.raw.vmferry-partial
 
