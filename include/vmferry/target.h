@@ -33,8 +33,8 @@ struct TargetOptions {
   std::function<void()> before_making;
   /// Called with what was made, before it has its final name. May be empty.
   std::function<void(const Identity&)> made;
-  /// Called with one line about what could not be removed, also from the sink's destructor. Must
-  /// not throw. May be empty.
+  /// Called with one line about what is waited for, or could not be removed; by another thread, and
+  /// also from the sink's destructor. Must not throw. May be empty.
   std::function<void(const std::string&)> notice;
   /// When triggered, a cluster that does not answer is waited for only a few seconds more.
   std::stop_token stop;

@@ -85,13 +85,15 @@ early=$!
 runs+=("$early")
 until_true 20 is_watched rbd/res-killed-1.vmferry-partial
 kill -KILL "$early"
+ferry convert --resume killed.raw rbd:rbd/res-killed-1 >waited 2>&1 & # goes on as soon as it may
+waiting=$!
+runs+=("$waiting")
 begin killed.raw rbd/res-killed-2 --force
 kill -KILL "$run"
 begin killed.raw rbd/res-killed-3 --object-size 1M --features layering
 sleep 0.5
 kill -KILL "$run"
 wait "$early" "$run" || true
-killed=$SECONDS
 
 # Layouts, places, and a volume that is to be replaced, which stays until the new one is complete.
 ceph osd pool create res-data 8 >/dev/null 2>&1
@@ -114,6 +116,18 @@ expect 1 "the volume exists" ferry convert --resume disk.raw rbd:rbd/res-f
 expect 0 "" rbd info rbd/res-f.vmferry-partial
 resumed rbd/res-f --force
 unset old_id
+
+# An error once it has its name keeps nothing that could be gone on with.
+rbd import --no-progress old.raw rbd/res-l
+status=0
+VMFERRY_FAULT=rbd_remove_with_progress:1+:fail:EIO LD_PRELOAD=${VMFERRY%/*}/libvmferry-faults.so \
+  "$VMFERRY" convert -q --force -j 1 --checkpoint-every 0.05 --rate-limit 40M disk.raw rbd:rbd/res-l 2>said || status=$?
+[[ $status == 1 ]] || fail "status $status: $(cat said)"
+grep -q "complete, but the volume it replaced could not be removed" said || fail "$(cat said)"
+! grep "is kept" said || fail "nothing is kept"
+rbd export --no-progress rbd/res-l - | cmp - disk.raw
+rbd rm --no-progress rbd/res-l
+rbd rm --no-progress rbd/res-l.vmferry-old
 
 # Another host with another user, which knows nothing but what is in the cluster. Then the first user again: twice interrupted.
 ceph auth get-or-create client.res-other mon 'profile rbd' osd 'profile rbd' -o other.keyring
@@ -316,8 +330,9 @@ expect 1 "the source is not what was copied then" ferry convert --resume rbd:rbd
 rm .out.raw.*
 
 # Those that were killed.
-until_true 10 test "$SECONDS" -ge "$killed"
-expect 0 "100000001|MiB of data" ferry convert --resume killed.raw rbd:rbd/res-killed-1
+wait "$waiting" || fail "$(cat waited)"
+grep -q "rbd:rbd/res-killed-1: another vmferry is writing it (process $early on $(hostname)), or was killed a moment ago: waiting for up to 45 s" waited ||
+  fail "it waited without a word: $(cat waited)"
 complete rbd/res-killed-1
 rbd export --no-progress rbd/res-killed-2 - | cmp - old.raw
 for how in "2 --force" "3 --verify"; do

@@ -110,13 +110,18 @@ bool RbdClaim::make() const {
 int RbdClaim::lock_in_time(const RbdClaimWait& wait) const {
   constexpr std::chrono::milliseconds kLook{200};
   const auto deadline = std::chrono::steady_clock::now() + wait.patience;
-  for (;;) {
+  for (bool is_first = true;; is_first = false) {
     const int rc = lock(0);
     if (rc != -EBUSY || std::chrono::steady_clock::now() >= deadline) {
       return rc;
     }
     if (wait.stop.stop_requested()) {
       throw cancelled_error();
+    }
+    if (is_first && wait.notice) {
+      wait.notice(fmt::format(
+          "{}: another vmferry is writing it{}, or was killed a moment ago: waiting for up to {} s",
+          location_.display(), holder(), wait.patience.count()));
     }
     std::this_thread::sleep_for(kLook);
   }
@@ -241,13 +246,17 @@ void RbdClaim::cut_off(const std::string& previous_owner) const {
   rados_wait_for_latest_osdmap(pool_.client().get());
 }
 
-Error RbdClaim::held_by_another() const {
+/// " (process 7 on web1)"; empty: it is not known.
+std::string RbdClaim::holder() const {
   const std::string who = printable(line(read(kClaimOwner), 2));
+  return who.empty() ? who : " (" + who + ")";
+}
+
+Error RbdClaim::held_by_another() const {
   return Error({.kind = ErrorKind::kConflict,
                 .object = location_.display(),
                 .action = "create",
-                .cause = "another vmferry is writing this target" +
-                         (who.empty() ? std::string() : " (" + who + ")"),
+                .cause = "another vmferry is writing this target" + holder(),
                 .hint = "wait for it to end; if it was killed, its claim ends after 30 seconds"});
 }
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -24,6 +25,8 @@ struct RbdReplacement {
 struct RbdClaimWait {
   std::chrono::seconds patience{0};
   std::stop_token stop;  ///< ends it with kCancelled
+  /// Told once, in one line, when there is something to wait for. May be empty.
+  std::function<void(const std::string&)> notice = {};
 };
 
 /// The right to make, remove and rename volumes of the names NAME, NAME.vmferry-partial and
@@ -83,6 +86,7 @@ class RbdClaim {
   void undo_take() const noexcept;
   std::string read(const char* attribute) const;
   void cut_off(const std::string& previous_owner) const;
+  std::string holder() const;
   Error held_by_another() const;
   Error lost_error() const;
   Renewal renew(int& rc);

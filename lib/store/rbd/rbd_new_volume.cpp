@@ -49,7 +49,9 @@ void RbdNewVolume::begin() {
   }
   // Who was killed a moment ago holds the claim still.
   const std::chrono::seconds patience = options_.resume ? kClaimPatience : std::chrono::seconds(0);
-  claim_.emplace(pool_, location_, RbdClaimWait{.patience = patience, .stop = options_.stop});
+  claim_.emplace(
+      pool_, location_,
+      RbdClaimWait{.patience = patience, .stop = options_.stop, .notice = options_.notice});
   pulse_.beat();
   const bool nothing_is_there =
       !claim_->replacement() &&
