@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Clusters that refuse, do not answer, or are full.
 eval "$("$ROOT/tools/lab" env)"
-clear_pool() {
-  ceph osd pool set-quota fl-small max_bytes 0
-  ceph osd pool rm fl-small fl-small --yes-i-really-really-mean-it
+clear_pools() {
+  local pool
+  clear_volumes fl-
+  for pool in fl-small fl-data; do
+    ceph osd pool set-quota $pool max_bytes 0
+    ceph osd pool rm $pool $pool --yes-i-really-really-mean-it
+  done
 }
-trap 'finish clear_pool' EXIT
+trap 'finish clear_pools' EXIT
 make_disk disk.raw
 
 expect 1 "there is no pool 'nopool'" ferry convert disk.raw rbd:nopool/a
@@ -44,9 +48,6 @@ head -c 64M /dev/urandom >dense.raw
 )
 grep -q "fl-stopped: .* did not answer in time" said || fail "said: $(cat said)"
 grep -q "could not remove 'rbd/fl-stopped.vmferry-partial'" said || fail "nothing said of what is left: $(cat said)"
-until_true 60 ferry convert -q dense.raw rbd:rbd/fl-stopped # the claim of the first has to run out
-rbd rm --no-progress rbd/fl-stopped
-rm dense.raw
 
 # Monitors that do not answer: nobody listens; somebody listens and says nothing.
 printf '[global]\nmon host = 127.0.0.1:1\nkeyring = %s\n' "$VMFERRY_LAB/keyring" >dead.conf
@@ -65,10 +66,20 @@ for pair in "rbd:rbd/a out.raw" "disk.raw rbd:rbd/a"; do
   (((($(date +%s%N) - start) / 1000000) < 1500)) || fail "waited for dead monitors"
 done
 
-# A full pool is an error, not a hang, and leaves nothing.
-ceph osd pool create fl-small 8 >/dev/null 2>&1
-rbd pool init fl-small
-ceph osd pool set-quota fl-small max_bytes 4000000 >/dev/null 2>&1
-dd if=/dev/urandom of=dense.raw bs=1M count=64 status=none
-expect 1 "(No space left on device|quota exceeded).*pool 'fl-small' is full" timeout 120 "$VMFERRY" convert --stall-timeout 2 --rate-limit 8M dense.raw rbd:fl-small/a
+# A full pool is an error, not a hang, and leaves nothing. Where the data have a pool of their own, that one is named.
+for pool in fl-small fl-data; do
+  ceph osd pool create $pool 8 >/dev/null 2>&1
+  rbd pool init $pool
+  ceph osd pool set-quota $pool max_bytes 4000000 >/dev/null 2>&1
+done
+full="(No space left on device|quota exceeded).*pool"
+expect 1 "fl-d: write at .*$full 'fl-data' is full" timeout 120 "$VMFERRY" convert --stall-timeout 2 --rate-limit 8M --data-pool fl-data dense.raw rbd:rbd/fl-d &
+data=$!
+expect 1 "$full 'fl-small' is full" timeout 120 "$VMFERRY" convert --stall-timeout 2 --rate-limit 8M dense.raw rbd:fl-small/a
+wait "$data"
 [[ -z $(timeout 30 rbd ls fl-small) ]] || fail "left in the full pool: $(rbd ls fl-small)"
+[[ $(rbd ls | grep '^fl-') == fl-stopped.vmferry-partial ]] || fail "left: $(rbd ls)"
+
+# The run that was given up some time ago has left its claim, which has to run out.
+until_true 60 ferry convert -q dense.raw rbd:rbd/fl-stopped
+rbd rm --no-progress rbd/fl-stopped

@@ -11,21 +11,25 @@
 namespace vmferry {
 namespace {
 
-std::string pool_word(const RbdLocation& location) {
-  return RbdLocation{.pool = location.pool}.ceph_name();
-}
+std::string pool_word(const std::string& pool) { return RbdLocation{.pool = pool}.ceph_name(); }
 
 }  // namespace
 
 Error rbd_error(int rc, const RbdLocation& location, std::string action,
                 std::optional<uint64_t> offset) {
+  return rbd_data_error(rc, location, {}, std::move(action), offset);
+}
+
+Error rbd_data_error(int rc, const RbdLocation& location, const std::string& data_pool,
+                     std::string action, std::optional<uint64_t> offset) {
+  const std::string& pool = data_pool.empty() ? location.pool : data_pool;
   const int code = -rc;
   ErrorParts parts = errno_error(code, location.display(), std::move(action), offset).parts();
   switch (code) {
     case ENOSPC:
     case EDQUOT:
-      parts.cause += fmt::format(" (pool '{}' is full, or its quota is used up)", location.pool);
-      parts.hint = "see 'ceph df' and 'ceph osd pool get-quota " + pool_word(location) + "'";
+      parts.cause += fmt::format(" (pool '{}' is full, or its quota is used up)", pool);
+      parts.hint = "see 'ceph df' and 'ceph osd pool get-quota " + pool_word(pool) + "'";
       break;
     case ETIMEDOUT:
       parts.cause = "the cluster did not answer in time";
@@ -109,11 +113,12 @@ void RbdPool::enter_namespace(const RbdLocation& location) {
   if (rc < 0) {
     throw rbd_error(rc, location, "look for the namespace");
   }
-  throw Error({.kind = ErrorKind::kNotFound,
-               .object = location.display(),
-               .action = "open the namespace",
-               .cause = "the pool has no namespace '" + location.name_space + "'",
-               .hint = "'rbd namespace ls " + pool_word(location) + "' shows those there are"});
+  throw Error(
+      {.kind = ErrorKind::kNotFound,
+       .object = location.display(),
+       .action = "open the namespace",
+       .cause = "the pool has no namespace '" + location.name_space + "'",
+       .hint = "'rbd namespace ls " + pool_word(location.pool) + "' shows those there are"});
 }
 
 Identity RbdPool::identity_of(rbd_image_t image, const RbdLocation& location) const {

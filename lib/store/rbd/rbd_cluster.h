@@ -19,6 +19,10 @@ namespace vmferry {
 Error rbd_error(int rc, const RbdLocation& location, std::string action,
                 std::optional<uint64_t> offset = std::nullopt);
 
+/// The same for the data of a volume, which are in `data_pool`; empty: in the volume's own pool.
+Error rbd_data_error(int rc, const RbdLocation& location, const std::string& data_pool,
+                     std::string action, std::optional<uint64_t> offset = std::nullopt);
+
 /// A connection to a cluster with one of its pools open. Immutable; any thread. Shared by what uses
 /// it.
 class RbdPool {

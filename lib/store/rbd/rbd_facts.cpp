@@ -49,7 +49,7 @@ class Asker {
     check(rbd_get_stripe_unit(image_, &facts.stripe_unit), "ask for its stripe unit");
     check(rbd_get_stripe_count(image_, &facts.stripe_count), "ask for its stripe count");
     facts.features = features();
-    facts.data_pool = data_pool();
+    facts.data_pool = rbd_data_pool(io_, image_);
     facts.parent = parent();
     if (!facts.parent.empty()) {
       check(rbd_get_overlap(image_, &facts.parent_overlap), "ask for its overlap");
@@ -92,17 +92,6 @@ class Asker {
       }
     }
     return names;
-  }
-
-  std::string data_pool() const {
-    const int64_t id = rbd_get_data_pool_id(image_);
-    if (id < 0 || id == rados_ioctx_get_id(io_)) {
-      return {};
-    }
-    std::array<char, 512> name = {};
-    const int rc =
-        rados_pool_reverse_lookup(rados_ioctx_get_cluster(io_), id, name.data(), name.size());
-    return rc < 0 ? "pool " + std::to_string(id) : name.data();
   }
 
   std::string parent() const {
@@ -175,6 +164,17 @@ std::string librbd_version() {
   int extra = 0;
   rbd_version(&major, &minor, &extra);
   return fmt::format("{}.{}.{}", major, minor, extra);
+}
+
+std::string rbd_data_pool(rados_ioctx_t io, rbd_image_t image) {
+  const int64_t id = rbd_get_data_pool_id(image);
+  if (id < 0 || id == rados_ioctx_get_id(io)) {
+    return {};
+  }
+  std::array<char, 512> name = {};
+  const int rc =
+      rados_pool_reverse_lookup(rados_ioctx_get_cluster(io), id, name.data(), name.size());
+  return rc < 0 ? "pool " + std::to_string(id) : name.data();
 }
 
 RbdFacts read_rbd_facts(rados_ioctx_t io, rbd_image_t image, const RbdLocation& location) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "lib/store/rbd/rbd_diff.h"
 #include "vmferry/image_facts.h"
@@ -15,6 +16,10 @@ namespace vmferry {
 
 /// What the cluster says about an open volume, `used_bytes` included. Throws Error. Any thread.
 RbdFacts read_rbd_facts(rados_ioctx_t io, rbd_image_t image, const RbdLocation& location);
+
+/// The pool with the data of an open volume; empty: they are in its own, `io`. Asks nobody. Any
+/// thread.
+std::string rbd_data_pool(rados_ioctx_t io, rbd_image_t image);
 
 /// Bytes of objects that exist for the first `size` bytes of the volume itself, as `rbd du` counts
 /// them; nothing: the cluster does not tell. Any thread.

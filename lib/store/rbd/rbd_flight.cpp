@@ -118,7 +118,7 @@ std::chrono::steady_clock::duration RbdFlight::silent_for() {
 void RbdFlight::rethrow() {
   std::lock_guard lock(mutex_);
   if (first_rc_ < 0) {
-    throw rbd_error(first_rc_, location_, "write", first_offset_);
+    throw rbd_data_error(first_rc_, location_, data_pool_, "write", first_offset_);
   }
 }
 

@@ -10,7 +10,9 @@
 #include <mutex>
 #include <set>
 #include <stop_token>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "lib/core/blocking_call.h"
@@ -29,6 +31,8 @@ class RbdFlight {
   RbdFlight& operator=(const RbdFlight&) = delete;
   ~RbdFlight();
 
+  /// Where the data go: for messages. Before the first write.
+  void set_data_pool(std::string pool) { data_pool_ = std::move(pool); }
   /// From now on what a full pool refuses is written again and again, as long as nothing else has
   /// landed for `patience`.
   void allow_full(std::chrono::seconds patience);
@@ -56,6 +60,7 @@ class RbdFlight {
   static void on_complete(rbd_completion_t completion, void* argument);
 
   const RbdLocation location_;
+  std::string data_pool_;
   Pulse& pulse_;
   std::mutex mutex_;
   std::condition_variable landed_;

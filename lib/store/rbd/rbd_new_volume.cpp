@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 
+#include "lib/store/rbd/rbd_facts.h"
 #include "lib/store/rbd/rbd_image.h"
 #include "lib/store/rbd/rbd_names.h"
 #include "lib/store/rbd/rbd_refusal.h"
@@ -188,16 +189,18 @@ void RbdNewVolume::create() {
   if (rc < 0) {
     throw rbd_error(rc, location_, "open the new volume");
   }
-  note_identity();
+  look_at_new();
 }
 
-void RbdNewVolume::note_identity() {
+void RbdNewVolume::look_at_new() {
   std::array<char, 256> id = {};
   const int id_rc = rbd_get_id(image_.get(), id.data(), id.size());
   if (id_rc < 0) {
     throw rbd_error(id_rc, location_, "ask for its id");
   }
   id_ = id.data();
+  data_pool_ = rbd_data_pool(pool_.io(), image_.get());
+  flight_.set_data_pool(data_pool_);
   if (options_.made) {
     options_.made(pool_.identity_of(image_.get(), location_));
   }

@@ -46,6 +46,10 @@ class RbdNewVolume {
   bool published() const { return published_; }
   /// end() leaves it where it is.
   void keep() { kept_ = true; }
+  /// An error of its data, which may have a pool of their own.
+  Error data_error(int rc, std::string action, std::optional<uint64_t> offset = {}) const {
+    return rbd_data_error(rc, location_, data_pool_, std::move(action), offset);
+  }
   // TargetNotes, in metadata of the volume under its temporary name.
   std::map<std::string, std::string> read_notes() const;
   void write_note(const std::string& key, const std::string& text);
@@ -66,7 +70,7 @@ class RbdNewVolume {
   void find_old();
   void clear_left_over();
   void create();
-  void note_identity();
+  void look_at_new();
   bool adopt();
   bool open_unfinished();
   void require_alone();
@@ -93,6 +97,7 @@ class RbdNewVolume {
   RbdImage image_;
   RbdFlight flight_;
   std::string id_;  // of the volume that we made
+  std::string data_pool_;
   std::atomic<bool> made_ = false;
   bool adopted_ = false;
   std::atomic<bool> has_notes_ = false;

@@ -84,7 +84,8 @@ void prove_data_pool(rados_t cluster, const std::string& name, const RbdLocation
     if (rc >= 0) {
       return;
     }
-    ErrorParts parts = rbd_error(rc, location, "write to the data pool '" + name + "'").parts();
+    ErrorParts parts =
+        rbd_data_error(rc, location, name, "write to the data pool '" + name + "'").parts();
     if (rc == -EPERM || rc == -EACCES) {
       parts.hint =
           "the Ceph user needs osd 'profile rbd' for that pool as well, or another "
@@ -100,6 +101,7 @@ void prove_data_pool(rados_t cluster, const std::string& name, const RbdLocation
   check(rc);
   const std::unique_ptr<void, decltype(&rados_ioctx_destroy)> destroyed(io, rados_ioctx_destroy);
   rados_ioctx_set_namespace(io, location.name_space.c_str());
+  rados_set_pool_full_try(io);  // as RbdPool does
   check(rados_write_full(io, kObject.data(), nullptr, 0));
   rados_remove(io, kObject.data());
 }

@@ -119,33 +119,33 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
   }
 
   void zero_range(uint64_t offset, uint64_t length) override {
-    call([location = location_, offset, length](RbdNewVolume& target) {
+    call([offset, length](RbdNewVolume& target) {
       const ssize_t rc = rbd_write_zeroes(target.image(), offset, length, 0, 0);
       if (rc < 0) {
-        throw rbd_error(static_cast<int>(rc), location, "write zeros", offset);
+        throw target.data_error(static_cast<int>(rc), "write zeros", offset);
       }
     });
   }
 
   void barrier() override {
-    call([location = location_](RbdNewVolume& target) {
+    call([](RbdNewVolume& target) {
       target.flight().wait_for_present();
       target.flight().rethrow();
       const int rc = rbd_flush(target.image());
       if (rc < 0) {
-        throw rbd_error(rc, location, "flush");
+        throw target.data_error(rc, "flush");
       }
       target.claim().check();
     });
   }
 
   void flush() override {
-    call([location = location_](RbdNewVolume& target) {
+    call([](RbdNewVolume& target) {
       target.flight().wait();
       target.flight().rethrow();
       const int rc = rbd_flush(target.image());
       if (rc < 0) {
-        throw rbd_error(rc, location, "flush");
+        throw target.data_error(rc, "flush");
       }
       target.claim().check_known();  // publish() asks
     });

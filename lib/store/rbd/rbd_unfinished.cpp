@@ -128,7 +128,7 @@ bool RbdNewVolume::adopt() {
   try {
     require_alone();
     require_same_layout();
-    note_identity();
+    look_at_new();
   } catch (const Error&) {
     keep();
     throw;
