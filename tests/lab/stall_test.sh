@@ -3,6 +3,7 @@
 # A copy waits for a cluster that is away, says so, and goes on when it is back.
 eval "$("$ROOT/tools/lab" env)"
 lab=$(dirname -- "$CEPH_CONF")
+faults=${VMFERRY%/*}/libvmferry-faults.so
 
 pid_of() {
   cat "$lab/$1.pid"
@@ -52,21 +53,21 @@ rbd export --no-progress rbd/stall-a - | cmp - disk.raw
 # While it reads from the cluster, and while what was copied is asked for.
 copying rbd:rbd/stall-a out.raw
 kill_daemon osd
-sleep 3
+sleep 1
 start_daemon osd
 goes_on "an osd that died while it was read"
 same out.raw disk.raw
 
 copying --verify disk.raw rbd:rbd/stall-b
 kill_daemon osd
-sleep 3
+sleep 1
 start_daemon osd
 goes_on "an osd that died while it was written to"
 rbd export --no-progress rbd/stall-b - | cmp - disk.raw
 
 copying --verify --force disk.raw rbd:rbd/stall-b
 kill_daemon mon
-sleep 3
+sleep 1
 start_daemon mon
 goes_on "a monitor that died"
 rbd export --no-progress rbd/stall-b - | cmp - disk.raw
@@ -84,6 +85,23 @@ grep -q "what was copied is kept: go on with it by the same command and --resume
   fail "$(tail -3 said)"
 expect 0 "beside [0-9.]+ MiB that were there, verified" ferry convert --resume --verify disk.raw rbd:rbd/stall-c
 rbd export --no-progress rbd/stall-c - | cmp - disk.raw
+
+# One signal is enough, also while the OSDs are asked for checksums. The first call asks what names there are.
+VMFERRY_FAULT="rados_aio_read_op_operate:2:hold:$PWD/go" VMFERRY_FAULT_LOG=$PWD/log LD_PRELOAD=$faults \
+  "$VMFERRY" convert -q --verify disk.raw rbd:rbd/stall-d >said 2>&1 &
+run=$!
+until_true 20 grep -s "fired rados_aio_read_op_operate" log
+kill -STOP "$(pid_of osd)"
+touch go
+sleep 0.5 # until it waits
+kill -INT "$run"
+SECONDS=0
+status=0
+wait "$run" || status=$?
+kill -CONT "$(pid_of osd)"
+[[ $status == 130 ]] || fail "status $status: $(cat said)"
+((SECONDS < 8)) || fail "took $SECONDS s to stop"
+grep -q "could not remove 'rbd/stall-d.vmferry-partial'" said || fail "nothing said of what is left: $(cat said)"
 
 # A full pool is waited for as well.
 ceph osd pool create stall-small 8 >/dev/null 2>&1

@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <deque>
+#include <condition_variable>
+#include <mutex>
 
 #include "lib/core/endian.h"
 #include "lib/core/xxh64.h"
+#include "lib/core/zeros.h"
 #include "lib/store/rbd/rbd_diff.h"
 #include "vmferry/error.h"
 
@@ -18,6 +20,7 @@ namespace {
 
 constexpr uint64_t kBlock = DiskDigest::kBlock;
 constexpr size_t kQuestions = 32;  // under way
+constexpr uint64_t kAtOnce = uint64_t{1} << 40;
 
 /// One checksum as an OSD answers: how many there are (a range beyond the end of the object has
 /// none), and the first of them.
@@ -54,6 +57,9 @@ struct RbdChecksums::Question {
   Checksum rest;
   rados_read_op_t op = rados_create_read_op();
   rados_completion_t completion = nullptr;
+  std::mutex mutex;
+  std::condition_variable_any answered;
+  bool is_answered = false;
 
   Question() = default;
   Question(const Question&) = delete;
@@ -61,10 +67,22 @@ struct RbdChecksums::Question {
   /// The answer goes into this: it stays until there is one.
   ~Question() {
     if (completion != nullptr) {
-      rados_aio_wait_for_complete(completion);
+      rados_aio_wait_for_complete_and_cb(completion);
       rados_aio_release(completion);
     }
     rados_release_read_op(op);
+  }
+
+  static void on_answer(rados_completion_t /*completion*/, void* argument) {
+    auto* question = static_cast<Question*>(argument);
+    const std::lock_guard lock(question->mutex);
+    question->is_answered = true;
+    question->answered.notify_all();
+  }
+  /// False: stopped before.
+  bool wait(const std::stop_token& stop) {
+    std::unique_lock lock(mutex);
+    return answered.wait(lock, stop, [this] { return is_answered; });
   }
 };
 
@@ -100,6 +118,7 @@ RbdChecksums::RbdChecksums(const RbdPool& pool, rbd_image_t image, const RbdLoca
       good_(info.size) {}
 
 RbdChecksums::~RbdChecksums() {
+  drop_questions();
   if (io_ != nullptr) {
     rados_ioctx_destroy(io_);
   }
@@ -133,7 +152,8 @@ std::unique_ptr<RbdChecksums::Question> RbdChecksums::ask(uint64_t block,
     question->rest.ask(question->op, question->begin + digest.length,
                        question->length - digest.length);
   }
-  const int rc = rados_aio_create_completion2(nullptr, nullptr, &question->completion);
+  const int rc =
+      rados_aio_create_completion2(question.get(), Question::on_answer, &question->completion);
   if (rc < 0) {
     question->completion = nullptr;
     throw rbd_error(rc, location_, "ask the OSDs for checksums", offset);
@@ -149,8 +169,7 @@ std::unique_ptr<RbdChecksums::Question> RbdChecksums::ask(uint64_t block,
   return question;
 }
 
-std::optional<bool> RbdChecksums::is_as_said(Question& question) const {
-  rados_aio_wait_for_complete(question.completion);
+std::optional<bool> RbdChecksums::is_as_said(const Question& question) const {
   const int rc = rados_aio_get_return_value(question.completion);
   const BlockDigest& digest = question.digest;
   if (rc == -ENOENT) {
@@ -170,37 +189,39 @@ std::optional<bool> RbdChecksums::is_as_said(Question& question) const {
   return rest <= end || question.rest.is(hash_of_zeros(rest - end));
 }
 
-/// Blocks in objects that exist, of which `digest` says nothing: they should be zero.
-std::vector<uint64_t> RbdChecksums::unknown_blocks(const DiskDigest& digest) const {
-  std::vector<uint64_t> blocks;
-  const int rc = visit_rbd_data(
-      {pool_.io(), image_, {}}, {0, size_}, RbdDiff::kObjectsAndParents, [&](const Extent& extent) {
-        for (uint64_t block = extent.offset / kBlock; block * kBlock < extent.end(); ++block) {
-          if (!digest.find(block)) {
-            blocks.push_back(block);
-          }
-        }
-      });
-  if (rc < 0) {
-    throw rbd_error(rc, location_, "ask which objects there are");
+std::vector<Extent> RbdChecksums::find_objects(Pulse& pulse) const {
+  std::vector<Extent> objects;
+  for (uint64_t offset = 0; offset < size_; offset += kAtOnce) {
+    const Extent range = {offset, std::min(kAtOnce, size_ - offset)};
+    const int rc =
+        visit_rbd_data({pool_.io(), image_, {}}, range, RbdDiff::kObjectsAndParents,
+                       [&objects](const Extent& extent) { append_run(objects, extent); });
+    if (rc < 0) {
+      throw rbd_error(rc, location_, "ask which objects there are");
+    }
+    pulse.beat();
   }
-  return blocks;
+  return objects;
 }
 
-/// Those that are under way, in their order.
+void RbdChecksums::drop_questions() { questions_.clear(); }
+
+/// Asks them, several at a time. After a stop some are under way still.
 class RbdChecksums::Questions {
  public:
-  explicit Questions(RbdChecksums& checksums) : checksums_(checksums) {}
+  Questions(RbdChecksums& checksums, const std::stop_token& stop)
+      : checksums_(checksums), stop_(stop) {}
 
   void ask(uint64_t block, const BlockDigest& said) {
-    if (under_way_.size() == kQuestions) {
+    if (checksums_.questions_.size() == kQuestions) {
       take_answer();
     }
-    under_way_.push_back(checksums_.ask(block, said));
+    if (!stop_.stop_requested()) {
+      checksums_.questions_.push_back(checksums_.ask(block, said));
+    }
   }
   void take_all() {
-    while (!under_way_.empty()) {
-      take_answer();
+    while (!checksums_.questions_.empty() && take_answer()) {
     }
   }
 
@@ -208,8 +229,12 @@ class RbdChecksums::Questions {
   uint64_t answered_bytes = 0;
 
  private:
-  void take_answer() {
-    Question& question = *under_way_.front();
+  /// False: stopped before.
+  bool take_answer() {
+    Question& question = *checksums_.questions_.front();
+    if (!question.wait(stop_)) {
+      return false;
+    }
     const std::optional<bool> same = checksums_.is_as_said(question);
     if (!same) {
       checksums_.can_compute_ = false;
@@ -219,16 +244,17 @@ class RbdChecksums::Questions {
       different.push_back(question.block);
     }
     answered_bytes += question.digest.length;
-    under_way_.pop_front();
+    checksums_.questions_.pop_front();
+    return true;
   }
 
   RbdChecksums& checksums_;
-  std::deque<std::unique_ptr<Question>> under_way_;
+  const std::stop_token stop_;
 };
 
 void RbdChecksums::check_early(std::span<const DiskDigest::Known> blocks,
                                const std::stop_token& stop) {
-  Questions questions(*this);
+  Questions questions(*this, stop);
   for (const DiskDigest::Known& block : blocks) {
     if (stop.stop_requested() || !can_compute_) {
       break;
@@ -240,15 +266,18 @@ void RbdChecksums::check_early(std::span<const DiskDigest::Known> blocks,
   questions.take_all();
 }
 
-std::optional<std::vector<uint64_t>> RbdChecksums::find_different(const DiskDigest& digest,
-                                                                  Progress& counters,
-                                                                  const std::stop_token& stop) {
-  Questions questions(*this);
-  const auto ask = [&](uint64_t block, const BlockDigest& said) {
+std::optional<std::vector<uint64_t>> RbdChecksums::find_different(
+    const DiskDigest& digest, const std::vector<Extent>& objects, Progress& counters,
+    const std::stop_token& stop) {
+  Questions questions(*this, stop);
+  const auto throw_if_stopped = [&stop] {
     if (stop.stop_requested()) {
       throw cancelled_error();
     }
+  };
+  const auto ask = [&](uint64_t block, const BlockDigest& said) {
     questions.ask(block, said);
+    throw_if_stopped();
     counters.data_done = questions.answered_bytes;
     return can_compute_;
   };
@@ -264,9 +293,12 @@ std::optional<std::vector<uint64_t>> RbdChecksums::find_different(const DiskDige
     counters.data_total += block->digest.length;
   }
   counters.total_known = true;
-  for (const uint64_t block : unknown_blocks(digest)) {
-    if (!ask(block, {})) {
-      return std::nullopt;
+  // Of these nothing was said: they should be zero.
+  for (const Extent& extent : objects) {
+    for (uint64_t block = extent.offset / kBlock; block * kBlock < extent.end(); ++block) {
+      if (!digest.find(block) && !ask(block, {})) {
+        return std::nullopt;
+      }
     }
   }
   for (auto block = next_to_ask(0); block; block = next_to_ask(block->index + 1)) {
@@ -275,6 +307,7 @@ std::optional<std::vector<uint64_t>> RbdChecksums::find_different(const DiskDige
     }
   }
   questions.take_all();
+  throw_if_stopped();
   counters.data_done = questions.answered_bytes;
   if (!can_compute_) {
     return std::nullopt;

@@ -152,9 +152,16 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
   }
 
   void check_early(std::span<const DiskDigest::Known> blocks, std::stop_token stop) override {
-    if (checksums_) {
-      checksums_->check_early(blocks, stop);
+    if (!checksums_) {
+      return;
     }
+    try {
+      checksums_->check_early(blocks, stop);
+    } catch (const Error&) {
+      drop_questions();
+      throw;
+    }
+    drop_questions();
   }
 
   std::unique_ptr<Source> read_back() override {
@@ -163,7 +170,27 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
 
   std::optional<std::vector<uint64_t>> find_different(const DiskDigest& digest, Progress& counters,
                                                       std::stop_token stop) override {
-    return checksums_ ? checksums_->find_different(digest, counters, stop) : std::nullopt;
+    if (!checksums_) {
+      return std::nullopt;
+    }
+    auto objects = std::make_shared<std::vector<Extent>>();
+    call([checksums = checksums_, objects](RbdNewVolume& target) {
+      *objects = checksums->find_objects(target.pulse());
+    });
+    std::optional<std::vector<uint64_t>> different;
+    try {
+      different = checksums_->find_different(digest, *objects, counters, stop);
+    } catch (const Error&) {
+      drop_questions();
+      throw;
+    }
+    drop_questions();
+    return different;
+  }
+
+  /// The answers go into what was asked: if they do not come, both are left behind.
+  void drop_questions() {
+    call([checksums = checksums_](RbdNewVolume&) { checksums->drop_questions(); });
   }
 
   void refuse_snapshot_target() const {
@@ -210,6 +237,9 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
     call(std::move(work), for_work(options_.ceph));
   }
   void call(std::function<void(RbdNewVolume&)> work, const SilenceLimit& limit) {
+    if (gave_up_) {  // a call may still be under way
+      throw options_.stop.stop_requested() ? cancelled_error() : silent();
+    }
     volume_->pulse().beat();
     BlockingCall call([target = volume_, work = std::move(work)] { work(*target); });
     if (call.wait(volume_->pulse(), limit, options_.stop)) {
@@ -261,7 +291,7 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
   const std::string name_;
   const TargetOptions options_;
   std::shared_ptr<RbdNewVolume> volume_;
-  std::unique_ptr<RbdChecksums> checksums_;  // null: the OSDs cannot tell
+  std::shared_ptr<RbdChecksums> checksums_;  // null: the OSDs cannot tell
   std::optional<std::stop_callback<StopTrying>> stopped_;
   bool may_be_resumed_ = false;
   std::atomic<bool> gave_up_ = false;
