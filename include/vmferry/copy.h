@@ -12,6 +12,7 @@
 #include "vmferry/progress.h"
 #include "vmferry/sink.h"
 #include "vmferry/source.h"
+#include "vmferry/stream.h"
 
 namespace VMFERRY_API vmferry {
 
@@ -38,6 +39,13 @@ struct CopyResult {
 /// Throws the first error of either side; by then all of its threads have ended.
 /// REQUIRES: sink.size() >= source.size().
 CopyResult copy(const Source& source, Sink& sink, const CopyOptions& options, Progress& progress);
+
+/// Copies all of a stream into `sink` and flushes it; does not publish. Where the stream does not
+/// say its size, `sink` is told to grow, and its size at the end; otherwise it has to have room for
+/// it. Zeros are looked for, and left out as by the other copy(). A stream without a byte is an
+/// error. The stream is read by one thread at a time, while others write. options.digest is told
+/// the size, and of all blocks that are not zero, whatever digest_from says.
+CopyResult copy(ByteStream& source, Sink& sink, const CopyOptions& options, Progress& progress);
 
 /// Sums up what `source` calls data into progress.data_total, then sets total_known. Reads no data.
 /// Runs beside a copy for its progress display; returns early when stopped.

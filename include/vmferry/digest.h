@@ -38,6 +38,8 @@ class DiskDigest {
   ~DiskDigest();
 
   uint64_t size() const { return size_; }
+  /// For a disk whose size was not known before. One thread, while no other one uses this.
+  void set_size(uint64_t size) { size_ = size; }
   uint64_t blocks() const { return (size_ + kBlock - 1) / kBlock; }
   /// Of the block `index`, which begins at `index * kBlock`.
   void set(uint64_t index, const BlockDigest& digest);
@@ -63,7 +65,7 @@ class DiskDigest {
   struct Piece;
   struct Entry;
 
-  const uint64_t size_;
+  uint64_t size_;
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<Piece>> pieces_;
 };

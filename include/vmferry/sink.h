@@ -30,11 +30,15 @@ struct SinkTraits {
   bool starts_zeroed = false;
   /// find_different() works, as far as is known.
   bool has_checksums = false;
+  /// A stream: write_at and zero_range come one after the other, in the order of the disk, and
+  /// leave out nothing.
+  bool in_order = false;
 };
 
 /// The bytes of a disk that is being made. The calls come in this order: write_at, zero_range and
-/// share_range in any order on disjoint ranges, then flush, then read_back (if wanted). What
-/// becomes of the disk is its Target's.
+/// share_range in any order on disjoint ranges (see SinkTraits::in_order), then set_size where the
+/// size was not known before, then flush, then read_back (if wanted). What becomes of the disk is
+/// its Target's.
 class Sink {
  public:
   virtual ~Sink() = default;
@@ -60,6 +64,13 @@ class Sink {
   /// terms of write_at.
   virtual bool share_range(const Source& source, uint64_t offset, uint64_t length);
 
+  /// For a disk whose size is not known before (TargetOptions::grows): makes room for bytes up to
+  /// `size`, maybe for more; throws where there cannot be that many. What is added reads as zero if
+  /// the disk starts zeroed. One thread at a time; others may be writing what had room before.
+  virtual void grow(uint64_t size);
+  /// For such a disk: it has `size` bytes, and no more. One thread, after the last write.
+  virtual void set_size(uint64_t size);
+
   /// Makes durable what was handed over by calls that have returned, and throws the first error of
   /// it. Other threads may go on writing meanwhile.
   virtual void barrier() { flush(); }
@@ -70,7 +81,8 @@ class Sink {
   /// are as said are not asked for again. A barrier has made them durable. May do nothing. Ends
   /// soon after `stop`. One thread. Throws Error.
   virtual void check_early(std::span<const DiskDigest::Known> blocks, std::stop_token stop);
-  /// What was written, read from the store again. After flush; the sink must outlive the answer.
+  /// What was written, read from the store again; null: it cannot be. After flush; the sink must
+  /// outlive the answer.
   virtual std::unique_ptr<Source> read_back() = 0;
   /// The blocks of a digest (DiskDigest::kBlock) that do not hold what `digest` says, in order; a
   /// block that it was not told of should be zero. The store computes that: no data travels.
@@ -97,6 +109,8 @@ class ForwardingSink : public Sink {
   bool share_range(const Source& source, uint64_t offset, uint64_t length) override {
     return inner_.share_range(source, offset, length);
   }
+  void grow(uint64_t size) override { inner_.grow(size); }
+  void set_size(uint64_t size) override { inner_.set_size(size); }
   void barrier() override { inner_.barrier(); }
   void flush() override { inner_.flush(); }
   void check_early(std::span<const DiskDigest::Known> blocks, std::stop_token stop) override {

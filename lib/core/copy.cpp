@@ -9,6 +9,7 @@
 
 #include "lib/core/block_hasher.h"
 #include "lib/core/block_walker.h"
+#include "lib/core/copy_in_order.h"
 #include "lib/core/hot_window.h"
 #include "lib/core/rounding.h"
 #include "lib/core/workers.h"
@@ -277,7 +278,11 @@ CopyResult copy(const Source& source, Sink& sink, const CopyOptions& options, Pr
   const uint64_t done_before = progress.data_done;
   const uint64_t written_before = progress.bytes_written;
   const uint64_t shared_before = progress.bytes_shared;
-  Copier(source, sink, options, progress).run(options.stop);
+  if (sink.traits().in_order) {
+    copy_in_order(source, sink, options, progress);
+  } else {
+    Copier(source, sink, options, progress).run(options.stop);
+  }
   if (options.stop.stop_requested()) {
     throw cancelled_error();
   }
