@@ -190,6 +190,9 @@ STAND_BEFORE(int, rbd_open_by_id_read_only,
              (io, id, image, snap_name))
 STAND_BEFORE(int, rbd_close, (rbd_image_t image), (image))
 STAND_BEFORE(int, rbd_resize, (rbd_image_t image, uint64_t size), (image, size))
+STAND_BEFORE(int, rbd_resize_with_progress,
+             (rbd_image_t image, uint64_t size, librbd_progress_fn_t beat, void* argument),
+             (image, size, beat, argument))
 STAND_BEFORE(int, rbd_snap_create, (rbd_image_t image, const char* snapname), (image, snapname))
 STAND_BEFORE(int, rbd_snap_remove, (rbd_image_t image, const char* snapname), (image, snapname))
 

@@ -38,14 +38,14 @@ class DeviceTarget : public Target, private Sink {
     }
     fd_ = open_device_alone(path);
     lock_image_alone(fd_.get(), path, options.assume_unused);
-    const uint64_t room = size_of(fd_.get(), stat_fd(fd_.get(), path), path);
-    if (room < size_) {
+    room_ = size_of(fd_.get(), stat_fd(fd_.get(), path), path);
+    if (room_ < size_) {
       throw Error({.kind = ErrorKind::kConflict,
                    .object = path,
                    .action = "open",
-                   .cause = "the device has " + exact_bytes(room) + ", the image needs " +
+                   .cause = "the device has " + exact_bytes(room_) + ", the image needs " +
                             exact_bytes(size_),
-                   .hint = "choose a device that is at least as large"});
+                   .hint = kLargerDevice});
     }
     if (options.before_making) {
       options.before_making();
@@ -83,6 +83,18 @@ class DeviceTarget : public Target, private Sink {
     pwrite_zeros(fd_.get(), end, offset + length - end, name_);
   }
 
+  void grow(uint64_t size) override {
+    if (size > room_) {
+      throw Error({.kind = ErrorKind::kConflict,
+                   .object = name_,
+                   .action = "write",
+                   .offset = room_,
+                   .cause = "the device ends here, and the image goes on",
+                   .hint = kLargerDevice});
+    }
+  }
+  void set_size(uint64_t size) override { size_ = size; }
+
   void flush() override {
     sync_fd(fd_.get(), name_);
     flushed_ = true;
@@ -108,8 +120,11 @@ class DeviceTarget : public Target, private Sink {
     throw errno_error(errno, name_, "write zeros", offset);
   }
 
+  static constexpr const char* kLargerDevice = "choose a device that is at least as large";
+
   const std::string name_;
-  const uint64_t size_;
+  uint64_t size_;
+  uint64_t room_ = 0;
   UniqueFd fd_;
   bool flushed_ = false;
 };

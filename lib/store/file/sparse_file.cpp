@@ -123,6 +123,12 @@ class SparseFile : public Target, private Sink {
     return false;
   }
 
+  void grow(uint64_t /*size*/) override {}  // as it is written
+  void set_size(uint64_t size) override {
+    size_ = size;
+    settle_size();
+  }
+
   void barrier() override {
     if (::fdatasync(fd()) != 0) {
       throw errno_error(errno, name_, "flush to disk");
@@ -155,19 +161,26 @@ class SparseFile : public Target, private Sink {
       require_same_size(static_cast<uint64_t>(status.st_size));
     }
     // Empty first: what a killed run left in it must not shine through the holes.
-    if ((!temporary_->adopted() && ::ftruncate(fd(), 0) != 0) ||
-        ::ftruncate(fd(), static_cast<off_t>(size_)) != 0) {
-      Error error = errno_error(errno, name_, fmt::format("set the size to {} bytes", size_));
-      if (errno != EFBIG || size_ > file_size_limit()) {
-        throw error;
-      }
-      throw Error({.kind = ErrorKind::kIo,
-                   .object = name_,
-                   .action = error.parts().action,
-                   .cause = "the file system has no files that large",
-                   .hint = "choose a target on another file system (XFS), or an RBD volume"});
+    if (!temporary_->adopted() && ::ftruncate(fd(), 0) != 0) {
+      throw errno_error(errno, name_, "empty the file");
     }
+    settle_size();
     granularity_ = static_cast<uint32_t>(std::clamp<long>(status.st_blksize, 4096, 65536));
+  }
+
+  void settle_size() {
+    if (::ftruncate(fd(), static_cast<off_t>(size_)) == 0) {
+      return;
+    }
+    Error error = errno_error(errno, name_, fmt::format("set the size to {} bytes", size_));
+    if (errno != EFBIG || size_ > file_size_limit()) {
+      throw error;
+    }
+    throw Error({.kind = ErrorKind::kIo,
+                 .object = name_,
+                 .action = error.parts().action,
+                 .cause = "the file system has no files that large",
+                 .hint = "choose a target on another file system (XFS), or an RBD volume"});
   }
 
   void require_same_size(uint64_t found) {
@@ -183,7 +196,7 @@ class SparseFile : public Target, private Sink {
   }
 
   const std::string name_;
-  const uint64_t size_;
+  uint64_t size_;
   const Reflink reflink_;
   std::atomic<bool> may_share_;
   ReplacedFile replaced_;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
 #include <rbd/features.h>
 
 #include <algorithm>
@@ -18,6 +19,9 @@ namespace {
 // Half of a usual object: while the OSD writes one half, the other is on its way (a fifth less time
 // than whole ones); and the buffers of a copy stay small.
 constexpr uint64_t kLargestWrite = 2 << 20;
+// Of a volume that grows, at a time.
+constexpr uint64_t kLeastGrowth = uint64_t{1} << 30;
+constexpr uint64_t kMostGrowth = uint64_t{64} << 30;
 constexpr unsigned kSilencePatience = 5;  // times the limit for monitors: see CephClient, and one
 
 /// Beyond the limit of one operation: it ends by itself with an error that says more.
@@ -44,7 +48,7 @@ SilenceLimit for_end(const CephOptions& ceph) {
 class VolumeTarget : public Target, private Sink, private TargetNotes {
  public:
   VolumeTarget(const RbdLocation& location, const TargetOptions& options)
-      : location_(location), name_(location.display()), options_(options) {
+      : location_(location), name_(location.display()), options_(options), size_(options.size) {
     refuse_snapshot_target();
     refuse_reserved_name();
     volume_ = std::make_shared<RbdNewVolume>(location, options);
@@ -91,7 +95,7 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
   }
 
   const std::string& name() const override { return name_; }
-  uint64_t size() const override { return options_.size; }
+  uint64_t size() const override { return size_; }
   SinkTraits traits() const override {
     return {.write_size = write_size_,
             .zero_granularity = granularity_,
@@ -125,6 +129,36 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
         throw target.data_error(static_cast<int>(rc), "write zeros", offset);
       }
     });
+  }
+
+  /// In steps, since each is a change of its header: as much again, within limits. Without an
+  /// object map, each object that is too many is asked for when it is cut.
+  void grow(uint64_t size) override {
+    if (size > size_) {
+      resize(std::max(size, size_ + std::clamp(size_.load(), kLeastGrowth, kMostGrowth)));
+    }
+  }
+  void set_size(uint64_t size) override {
+    call([](RbdNewVolume& target) {
+      target.flight().wait();
+      target.flight().rethrow();
+    });
+    resize(size);
+    checksums_ = RbdChecksums::of(volume_->pool(), volume_->image(), location_);
+  }
+
+  void resize(uint64_t size) {
+    call([location = location_, size](RbdNewVolume& target) {
+      const auto beat = [](uint64_t /*done*/, uint64_t /*total*/, void* pulse) {
+        static_cast<Pulse*>(pulse)->beat();
+        return 0;
+      };
+      const int rc = rbd_resize_with_progress(target.image(), size, beat, &target.pulse());
+      if (rc < 0) {
+        throw rbd_error(rc, location, fmt::format("set the size to {} bytes", size));
+      }
+    });
+    size_ = size;
   }
 
   void barrier() override {
@@ -290,6 +324,7 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
   const RbdLocation location_;
   const std::string name_;
   const TargetOptions options_;
+  std::atomic<uint64_t> size_;
   std::shared_ptr<RbdNewVolume> volume_;
   std::shared_ptr<RbdChecksums> checksums_;  // null: the OSDs cannot tell
   std::optional<std::stop_callback<StopTrying>> stopped_;
