@@ -12,6 +12,7 @@
 #include "vmferry/copy.h"
 #include "vmferry/observer.h"
 #include "vmferry/source.h"
+#include "vmferry/stream.h"
 #include "vmferry/target.h"
 
 namespace VMFERRY_API vmferry {
@@ -54,6 +55,13 @@ struct TransferResult : CopyResult {
 /// What an earlier run wrote down of a target that was adopted (TargetOptions::resume) is believed
 /// only as far as it is about the same source, and the target holds it.
 TransferResult transfer(const Source& source, Target& target, const TransferOptions& options = {},
+                        Observer* observer = nullptr);
+
+/// The same for what can be read once, in order. There are no checkpoints of it. It is verified by
+/// the digest that was taken while it was read, so that a difference is told to the block of 4 MiB.
+/// Whether it is in use nobody asks; a stream that ends too early is noticed where it says its
+/// size, or in what form it comes.
+TransferResult transfer(ByteStream& source, Target& target, const TransferOptions& options = {},
                         Observer* observer = nullptr);
 
 /// Has a run that did not complete `target` left a checkpoint of a copy of this very source? Asks

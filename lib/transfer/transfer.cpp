@@ -6,9 +6,9 @@
 #include <optional>
 
 #include "lib/core/format_bytes.h"
-#include "lib/core/null_sink.h"
 #include "lib/transfer/checkpoints.h"
 #include "lib/transfer/follower.h"
+#include "lib/transfer/reading_back.h"
 #include "lib/transfer/rest_source.h"
 #include "vmferry/error.h"
 
@@ -91,7 +91,8 @@ class Transfer {
   void choose_digest() {
     by_checksums_ = options_.verify == Verify::kYes && sink_.traits().has_checksums;
     digest_ = options_.digest;
-    const bool for_checkpoints = makes_checkpoints() || target_.adopted();
+    const bool for_checkpoints =
+        (makes_checkpoints() && target_.notes() != nullptr) || target_.adopted();
     if (digest_ == nullptr && (by_checksums_ || for_checkpoints)) {
       digest_ = &own_.emplace(source_.size());
       // What is done before the first checkpoint is of use only if more follows.
@@ -134,20 +135,7 @@ class Transfer {
     if (auto different = sink_.find_different(*digest_, counters, options_.stop)) {
       return *different;
     }
-    const std::unique_ptr<Source> written = sink_.read_back();
-    DiskDigest now(source_.size());
-    NullSink nothing(source_.size());
-    copy(*written, nothing,
-         {.jobs = options_.jobs, .memory = options_.memory, .stop = options_.stop, .digest = &now},
-         counters);
-    std::vector<uint64_t> different;
-    for (uint64_t index = 0; index < now.blocks(); ++index) {
-      const auto said = digest_->find(index);
-      if (now.find(index).value_or(BlockDigest()) != said.value_or(BlockDigest())) {
-        different.push_back(index);
-      }
-    }
-    return different;
+    return blocks_read_differently(sink_, *digest_, options_, counters);
   }
 
   CopyResult copy_rest() {
@@ -217,7 +205,7 @@ class Transfer {
 
   /// Throws unless the target reads back as the source.
   void verify_by_reading() {
-    const std::unique_ptr<Source> written = sink_.read_back();
+    const std::unique_ptr<Source> written = read_back(sink_);
     Progress counters;
     CompareResult result;
     {
