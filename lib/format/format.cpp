@@ -8,9 +8,6 @@
 namespace vmferry {
 namespace {
 
-constexpr uint64_t kStart = 1024;
-constexpr uint64_t kEnd = 512;
-
 const Format& raw() { return formats().back(); }
 
 std::string read_part(const Source& file, uint64_t offset, uint64_t length) {
@@ -49,9 +46,12 @@ std::vector<std::string> format_names() {
 
 ImageFormat probe_format(const Source& file) {
   const uint64_t size = file.size();
-  const uint64_t end = std::min(size, kEnd);
-  const ImageMarks marks = {.start = read_part(file, 0, std::min(size, kStart)),
-                            .end = read_part(file, size - end, end)};
+  const uint64_t end = std::min(size, ImageMarks::kEnd);
+  return probe_format({.start = read_part(file, 0, std::min(size, ImageMarks::kStart)),
+                       .end = read_part(file, size - end, end)});
+}
+
+ImageFormat probe_format(const ImageMarks& marks) {
   const std::span<const Format> all = formats();
   return ImageFormat(*std::find_if(all.begin(), all.end(),
                                    [&](const Format& format) { return format.looks_like(marks); }));

@@ -12,6 +12,7 @@
 #include "vmferry/format.h"
 #include "vmferry/image_facts.h"
 #include "vmferry/source.h"
+#include "vmferry/stream.h"
 
 namespace vmferry {
 
@@ -42,8 +43,10 @@ class FormatGate {
 };
 
 /// Where formats have their marks: the first 1024 bytes of an image and its last 512. Shorter in a
-/// shorter one.
+/// shorter one, and where they are not known yet.
 struct ImageMarks {
+  static constexpr uint64_t kStart = 1024;
+  static constexpr uint64_t kEnd = 512;
   std::string start;
   std::string end;
 };
@@ -61,11 +64,15 @@ struct Format {
   /// Throws what open() would throw of a header that makes no sense. Null: it says nothing.
   void (*describe)(const Source& file, ImageFacts& facts,
                    std::vector<std::string>& damage) = nullptr;
+  /// What the file holds, which can be read once, in order. Null: it is not compressed as a whole.
+  std::unique_ptr<ByteStream> (*unpack)(std::unique_ptr<ByteStream> packed) = nullptr;
 };
 
 /// The format that `file` has, as far as its marks tell; there always is one, since anything can be
 /// a raw disk. Taking a container for a raw disk would give a guest the container in place of the
 /// disk. Throws Error when the file cannot be read. Any thread.
 ImageFormat probe_format(const Source& file);
+/// The same of what was read of it.
+ImageFormat probe_format(const ImageMarks& marks);
 
 }  // namespace vmferry

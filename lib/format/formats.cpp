@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/format/formats.h"
 
+#include "lib/format/compressed/unpack.h"
 #include "lib/format/foreign/foreign.h"
 #include "lib/format/qcow2/qcow2_format.h"
 #include "vmferry/error.h"
@@ -33,10 +34,10 @@ constexpr Format kFormats[] = {
     {"dmg", "DMG", is_dmg},
     {"bochs", "Bochs", is_bochs},
     {"cloop", "cloop", is_cloop},
-    {"", "gzip", is_gzip},
-    {"", "xz", is_xz},
-    {"", "zstd", is_zstd},
-    {"", "bzip2", is_bzip2},
+    {"", "gzip", is_gzip, nullptr, nullptr, unpack_gzip},
+    {"", "xz", is_xz, nullptr, nullptr, unpack_xz},
+    {"", "zstd", is_zstd, nullptr, nullptr, unpack_zstd},
+    {"", "bzip2", is_bzip2, nullptr, nullptr, unpack_bzip2},
     {"", "ZIP", is_zip},
     {"", "7-Zip", is_7zip},
     {"", "OVA", is_ova},

@@ -82,7 +82,11 @@ bool is_xz(const ImageMarks& marks) {
 
 bool is_zstd(const ImageMarks& marks) { return has(marks.start, 0, "\x28\xb5\x2f\xfd"sv); }
 
-bool is_bzip2(const ImageMarks& marks) { return has(marks.start, 4, "1AY&SY"); }
+bool is_bzip2(const ImageMarks& marks) {
+  constexpr std::string_view kNothing = "\x17\x72\x45\x38\x50\x90"sv;  // compressed
+  return has(marks.start, 0, "BZh") &&
+         (has(marks.start, 4, "1AY&SY") || has(marks.start, 4, kNothing));
+}
 
 bool is_zip(const ImageMarks& marks) { return has(marks.start, 0, "PK\x03\x04"sv); }
 

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <archive.h>
+#include <archive_entry.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <exception>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "lib/core/forwarding_stream.h"
+#include "lib/format/compressed/unpack.h"
+#include "vmferry/error.h"
+#include "vmferry/version.h"
+
+namespace vmferry {
+namespace {
+
+constexpr size_t kPackedAtOnce = 256 << 10;
+constexpr int kStored = -1;  // of archive_filter_bytes: what comes into all filters
+
+/// One filter of libarchive, and no other: a disk that begins as a compressed file does is a disk.
+class ArchiveStream : public ForwardingStream {
+ public:
+  ArchiveStream(std::unique_ptr<ByteStream> packed, int filter, const char* title)
+      : ForwardingStream(std::move(packed)), title_(title), input_(kPackedAtOnce) {
+    try {
+      set_up(filter);
+    } catch (...) {
+      ::archive_read_free(archive_);
+      throw;
+    }
+  }
+  ArchiveStream(const ArchiveStream&) = delete;
+  ArchiveStream& operator=(const ArchiveStream&) = delete;
+  ~ArchiveStream() override { ::archive_read_free(archive_); }
+
+  std::optional<uint64_t> size() const override { return std::nullopt; }
+
+  size_t read(std::span<std::byte> out, const std::stop_token& stop) override {
+    stop_ = stop;
+    if (!begun_) {
+      begin();
+    }
+    size_t length = 0;
+    while (!ended_ && length < out.size()) {
+      const la_ssize_t got =
+          ::archive_read_data(archive_, out.data() + length, out.size() - length);
+      if (got < 0) {
+        throw failed();
+      }
+      length += static_cast<size_t>(got);
+      if (got == 0) {
+        ended_ = true;
+        require_end();
+      }
+    }
+    return length;
+  }
+
+ private:
+  void set_up(int filter) {
+    if (archive_ == nullptr) {
+      throw std::bad_alloc();
+    }
+    // The format for empty archives would take a filter that fails at once for one.
+    for (const int rc : {::archive_read_append_filter(archive_, filter),
+                         ::archive_read_support_format_raw(archive_)}) {
+      if (rc != ARCHIVE_OK) {  // it warns where it would run another program
+        throw Error({.kind = ErrorKind::kUnsupported,
+                     .object = name(),
+                     .action = "unpack",
+                     .cause = std::string("this libarchive reads no ") + title_,
+                     .hint = "unpack it first"});
+      }
+    }
+  }
+
+  void begin() {
+    begun_ = true;
+    archive_entry* entry = nullptr;
+    if (::archive_read_open(archive_, this, nullptr, give_more, nullptr) == ARCHIVE_OK &&
+        ::archive_read_next_header(archive_, &entry) == ARCHIVE_OK) {
+      return;
+    }
+    throw_of_stream();
+    throw broken(taken_, "not one byte can be unpacked", kCutOrDamaged);
+  }
+
+  /// An exception cannot pass through libarchive.
+  static la_ssize_t give_more(archive* handle, void* self, const void** bytes) noexcept {
+    auto* stream = static_cast<ArchiveStream*>(self);
+    try {
+      const size_t got = stream->take_more();
+      *bytes = stream->input_.data();
+      return static_cast<la_ssize_t>(got);
+    } catch (...) {
+      stream->failure_ = std::current_exception();
+      ::archive_set_error(handle, EIO, "it cannot be read");
+      return -1;
+    }
+  }
+
+  size_t take_more() {
+    const size_t got = input_ended_ ? 0 : ForwardingStream::read(input_, stop_);
+    input_ended_ = got < input_.size();
+    taken_ += got;
+    return got;
+  }
+
+  /// Some filters are content with what they have read, and would ignore the rest.
+  void require_end() {
+    const uint64_t used = used_bytes();
+    if (used < taken_ || take_more() > 0) {
+      throw broken(used, "the compressed data ends here, and something else follows",
+                   "if that is meant, cut it off first");
+    }
+  }
+
+  uint64_t used_bytes() const {
+    return static_cast<uint64_t>(
+        std::max<la_int64_t>(0, ::archive_filter_bytes(archive_, kStored)));
+  }
+
+  Error failed() {
+    throw_of_stream();
+    if (::archive_errno(archive_) == ENOMEM) {
+      throw std::bad_alloc();
+    }
+    if (input_ended_ && used_bytes() == taken_) {
+      return broken(taken_, "it ends in the middle", "it was cut: fetch or make it again");
+    }
+    const char* cause = ::archive_error_string(archive_);
+    return broken(used_bytes(), cause != nullptr ? cause : "it is damaged", kCutOrDamaged);
+  }
+
+  /// Throws what the stream that is unpacked threw, if it did.
+  void throw_of_stream() {
+    if (failure_) {
+      std::rethrow_exception(std::exchange(failure_, nullptr));
+    }
+  }
+
+  /// `at`: of the compressed stream.
+  Error broken(uint64_t at, std::string cause, std::string hint) const {
+    return Error({.kind = ErrorKind::kCorrupt,
+                  .object = name(),
+                  .action = std::string("unpack (") + title_ + ")",
+                  .offset = at,
+                  .cause = std::move(cause),
+                  .hint = std::move(hint)});
+  }
+
+  static constexpr const char* kCutOrDamaged = "it is cut or damaged: fetch or make it again";
+
+  const char* const title_;
+  std::vector<std::byte> input_;
+  archive* const archive_ = ::archive_read_new();
+  std::stop_token stop_;
+  std::exception_ptr failure_;  ///< of the stream that is unpacked
+  uint64_t taken_ = 0;          ///< bytes of it
+  bool begun_ = false;
+  bool ended_ = false;
+  bool input_ended_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<ByteStream> unpack_xz(std::unique_ptr<ByteStream> packed) {
+  return std::make_unique<ArchiveStream>(std::move(packed), ARCHIVE_FILTER_XZ, "xz");
+}
+
+std::unique_ptr<ByteStream> unpack_zstd(std::unique_ptr<ByteStream> packed) {
+  return std::make_unique<ArchiveStream>(std::move(packed), ARCHIVE_FILTER_ZSTD, "zstd");
+}
+
+std::unique_ptr<ByteStream> unpack_bzip2(std::unique_ptr<ByteStream> packed) {
+  return std::make_unique<ArchiveStream>(std::move(packed), ARCHIVE_FILTER_BZIP2, "bzip2");
+}
+
+std::string libarchive_version() {
+  const std::string text = ::archive_version_string();  // "libarchive 3.6.2"
+  return text.substr(text.rfind(' ') + 1);
+}
+
+}  // namespace vmferry

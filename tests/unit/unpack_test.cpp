@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What comes out of a compressed stream is what was put in, or an error: never less of it.
+#include <zlib.h>
+#include <zstd.h>
+
+#include <random>
+
+#include "lib/format/compressed/unpack.h"
+#include "tests/unit/catch.h"
+#include "vmferry/error.h"
+
+namespace vmferry::test {
+namespace {
+
+/// Gives what it has in pieces of odd lengths to nobody: a stream fills what it is given.
+class TextStream : public ByteStream {
+ public:
+  explicit TextStream(std::string text) : text_(std::move(text)) {}
+  const std::string& name() const override { return name_; }
+  size_t read(std::span<std::byte> out, const std::stop_token& /*stop*/) override {
+    const size_t length = text_.copy(reinterpret_cast<char*>(out.data()), out.size(), at_);
+    at_ += length;
+    return length;
+  }
+
+ private:
+  const std::string name_ = "packed";
+  const std::string text_;
+  size_t at_ = 0;
+};
+
+using Unpack = std::unique_ptr<ByteStream> (*)(std::unique_ptr<ByteStream>);
+
+std::string unpacked(Unpack unpack, std::string packed, size_t at_once = 7000) {
+  const auto stream = unpack(std::make_unique<TextStream>(std::move(packed)));
+  std::string all;
+  std::string piece(at_once, '\0');
+  for (size_t got = at_once; got == at_once;) {
+    got = stream->read(std::as_writable_bytes(std::span(piece)), {});
+    all += piece.substr(0, got);
+  }
+  return all;
+}
+
+/// The same; nothing: it was refused.
+std::optional<std::string> tried(Unpack unpack, const std::string& packed) {
+  try {
+    return unpacked(unpack, packed);
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kCorrupt);
+    CHECK(error.parts().object == "packed");
+    CHECK(error.parts().offset.has_value());
+    return std::nullopt;
+  }
+}
+
+std::string gzipped(const std::string& text) {
+  z_stream zlib = {};
+  REQUIRE(deflateInit2(&zlib, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+  std::string packed(deflateBound(&zlib, text.size()) + 32, '\0');
+  zlib.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  zlib.avail_in = static_cast<uInt>(text.size());
+  zlib.next_out = reinterpret_cast<Bytef*>(packed.data());
+  zlib.avail_out = static_cast<uInt>(packed.size());
+  REQUIRE(deflate(&zlib, Z_FINISH) == Z_STREAM_END);
+  packed.resize(packed.size() - zlib.avail_out);
+  deflateEnd(&zlib);
+  return packed;
+}
+
+std::string zstd_packed(const std::string& text) {
+  ZSTD_CCtx* context = ZSTD_createCCtx();
+  ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
+  std::string packed(ZSTD_compressBound(text.size()), '\0');
+  packed.resize(ZSTD_compress2(context, packed.data(), packed.size(), text.data(), text.size()));
+  ZSTD_freeCCtx(context);
+  return packed;
+}
+
+std::string some_text() {
+  std::mt19937 random(3);
+  std::string text(3000, 'a');
+  for (size_t i = 0; i < text.size(); i += 1 + random() % 40) {
+    text[i] = static_cast<char>(random());
+  }
+  return text + std::string(20000, '\0') + "end";
+}
+
+struct Codec {
+  const char* name;
+  Unpack unpack;
+  std::string (*pack)(const std::string& text);
+};
+const Codec kCodecs[] = {{"gzip", unpack_gzip, gzipped}, {"zstd", unpack_zstd, zstd_packed}};
+
+}  // namespace
+
+TEST_CASE("compressed streams are unpacked, one member after the other") {
+  const std::string text = some_text();
+  for (const Codec& codec : kCodecs) {
+    INFO(codec.name);
+    const std::string packed = codec.pack(text);
+    for (const size_t at_once : {size_t{1}, size_t{4096}, text.size(), size_t{1} << 20}) {
+      CHECK(unpacked(codec.unpack, packed, at_once) == text);
+    }
+    CHECK(unpacked(codec.unpack, packed + codec.pack("") + packed + codec.pack("x")) ==
+          text + text + "x");
+    CHECK(tried(codec.unpack, codec.pack("")).value_or("").empty());
+  }
+}
+
+TEST_CASE("a compressed stream that is cut anywhere is an error") {
+  const std::string text = some_text();
+  for (const Codec& codec : kCodecs) {
+    INFO(codec.name);
+    const std::string packed = codec.pack(text);
+    for (size_t length = 1; length < packed.size(); ++length) {
+      INFO(length);
+      CHECK(!tried(codec.unpack, packed.substr(0, length)));
+      CHECK(!tried(codec.unpack, packed + packed.substr(0, length)));
+    }
+  }
+}
+
+TEST_CASE("a bit that was turned in a compressed stream is an error, or changes nothing") {
+  const std::string text = some_text();
+  for (const Codec& codec : kCodecs) {
+    INFO(codec.name);
+    const std::string packed = codec.pack(text);
+    for (size_t at = 0; at < packed.size(); ++at) {
+      std::string damaged = packed;
+      damaged[at] = static_cast<char>(damaged[at] ^ (1 << at % 8));
+      INFO(at);
+      CHECK(tried(codec.unpack, damaged).value_or(text) == text);
+    }
+  }
+}
+
+TEST_CASE("what follows compressed data is an error") {
+  const std::string text = some_text();
+  for (const Codec& codec : kCodecs) {
+    INFO(codec.name);
+    const std::string packed = codec.pack(text);
+    for (const std::string& rest : {std::string("\0", 1), std::string(5000, '\0'),
+                                    std::string("garbage"), std::string("\x1f\x8b\x08"),
+                                    std::string("\x28\xb5\x2f\xfd"), std::string(1 << 20, 'x')}) {
+      CHECK(!tried(codec.unpack, packed + rest));
+    }
+  }
+}
+
+TEST_CASE("what is unpacked and is compressed itself stays so") {
+  for (const Codec& codec : kCodecs) {
+    INFO(codec.name);
+    const std::string inner = codec.pack(some_text());
+    CHECK(unpacked(codec.unpack, codec.pack(inner)) == inner);
+  }
+}
+
+}  // namespace vmferry::test
