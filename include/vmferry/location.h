@@ -52,6 +52,9 @@ class Location {
   /// The path of the file or device of this host that it is; empty: it is something else.
   const std::string& path() const;
 
+  /// As a target it is standard output, which takes nothing but the disk then.
+  bool is_standard_output() const;
+
   const Store& store() const { return *store_; }
   /// For its store. REQUIRES: a T was put in.
   template <typename T>
@@ -75,7 +78,8 @@ struct Identity {
 
 /// Understands `PATH`, `file:PATH` and `rbd:POOL[/NAMESPACE]/IMAGE[@SNAPSHOT][:KEY=VALUE...]`; the
 /// last is QEMU's spelling (QEMU's block/rbd.c), where a backslash makes the next character an
-/// ordinary one. A path that begins with "rbd:" or looks like an address is written "./rbd:...".
+/// ordinary one. `-` is standard input or output, and `null:` a target that keeps nothing. A path
+/// that begins with "rbd:", is "-" or looks like an address is written "./rbd:...".
 /// Pure parsing: nothing is opened. Throws Error kUsage (malformed) or kUnsupported (nbd:// and the
 /// like).
 Location parse_location(std::string_view text);

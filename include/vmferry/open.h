@@ -11,6 +11,7 @@
 #include "vmferry/format.h"
 #include "vmferry/location.h"
 #include "vmferry/source.h"
+#include "vmferry/stream.h"
 
 namespace VMFERRY_API vmferry {
 
@@ -35,11 +36,16 @@ struct SourceOptions {
   bool force_corrupt = false;  ///< read images that are marked as corrupt
   OpenPolicy policy = {};
   CephOptions ceph = {};
+  /// What can only be read once, in order, is welcome as well: OpenImage::stream.
+  bool streams = false;
 };
 
 /// An image, open for reading, with what was learned while opening it.
 struct OpenImage {
   std::unique_ptr<Source> guest;  ///< what a guest sees
+  /// In its place, if SourceOptions::streams: a raw disk that comes through a pipe, or that is
+  /// unpacked while it is read (gzip, xz, zstd, bzip2). Null: guest is there.
+  std::unique_ptr<ByteStream> stream;
   ImageFormat format;
   std::vector<Identity> opened;       ///< every file, device or volume that reads go to
   std::vector<std::string> warnings;  ///< e.g. another process is writing to it

@@ -6,6 +6,7 @@
 #include "lib/format/format.h"
 #include "lib/image/backing.h"
 #include "lib/image/chain.h"
+#include "lib/image/checked_stream.h"
 #include "lib/image/key_file.h"
 #include "lib/store/store.h"
 #include "vmferry/error.h"
@@ -24,8 +25,17 @@ class ChainOpener {
       : options_(options), seen_(seen) {}
 
   OpenImage open(const Location& location) {
+    if (options_.streams && location.store().open_stream != nullptr) {
+      open_stream(location);
+      return std::move(image_);
+    }
     std::unique_ptr<Source> file = open_bytes(location);
-    image_.format = options_.format ? *options_.format : probe(*file, "pass -f raw");
+    image_.format = options_.format ? *options_.format : probe_format(*file);
+    if (options_.streams && image_.format.row().unpack != nullptr) {
+      take_stream(stream_of(std::move(file)));
+      return std::move(image_);
+    }
+    refuse_unread(image_.format, *file, "pass -f raw");
     image_.guest = open_format(std::move(file), image_.format, location.path(),
                                options_.format.has_value(), options_.snapshot);
     return std::move(image_);
@@ -62,11 +72,10 @@ class ChainOpener {
   };
 
   /// `if_raw` says how a user tells that the file is a raw disk all the same.
-  static ImageFormat probe(const Source& file, const std::string& if_raw) {
-    const ImageFormat format = probe_format(file);
+  static void refuse_unread(ImageFormat format, const Source& file, const std::string& if_raw) {
     const Format& row = format.row();
     if (row.open != nullptr) {
-      return format;
+      return;
     }
     const std::string name = row.name;
     const std::string first = name.empty() ? "unpack it first"
@@ -76,35 +85,60 @@ class ChainOpener {
         {.kind = ErrorKind::kUnsupported,
          .object = file.name(),
          .action = "open",
-         .cause = std::string("it is a ") + row.title + " file, which vmferry does not read",
+         .cause = std::string("it is a ") + row.title + " file, which " +
+                  (row.unpack != nullptr ? "can only be read in order" : "vmferry does not read"),
          .hint = first + "; if it is a raw disk that only looks like one, " + if_raw});
+  }
+
+  void open_stream(const Location& location) {
+    OpenStream opened = location.store().open_stream(location);
+    if (opened.identity) {
+      note(*opened.identity, opened.stream->name(), opened.being_written);
+    }
+    if (!options_.format) {
+      return take_stream(std::move(opened.stream));
+    }
+    if (options_.format->is_container()) {
+      throw Error({.kind = ErrorKind::kUsage,
+                   .object = opened.stream->name(),
+                   .action = "open",
+                   .cause = std::string("a ") + options_.format->row().title +
+                            " file cannot be read in order",
+                   .hint = "save it to a file first"});
+    }
+    image_.stream = std::move(opened.stream);
+  }
+
+  void take_stream(std::unique_ptr<ByteStream> stored) {
+    image_.format = ImageFormat();
+    image_.stream = disk_in_stream(std::move(stored));
   }
 
   std::unique_ptr<Source> open_bytes(const Location& location) {
     OpenBytes bytes = location.store().open(location, options_.ceph);
-    note(bytes.identity, *bytes.source, bytes.being_written);
+    note(bytes.identity, bytes.source->name(), bytes.being_written);
     return std::move(bytes.source);
   }
 
-  void note(const Identity& identity, const Source& file, bool being_written) {
+  void note(const Identity& identity, const std::string& name, bool being_written) {
     if (std::find(image_.opened.begin(), image_.opened.end(), identity) != image_.opened.end()) {
       throw Error({.kind = ErrorKind::kCorrupt,
-                   .object = file.name(),
+                   .object = name,
                    .action = "open the backing chain",
                    .cause = "the chain comes back to this file",
                    .hint = "qemu-img info --backing-chain shows the chain"});
     }
     if (image_.opened.size() >= kDeepestChain) {
       throw Error({.kind = ErrorKind::kUnsupported,
-                   .object = file.name(),
+                   .object = name,
                    .action = "open the backing chain",
                    .cause = "more than " + std::to_string(kDeepestChain) + " images"});
     }
     image_.opened.push_back(identity);
     if (being_written) {
-      image_.written = file.name();
+      image_.written = name;
       image_.warnings.push_back(
-          file.name() + ": another process is writing to it; a copy may mix old and new data");
+          name + ": another process is writing to it; a copy may mix old and new data");
     }
   }
 
@@ -125,9 +159,8 @@ class ChainOpener {
       throw undeclared_format(referrer, base.path);
     }
     std::unique_ptr<Source> file = open_bytes(PathLocation{base.path});
-    const ImageFormat format =
-        named ? parse_format(*base.format, referrer)
-              : probe(*file, "say so in the image over it: qemu-img rebase -u -F raw");
+    const ImageFormat format = named ? parse_format(*base.format, referrer) : probe_format(*file);
+    refuse_unread(format, *file, "say so in the image over it: qemu-img rebase -u -F raw");
     static const SnapshotChoice kAsItIs;
     return open_format(std::move(file), format, base.path, named, kAsItIs);
   }

@@ -18,6 +18,8 @@ const std::string& Location::path() const {
   return store_->path == nullptr ? kNone : store_->path(*this);
 }
 
+bool Location::is_standard_output() const { return store_->is_standard_output; }
+
 Location parse_location(std::string_view text) {
   for (const Store* store : stores()) {
     if (std::optional<Location> location = store->parse(text)) {

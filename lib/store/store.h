@@ -11,6 +11,7 @@
 #include "vmferry/image_facts.h"
 #include "vmferry/location.h"
 #include "vmferry/sparsify.h"
+#include "vmferry/stream.h"
 #include "vmferry/target.h"
 
 namespace vmferry {
@@ -30,6 +31,13 @@ class DescribedBytes {
   virtual void describe(ImageFacts& facts) const = 0;
 };
 
+/// The same, where they can be read once, in order.
+struct OpenStream {
+  std::unique_ptr<ByteStream> stream;
+  std::optional<Identity> identity = {};  ///< nothing: it is no file or device
+  bool being_written = false;
+};
+
 /// A kind of place where images are: all that is asked of it. A null entry: it cannot do that.
 /// Every function is given locations of this store only, and may be called from any thread.
 struct Store {
@@ -41,6 +49,8 @@ struct Store {
 
   /// Never null.
   OpenBytes (*open)(const Location& location, const CephOptions& ceph) = nullptr;
+  /// In place of open(), for what can be read once, in order. Then open() says what that is.
+  OpenStream (*open_stream)(const Location& location) = nullptr;
   /// Throws kUsage where an option means nothing to this store. Opens nothing.
   void (*check_target)(const Location& location, const TargetOptions& options) = nullptr;
   std::unique_ptr<Target> (*create)(const Location& location,
@@ -62,6 +72,9 @@ struct Store {
   void (*refuse_users)(const Location& location, bool assume_unused) = nullptr;
   /// Bytes that it takes of its store; nothing: the store cannot tell.
   std::optional<uint64_t> (*allocated)(const Location& location, const CephOptions& ceph) = nullptr;
+
+  /// What is written to it goes to standard output, where nothing else may go then.
+  bool is_standard_output = false;
 
   /// The name by which QEMU opens it.
   std::string (*qemu_name)(const Location& location, const CephOptions& ceph) = nullptr;

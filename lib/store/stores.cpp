@@ -4,7 +4,7 @@
 namespace vmferry {
 
 std::span<const Store* const> stores() {
-  static constexpr const Store* kStores[] = {&kRbdStore, &kFileStore};
+  static constexpr const Store* kStores[] = {&kRbdStore, &kPipeStore, &kNullStore, &kFileStore};
   return kStores;
 }
 

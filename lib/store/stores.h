@@ -9,6 +9,8 @@ namespace vmferry {
 
 extern const Store kFileStore;  ///< lib/store/file: PathLocation
 extern const Store kRbdStore;   ///< lib/store/rbd: RbdLocation
+extern const Store kPipeStore;  ///< lib/store/pipe: "-"
+extern const Store kNullStore;  ///< lib/store/pipe: "null:"
 
 /// The table: all stores there are. Nearly every text can be a path, so files come last.
 std::span<const Store* const> stores();
