@@ -60,6 +60,10 @@ Json facts_of(const std::string& target, const CopyOutcome& outcome, double seco
   return facts;
 }
 
+std::string name_of_target(const Location& target) {
+  return target.is_standard_output() ? "standard output" : printable(target.display());
+}
+
 std::string output_of(const ConvertOptions& options, const std::string& target,
                       const CopyOutcome& outcome, double seconds) {
   const TransferResult& result = outcome.copied;
@@ -81,8 +85,10 @@ std::string output_of(const ConvertOptions& options, const std::string& target,
     return {};
   }
   return parts_in_words(outcome.parts) +
-         fmt::format("{}: {} of data, {} of zeros skipped, in {:.1f} s{}{}\n", printable(target),
-                     about_bytes(result.written_bytes), about_bytes(result.zero_bytes), seconds,
+         fmt::format("{}: {} of data, {} of zeros{}, in {:.1f} s{}{}\n",
+                     name_of_target(*job.target), about_bytes(result.written_bytes),
+                     about_bytes(result.zero_bytes),
+                     job.target->is_standard_output() ? "" : " skipped", seconds,
                      result.kept_bytes == 0
                          ? ""
                          : ", beside " + about_bytes(result.kept_bytes) + " that were there",
@@ -142,7 +148,7 @@ int convert(Session& session, ConvertOptions& options) {
   if (!options.report.empty()) {
     write_report(session, options, began, facts_of(target, outcome, elapsed.count()), outcome);
   }
-  print_report(output_of(options, target, outcome, elapsed.count()), "the target is complete");
+  tell_result(job, output_of(options, target, outcome, elapsed.count()), "the target is complete");
   return 0;
 }
 
@@ -151,10 +157,13 @@ int convert(Session& session, ConvertOptions& options) {
 std::function<int(Session&)> add_convert(CLI::App& app) {
   auto options = std::make_shared<ConvertOptions>();
   app.add_option("SOURCE", options->source,
-                 "A raw or qcow2 file, a block device, or rbd:POOL/IMAGE[@SNAPSHOT]")
+                 "A raw or qcow2 file, a compressed raw file, a block device, "
+                 "rbd:POOL/IMAGE[@SNAPSHOT], or - for standard input")
       ->required();
-  app.add_option("TARGET", options->target,
-                 "A new file, a block device (with --force), or rbd:POOL/IMAGE")
+  app.add_option(
+         "TARGET", options->target,
+         "A new file, a block device (with --force), rbd:POOL/IMAGE, - for standard output, "
+         "or null: to measure")
       ->required();
   add_copy_options(app, options->copy);
   app.add_flag("--digest", options->digest,
@@ -167,6 +176,7 @@ std::function<int(Session&)> add_convert(CLI::App& app) {
       "  vmferry convert web1.raw web1-sparse.raw\n"
       "  vmferry convert -f qcow2 --verify web1.qcow2 rbd:vms/web1\n"
       "  vmferry convert rbd:vms/web1@monday /backup/web1.raw\n"
+      "  curl -f URL/web1.raw.xz | vmferry convert - rbd:vms/web1\n"
       "\nSee vmferry-convert(1).");
   return [options](Session& session) { return convert(session, *options); };
 }

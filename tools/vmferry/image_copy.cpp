@@ -3,8 +3,10 @@
 
 #include <map>
 
+#include "lib/core/format_bytes.h"
 #include "lib/core/null_sink.h"
 #include "tools/vmferry/trim_options.h"
+#include "tools/vmferry/ui/output.h"
 #include "tools/vmferry/ui/progress.h"
 #include "tools/vmferry/ui/say.h"
 #include "vmferry/error.h"
@@ -43,14 +45,65 @@ bool may_be_resumed(const ImageCopy& job) {
   return !job.never_keep && !job.trim && !job.source_in_use;
 }
 
+/// What needs more than one look at the source.
+void refuse_for_stream(const ImageCopy& job) {
+  const struct {
+    bool is_wanted;
+    const char* cause;
+    const char* hint;
+  } impossible[] = {
+      {job.to.resume, "a copy of what is read in order cannot be resumed", "leave --resume out"},
+      {job.trim, "what is read in order cannot be trimmed", "save it to a file first"},
+      {job.from.snapshot.is_given(), "it is raw, and only qcow2 images have snapshots of their own",
+       "leave --snapshot out"},
+      {job.to.reflink == Reflink::kAlways, "what is read in order shares no blocks with its copy",
+       "leave out --reflink always"},
+  };
+  for (const auto& [is_wanted, cause, hint] : impossible) {
+    if (is_wanted) {
+      throw Error({.kind = ErrorKind::kUsage,
+                   .object = job.source->display(),
+                   .action = {},
+                   .cause = cause,
+                   .hint = hint});
+    }
+  }
+}
+
+void refuse_json_in_disk(const ImageCopy& job, const Location& to) {
+  if (!to.is_standard_output() || !job.run.json) {
+    return;
+  }
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = "standard output",
+               .action = {},
+               .cause = "it takes the disk, so --json cannot write there",
+               .hint = "leave --json out; 'vmferry convert --report FILE' writes JSON to a file"});
+}
+
+/// Only the size of a stream is not known before.
+void refuse_size(const ImageCopy& job, const Source& source) {
+  if (!job.size) {
+    return;
+  }
+  throw Error(
+      {.kind = ErrorKind::kUsage,
+       .object = source.name(),
+       .action = {},
+       .cause = "--size is for what is read in order; this disk has " + exact_bytes(source.size()),
+       .hint = "leave --size out"});
+}
+
 struct OpenedSource {
   std::shared_ptr<const Source> guest;
+  std::unique_ptr<ByteStream> stream;  ///< null: guest is there
   std::vector<Identity> identities;
   std::vector<TrimmedPart> parts;
 };
 
-OpenedSource open_source(Session& session, const ImageCopy& job) {
+OpenedSource open_source(Session& session, ImageCopy& job) {
   const Location& from = *job.source;
+  job.from.streams = true;
   if (job.trim) {
     refuse_snapshot(job);
   }
@@ -63,7 +116,16 @@ OpenedSource open_source(Session& session, const ImageCopy& job) {
     refuse_being_written(image);
   }
   print_warnings(image, job.run.quiet);
-  OpenedSource opened = {std::move(image.guest), std::move(image.opened), {}};
+  OpenedSource opened = {
+      std::move(image.guest), std::move(image.stream), std::move(image.opened), {}};
+  if (opened.stream) {
+    refuse_for_stream(job);
+    if (job.size) {
+      opened.stream = expect_size(std::move(opened.stream), *job.size);
+    }
+    return opened;
+  }
+  refuse_size(job, *opened.guest);
   if (job.trim) {
     session.making_something();
     TrimmedImage trimmed = trim_copy(from, opened.guest, image.format, trim_options(session, job));
@@ -101,7 +163,12 @@ TrimOptions trim_options(Session& session, const ImageCopy& job) {
 
 CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what) {
   const Location& to = *job.target;
+  const Verify verify = job.verify_how.empty()     ? Verify::kNo
+                        : job.verify_how == "read" ? Verify::kReading
+                                                   : Verify::kYes;
+  job.to.verify = verify != Verify::kNo;
   check_target_options(to, job.to);
+  refuse_json_in_disk(job, to);
   refuse_limited_sharing(job);
   refuse_resuming(job);
   job.to.ceph = job.from.ceph;
@@ -109,17 +176,15 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
   job.to.notice = say_notice;
   job.to.stop = session.stop();
   const OpenedSource opened = open_source(session, job);
-  const Source& source = *opened.guest;
-
-  const Verify verify = job.verify_how.empty()     ? Verify::kNo
-                        : job.verify_how == "read" ? Verify::kReading
-                                                   : Verify::kYes;
-  job.to.size = source.size();
+  const std::optional<uint64_t> size =
+      opened.stream ? opened.stream->size() : std::optional(opened.guest->size());
+  job.to.size = size.value_or(0);
+  job.to.grows = !size;
   job.to.sources = opened.identities;
-  const std::string stamp = source.stamp();
+  const std::string stamp = opened.stream ? opened.stream->stamp() : opened.guest->stamp();
   std::optional<DiskDigest> digest;
   if (job.digest) {
-    digest.emplace(source.size());
+    digest.emplace(job.to.size);
   }
   const std::unique_ptr<Target> target = open_target(to, job.to);
   if (job.to.resume && !target->adopted()) {
@@ -127,29 +192,43 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
                ": there is no unfinished copy of it, so it is copied from the beginning");
   }
   ProgressObserver observer(session, job.run.progress_style());
-  const TransferResult copied = transfer(source, *target,
-                                         {.phase = what,
-                                          .jobs = job.run.jobs,
-                                          .rate_limit = job.rate_limit,
-                                          .source_in_use = job.source_in_use,
-                                          .verify = verify,
-                                          .digest = digest ? &*digest : nullptr,
-                                          .keep_partial = may_be_resumed(job),
-                                          .checkpoint_every = std::chrono::milliseconds(
-                                              static_cast<int64_t>(job.checkpoint_every * 1000)),
-                                          .stop = session.stop()},
-                                         &observer);
+  const TransferOptions options = {.phase = what,
+                                   .jobs = job.run.jobs,
+                                   .rate_limit = job.rate_limit,
+                                   .source_in_use = job.source_in_use,
+                                   .verify = verify,
+                                   .digest = digest ? &*digest : nullptr,
+                                   .keep_partial = may_be_resumed(job),
+                                   .checkpoint_every = std::chrono::milliseconds(
+                                       static_cast<int64_t>(job.checkpoint_every * 1000)),
+                                   .stop = session.stop()};
+  const TransferResult copied = opened.stream
+                                    ? transfer(*opened.stream, *target, options, &observer)
+                                    : transfer(*opened.guest, *target, options, &observer);
   return {copied, opened.parts, stamp, digest ? digest->text() : ""};
+}
+
+void tell_result(const ImageCopy& job, const std::string& text, const std::string& done) {
+  if (job.target && job.target->is_standard_output()) {
+    say(text);
+  } else {
+    print_report(text, done);
+  }
 }
 
 CopyOutcome rehearse_image_copy(Session& session, ImageCopy& job) {
   const OpenedSource opened = open_source(session, job);
-  NullSink nothing(opened.guest->size());
+  const CopyOptions options = {.jobs = job.run.jobs, .stop = session.stop()};
   Progress counters;
+  if (opened.stream) {
+    NullSink nothing(opened.stream->size().value_or(0));
+    const ProgressDisplay display(session, job.run.progress_style(), "dry run", counters, {});
+    return {{copy(*opened.stream, nothing, options, counters)}, opened.parts, {}, {}};
+  }
+  NullSink nothing(opened.guest->size());
   const ProgressDisplay display(session, job.run.progress_style(), "dry run", counters,
                                 {opened.guest.get()});
-  const CopyResult result =
-      copy(*opened.guest, nothing, {.jobs = job.run.jobs, .stop = session.stop()}, counters);
+  const CopyResult result = copy(*opened.guest, nothing, options, counters);
   check_source(*opened.guest, job.source_in_use);
   return {{result}, opened.parts, {}, {}};
 }
@@ -189,6 +268,9 @@ void add_copy_options(CLI::App& app, ImageCopy& job) {
                  "Seconds between two checkpoints, from which a copy can go on (default: 10)")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.05, 86400.0));
+  add_size_option(app, "--size", job.size,
+                  "What is read in order (-, or a compressed file) has SIZE bytes, no more and no "
+                  "less");
   add_size_option(app, "--rate-limit", job.rate_limit, "Write at most SIZE bytes a second");
 
   static const std::map<std::string, Reflink> kReflinks = {

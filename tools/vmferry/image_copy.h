@@ -26,6 +26,7 @@ struct ImageCopy {
   SourceOptions from;
   TargetOptions to;
   RunOptions run;
+  std::optional<uint64_t> size;  ///< of what is read in order
   std::optional<uint64_t> rate_limit;
   std::string verify_how;        ///< of --verify: "true", "read", or empty
   bool never_keep = false;       ///< an unfinished copy
@@ -51,6 +52,10 @@ void add_copy_options(CLI::App& app, ImageCopy& job);
 /// Opens both ends, copies, verifies if asked for, and publishes. `what` names the work in the
 /// progress display. Throws Error; then nothing carries the target's name that did not before.
 CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what);
+
+/// Prints the result of copy_image; `done`: see print_report. Where standard output took the disk,
+/// it goes to standard error.
+void tell_result(const ImageCopy& job, const std::string& text, const std::string& done);
 
 /// What copy_image would write, found out by reading everything and writing nothing.
 CopyOutcome rehearse_image_copy(Session& session, ImageCopy& job);

@@ -194,7 +194,8 @@ int sparsify(Session& session, SparsifyOptions& options) {
   if (options.dry_run) {
     print(report);
   } else {
-    print_report(report, options.in_place ? "the image is sparsified" : "the target is complete");
+    tell_result(options.job, report,
+                options.in_place ? "the image is sparsified" : "the target is complete");
   }
   return 0;
 }
