@@ -91,8 +91,9 @@ std::map<std::string, std::string> unfinished_notes(const Location& location,
                                                     const CephOptions& ceph);
 
 /// Removes what a run that died before publish() left of this target, with its notes; none is no
-/// error, and what has the name is not touched. kConflict: such a run is at work. A cluster may need
-/// a minute to see that one has died: that is waited for; `stop` ends it (kCancelled). Throws Error.
+/// error, and what has the name is not touched. kConflict: such a run is at work. A cluster may
+/// need a minute to see that one has died: that is waited for; `stop` ends it (kCancelled). Throws
+/// Error.
 void remove_unfinished(const Location& location, const CephOptions& ceph,
                        std::stop_token stop = {});
 

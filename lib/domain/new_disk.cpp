@@ -78,13 +78,9 @@ struct PlaceKind {
 
 // QEMU's rbd driver has no choice of `io` (libvirt's qemu_block.c passes it to files only), and
 // "native" beside the wrong cache would make libvirt refuse the definition.
-PlaceKind kind_of(const RbdTarget& /*target*/) {
-  return {.format = "raw", .takes_io = false};
-}
+PlaceKind kind_of(const RbdTarget& /*target*/) { return {.format = "raw", .takes_io = false}; }
 
-PlaceKind kind_of(const FileTarget& target) {
-  return {.format = target.format, .takes_io = true};
-}
+PlaceKind kind_of(const FileTarget& target) { return {.format = target.format, .takes_io = true}; }
 
 void edit_driver(const Domain& domain, XMLElement& driver, const PlaceKind& kind,
                  const DiskMove& move) {

@@ -112,12 +112,10 @@ TEST_CASE("a journal brings back what was written", "[migrate]") {
   CHECK(fs::is_empty(state));
 }
 
-TEST_CASE("a journal says the way as older versions read it", "[migrate]") {
+TEST_CASE("a journal says the way, and is read again", "[migrate]") {
   const nlohmann::json written = full_plan();
   CHECK(written.at("live") == true);
   CHECK(written.at("staged") == false);
-  CHECK(written.at("to_files") == false);
-  CHECK(written.at("other_host") == true);
   for (const CopyMethod method :
        {CopyMethod::kOffline, CopyMethod::kStaged, CopyMethod::kMirrored}) {
     Plan plan = full_plan();

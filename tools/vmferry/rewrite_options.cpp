@@ -66,7 +66,8 @@ DiskTarget target_of(const Domain& domain, const MoveOptions& options,
   if (!options.pool.empty()) {
     return in_pool(domain, options, dev);
   }
-  throw usage(fmt::format("--disk {}", dev.substr(0, dev.find(':'))), "does not say where the disk shall be",
+  throw usage(fmt::format("--disk {}", dev.substr(0, dev.find(':'))),
+              "does not say where the disk shall be",
               "write --disk vda=rbd:POOL/IMAGE, or give --pool");
 }
 
