@@ -67,7 +67,8 @@ again
 all=$(kept_bytes)
 ((all >= 4194304)) || fail "kept only $all bytes"
 again
-printf X | dd of="$partial" bs=1 seek=5000000 conv=notrunc status=none
+unknown=$(sed -nE 's/.*blocks\.000000 (-*)[0-9a-f].*/\1/p' "$partial.notes" | tail -n 1)
+printf X | dd of="$partial" bs=1 seek=$((${#unknown} * 4194304 + 1000)) conv=notrunc status=none
 printf X | dd of="$partial" bs=1 seek=50000000 conv=notrunc status=none
 printf X | dd of="$partial" bs=1 seek=100000000 conv=notrunc status=none
 (($(kept_bytes) < all)) || fail "kept a block with a wrong byte"
@@ -81,7 +82,7 @@ truncate -s -30 "$partial.notes"
 kept_bytes >kept
 same out.raw disk.raw
 again
-sed -i -E 's/(blocks.000000 -*400000)./\1z/' "$partial.notes"
+sed -i -E 's/(blocks.000000 -*[0-9a-f]{6})./\1z/' "$partial.notes"
 [[ $(kept_bytes) == 0 ]] || fail "believed a note that was edited"
 same out.raw disk.raw
 again
