@@ -2,8 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <sstream>
+#include <system_error>
 
 #include "tools/vmferry/command.h"
 #include "tools/vmferry/surroundings.h"
@@ -159,6 +163,18 @@ int main(int argc, char** argv) {
   return run(chosen, failed);
 }
 
+/// A call that a cluster or libvirt never answered has a thread, which may still use what exit()
+/// takes away.
+bool has_other_threads() {
+  int threads = 0;
+  std::error_code failed;
+  for (std::filesystem::directory_iterator task("/proc/self/task", failed), end;
+       !failed && task != end; task.increment(failed)) {
+    ++threads;
+  }
+  return threads > 1;
+}
+
 }  // namespace
 }  // namespace vmferry::cli
 
@@ -166,5 +182,10 @@ int main(int argc, char** argv) {
   using namespace vmferry::cli;
   occupy_standard_descriptors();
   settle_in();
-  return guarded([&] { return vmferry::cli::main(argc, argv); }, 1);
+  const int status = guarded([&] { return vmferry::cli::main(argc, argv); }, 1);
+  if (has_other_threads()) {
+    std::fflush(nullptr);
+    std::_Exit(status);
+  }
+  return status;
 }
