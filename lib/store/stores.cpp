@@ -4,7 +4,7 @@
 namespace vmferry {
 
 std::span<const Store* const> stores() {
-  static constexpr const Store* kStores[] = {&kRbdStore, &kPipeStore, &kNullStore, &kFileStore};
+  static constexpr const Store* kStores[] = {&kRbdStore, &kNbdStore, &kPipeStore, &kNullStore, &kFileStore};
   return kStores;
 }
 

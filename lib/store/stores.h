@@ -9,6 +9,7 @@ namespace vmferry {
 
 extern const Store kFileStore;  ///< lib/store/file: PathLocation
 extern const Store kRbdStore;   ///< lib/store/rbd: RbdLocation
+extern const Store kNbdStore;   ///< lib/store/nbd: NbdAddress
 extern const Store kPipeStore;  ///< lib/store/pipe: "-"
 extern const Store kNullStore;  ///< lib/store/pipe: "null:"
 

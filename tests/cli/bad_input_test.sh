@@ -60,7 +60,7 @@ expect 2 "hint: see 'vmferry convert --help'" ferry convert --rate-limit
 expect 2 "hint: see 'vmferry convert --help'" ferry convert disk.raw
 expect 2 "--rate-limit: .*is not a valid size" ferry convert --rate-limit fast disk.raw out.raw
 expect 2 "does not name a pool" ferry convert disk.raw rbd:volume
-expect 1 "not supported" ferry convert nbd://localhost/x out.raw
+expect 1 "not supported" ferry convert gopher://localhost/x out.raw
 expect 0 "Examples" ferry convert --help
 expect 0 "convert" ferry --help
 expect 0 "^vmferry [0-9]+\.[0-9]+" ferry --version

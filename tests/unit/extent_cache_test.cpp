@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-#include "lib/store/rbd/extent_cache.h"
+#include "lib/store/extent_cache.h"
 #include "tests/unit/catch.h"
 #include "vmferry/error.h"
 

@@ -126,7 +126,7 @@ TEST_CASE("paths may hold anything but an address") {
     CHECK(parse_location(path).path() == path);
   }
   CHECK(parse_location("file:/a:b").path() == "/a:b");
-  CHECK_THROWS_AS(parse_location("nbd://host/x"), Error);
+  CHECK_THROWS_AS(parse_location("gopher://host/x"), Error);
 }
 
 TEST_CASE("a file that is cut while it is read fails with the byte where it ends") {

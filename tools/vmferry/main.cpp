@@ -26,7 +26,8 @@ struct Row {
 };
 
 constexpr Row kCommands[] = {
-    {{"convert", "Copy a disk image, sparse-aware, to a file, a block device or an RBD volume",
+    {{"convert",
+      "Copy a disk image, sparse-aware, to a file, a device, an NBD export or an RBD volume",
       add_convert},
      1},
     {{"compare", "Do two images show a guest the same bytes?", add_compare}, 2},
@@ -93,9 +94,9 @@ std::string versions() {
   const auto one = [](const char* name, const std::string& version) {
     return version.empty() ? fmt::format("without {}", name) : fmt::format("{} {}", name, version);
   };
-  return fmt::format("vmferry {}\n{}, {}, {}, {}", kVersion, one("librbd", librbd_version()),
+  return fmt::format("vmferry {}\n{}, {}, {}, {}, {}", kVersion, one("librbd", librbd_version()),
                      one("libvirt", libvirt_version()), one("libguestfs", libguestfs_version()),
-                     one("libarchive", libarchive_version()));
+                     one("libarchive", libarchive_version()), one("libnbd", libnbd_version()));
 }
 
 int print_help(const CLI::App& app, const CLI::ParseError& error) {

@@ -12,7 +12,7 @@
 
 #include "lib/core/blocking_call.h"
 #include "lib/core/zeros.h"
-#include "lib/store/rbd/extent_cache.h"
+#include "lib/store/extent_cache.h"
 #include "lib/store/rbd/rbd.h"
 #include "lib/store/rbd/rbd_diff.h"
 #include "lib/store/rbd/rbd_facts.h"

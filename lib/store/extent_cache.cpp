@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "lib/store/rbd/extent_cache.h"
+#include "lib/store/extent_cache.h"
 
 #include <algorithm>
 

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/store/nbd/nbd_connection.h"
+
+#include <fmt/format.h>
+#include <netdb.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <string_view>
+#include <utility>
+
+#include "lib/core/printable.h"
+
+namespace vmferry {
+namespace {
+
+// More than one asks for at once is of no use.
+constexpr size_t kMostPieces = 16;
+// What one answer may tell of; the rest is asked for again.
+constexpr size_t kMostAnswered = 1 << 16;
+
+/// What libnbd said last in this thread, without the name of its function. The server may have had
+/// a part in it.
+std::string libnbd_said() {
+  const char* const text = nbd_get_error();
+  std::string_view said = text == nullptr ? "unknown error" : text;
+  const size_t colon = said.find(": ");
+  if (said.starts_with("nbd_") && colon != std::string_view::npos) {
+    said.remove_prefix(colon + 2);
+  }
+  return printable(said);
+}
+
+struct Answer {
+  uint64_t offset;
+  uint64_t length;  ///< that was asked about
+  std::vector<Extent> extents;
+};
+
+/// libnbd's callback for the answer to a question about blocks. May be called again by a server
+/// that is wrong, or about what was not asked for.
+int on_extents(void* data, const char* context, uint64_t offset, uint32_t* entries, size_t count,
+               int* /*error*/) noexcept {
+  auto* answer = static_cast<Answer*>(data);
+  if (std::strcmp(context, LIBNBD_CONTEXT_BASE_ALLOCATION) != 0 || offset != answer->offset ||
+      !answer->extents.empty()) {
+    return 0;
+  }
+  const uint64_t end = answer->offset + answer->length;
+  uint64_t at = offset;
+  for (size_t i = 0; i + 1 < count && at < end && answer->extents.size() < kMostAnswered; i += 2) {
+    const uint64_t length = entries[i];
+    if (length == 0) {
+      break;
+    }
+    // HOLE says only how it is stored. ZERO is a promise.
+    const bool is_zero = (entries[i + 1] & LIBNBD_STATE_ZERO) != 0;
+    answer->extents.push_back({at, length, is_zero ? ExtentKind::kZero : ExtentKind::kData});
+    at += length;
+  }
+  return 0;
+}
+
+}  // namespace
+
+/// The mutex is held wherever one of these is made, changed and destroyed.
+struct NbdConnection::Request {
+  Request(NbdConnection& of, std::string what) : connection(of), action(std::move(what)) {}
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
+  /// Who leaves early takes the memory along that libnbd would use.
+  ~Request() {
+    if (under_way > 0) {
+      connection.break_off({});
+    }
+  }
+
+  NbdConnection& connection;
+  const std::string action;
+  size_t under_way = 0;  ///< pieces
+  int code = 0;          ///< errno of the first that failed
+  uint64_t failed_at = 0;
+  std::condition_variable moved;
+};
+
+struct NbdConnection::Piece {
+  Request* request;
+  uint64_t offset;
+
+  /// Called with the mutex held, by whoever moves the connection.
+  static int on_complete(void* data, int* error) noexcept {
+    const auto* piece = static_cast<Piece*>(data);
+    piece->end(*error);
+    return 1;  // libnbd may forget it
+  }
+  void end(int code) const {
+    --request->under_way;
+    --request->connection.under_way_;
+    if (code != 0 && request->code == 0) {
+      request->code = code;
+      request->failed_at = offset;
+    }
+    request->moved.notify_one();
+  }
+};
+
+NbdConnection::NbdConnection(const NbdAddress& address, std::string name,
+                             const NbdPatience& patience, Pulse& pulse)
+    : name_(std::move(name)), patience_(patience), pulse_(pulse) {
+  wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (wake_ < 0) {
+    throw errno_error(errno, name_, "connect");
+  }
+  handle_ = nbd_create();
+  try {
+    set_up(address);
+    connect(address);
+  } catch (...) {
+    nbd_close(handle_);
+    ::close(wake_);
+    throw;
+  }
+}
+
+NbdConnection::~NbdConnection() {
+  if (!is_broken_ && under_way_ == 0) {
+    nbd_aio_disconnect(handle_, 0);
+  }
+  nbd_close(handle_);
+  ::close(wake_);
+}
+
+void NbdConnection::set_up(const NbdAddress& address) {
+  const bool is_fine =
+      handle_ != nullptr && nbd_set_export_name(handle_, address.export_name.c_str()) == 0 &&
+      nbd_add_meta_context(handle_, LIBNBD_CONTEXT_BASE_ALLOCATION) == 0 &&
+      // Every byte is written by the server, or there is an error.
+      nbd_set_pread_initialize(handle_, false) == 0 &&
+      nbd_set_tls(handle_, address.tls ? LIBNBD_TLS_REQUIRE : LIBNBD_TLS_DISABLE) == 0 &&
+      (address.tls_user.empty() || nbd_set_tls_username(handle_, address.tls_user.c_str()) == 0) &&
+      (address.tls_certificates.empty() ||
+       nbd_set_tls_certificates(handle_, address.tls_certificates.c_str()) == 0) &&
+      (address.tls_psk_file.empty() ||
+       nbd_set_tls_psk_file(handle_, address.tls_psk_file.c_str()) == 0) &&
+      (!address.tls_verify_peer || nbd_set_tls_verify_peer(handle_, *address.tls_verify_peer) == 0);
+  if (!is_fine) {
+    throw Error({.kind = ErrorKind::kUnsupported,
+                 .object = name_,
+                 .action = "connect",
+                 .cause = libnbd_said()});
+  }
+}
+
+void NbdConnection::connect(const NbdAddress& address) {
+  const auto deadline = Clock::now() + patience_.connecting;
+  std::unique_lock lock(mutex_);
+  const int rc = address.socket.empty()
+                     ? nbd_aio_connect_tcp(handle_, address.host.c_str(), address.port.c_str())
+                     : nbd_aio_connect_unix(handle_, address.socket.c_str());
+  int code = rc == 0 ? 0 : nbd_get_errno();
+  if (rc != 0) {
+    break_off(libnbd_said());
+  }
+  while (!is_broken_ && nbd_aio_is_connecting(handle_) > 0) {
+    move(lock, deadline);
+    code = nbd_get_errno();
+  }
+  if (!is_broken_ && nbd_aio_is_ready(handle_) > 0) {
+    return;
+  }
+  const bool is_missing = code == ENOENT || code == ECONNREFUSED;
+  throw Error({.kind = is_missing ? ErrorKind::kNotFound : ErrorKind::kIo,
+               .object = name_,
+               .action = "connect",
+               .cause = reason_.empty() ? "the server closed the connection" : reason_,
+               .hint = "'nbdinfo --list' asks a server for its exports"});
+}
+
+std::string NbdConnection::peer(const NbdAddress& address) const {
+  if (!address.socket.empty()) {
+    struct stat status = {};
+    const bool is_there = ::stat(address.socket.c_str(), &status) == 0;
+    return is_there ? fmt::format("{}:{}", status.st_dev, status.st_ino) : address.socket;
+  }
+  sockaddr_storage other = {};
+  socklen_t length = sizeof other;
+  auto* const plain = reinterpret_cast<sockaddr*>(&other);
+  char host[NI_MAXHOST] = {};
+  char port[NI_MAXSERV] = {};
+  if (::getpeername(nbd_aio_get_fd(handle_), plain, &length) != 0 ||
+      ::getnameinfo(plain, length, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+    return address.host + " " + address.port;
+  }
+  return fmt::format("{} {}", host, port);
+}
+
+void NbdConnection::read(uint64_t offset, std::span<std::byte> out, size_t most) {
+  std::unique_lock lock(mutex_);
+  std::deque<Piece> pieces;
+  Request request(*this, "read");
+  for (size_t at = 0; at < out.size() && request.code == 0; at += most) {
+    const size_t length = std::min(most, out.size() - at);
+    Piece& piece = pieces.emplace_back(Piece{&request, offset + at});
+    submit(request, piece, [&](nbd_completion_callback done) {
+      return nbd_aio_pread(handle_, out.data() + at, length, offset + at, done, 0);
+    });
+    wait(lock, request, kMostPieces - 1);
+  }
+  finish(lock, request);
+}
+
+std::vector<Extent> NbdConnection::block_status(uint64_t offset, uint64_t length) {
+  std::unique_lock lock(mutex_);
+  Answer answer = {offset, length, {}};
+  Request request(*this, "ask for extents");
+  Piece piece = {&request, offset};
+  submit(request, piece, [&](nbd_completion_callback done) {
+    const nbd_extent_callback extents = {
+        .callback = on_extents, .user_data = &answer, .free = nullptr};
+    return nbd_aio_block_status(handle_, length, offset, extents, done, 0);
+  });
+  finish(lock, request);
+  if (answer.extents.empty()) {
+    throw failure(request.action, offset, EPROTO);
+  }
+  return std::move(answer.extents);
+}
+
+void NbdConnection::submit(Request& request, Piece& piece, const Submit& command) {
+  if (is_broken_) {
+    request.code = ENOTCONN;
+    request.failed_at = piece.offset;
+    return;
+  }
+  if (under_way_ == 0) {
+    last_moved_ = Clock::now();
+    pulse_.beat();
+  }
+  ++request.under_way;
+  ++under_way_;
+  if (command({.callback = Piece::on_complete, .user_data = &piece, .free = nullptr}) < 0) {
+    const int code = nbd_get_errno();
+    piece.end(code == 0 ? EIO : code);
+    return;
+  }
+  const unsigned wanted = nbd_aio_get_direction(handle_);
+  if (polled_ != 0 && (wanted & ~polled_) != 0) {
+    wake_driver();
+  }
+}
+
+/// Until at most `most` pieces of the request are under way, or the connection is broken.
+void NbdConnection::wait(std::unique_lock<std::mutex>& lock, Request& request, size_t most) {
+  while (request.under_way > most && !is_broken_) {
+    if (is_driven_) {
+      waiting_.push_back(&request);
+      request.moved.wait(lock);
+      std::erase(waiting_, &request);
+      continue;
+    }
+    is_driven_ = true;
+    move(lock, last_moved_ + patience_.silence);
+    is_driven_ = false;
+  }
+  if (!is_driven_ && !waiting_.empty()) {
+    waiting_.front()->moved.notify_one();  // it drives on
+  }
+}
+
+/// Throws the request's error, once nothing of it is under way any more.
+void NbdConnection::finish(std::unique_lock<std::mutex>& lock, Request& request) {
+  wait(lock, request, 0);
+  if (request.code == 0 && request.under_way == 0) {
+    return;
+  }
+  throw failure(request.action, request.failed_at, request.code);
+}
+
+/// Waits until the server, or this side, can go on; once, and no longer than `deadline`.
+void NbdConnection::move(std::unique_lock<std::mutex>& lock, Clock::time_point deadline) {
+  using std::chrono::milliseconds;
+  constexpr milliseconds kLongest{1000};
+  const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
+  if (left.count() <= 0) {
+    return break_off("the server does not answer");
+  }
+  polled_ = nbd_aio_get_direction(handle_);
+  const bool reads = (polled_ & LIBNBD_AIO_DIRECTION_READ) != 0;
+  const bool writes = (polled_ & LIBNBD_AIO_DIRECTION_WRITE) != 0;
+  pollfd polled[] = {{nbd_aio_get_fd(handle_),
+                      static_cast<short>((reads ? POLLIN : 0) | (writes ? POLLOUT : 0)), 0},
+                     {wake_, POLLIN, 0}};
+  lock.unlock();
+  const int rc = ::poll(polled, 2, static_cast<int>(std::min(left, kLongest).count()));
+  const int code = errno;
+  lock.lock();
+  polled_ = 0;
+  if (rc < 0 && code != EINTR) {
+    return break_off(std::strerror(code));
+  }
+  uint64_t count = 0;
+  (void)!::read(wake_, &count, sizeof count);
+  if (rc > 0 && polled[0].revents != 0) {
+    last_moved_ = Clock::now();
+    pulse_.beat();
+    notify(polled[0].revents);
+  }
+}
+
+/// Reading goes first, as nbd_poll(3) does: what is written may be for what comes after that.
+void NbdConnection::notify(short events) {
+  const unsigned wanted = nbd_aio_get_direction(handle_);  // may be others by now
+  int rc = 0;
+  if ((wanted & LIBNBD_AIO_DIRECTION_READ) != 0 && (events & (POLLIN | POLLHUP | POLLERR)) != 0) {
+    rc = nbd_aio_notify_read(handle_);
+  } else if ((wanted & LIBNBD_AIO_DIRECTION_WRITE) != 0 &&
+             (events & (POLLOUT | POLLHUP | POLLERR)) != 0) {
+    rc = nbd_aio_notify_write(handle_);
+  } else if ((events & POLLNVAL) != 0) {
+    return break_off("the connection is lost");
+  }
+  if (rc < 0) {
+    break_off(libnbd_said());
+  } else if (nbd_aio_is_dead(handle_) > 0 || nbd_aio_is_closed(handle_) > 0) {
+    break_off("the server closed the connection");
+  }
+}
+
+void NbdConnection::wake_driver() {
+  const uint64_t one = 1;
+  (void)!::write(wake_, &one, sizeof one);
+}
+
+/// From now on libnbd is asked for nothing, so it does not touch what was under way.
+void NbdConnection::break_off(std::string reason) {
+  if (std::exchange(is_broken_, true)) {
+    return;
+  }
+  reason_ = std::move(reason);
+  for (Request* const request : waiting_) {
+    request->moved.notify_one();
+  }
+}
+
+Error NbdConnection::failure(const std::string& action, uint64_t offset, int code) const {
+  ErrorParts parts = {.kind = ErrorKind::kIo,
+                      .object = name_,
+                      .action = action,
+                      .offset = offset,
+                      .cause = fmt::format("the server answers: {}", std::strerror(code))};
+  if (is_broken_) {
+    parts.cause = reason_.empty() ? "the connection was given up" : reason_;
+    parts.hint = "see the server's own messages, and the network";
+  } else if (code == ENOSPC) {
+    parts.hint = "free some space where the server keeps its data";
+  }
+  return Error(std::move(parts));
+}
+
+}  // namespace vmferry

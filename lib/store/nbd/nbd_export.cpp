@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/store/nbd/nbd_export.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "lib/core/format_bytes.h"
+#include "lib/core/zeros.h"
+#include "vmferry/error.h"
+#include "vmferry/version.h"
+
+namespace vmferry {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kConnecting{30'000};
+// Servers have been seen to accept fewer connections than they allow, and to leave the others
+// waiting (qemu-nbd --shared).
+constexpr milliseconds kConnectingOneMore{2000};
+constexpr size_t kMostConnections = 8;
+constexpr uint32_t kUsualMost = 32 << 20;     // what servers take that do not say (the protocol)
+constexpr uint32_t kLargestBlock = 64 << 10;  // the protocol's
+constexpr uint32_t kSector = 512;
+// A server may answer with one extent at a time. Beyond this all that is left is data.
+constexpr unsigned kMostQuestions = 4096;
+constexpr size_t kMostExtents = 1 << 18;
+
+Error odd_export(const std::string& name, std::string cause) {
+  return Error({.kind = ErrorKind::kUnsupported,
+                .object = name,
+                .action = "open",
+                .cause = std::move(cause),
+                .hint = "see how the server was started"});
+}
+
+/// A server that does not say takes sectors, as a rule; a size that is not of whole ones says that
+/// it takes bytes (QEMU's nbd_refresh_limits judges alike).
+uint32_t block_of(nbd_handle* handle, uint64_t size, const std::string& name) {
+  const int64_t said = nbd_get_block_size(handle, LIBNBD_SIZE_MINIMUM);
+  if (said <= 0) {
+    return size % kSector == 0 ? kSector : 1;
+  }
+  if (said > kLargestBlock || !std::has_single_bit(static_cast<uint64_t>(said))) {
+    throw odd_export(name, "the server's smallest block is " + exact_bytes(said));
+  }
+  return static_cast<uint32_t>(said);
+}
+
+uint32_t most_of(nbd_handle* handle, uint32_t block, const std::string& name) {
+  const int64_t said = nbd_get_block_size(handle, LIBNBD_SIZE_MAXIMUM);
+  const int64_t most = said <= 0 ? kUsualMost : std::min<int64_t>(said, kUsualMost);
+  if (most < block) {
+    throw odd_export(name, "the server's largest block, " + exact_bytes(most) +
+                               ", is shorter than its smallest");
+  }
+  return static_cast<uint32_t>(most / block * block);
+}
+
+NbdFacts facts_of(nbd_handle* handle, const std::string& name) {
+  const int64_t size = nbd_get_size(handle);
+  if (size < 0) {
+    throw odd_export(name, "the server names a size of more than 63 bits");
+  }
+  NbdFacts facts;
+  facts.size = static_cast<uint64_t>(size);
+  facts.block = block_of(handle, facts.size, name);
+  facts.most = most_of(handle, facts.block, name);
+  facts.has_extents = nbd_can_meta_context(handle, LIBNBD_CONTEXT_BASE_ALLOCATION) > 0;
+  facts.multi_conn = nbd_can_multi_conn(handle) > 0;
+  if (facts.size % facts.block != 0) {
+    throw odd_export(name, "its size, " + exact_bytes(facts.size) +
+                               ", is not a multiple of the server's smallest block, " +
+                               exact_bytes(facts.block) + ": nobody can read its end");
+  }
+  return facts;
+}
+
+}  // namespace
+
+std::string libnbd_version() {
+  nbd_handle* const handle = nbd_create();
+  std::string version = handle == nullptr ? "" : nbd_get_version(handle);
+  nbd_close(handle);
+  return version;
+}
+
+NbdExport::NbdExport(NbdAddress address, const NbdOptions& options)
+    : address_(std::move(address)),
+      name_(options.name.empty() ? address_.display() : options.name),
+      patience_{.connecting = std::min<milliseconds>(kConnecting, options.silence),
+                .silence = options.silence} {
+  auto first = std::make_unique<NbdConnection>(address_, name_, patience_, pulse_);
+  facts_ = facts_of(first->handle(), name_);
+  identity_ = {"nbd " + first->peer(address_) + " " + address_.export_name};
+  may_grow_ = facts_.multi_conn;
+  members_.push_back(std::make_unique<Member>(Member{std::move(first)}));
+}
+
+/// The connection with the fewest users; a new one where all have some.
+NbdExport::Member& NbdExport::take() {
+  const auto fewer = [](const auto& a, const auto& b) { return a->users < b->users; };
+  std::unique_lock lock(mutex_);
+  if (users_++ == 0) {
+    pulse_.beat();
+  }
+  if (may_grow_ && members_.size() < kMostConnections &&
+      (*std::min_element(members_.begin(), members_.end(), fewer))->users > 0) {
+    may_grow_ = false;  // one at a time
+    lock.unlock();
+    add_connection();
+    lock.lock();
+  }
+  Member& member = **std::min_element(members_.begin(), members_.end(), fewer);
+  ++member.users;
+  return member;
+}
+
+void NbdExport::give_back(Member& member) {
+  const std::lock_guard lock(mutex_);
+  --member.users;
+  --users_;
+}
+
+/// Where that fails there are no more: those that are there do.
+void NbdExport::add_connection() {
+  try {
+    const NbdPatience patience = {std::min(kConnectingOneMore, patience_.connecting),
+                                  patience_.silence};
+    auto member = std::make_unique<Member>(
+        Member{std::make_unique<NbdConnection>(address_, name_, patience, pulse_)});
+    if (facts_of(member->connection->handle(), name_).size != facts_.size) {
+      return;
+    }
+    const std::lock_guard lock(mutex_);
+    members_.push_back(std::move(member));
+    may_grow_ = true;
+  } catch (const Error&) {
+    return;
+  }
+}
+
+std::chrono::milliseconds NbdExport::silent_for() const {
+  return users_ == 0 ? milliseconds(0)
+                     : std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() -
+                                                                pulse_.last());
+}
+
+void NbdExport::read(uint64_t offset, std::span<std::byte> out) {
+  const uint64_t block = facts_.block;
+  while (!out.empty()) {
+    const uint64_t before = offset % block;
+    size_t length = 0;
+    if (before != 0 || out.size() < block) {
+      length = std::min<uint64_t>(block - before, out.size());
+      read_part_of_block(offset, out.first(length));
+    } else {
+      length = out.size() / block * block;
+      Lease(*this)->read(offset, out.first(length), facts_.most);
+    }
+    offset += length;
+    out = out.subspan(length);
+  }
+}
+
+void NbdExport::read_part_of_block(uint64_t offset, std::span<std::byte> out) {
+  std::vector<std::byte> whole(facts_.block);
+  const uint64_t begin = offset / facts_.block * facts_.block;
+  Lease(*this)->read(begin, whole, facts_.most);
+  std::copy_n(whole.begin() + static_cast<std::ptrdiff_t>(offset - begin), out.size(), out.begin());
+}
+
+std::vector<Extent> NbdExport::data_in(uint64_t offset, uint64_t length) {
+  const uint64_t end = offset + length;
+  std::vector<Extent> data;
+  uint64_t at = offset;
+  try {
+    for (unsigned asked = 0; at < end && asked < kMostQuestions && data.size() < kMostExtents;
+         ++asked) {
+      if (!facts_.has_extents) {
+        break;
+      }
+      const uint64_t from = at / facts_.block * facts_.block;
+      const uint64_t to = (end + facts_.block - 1) / facts_.block * facts_.block;
+      for (const Extent& extent : Lease(*this)->block_status(from, to - from)) {
+        const uint64_t stop = std::min(end, extent.end());
+        if (stop <= at) {
+          continue;
+        }
+        if (!extent.is_zero()) {
+          append_run(data, {at, stop - at, ExtentKind::kData});
+        }
+        at = stop;
+      }
+    }
+  } catch (const Error&) {
+    // The rest is data: whether the server answers at all, reading it tells.
+  }
+  if (at < end) {
+    append_run(data, {at, end - at, ExtentKind::kData});
+  }
+  return data;
+}
+
+}  // namespace vmferry
