@@ -69,7 +69,8 @@ TEST_CASE("an NBD address with TLS says who and how") {
       nbd_address("nbds+unix:///?socket=s&tls-certificates=/etc/pki&tls-verify-peer=0");
   CHECK(certificates.tls_certificates == "/etc/pki");
   CHECK(certificates.tls_verify_peer == false);
-  CHECK(nbd_address("nbds://h/?tls-username=bob&tls-verify-peer=1").tls_user == "bob");
+  CHECK(nbd_address("nbds://h/?tls-username=bob&tls-verify-peer=1&tls-psk-file=x").tls_user ==
+        "bob");
 }
 
 TEST_CASE("other addresses are not of this store") {
@@ -110,6 +111,9 @@ TEST_CASE("a malformed NBD address is refused with what is wrong") {
   says("nbds://h/?tls-psk-file=a&tls-certificates=b", "leave one of them out");
   says("nbd://alice@host/x", "would not be encrypted");
   says("nbd://host/x?tls-certificates=/etc", "nbds://");
+  says("nbds://host/x", "which server is trusted");
+  says("nbds://host/x?tls-verify-peer=1", "which server is trusted");
+  says("nbds+unix:///x?socket=y&tls-verify-peer=1", "which nobody can");
   says("nbd+unix:///x", "which socket");
   says("nbd+unix://host/x?socket=y", "a host beside");
   says(("nbd+unix:///?socket=" + std::string(108, 'x')).c_str(), "107 bytes");

@@ -152,7 +152,8 @@ int compare_images(Session& session, Options& options) {
 
 std::function<int(Session&)> add_compare(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("A", options->a, "An image: a file, a block device, or rbd:POOL/IMAGE[@SNAPSHOT]")
+  app.add_option("A", options->a,
+                 "An image: a file, a block device, nbd://..., or rbd:POOL/IMAGE[@SNAPSHOT]")
       ->required();
   app.add_option("B", options->b, "The other one")->required();
   add_image_options(app, "A", options->from_a);

@@ -157,13 +157,13 @@ int convert(Session& session, ConvertOptions& options) {
 std::function<int(Session&)> add_convert(CLI::App& app) {
   auto options = std::make_shared<ConvertOptions>();
   app.add_option("SOURCE", options->source,
-                 "A raw or qcow2 file, a compressed raw file, a block device, "
+                 "A raw or qcow2 file, a compressed raw file, a block device, nbd://..., "
                  "rbd:POOL/IMAGE[@SNAPSHOT], or - for standard input")
       ->required();
   app.add_option(
          "TARGET", options->target,
-         "A new file, a block device (with --force), rbd:POOL/IMAGE, - for standard output, "
-         "or null: to measure")
+         "A new file, a block device or nbd://... (with --force), rbd:POOL/IMAGE, - for standard "
+         "output, or null: to measure")
       ->required();
   add_copy_options(app, options->copy);
   app.add_flag("--digest", options->digest,

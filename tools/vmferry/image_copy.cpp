@@ -238,7 +238,7 @@ void add_copy_options(CLI::App& app, ImageCopy& job) {
   add_trust_options(app, job.from);
   add_in_use_option(app, job.source_in_use);
   app.add_flag("--force", job.to.force,
-               "Replace an existing file or volume; overwrite a block device");
+               "Replace an existing file or volume; overwrite a block device or an NBD export");
   app.add_flag("--assume-unused", job.to.assume_unused,
                "Take what is overwritten, replaced or changed as not in use, where that cannot "
                "be asked");
@@ -252,8 +252,10 @@ void add_copy_options(CLI::App& app, ImageCopy& job) {
         return how == "true" || how == "read" ? "" : "only --verify and --verify=read";
       });
   job.from.ceph.stall_timeout = 600;
-  app.add_option("--stall-timeout", job.from.ceph.stall_timeout,
-                 "How long to wait for a cluster that went away, in seconds (default: 600)")
+  app.add_option(
+         "--stall-timeout", job.from.ceph.stall_timeout,
+         "How long to wait for a cluster or NBD server that went away, in seconds (default: "
+         "600)")
       ->type_name("SECONDS")
       ->check(CLI::Range(1, 864000));
   app.add_flag("--resume", job.to.resume,

@@ -41,7 +41,7 @@ std::string format_date(int64_t seconds) {
 std::function<int(Session&)> add_info(CLI::App& app) {
   auto options = std::make_shared<InfoOptions>();
   app.add_option("IMAGE", options->image,
-                 "A raw or qcow2 file, a block device, or rbd:POOL/IMAGE[@SNAPSHOT]")
+                 "A raw or qcow2 file, a block device, nbd://..., or rbd:POOL/IMAGE[@SNAPSHOT]")
       ->required();
   add_image_options(app, "the image", options->from);
   add_trust_options(app, options->from);

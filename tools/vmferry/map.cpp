@@ -88,7 +88,7 @@ std::function<int(Session&)> add_map(CLI::App& app) {
       {"auto", View::kAuto}, {"table", View::kTable}, {"picture", View::kPicture}};
   auto options = std::make_shared<MapOptions>();
   app.add_option("IMAGE", options->image,
-                 "A raw or qcow2 file, a block device, or rbd:POOL/IMAGE[@SNAPSHOT]")
+                 "A raw or qcow2 file, a block device, nbd://..., or rbd:POOL/IMAGE[@SNAPSHOT]")
       ->required();
   add_image_options(app, "the image", options->from);
   add_trust_options(app, options->from);

@@ -204,11 +204,13 @@ int sparsify(Session& session, SparsifyOptions& options) {
 
 std::function<int(Session&)> add_sparsify(CLI::App& app) {
   auto options = std::make_shared<SparsifyOptions>();
-  app.add_option("IMAGE", options->image, "A raw or qcow2 file, a block device, or rbd:POOL/IMAGE")
+  app.add_option("IMAGE", options->image,
+                 "A raw or qcow2 file, a block device, nbd://..., or rbd:POOL/IMAGE")
       ->required();
-  app.add_option("TARGET", options->target,
-                 "Where a sparse copy goes: a new file, a block device (with --force), or "
-                 "rbd:POOL/IMAGE");
+  app.add_option(
+      "TARGET", options->target,
+      "Where a sparse copy goes: a new file, a block device or nbd://... (with --force), "
+      "or rbd:POOL/IMAGE");
   app.add_flag("--in-place", options->in_place,
                "Give back the space of IMAGE itself; what it reads as stays the same");
   app.add_flag("--dry-run", options->dry_run,

@@ -27,4 +27,9 @@ NbdOptions nbd_options(const CephOptions& options);
 /// sizes), kIo.
 OpenBytes open_nbd_source(const NbdAddress& address, const NbdOptions& options);
 
+/// The export as it is: needs options.force and options.size bytes of room. What it holds beyond
+/// these stays. Zeros are written unless the server says that it holds nothing else. publish() only
+/// checks that flush() was reached.
+std::unique_ptr<Target> open_nbd_target(const NbdAddress& address, const TargetOptions& options);
+
 }  // namespace vmferry

@@ -48,8 +48,15 @@ class NbdConnection {
   /// The other end: "127.0.0.1 10809", or device and inode of the socket.
   std::string peer(const NbdAddress& address) const;
 
-  /// Fills `out`, asked for in pieces of `most` bytes.
+  // In pieces of `most` bytes, several at a time.
   void read(uint64_t offset, std::span<std::byte> out, size_t most);
+  void write(uint64_t offset, std::span<const std::byte> data, size_t most);
+  void zero(uint64_t offset, uint64_t length, uint64_t most);
+  /// False: the server would take as long as to write zeros, so it did not (for some of it).
+  bool zero_fast(uint64_t offset, uint64_t length, uint64_t most);
+  /// All that was answered before, over whatever connection where the server has multi-conn, is
+  /// stored.
+  void flush();
   /// What the server says of [offset, offset + length), of which that may be a part: from `offset`
   /// on, without gaps. Not empty; the last may go beyond. REQUIRES: length < 4 GiB.
   std::vector<Extent> block_status(uint64_t offset, uint64_t length);
@@ -60,12 +67,17 @@ class NbdConnection {
 
   /// Hands a command to libnbd, which tells by the callback when it has ended.
   using Submit = std::function<int64_t(nbd_completion_callback)>;
+  using SubmitPiece =
+      std::function<int64_t(uint64_t offset, uint64_t length, nbd_completion_callback)>;
 
   void set_up(const NbdAddress& address);
   void connect(const NbdAddress& address);
   void submit(Request& request, Piece& piece, const Submit& command);
   void wait(std::unique_lock<std::mutex>& lock, Request& request, size_t most);
   void finish(std::unique_lock<std::mutex>& lock, Request& request);
+  /// Returns 0, or the errno `accepted` that some piece was answered with.
+  int in_pieces(const char* action, int accepted, const Extent& range, uint64_t most,
+                const SubmitPiece& command);
   void move(std::unique_lock<std::mutex>& lock, Clock::time_point deadline);
   void notify(short events);
   void wake_driver();

@@ -2,6 +2,7 @@
 #include "lib/store/nbd/nbd_export.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <utility>
 
@@ -23,6 +24,7 @@ constexpr size_t kMostConnections = 8;
 constexpr uint32_t kUsualMost = 32 << 20;     // what servers take that do not say (the protocol)
 constexpr uint32_t kLargestBlock = 64 << 10;  // the protocol's
 constexpr uint32_t kSector = 512;
+constexpr uint64_t kMostZeroedFast = 1 << 30;  // requests are of less than 4 GiB
 // A server may answer with one extent at a time. Beyond this all that is left is data.
 constexpr unsigned kMostQuestions = 4096;
 constexpr size_t kMostExtents = 1 << 18;
@@ -69,6 +71,10 @@ NbdFacts facts_of(nbd_handle* handle, const std::string& name) {
   facts.most = most_of(handle, facts.block, name);
   facts.has_extents = nbd_can_meta_context(handle, LIBNBD_CONTEXT_BASE_ALLOCATION) > 0;
   facts.multi_conn = nbd_can_multi_conn(handle) > 0;
+  facts.read_only = nbd_is_read_only(handle) != 0;
+  facts.can_zero = nbd_can_zero(handle) > 0;
+  facts.can_zero_fast = facts.can_zero && nbd_can_fast_zero(handle) > 0;
+  facts.can_flush = nbd_can_flush(handle) > 0;
   if (facts.size % facts.block != 0) {
     throw odd_export(name, "its size, " + exact_bytes(facts.size) +
                                ", is not a multiple of the server's smallest block, " +
@@ -95,6 +101,7 @@ NbdExport::NbdExport(NbdAddress address, const NbdOptions& options)
   facts_ = facts_of(first->handle(), name_);
   identity_ = {"nbd " + first->peer(address_) + " " + address_.export_name};
   may_grow_ = facts_.multi_conn;
+  zeroes_fast_ = facts_.can_zero_fast;
   members_.push_back(std::make_unique<Member>(Member{std::move(first)}));
 }
 
@@ -147,21 +154,95 @@ std::chrono::milliseconds NbdExport::silent_for() const {
                                                                 pulse_.last());
 }
 
-void NbdExport::read(uint64_t offset, std::span<std::byte> out) {
+/// Calls `part` for what is not a whole block, at both ends, and `blocks` for what is between.
+template <typename Part, typename Blocks>
+void NbdExport::by_blocks(uint64_t offset, uint64_t length, const Part& part,
+                          const Blocks& blocks) const {
   const uint64_t block = facts_.block;
-  while (!out.empty()) {
-    const uint64_t before = offset % block;
-    size_t length = 0;
-    if (before != 0 || out.size() < block) {
-      length = std::min<uint64_t>(block - before, out.size());
-      read_part_of_block(offset, out.first(length));
+  const uint64_t end = offset + length;
+  for (uint64_t at = offset; at < end;) {
+    const bool is_part = at % block != 0 || end - at < block;
+    const uint64_t next = is_part ? std::min(end, (at / block + 1) * block) : end / block * block;
+    if (is_part) {
+      part(at, next - at);
     } else {
-      length = out.size() / block * block;
-      Lease(*this)->read(offset, out.first(length), facts_.most);
+      blocks(at, next - at);
     }
-    offset += length;
-    out = out.subspan(length);
+    at = next;
   }
+}
+
+void NbdExport::read(uint64_t offset, std::span<std::byte> out) {
+  by_blocks(
+      offset, out.size(),
+      [&](uint64_t at, size_t length) { read_part_of_block(at, out.subspan(at - offset, length)); },
+      [&](uint64_t at, size_t length) {
+        Lease(*this)->read(at, out.subspan(at - offset, length), facts_.most);
+      });
+}
+
+void NbdExport::write(uint64_t offset, std::span<const std::byte> data) {
+  by_blocks(
+      offset, data.size(),
+      [&](uint64_t at, size_t length) {
+        write_part_of_block(at, data.subspan(at - offset, length));
+      },
+      [&](uint64_t at, size_t length) {
+        Lease(*this)->write(at, data.subspan(at - offset, length), facts_.most);
+      });
+}
+
+void NbdExport::zero(uint64_t offset, uint64_t length) {
+  static constexpr std::array<std::byte, kLargestBlock> kZeros = {};
+  by_blocks(
+      offset, length,
+      [&](uint64_t at, size_t count) {
+        write_part_of_block(at, std::span<const std::byte>(kZeros).first(count));
+      },
+      [&](uint64_t at, uint64_t count) { zero_blocks(at, count); });
+}
+
+void NbdExport::zero_blocks(uint64_t offset, uint64_t length) {
+  if (zeroes_fast_ && !Lease(*this)->zero_fast(offset, length, kMostZeroedFast)) {
+    zeroes_fast_ = false;
+  } else if (zeroes_fast_) {
+    return;
+  }
+  if (facts_.can_zero) {
+    return Lease(*this)->zero(offset, length, kUsualMost);
+  }
+  static const std::vector<std::byte> kZeros(1 << 20);
+  for (uint64_t at = 0; at < length; at += kZeros.size()) {
+    const size_t count = std::min<uint64_t>(kZeros.size(), length - at);
+    Lease(*this)->write(offset + at, std::span(kZeros).first(count), facts_.most);
+  }
+}
+
+bool NbdExport::flush() {
+  if (facts_.can_flush) {
+    Lease(*this)->flush();
+  }
+  return facts_.can_flush;
+}
+
+void NbdExport::write_part_of_block(uint64_t offset, std::span<const std::byte> data) {
+  const std::lock_guard lock(part_mutex_);
+  std::vector<std::byte> whole(facts_.block);
+  const uint64_t begin = offset / facts_.block * facts_.block;
+  const Lease lease(*this);
+  lease->read(begin, whole, facts_.most);
+  std::copy(data.begin(), data.end(), whole.begin() + static_cast<std::ptrdiff_t>(offset - begin));
+  lease->write(begin, whole, facts_.most);
+}
+
+bool NbdExport::reads_as_zero(uint64_t offset, uint64_t length) {
+  constexpr uint64_t kStep = 1 << 30;
+  for (uint64_t at = offset; at < offset + length; at += kStep) {
+    if (!data_in(at, std::min(kStep, offset + length - at)).empty()) {
+      return false;
+    }
+  }
+  return true;
 }
 
 void NbdExport::read_part_of_block(uint64_t offset, std::span<std::byte> out) {

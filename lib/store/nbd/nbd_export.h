@@ -24,6 +24,10 @@ struct NbdFacts {
   uint32_t most = 0;         ///< what one request may carry; a multiple of `block`
   bool has_extents = false;  ///< base:allocation
   bool multi_conn = false;
+  bool read_only = false;
+  bool can_zero = false;
+  bool can_zero_fast = false;  ///< or say at once that it is no faster than writing
+  bool can_flush = false;
 };
 
 /// An export, over as many connections as are of use and allowed. Any thread. Any offsets and
@@ -41,6 +45,15 @@ class NbdExport {
   void read(uint64_t offset, std::span<std::byte> out);
   /// Where the data is within the range: sorted, apart. What the server does not tell is data.
   std::vector<Extent> data_in(uint64_t offset, uint64_t length);
+  /// Does the server say that all of the range reads as zero?
+  bool reads_as_zero(uint64_t offset, uint64_t length);
+
+  // These return when the server has answered. What else is in a block of the server stays.
+  void write(uint64_t offset, std::span<const std::byte> data);
+  void zero(uint64_t offset, uint64_t length);
+  /// All that was written is stored. False: the server cannot.
+  bool flush();
+
   /// How long the server has been silent, though something is asked of it.
   std::chrono::milliseconds silent_for() const;
 
@@ -67,6 +80,10 @@ class NbdExport {
   void give_back(Member& member);
   void add_connection();
   void read_part_of_block(uint64_t offset, std::span<std::byte> out);
+  void write_part_of_block(uint64_t offset, std::span<const std::byte> data);
+  void zero_blocks(uint64_t offset, uint64_t length);
+  template <typename Part, typename Blocks>
+  void by_blocks(uint64_t offset, uint64_t length, const Part& part, const Blocks& blocks) const;
 
   const NbdAddress address_;
   const std::string name_;
@@ -78,6 +95,8 @@ class NbdExport {
   std::vector<std::unique_ptr<Member>> members_;
   bool may_grow_ = false;
   std::atomic<unsigned> users_ = 0;
+  std::mutex part_mutex_;  ///< one writes a part of a block
+  std::atomic<bool> zeroes_fast_ = false;
 };
 
 }  // namespace vmferry

@@ -18,4 +18,8 @@ OpenBytes open_nbd_source(const NbdAddress& address, const NbdOptions& options) 
   return nbd_module().open_source(address, options);
 }
 
+std::unique_ptr<Target> open_nbd_target(const NbdAddress& address, const TargetOptions& options) {
+  return nbd_module().open_target(address, options);
+}
+
 }  // namespace vmferry

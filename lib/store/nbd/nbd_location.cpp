@@ -181,6 +181,11 @@ class NbdUri {
   }
 
   void check() const {
+    check_place();
+    check_tls();
+  }
+
+  void check_place() const {
     if (is_unix_ && address_.socket.empty()) {
       throw malformed("does not say which socket");
     }
@@ -197,14 +202,33 @@ class NbdUri {
       throw malformed("has the name of an export of more than " + std::to_string(kLongestExport) +
                       " bytes");
     }
-    const bool for_tls = !address_.tls_user.empty() || !address_.tls_certificates.empty() ||
-                         !address_.tls_psk_file.empty() || address_.tls_verify_peer;
+  }
+
+  void check_tls() const {
+    const bool has_keys = !address_.tls_psk_file.empty();
+    const bool has_certificates = !address_.tls_certificates.empty();
+    const bool for_tls =
+        has_keys || has_certificates || !address_.tls_user.empty() || address_.tls_verify_peer;
     if (for_tls && !address_.tls) {
       throw malformed("has a user or parameters for TLS, and would not be encrypted",
                       "an encrypted connection is written nbds:// or nbds+unix://");
     }
-    if (!address_.tls_psk_file.empty() && !address_.tls_certificates.empty()) {
+    if (has_keys && has_certificates) {
       throw malformed("names both certificates and a file with keys", "leave one of them out");
+    }
+    if (is_unix_) {
+      // libnbd checks names of hosts only (nbd_set_tls_verify_peer(3)).
+      if (address_.tls_verify_peer == true) {
+        throw malformed("asks to check the server of a Unix socket, which nobody can",
+                        "leave tls-verify-peer out");
+      }
+      return;
+    }
+    // libnbd (seen in 1.14) trusts everybody then.
+    if (address_.tls && !has_keys && !has_certificates && address_.tls_verify_peer != false) {
+      throw malformed("does not say which server is trusted",
+                      "add ?tls-certificates=DIR or ?tls-psk-file=FILE; ?tls-verify-peer=0 trusts "
+                      "whoever answers");
     }
   }
 

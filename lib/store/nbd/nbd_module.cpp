@@ -5,4 +5,5 @@ extern "C" const vmferry::NbdModule vmferry_module = {
     {vmferry::kVersion, sizeof(vmferry::NbdModule)},
     vmferry::libnbd_version,
     vmferry::open_nbd_source,
+    vmferry::open_nbd_target,
 };

@@ -11,6 +11,7 @@ namespace vmferry {
 struct NbdModule : ModuleTable {
   decltype(&libnbd_version) version_of_library;
   decltype(&open_nbd_source) open_source;
+  decltype(&open_nbd_target) open_target;
 };
 
 }  // namespace vmferry

@@ -19,15 +19,15 @@ constexpr size_t kMostKept = 1 << 20;  // 24 MiB
 /// Nothing tells whether an export changes, or who writes to it.
 class NbdSource : public Source, public Layout {
  public:
-  explicit NbdSource(std::shared_ptr<NbdExport> from)
+  NbdSource(std::shared_ptr<NbdExport> from, uint64_t size)
       : export_(std::move(from)),
-        extents_(
-            export_->facts().size, kPiece, kMostKept,
-            [this](uint64_t offset, uint64_t length) { return export_->data_in(offset, length); }) {
-  }
+        size_(size),
+        extents_(size, kPiece, kMostKept, [this](uint64_t offset, uint64_t length) {
+          return export_->data_in(offset, length);
+        }) {}
 
   const std::string& name() const override { return export_->name(); }
-  uint64_t size() const override { return export_->facts().size; }
+  uint64_t size() const override { return size_; }
 
   Extent extent_at(uint64_t offset, uint64_t max) const override {
     return extents_.extent_at(offset, max);
@@ -43,19 +43,21 @@ class NbdSource : public Source, public Layout {
 
  private:
   const std::shared_ptr<NbdExport> export_;
+  const uint64_t size_;
   mutable ExtentCache extents_;
 };
 
 }  // namespace
 
-std::unique_ptr<Source> read_nbd_export(std::shared_ptr<NbdExport> from) {
-  return std::make_unique<NbdSource>(std::move(from));
+std::unique_ptr<Source> read_nbd_export(std::shared_ptr<NbdExport> from, uint64_t size) {
+  return std::make_unique<NbdSource>(std::move(from), size);
 }
 
 OpenBytes open_nbd_source(const NbdAddress& address, const NbdOptions& options) {
   auto from = std::make_shared<NbdExport>(address, options);
   const Identity identity = from->identity();
-  return {read_nbd_export(std::move(from)), identity, false};
+  const uint64_t size = from->facts().size;
+  return {read_nbd_export(std::move(from), size), identity, false};
 }
 
 }  // namespace vmferry

@@ -8,7 +8,7 @@
 
 namespace vmferry {
 
-/// The export, read through connections that are there.
-std::unique_ptr<Source> read_nbd_export(std::shared_ptr<NbdExport> from);
+/// The first `size` bytes of the export, read through connections that are there.
+std::unique_ptr<Source> read_nbd_export(std::shared_ptr<NbdExport> from, uint64_t size);
 
 }  // namespace vmferry

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <utility>
+
 #include "lib/store/nbd/nbd.h"
 #include "lib/store/stores.h"
 #include "vmferry/error.h"
@@ -17,6 +19,34 @@ std::optional<Location> parse(std::string_view text) {
   return Location(kNbdStore, std::move(name), std::move(*parsed));
 }
 
+void check(const Location& location, const TargetOptions& options) {
+  const auto useless = [&location](std::string cause, std::string hint) {
+    return Error({.kind = ErrorKind::kUsage,
+                  .object = location.display(),
+                  .action = "open as a target",
+                  .cause = std::move(cause),
+                  .hint = std::move(hint)});
+  };
+  if (options.reflink == Reflink::kAlways) {
+    throw useless("only a file can share the blocks of another file", "leave out --reflink always");
+  }
+  if (options.resume) {
+    throw useless("a copy to an NBD export cannot be resumed",
+                  "leave --resume out: it is written from the beginning");
+  }
+}
+
+std::unique_ptr<Target> create(const Location& location, const TargetOptions& options) {
+  if (!options.force) {
+    throw Error({.kind = ErrorKind::kConflict,
+                 .object = location.display(),
+                 .action = "open as a target",
+                 .cause = "is an NBD export, and all that is on it would be overwritten",
+                 .hint = "pass --force if that is meant"});
+  }
+  return open_nbd_target(address(location), options);
+}
+
 }  // namespace
 
 NbdOptions nbd_options(const CephOptions& options) {
@@ -28,6 +58,8 @@ const Store kNbdStore = {
     .parse = parse,
     .open = [](const Location& at,
                const CephOptions& ceph) { return open_nbd_source(address(at), nbd_options(ceph)); },
+    .check_target = check,
+    .create = create,
 };
 
 }  // namespace vmferry
