@@ -105,7 +105,7 @@ ApplianceDisk disk_of(const Location& location, ImageFormat format, const CephOp
     throw Error({.kind = ErrorKind::kUnsupported,
                  .object = location.display(),
                  .action = "trim",
-                 .cause = "QEMU, which libguestfs uses, does not open such a place",
+                 .cause = "libguestfs cannot be given such a place",
                  .hint = "copy it first: vmferry convert"});
   }
   return {store.qemu_name(location, ceph), format.name()};

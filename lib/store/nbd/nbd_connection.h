@@ -26,6 +26,10 @@ struct NbdPatience {
   std::chrono::milliseconds silence;     ///< while something is asked
 };
 
+/// What libnbd said last in this thread, without the name of its function. The server may have had
+/// a part in it.
+std::string libnbd_said();
+
 /// One connection to an export. Any thread; what several ask is under way at once: one of those who
 /// wait moves all of it. Broken once, it stays so. Errors name `name`, and the byte.
 ///
