@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/rounding.h"
 #include "lib/core/zeros.h"
 #include "vmferry/error.h"
 #include "vmferry/version.h"
@@ -203,10 +204,11 @@ void NbdExport::zero(uint64_t offset, uint64_t length) {
 }
 
 void NbdExport::zero_blocks(uint64_t offset, uint64_t length) {
-  if (zeroes_fast_ && !Lease(*this)->zero_fast(offset, length, kMostZeroedFast)) {
+  if (zeroes_fast_) {
+    if (Lease(*this)->zero_fast(offset, length, kMostZeroedFast)) {
+      return;
+    }
     zeroes_fast_ = false;
-  } else if (zeroes_fast_) {
-    return;
   }
   if (facts_.can_zero) {
     return Lease(*this)->zero(offset, length, kUsualMost);
@@ -263,7 +265,7 @@ std::vector<Extent> NbdExport::data_in(uint64_t offset, uint64_t length) {
         break;
       }
       const uint64_t from = at / facts_.block * facts_.block;
-      const uint64_t to = (end + facts_.block - 1) / facts_.block * facts_.block;
+      const uint64_t to = round_up(end, facts_.block);
       for (const Extent& extent : Lease(*this)->block_status(from, to - from)) {
         const uint64_t stop = std::min(end, extent.end());
         if (stop <= at) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "lib/core/printable.h"
+#include "lib/store/address.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
@@ -18,18 +19,6 @@ namespace {
 constexpr std::string_view kDefaultPort = "10809";
 constexpr size_t kLongestExport = 4096;  // the protocol's limit on strings
 constexpr size_t kLongestSocket = sizeof(sockaddr_un::sun_path) - 1;
-
-/// The text as far as it is sure to hold no secret.
-std::string without_secrets(std::string_view text) {
-  text = text.substr(0, text.find('?'));
-  const size_t begin = text.find("://") + 3;
-  const size_t at = text.rfind('@');
-  const size_t colon = text.find(':', begin);
-  if (at == std::string_view::npos || colon > at) {
-    return printable(text);
-  }
-  return printable(text.substr(0, colon)) + ":***" + printable(text.substr(at));
-}
 
 /// Reads one URI.
 class NbdUri {
