@@ -5,6 +5,7 @@ import dataclasses
 
 FILE = "file"
 RBD = "rbd"
+NBD = "nbd"  # a qemu-nbd on this machine, which reads the image
 NOTHING = "nothing"  # what only looks makes nothing
 
 _MIB = 1 << 20
@@ -37,7 +38,7 @@ class Case:
     limits: Limits = Limits()
     cold: bool = False
     written: bool = False  # the page cache holds what was written, and not what was read
-    source: str = FILE
+    source: str = FILE  # or NBD: the image is what it reads; or RBD
     action: str = "convert"  # or map, or compare
     other: str = ""  # the second image of compare
 
@@ -78,6 +79,10 @@ _WRITTEN = (dataclasses.replace(_FILES[0], name="raw-file-written", written=True
 _FROM_CEPH = tuple(
     dataclasses.replace(_FILES[1], name=name, what="RBD volume", source=RBD, target=target, limits=limits)
     for name, target, limits in (("rbd-file", FILE, Limits(0.8, 0.8)), ("rbd-rbd", RBD, Limits(0.8))))
+_FROM_NBD = (
+    _debian("nbd-file", "raw, sparse, by qemu-nbd", "debian-sparse.raw", FILE, source=NBD, limits=Limits(1.0)),
+    _debian("nbd-rbd", "raw, sparse, by qemu-nbd", "debian-sparse.raw", RBD, source=NBD, limits=Limits(1.0)),
+)
 _COLD = (
     *(dataclasses.replace(case, name=f"{case.name}-cold", cold=True, limits=Limits(0.9)) for case in _FILES),
     *(dataclasses.replace(case, name=f"{case.name}-cold", cold=True, limits=Limits()) for case in _VOLUMES),
@@ -100,4 +105,4 @@ _LOOKING = (
     _looking("compare-zstd", "raw, sparse, with qcow2, zstd", "debian-sparse.raw", "compare", other="debian-zstd.qcow2"),
 )
 
-ALL = _FILES + _WRITTEN + _VOLUMES + _FROM_CEPH + _EMPTY + _LOOKING + _COLD
+ALL = _FILES + _WRITTEN + _VOLUMES + _FROM_CEPH + _FROM_NBD + _EMPTY + _LOOKING + _COLD

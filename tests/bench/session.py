@@ -22,9 +22,13 @@ class Session:
         with contextlib.ExitStack() as stack:
             if case.written:
                 source = stack.enter_context(world.written_anew(source))
-            elif not case.cold and case.source == cases.FILE:
+            elif not case.cold and case.source != cases.RBD:
                 self._warm_up(case)
-            name = self._target.imported(source) if case.source == cases.RBD else str(source)
+            name = str(source)
+            if case.source == cases.RBD:
+                name = self._target.imported(source)
+            elif case.source == cases.NBD:
+                name = stack.enter_context(world.served(source, case.format, self._target.path.parent))
             self._run_rounds(case, name, result, rounds)
 
     def _warm_up(self, case):

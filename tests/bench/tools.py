@@ -35,7 +35,7 @@ def _nbd_side(location, image_format, read_only):
 
 def _nbd_source(case, source):
     is_plain = case.format == "raw" and case.source == cases.FILE
-    return (source,) if is_plain else _nbd_side(source, case.format, read_only=True)
+    return (source,) if is_plain or case.source == cases.NBD else _nbd_side(source, case.format, read_only=True)
 
 
 def _spec(url):
@@ -105,7 +105,7 @@ class Toolbox:
         peers = self._qemu_img(case, source, url)
         if case.source == cases.RBD:
             peers.append(Tool("rbd cp", (("rbd", "cp", "--no-progress", _spec(source), _spec(url)),)))
-        elif case.format == "raw":
+        elif case.format == "raw" and case.source == cases.FILE:
             peers.append(Tool("rbd import", (("rbd", "import", "--no-progress", source, _spec(url)),)))
         nbd_target = _nbd_side(url, "raw", read_only=False)
         # nbdcopy cannot make a volume, so it gets one for nothing.

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 
 import measure
 
@@ -101,6 +102,24 @@ def written_anew(path):
         yield copy
     finally:
         copy.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def served(path, image_format, directory):
+    """The address of a qemu-nbd that reads `path`, over as many connections as come."""
+    directory.mkdir(parents=True, exist_ok=True)
+    socket = directory / "nbd.sock"
+    socket.unlink(missing_ok=True)
+    with subprocess.Popen(("qemu-nbd", "--read-only", "--persistent", "--shared", "0", "--format", image_format,
+                           "--socket", socket, path)) as server:
+        try:
+            for _ in range(100):
+                if socket.is_socket():
+                    break
+                time.sleep(0.05)
+            yield f"nbd+unix:///?socket={socket}"
+        finally:
+            server.terminate()
 
 
 # ---- the results ---------------------------------------------------------------------------------------------------
