@@ -26,6 +26,10 @@ struct SinkTraits {
   uint32_t write_size = 1 << 20;
   /// Zeros shorter than this are written rather than skipped. A power of two, 512 or more.
   uint32_t zero_granularity = 4096;
+  /// What is written begins and ends at multiples of this, or with the disk: zeros that do not fill
+  /// one are written with the data beside them. A power of two, of which write_size and
+  /// zero_granularity are multiples.
+  uint32_t write_unit = 1;
   /// Every byte is known to read as zero until it is written: zeros need not be.
   bool starts_zeroed = false;
   /// find_different() works, as far as is known.

@@ -48,8 +48,10 @@ class Copier {
         sink_(sink),
         traits_(sink.traits()),
         jobs_(std::clamp(options.jobs, 1u, 64u)),
-        window_(round_up(std::max<uint64_t>(traits_.write_size, source.read_alignment()), 4096)),
-        hot_(round_up(kHotWindow, source.read_alignment())),
+        unit_(traits_.write_unit),
+        window_(round_up(std::max<uint64_t>(traits_.write_size, source.read_alignment()),
+                         std::max<uint64_t>(unit_, 4096))),
+        hot_(round_up(round_up(kHotWindow, source.read_alignment()), unit_)),
         pool_(std::max<size_t>(2, options.memory / window_), window_),
         digest_(options.digest),
         digest_from_(options.digest_from),
@@ -70,7 +72,10 @@ class Copier {
         .with_zeros = !traits_.starts_zeroed,
         .zeros_at = [this](uint64_t offset, uint64_t max) -> uint64_t {
           const Extent extent = source_.extent_at(offset, max);
-          return extent.is_zero() ? extent.length : 0;
+          if (!extent.is_zero() || extent.length == max) {
+            return extent.is_zero() ? max : 0;
+          }
+          return extent.end() / unit_ * unit_ - offset;
         },
         .announce = [this](uint64_t offset, uint64_t length) { source_.prefetch(offset, length); }};
   }
@@ -139,7 +144,28 @@ class Copier {
       }
       append_run(runs, extent);
     }
+    if (unit_ > 1) {
+      runs = in_whole_units(runs, block.end());
+    }
     return data;
+  }
+
+  /// Runs that end at `end`, with zeros that do not fill a unit counted as data.
+  std::vector<Extent> in_whole_units(const std::vector<Extent>& runs, uint64_t end) const {
+    std::vector<Extent> whole;
+    const auto append = [&whole](uint64_t from, uint64_t to, ExtentKind kind) {
+      if (from < to) {
+        append_run(whole, {from, to - from, kind});
+      }
+    };
+    for (const Extent& run : runs) {
+      const uint64_t from = std::min(round_up(run.offset, unit_), run.end());
+      const uint64_t to = run.end() == end ? end : std::max(from, run.end() / unit_ * unit_);
+      append(run.offset, from, ExtentKind::kData);
+      append(from, to, run.kind);
+      append(to, run.end(), ExtentKind::kData);
+    }
+    return whole;
   }
 
   /// Shares what is not zero, which needs no writing. Returns what is left to do.
@@ -262,6 +288,7 @@ class Copier {
   Sink& sink_;
   const SinkTraits traits_;
   const unsigned jobs_;
+  const uint64_t unit_;
   const uint64_t window_;
   const uint64_t hot_;
   BufferPool pool_;

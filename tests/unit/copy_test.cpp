@@ -61,6 +61,26 @@ TEST_CASE("a gap shorter than the sink's granularity is written with its neighbo
         std::vector<Call>{{'W', 0, 64 * K}, {'W', 128 * K, 64 * K}});
 }
 
+TEST_CASE("zeros that do not fill a unit of the sink are written with the data beside them") {
+  constexpr SinkTraits kClusters = {
+      .write_size = 1 << 20, .zero_granularity = 65536, .write_unit = 65536, .starts_zeroed = true};
+  CHECK(calls_of("64K:- 1B:A 65535B:-", kClusters) == std::vector<Call>{{'W', 64 * K, 64 * K}});
+  CHECK(calls_of("64K:A 4K:- 200K:- 4K:B", kClusters) ==
+        std::vector<Call>{{'W', 0, 64 * K}, {'W', 256 * K, 16 * K}});
+  CHECK(calls_of("5000B:A 8M:- 5000B:B", kClusters) ==
+        std::vector<Call>{{'W', 0, 64 * K}, {'W', 8 * M, 10000}});
+  constexpr SinkTraits kLarge = {.write_size = 2 << 20,
+                                 .zero_granularity = 2 << 20,
+                                 .write_unit = 2 << 20,
+                                 .starts_zeroed = true};
+  PictureSource source("1M:- 4K:A 6M:- 4K:B");
+  RecordingSink sink(source.size(), kLarge);
+  Progress progress;
+  copy(source, sink, {}, progress);
+  CHECK(sink.calls() == std::vector<Call>{{'W', 0, 2 * M}, {'W', 6 * M, M + 8 * K}});
+  CHECK(same_bytes(sink.bytes(), source.bytes()));
+}
+
 TEST_CASE("sizes that are not multiples of anything are copied to the byte") {
   CHECK(calls_of("1B:A", kFresh) == std::vector<Call>{{'W', 0, 1}});
   CHECK(calls_of("4097B:A 3B:-", kFresh) == std::vector<Call>{{'W', 0, 4097}});
