@@ -24,6 +24,8 @@ struct TargetOptions {
   uint64_t size = 0;    ///< bytes, exactly
   bool grows = false;   ///< the size is told later, by Sink::grow() and set_size(); `size` is 0
   bool verify = false;  ///< it will be read back, which some targets cannot be
+  /// Nothing but a regular file will do: its bytes are an image of another format than raw.
+  bool regular_file = false;
   bool resume = false;  ///< take what an earlier run has left and go on with it, if there is any
   bool force = false;   ///< replace what exists; needed for every block device
   /// Nobody uses what is overwritten or replaced, where that cannot be asked.

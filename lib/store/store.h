@@ -55,6 +55,8 @@ struct Store {
   void (*check_target)(const Location& location, const TargetOptions& options) = nullptr;
   std::unique_ptr<Target> (*create)(const Location& location,
                                     const TargetOptions& options) = nullptr;
+  /// create() can make a regular file.
+  bool makes_files = false;
   /// unfinished_notes(): of what grows under the temporary name.
   std::map<std::string, std::string> (*unfinished_notes)(const Location& location,
                                                          const CephOptions& ceph) = nullptr;

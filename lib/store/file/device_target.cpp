@@ -22,6 +22,13 @@ class DeviceTarget : public Target, private Sink {
  public:
   DeviceTarget(const std::string& path, const TargetOptions& options)
       : name_(path), size_(options.size) {
+    if (options.regular_file) {
+      throw Error({.kind = ErrorKind::kUsage,
+                   .object = path,
+                   .action = "open",
+                   .cause = "is a block device, and an image of that format is made in a file only",
+                   .hint = "leave -O out: the device gets the disk itself"});
+    }
     if (options.resume) {
       throw Error({.kind = ErrorKind::kUsage,
                    .object = path,

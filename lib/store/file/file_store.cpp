@@ -54,6 +54,7 @@ const Store kFileStore = {
                        const TargetOptions& options) { check_path_target(path_of(at), options); },
     .create = [](const Location& at,
                  const TargetOptions& options) { return open_path_target(path_of(at), options); },
+    .makes_files = true,
     .unfinished_notes =
         [](const Location& at, const CephOptions&) {
           return FileNotes(notes_path(follow_links(path_of(at)))).read();
