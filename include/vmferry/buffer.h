@@ -21,6 +21,10 @@ class Slice {
 
   std::span<const std::byte> bytes() const { return bytes_; }
   size_t size() const { return bytes_.size(); }
+  /// A slice of the same memory. REQUIRES: offset + length <= size().
+  Slice part(size_t offset, size_t length) const {
+    return Slice(owner_, bytes_.subspan(offset, length));
+  }
 
  private:
   std::shared_ptr<const std::byte> owner_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,10 +41,24 @@ struct SnapshotChoice {
   bool is_given() const { return name || id; }
 };
 
+/// How the image in a new file is laid out. What is not given is as QEMU has it, but for the
+/// format.
+struct ImageLayout {
+  ImageFormat format = {};
+  std::optional<std::string> compression = {};  ///< "zlib" or "zstd"; nothing: none
+  std::optional<int> compression_level = {};    ///< as the compression counts them
+  std::optional<uint64_t> cluster_size = {};    ///< bytes
+
+  bool operator==(const ImageLayout&) const = default;
+};
+
 /// The format that has this name in QEMU and libvirt; nothing: vmferry does not read it.
 std::optional<ImageFormat> find_format(std::string_view name);
 
 /// The names of all formats that vmferry reads.
 std::vector<std::string> format_names();
+
+/// Of these, the names of those in which vmferry makes images.
+std::vector<std::string> new_format_names();
 
 }  // namespace VMFERRY_API vmferry

@@ -16,6 +16,17 @@ std::string read_part(const Source& file, uint64_t offset, uint64_t length) {
   return text;
 }
 
+std::vector<std::string> names_of(bool (*is_wanted)(const Format&)) {
+  std::vector<std::string> names;
+  for (const Format& format : formats()) {
+    if (is_wanted(format)) {
+      names.emplace_back(format.name);
+    }
+  }
+  std::reverse(names.begin(), names.end());  // the plainest first
+  return names;
+}
+
 }  // namespace
 
 ImageFormat::ImageFormat() : format_(&raw()) {}
@@ -34,14 +45,11 @@ std::optional<ImageFormat> find_format(std::string_view name) {
 }
 
 std::vector<std::string> format_names() {
-  std::vector<std::string> names;
-  for (const Format& format : formats()) {
-    if (format.open != nullptr) {
-      names.emplace_back(format.name);
-    }
-  }
-  std::reverse(names.begin(), names.end());  // the plainest first
-  return names;
+  return names_of([](const Format& format) { return format.open != nullptr; });
+}
+
+std::vector<std::string> new_format_names() {
+  return names_of([](const Format& format) { return format.maker != nullptr; });
 }
 
 ImageFormat probe_format(const Source& file) {

@@ -13,6 +13,7 @@
 #include "vmferry/image_facts.h"
 #include "vmferry/source.h"
 #include "vmferry/stream.h"
+#include "vmferry/target.h"
 
 namespace vmferry {
 
@@ -51,6 +52,19 @@ struct ImageMarks {
   std::string end;
 };
 
+/// How new images of a format are made.
+struct FormatMaker {
+  /// Throws Error kUsage, about `object`, where the format has no such layout.
+  void (*check)(const ImageLayout& layout, const std::string& object) = nullptr;
+  /// Throws Error kUsage, about `object`, where the layout has no disks of `size` bytes. REQUIRES:
+  /// check() passed.
+  void (*check_size)(const ImageLayout& layout, uint64_t size, const std::string& object) = nullptr;
+  /// A target that takes the bytes of a disk of `size` bytes, and makes its image in `file`, a
+  /// regular one that grows (TargetOptions). Null: the image is the disk.
+  std::unique_ptr<Target> (*make)(std::unique_ptr<Target> file, const ImageLayout& layout,
+                                  uint64_t size) = nullptr;
+};
+
 /// A format of images: one row of the table.
 struct Format {
   /// QEMU's name for it (its driver), which is libvirt's as well; empty: QEMU does not read it.
@@ -66,6 +80,8 @@ struct Format {
                    std::vector<std::string>& damage) = nullptr;
   /// What the file holds, which can be read once, in order. Null: it is not compressed as a whole.
   std::unique_ptr<ByteStream> (*unpack)(std::unique_ptr<ByteStream> packed) = nullptr;
+  /// Null: no images are made in it.
+  const FormatMaker* maker = nullptr;
 };
 
 /// The format that `file` has, as far as its marks tell; there always is one, since anything can be

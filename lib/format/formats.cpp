@@ -4,6 +4,7 @@
 #include "lib/format/compressed/unpack.h"
 #include "lib/format/foreign/foreign.h"
 #include "lib/format/qcow2/qcow2_format.h"
+#include "lib/format/qcow2/qcow2_maker.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
@@ -21,6 +22,20 @@ std::unique_ptr<Source> open_raw(std::unique_ptr<Source> file, FormatGate& gate)
   }
   return file;
 }
+
+constexpr FormatMaker kRawMaker = {
+    .check =
+        [](const ImageLayout& layout, const std::string& object) {
+          if (layout != ImageLayout{.format = layout.format}) {
+            throw Error({.kind = ErrorKind::kUsage,
+                         .object = object,
+                         .action = {},
+                         .cause = "a raw image has no clusters, and is not compressed",
+                         .hint = "leave out --compress, --compression-level and --cluster-size, or "
+                                 "add -O qcow2"});
+          }
+        },
+};
 
 /// The first version of qcow has a mark that begins as that of qcow2.
 constexpr Format kFormats[] = {
@@ -41,8 +56,8 @@ constexpr Format kFormats[] = {
     {"", "ZIP", is_zip},
     {"", "7-Zip", is_7zip},
     {"", "OVA", is_ova},
-    {"qcow2", "qcow2", is_qcow2, open_qcow2_image, describe_qcow2},
-    {"raw", "raw", is_anything, open_raw},
+    {"qcow2", "qcow2", is_qcow2, open_qcow2_image, describe_qcow2, nullptr, &kQcow2Maker},
+    {"raw", "raw", is_anything, open_raw, nullptr, nullptr, &kRawMaker},
 };
 
 }  // namespace

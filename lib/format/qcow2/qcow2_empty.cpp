@@ -4,9 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <span>
 
-#include "lib/core/endian.h"
+#include "lib/format/qcow2/byte_writer.h"
 #include "vmferry/error.h"
 
 // QEMU's docs/interop/qcow2.txt. The file: header, refcount table, one refcount block, L1 table.
@@ -28,26 +27,6 @@ constexpr uint64_t kRefcountBlock = 2 * kCluster;
 constexpr uint64_t kL1Table = 3 * kCluster;
 // One block of 16-bit counts is enough, even with the largest L1 table.
 static_assert(kL1Table / kCluster + kLargestL1 / kCluster <= kCluster / 2);
-
-class Writer {
- public:
-  explicit Writer(std::vector<std::byte>& out) : out_(out) {}
-
-  void u16(uint64_t at, uint64_t value) { number(at, value, 2); }
-  void u32(uint64_t at, uint64_t value) { number(at, value, 4); }
-  void u64(uint64_t at, uint64_t value) { number(at, value, 8); }
-  void text(uint64_t at, const std::string& value) {
-    std::transform(value.begin(), value.end(), out_.begin() + static_cast<ptrdiff_t>(at),
-                   [](char c) { return static_cast<std::byte>(c); });
-  }
-
- private:
-  void number(uint64_t at, uint64_t value, unsigned bytes) {
-    put_big_endian(std::span(out_).subspan(at, bytes), value);
-  }
-
-  std::vector<std::byte>& out_;
-};
 
 void check(uint64_t size, const std::string& backing, const std::string& format,
            const std::string& object) {
@@ -75,7 +54,7 @@ void check(uint64_t size, const std::string& backing, const std::string& format,
   }
 }
 
-void write_header(Writer& out, uint64_t size, uint64_t l1_entries, const std::string& backing,
+void write_header(ByteWriter& out, uint64_t size, uint64_t l1_entries, const std::string& backing,
                   const std::string& format) {
   const uint64_t extension_end = kHeaderLength + 8 + (format.size() + 7) / 8 * 8;
   const uint64_t name_at = extension_end + 8;  // after the end marker
@@ -107,7 +86,7 @@ EmptyQcow2 make_empty_qcow2(uint64_t size, const std::string& backing,
   EmptyQcow2 image;
   image.file_size = kL1Table + l1_clusters * kCluster;
   image.start.resize(kL1Table);
-  Writer out(image.start);
+  ByteWriter out(image.start);
   write_header(out, size, l1_entries, backing, backing_format);
   out.u64(kRefcountTable, kRefcountBlock);
   for (uint64_t cluster = 0; cluster < image.file_size / kCluster; ++cluster) {

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <atomic>
+#include <numeric>
+
+#include "lib/core/workers.h"
+#include "lib/format/qcow2/qcow2_target.h"
+#include "tests/unit/qcow2_image.h"
+
+namespace vmferry::test::qcow2 {
+namespace {
+
+/// A new file in memory, as a store makes it: it grows with what is written.
+class GrowingFile : public Target, private Sink {
+ public:
+  explicit GrowingFile(Bytes& bytes) : bytes_(bytes) {}
+
+  Sink& sink() override { return *this; }
+  void publish() override { is_published = true; }
+
+  std::atomic<bool> is_published = false;
+  int flushes = 0;
+  /// Of the flush before the first byte was written; the header comes after all else is durable.
+  int flushes_before_header = 0;
+  std::function<void()> before_write;
+
+ private:
+  const std::string& name() const override { return name_; }
+  uint64_t size() const override { return UINT64_MAX / 4; }
+  SinkTraits traits() const override { return {.starts_zeroed = true}; }
+  void zero_range(uint64_t, uint64_t) override {}
+  void write_at(uint64_t offset, Slice data) override {
+    const std::lock_guard lock(mutex_);
+    if (before_write) {
+      before_write();
+    }
+    if (offset == 0) {
+      flushes_before_header = flushes;
+    }
+    bytes_.resize(std::max<uint64_t>(bytes_.size(), offset + data.size()));
+    std::memcpy(bytes_.data() + offset, data.bytes().data(), data.size());
+  }
+  void grow(uint64_t) override {}
+  void set_size(uint64_t size) override { bytes_.resize(size); }
+  void flush() override { ++flushes; }
+  std::unique_ptr<Source> read_back() override { return std::make_unique<MemorySource>(bytes_); }
+
+  const std::string name_ = "new.qcow2";
+  std::mutex mutex_;
+  Bytes& bytes_;
+};
+
+uint64_t big_endian(const Bytes& bytes, uint64_t at, int length) {
+  uint64_t value = 0;
+  for (int i = 0; i < length; ++i) {
+    value = value << 8 | std::to_integer<uint64_t>(bytes.at(at + i));
+  }
+  return value;
+}
+
+/// How often each cluster of the file is used, as its tables tell.
+class Uses {
+ public:
+  explicit Uses(const Bytes& file)
+      : file_(file), bits_(big_endian(file, 20, 4)), uses_((file.size() >> bits_) + 1) {
+    add(0, 1);
+    const uint64_t l1 = big_endian(file, 40, 8);
+    const uint64_t entries = big_endian(file, 36, 4);
+    add(l1, entries * 8);
+    for (uint64_t i = 0; i < entries; ++i) {
+      if (const uint64_t entry = big_endian(file, l1 + 8 * i, 8)) {
+        CHECK(entry >> 63 == 1);
+        add_l2(entry & kPlace);
+      }
+    }
+    table_ = big_endian(file, 48, 8);
+    blocks_ = (big_endian(file, 56, 4) << bits_) / 8;
+    add(table_, blocks_ * 8);
+    for (uint64_t i = 0; i < blocks_; ++i) {
+      if (const uint64_t block = big_endian(file, table_ + 8 * i, 8)) {
+        add(block, cluster());
+      }
+    }
+  }
+
+  /// As qemu-img check does: what is counted is what is used.
+  bool are_counted() const {
+    const uint64_t per_block = cluster() / 2;
+    for (uint64_t i = 0; i < uses_.size(); ++i) {
+      const uint64_t at = table_ + i / per_block * 8;
+      const uint64_t block = i / per_block < blocks_ ? big_endian(file_, at, 8) : 0;
+      const uint64_t counted = block == 0 ? 0 : big_endian(file_, block + i % per_block * 2, 2);
+      if (counted != uses_[i]) {
+        UNSCOPED_INFO("cluster " << i << " of " << uses_.size() << ": counted " << counted);
+        return false;
+      }
+    }
+    return true;
+  }
+  uint64_t plain = 0;
+  uint64_t packed = 0;
+
+ private:
+  static constexpr uint64_t kPlace = 0x00fffffffffffe00;
+
+  uint64_t cluster() const { return uint64_t{1} << bits_; }
+  void add(uint64_t offset, uint64_t bytes) {
+    if (bytes == 0) {
+      return;
+    }
+    for (uint64_t i = offset >> bits_; i <= (offset + bytes - 1) >> bits_; ++i) {
+      ++uses_.at(i);
+    }
+  }
+  void add_l2(uint64_t table) {
+    add(table, cluster());
+    for (uint64_t i = 0; i < cluster() / 8; ++i) {
+      const uint64_t entry = big_endian(file_, table + 8 * i, 8);
+      const unsigned shift = 62 - (bits_ - 8);
+      if (entry >> 62 == 1) {
+        const uint64_t offset = entry & ((uint64_t{1} << shift) - 1);
+        const uint64_t sectors = (entry & ((uint64_t{1} << 62) - 1)) >> shift;
+        add(offset, (sectors + 1) * 512 - offset % 512);
+        ++packed;
+      } else if (entry != 0) {
+        CHECK(entry >> 63 == 1);
+        add(entry & kPlace, cluster());
+        ++plain;
+      }
+    }
+  }
+
+  const Bytes& file_;
+  const unsigned bits_;
+  std::vector<uint64_t> uses_;
+  uint64_t table_ = 0;
+  uint64_t blocks_ = 0;
+};
+
+using Codec = std::optional<ClusterCodec>;
+constexpr Codec kCodecs[] = {std::nullopt, ClusterCodec::kDeflate, ClusterCodec::kZstd};
+
+NewQcow2 new_image(uint32_t bits, uint64_t size, Codec codec) {
+  return {.cluster_bits = bits, .guest_size = size, .codec = codec, .level = codec ? 1 : 0};
+}
+
+/// One cluster's worth of a disk: zeros, what packs well, or what does not.
+Bytes some_cluster(std::mt19937_64& random, uint64_t bytes) {
+  Bytes cluster(bytes);
+  const auto kind = random() % 4;
+  if (kind == 1) {
+    std::generate(cluster.begin(), cluster.end(), [&] { return std::byte(random()); });
+  } else if (kind != 0) {
+    const auto value = std::byte(random() % 255 + 1);
+    std::fill_n(cluster.begin(), random() % bytes + 1, value);
+  }
+  return cluster;
+}
+
+Slice slice_of(const Bytes& disk, uint64_t offset, uint64_t bytes) {
+  const auto copy =
+      std::make_shared<const Bytes>(disk.begin() + static_cast<std::ptrdiff_t>(offset),
+                                    disk.begin() + static_cast<std::ptrdiff_t>(offset + bytes));
+  return Slice({copy, copy->data()}, *copy);
+}
+
+/// Writes runs of clusters in random order, in several threads. Returns the disk.
+Bytes write_randomly(Sink& sink, uint32_t bits, std::mt19937_64& random) {
+  const uint64_t cluster = uint64_t{1} << bits;
+  Bytes disk;
+  while (disk.size() < sink.size()) {
+    const Bytes next = some_cluster(random, cluster);
+    disk.insert(disk.end(), next.begin(), next.end());
+  }
+  disk.resize(sink.size());
+  std::vector<std::pair<uint64_t, uint64_t>> runs;
+  for (uint64_t at = 0; at < disk.size();) {
+    const uint64_t bytes = std::min<uint64_t>((random() % 40 + 1) * cluster, disk.size() - at);
+    runs.emplace_back(at, bytes);
+    at += bytes;
+  }
+  std::shuffle(runs.begin(), runs.end(), random);
+  std::atomic<size_t> next = 0;
+  run_workers(3, {}, [&](std::stop_token) {
+    for (size_t i = next++; i < runs.size(); i = next++) {
+      sink.write_at(runs[i].first, slice_of(disk, runs[i].first, runs[i].second));
+    }
+  });
+  return disk;
+}
+
+}  // namespace
+
+TEST_CASE("what is written into a new qcow2 image reads back, and is counted") {
+  std::mt19937_64 random(11);
+  for (const uint32_t bits : {9u, 10u, 13u, 16u, 18u, 21u}) {
+    for (const Codec codec : kCodecs) {
+      const uint64_t size = (random() % 60 << bits) + random() % (1 << bits);
+      CAPTURE(bits, size, codec ? static_cast<int>(*codec) : -1);
+      Bytes file;
+      auto in_memory = std::make_unique<GrowingFile>(file);
+      GrowingFile& grown = *in_memory;
+      const auto target = make_qcow2_target(std::move(in_memory), new_image(bits, size, codec));
+      const Bytes disk = write_randomly(target->sink(), bits, random);
+      target->sink().flush();
+      CHECK(grown.flushes_before_header == 1);
+      CHECK(grown.flushes == 2);
+      CHECK(file.size() % (uint64_t{1} << bits) == 0);
+      CHECK(same_bytes(read_all(*target->sink().read_back()), disk));
+      CHECK(Uses(file).are_counted());
+      target->publish();
+      CHECK(grown.is_published);
+
+      // As anybody else sees it: whole sectors.
+      const auto whole = Image::open_bytes(std::make_shared<MemorySource>(file));
+      CHECK(whole->size() == (size + 511) / 512 * 512);
+    }
+  }
+}
+
+TEST_CASE(
+    "only what is not zero takes space in a new qcow2 image, and a stream only if it is short") {
+  for (const Codec codec : kCodecs) {
+    Bytes file;
+    const auto target =
+        make_qcow2_target(std::make_unique<GrowingFile>(file), new_image(16, 16 << 20, codec));
+    std::mt19937_64 random(5);
+    Bytes disk(8 << 16);
+    std::fill_n(disk.begin() + (1 << 16), 1 << 16, std::byte{7});
+    std::generate_n(disk.begin() + (3 << 16), 1 << 16, [&] { return std::byte(random()); });
+    target->sink().write_at(4 << 20, slice_of(disk, 0, disk.size()));
+    target->sink().flush();
+    const Uses uses(file);
+    CHECK(uses.are_counted());
+    CHECK(uses.plain == (codec ? 1 : 2));
+    CHECK(uses.packed == (codec ? 1 : 0));
+    // Header, L1, L2, refcount table and block, data.
+    CHECK(file.size() <= 7 << 16);
+  }
+}
+
+TEST_CASE("L2 tables and refcount blocks of a new qcow2 image do not stay in memory") {
+  constexpr uint64_t kStride = 32 << 10;            // what an L2 table of 512 bytes maps
+  constexpr uint64_t kSize = uint64_t{1100} << 20;  // more tables than the budget is for
+  Bytes file;
+  const auto target =
+      make_qcow2_target(std::make_unique<GrowingFile>(file), new_image(9, kSize, std::nullopt));
+  Bytes cluster(512, std::byte{3});
+  // Some tables go into the file twice: with one cluster, and with another one later.
+  for (const uint64_t within : {uint64_t{512}, uint64_t{5120}}) {
+    for (uint64_t at = within; at < kSize; at += kStride) {
+      std::memcpy(cluster.data(), &at, sizeof at);
+      target->sink().write_at(at, slice_of(cluster, 0, cluster.size()));
+    }
+  }
+  target->sink().flush();
+  CHECK(Uses(file).are_counted());
+  const auto read = Image::open_bytes(std::make_shared<MemorySource>(std::move(file)));
+  Bytes there(kStride);
+  size_t wrong = 0;
+  for (uint64_t at = 0; at < kSize; at += kStride) {
+    read->read_at(at, there);
+    for (uint64_t i = 0; i < kStride; i += 512) {
+      uint64_t found = 0;
+      std::memcpy(&found, there.data() + i, sizeof found);
+      wrong += found != (i == 512 || i == 5120 ? at + i : 0) ? 1 : 0;
+    }
+  }
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("a sink of a qcow2 image refuses parts of clusters, and a name before its end") {
+  Bytes file;
+  const auto target =
+      make_qcow2_target(std::make_unique<GrowingFile>(file), new_image(16, 100000, std::nullopt));
+  const Bytes data(1 << 16, std::byte{1});
+  CHECK_THROWS_AS(target->sink().write_at(512, slice_of(data, 0, 65024)), std::logic_error);
+  CHECK_THROWS_AS(target->sink().write_at(0, slice_of(data, 0, 512)), std::logic_error);
+  target->sink().write_at(65536, slice_of(data, 0, 100000 - 65536));
+  CHECK_THROWS_AS(target->publish(), std::logic_error);
+}
+
+TEST_CASE("a disk that is too large for its clusters cannot be a qcow2 image") {
+  const auto fits = [](uint32_t bits, uint64_t size) {
+    return can_map(new_image(bits, size, ClusterCodec::kZstd));
+  };
+  constexpr uint64_t kTiB = uint64_t{1} << 40;
+  CHECK(fits(16, 64 * kTiB));
+  CHECK(fits(16, 2000 * kTiB));
+  CHECK_FALSE(fits(16, 2049 * kTiB));
+  CHECK(fits(21, 500 * kTiB));
+  CHECK_FALSE(fits(21, 513 * kTiB));
+  CHECK(fits(9, 120 * kTiB / 1024));
+  CHECK_FALSE(fits(9, 128 * kTiB / 1024));
+  CHECK_FALSE(fits(16, INT64_MAX));
+}
+
+TEST_CASE("a copy into a qcow2 image hands over whole clusters") {
+  for (const uint32_t bits : {9u, 16u, 21u}) {
+    for (const std::string picture :
+         {"5000B:A 200K:- 1B:B 4M:- 70000B:C 1M:0 123B:D", "1B:A", "3B:-", "",
+          "4M:A 511B:- 512B:B 513B:- 4M:0 2M:C 2097151B:- 1B:D 5M:-"}) {
+      CAPTURE(bits, picture);
+      const PictureSource source(picture);
+      Bytes file;
+      const auto target = make_qcow2_target(std::make_unique<GrowingFile>(file),
+                                            new_image(bits, source.size(), ClusterCodec::kZstd));
+      Progress progress;
+      copy(source, target->sink(), {}, progress);
+      CHECK(same_bytes(read_all(*target->sink().read_back()), read_all(source)));
+      CHECK(Uses(file).are_counted());
+    }
+  }
+}
+
+TEST_CASE("a write that fails in a qcow2 image is the caller's to know") {
+  for (int fail_at = 0; fail_at < 8; ++fail_at) {
+    Bytes file;
+    auto in_memory = std::make_unique<GrowingFile>(file);
+    int writes = 0;
+    in_memory->before_write = [&] {
+      if (writes++ == fail_at) {
+        throw Error({.kind = ErrorKind::kIo, .object = "file", .action = "write", .cause = "full"});
+      }
+    };
+    const auto target =
+        make_qcow2_target(std::move(in_memory), new_image(12, 3 << 20, ClusterCodec::kDeflate));
+    const PictureSource source("1M:A 512K:- 1536K:B");
+    Progress progress;
+    bool failed = false;
+    try {
+      copy(source, target->sink(), {}, progress);
+    } catch (const Error&) {
+      failed = true;
+    }
+    CHECK(failed == (writes > fail_at));
+    CHECK((failed || Uses(file).are_counted()));
+    if (failed) {
+      CHECK((file.size() < 4 || big_endian(file, 0, 4) == 0));  // it is no image yet
+      CHECK_THROWS_AS(target->publish(), std::logic_error);
+    }
+  }
+}
+
+}  // namespace vmferry::test::qcow2
