@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "tools/vmferry/image_copy.h"
 
+#include <fmt/format.h>
+
 #include <map>
 
 #include "lib/core/format_bytes.h"
@@ -9,6 +11,7 @@
 #include "tools/vmferry/ui/output.h"
 #include "tools/vmferry/ui/progress.h"
 #include "tools/vmferry/ui/say.h"
+#include "vmferry/create.h"
 #include "vmferry/error.h"
 #include "vmferry/in_use.h"
 #include "vmferry/transfer.h"
@@ -39,6 +42,29 @@ void refuse_resuming(const ImageCopy& job) {
                .cause = job.trim ? "a copy with --trim cannot be resumed"
                                  : "a copy of a source that is in use cannot be resumed",
                .hint = "leave --resume out: what an earlier run has left is removed"});
+}
+
+void add_image_layout_options(CLI::App& app, ImageLayout& layout) {
+  const char* group = "New image";
+  app.add_option_function<std::string>(
+         "-O,--target-format",
+         [&layout](const std::string& name) { layout.format = *find_format(name); },
+         fmt::format("Format of the target: {} (default: raw)",
+                     fmt::join(new_format_names(), " or ")))
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember(new_format_names()))
+      ->group(group);
+  app.add_option("--compress", layout.compression, "Compress its clusters: zlib or zstd")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({"zlib", "zstd"}))
+      ->group(group);
+  app.add_option("--compression-level", layout.compression_level,
+                 "1 to 9 for zlib, 1 to 19 for zstd (default: 4, 2)")
+      ->type_name("N")
+      ->group(group);
+  add_size_option(app, "--cluster-size", layout.cluster_size,
+                  "Size of its clusters, a power of two from 512 to 2M (default: 64K)")
+      ->group(group);
 }
 
 bool may_be_resumed(const ImageCopy& job) {
@@ -167,7 +193,7 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
                         : job.verify_how == "read" ? Verify::kReading
                                                    : Verify::kYes;
   job.to.verify = verify != Verify::kNo;
-  check_target_options(to, job.to);
+  check_new_image(to, job.to, job.layout);
   refuse_json_in_disk(job, to);
   refuse_limited_sharing(job);
   refuse_resuming(job);
@@ -186,7 +212,7 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
   if (job.digest) {
     digest.emplace(job.to.size);
   }
-  const std::unique_ptr<Target> target = open_target(to, job.to);
+  const std::unique_ptr<Target> target = create_image(to, job.to, job.layout);
   if (job.to.resume && !target->adopted()) {
     say_notice(to.display() +
                ": there is no unfinished copy of it, so it is copied from the beginning");
@@ -283,6 +309,7 @@ void add_copy_options(CLI::App& app, ImageCopy& job) {
       ->type_name("WHEN")
       ->check(CLI::IsMember({"auto", "always", "never"}));
 
+  add_image_layout_options(app, job.layout);
   add_layout_options(app, job.to.layout);
   add_trim_options(app, job.trim, job.trimming);
   app.add_option("--connect", job.connect,

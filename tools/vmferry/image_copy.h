@@ -10,6 +10,7 @@
 #include "tools/vmferry/options.h"
 #include "tools/vmferry/ui/session.h"
 #include "vmferry/copy.h"
+#include "vmferry/format.h"
 #include "vmferry/location.h"
 #include "vmferry/open.h"
 #include "vmferry/target.h"
@@ -25,6 +26,7 @@ struct ImageCopy {
   std::optional<Location> target;  ///< nothing: there is none
   SourceOptions from;
   TargetOptions to;
+  ImageLayout layout;  ///< of the target
   RunOptions run;
   std::optional<uint64_t> size;  ///< of what is read in order
   std::optional<uint64_t> rate_limit;

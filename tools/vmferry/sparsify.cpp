@@ -163,10 +163,11 @@ void check_options(const SparsifyOptions& options) {
   }
   if (!has_target &&
       (options.job.to.force || !options.job.verify_how.empty() || options.job.rate_limit ||
-       options.job.to.reflink != Reflink::kAuto || options.job.to.layout != RbdLayout())) {
+       options.job.to.reflink != Reflink::kAuto || options.job.to.layout != RbdLayout() ||
+       options.job.layout != ImageLayout())) {
     throw usage(
-        "--force, --verify, --rate-limit, --reflink and the layout of a volume are about a "
-        "target",
+        "--force, --verify, --rate-limit, --reflink, -O and the layout of a volume or an image are "
+        "about a target",
         "leave them out, or name a target");
   }
 }
