@@ -20,10 +20,11 @@ class Limits:
     cpu: float = None  # processor time, of qemu-img's
     rados: float = None  # of the time that `rados bench` takes for as many bytes
     seconds: float = None  # not a ratio: for what no peer is asked about
+    size: float = None  # of the file that qemu-img makes
 
     def __str__(self):
         said = ((self.durable, "{:.3g}"), (self.as_is, "{:.3g} as it is"), (self.cpu, "{:.3g} of the processor time"),
-                (self.rados, "{:.3g} of rados bench"), (self.seconds, "{:.3g} s"))
+                (self.rados, "{:.3g} of rados bench"), (self.seconds, "{:.3g} s"), (self.size, "{:.3g} of the size"))
         return ", ".join("<= " + form.format(value) for value, form in said if value is not None) or "-"
 
 
@@ -41,6 +42,8 @@ class Case:
     source: str = FILE  # or NBD: the image is what it reads; or RBD
     action: str = "convert"  # or map, or compare
     other: str = ""  # the second image of compare
+    makes: str = "raw"  # or qcow2
+    compression: str = ""  # of what is made
 
     @property
     def makes_volume(self):
@@ -55,6 +58,8 @@ class Case:
         state = ", cold cache" if self.cold else ", just written" if self.written else ""
         if self.action != "convert":
             return f"{self.action} {self.what}{state}"
+        if self.makes != "raw":
+            return f"{self.what}{state} -> {self.makes}{self.compression and ', '}{self.compression}"
         return f"{self.what}{state} -> {'RBD volume' if self.makes_volume else 'sparse file'}"
 
 
@@ -87,6 +92,12 @@ _COLD = (
     *(dataclasses.replace(case, name=f"{case.name}-cold", cold=True, limits=Limits(0.9)) for case in _FILES),
     *(dataclasses.replace(case, name=f"{case.name}-cold", cold=True, limits=Limits()) for case in _VOLUMES),
 )
+# From a volume the cluster takes a part of the processors that both need.
+_INTO_QCOW2 = tuple(
+    dataclasses.replace(_FILES[1], name=f"{name}-{compression or 'qcow2'}-made", what=what, source=source, makes="qcow2",
+                        compression=compression, limits=limits)
+    for name, what, source in (("raw", "raw, sparse", FILE), ("rbd", "RBD volume", RBD))
+    for compression, limits in (("", Limits(1.0)), ("zlib", Limits(1 / 1.5, size=1.03)), ("zstd", Limits(1 / 1.3, size=1.03))))
 _EMPTY = tuple(
     Case(f"empty-{target}", "raw, 8 TiB of hole", "empty.raw", "empty.raw", "raw", target, Limits(seconds=0.5))
     for target in (FILE, RBD))
@@ -105,4 +116,4 @@ _LOOKING = (
     _looking("compare-zstd", "raw, sparse, with qcow2, zstd", "debian-sparse.raw", "compare", other="debian-zstd.qcow2"),
 )
 
-ALL = _FILES + _WRITTEN + _VOLUMES + _FROM_CEPH + _FROM_NBD + _EMPTY + _LOOKING + _COLD
+ALL = _FILES + _WRITTEN + _VOLUMES + _FROM_CEPH + _FROM_NBD + _INTO_QCOW2 + _EMPTY + _LOOKING + _COLD

@@ -20,6 +20,7 @@ class Run:
     seconds: float
     cpu_seconds: float  # of all processors, with what the kernel did for it
     peak_bytes: int
+    file_bytes: int = 0  # of what it made, where that is not a raw file
 
 
 def run_process(command, log, output):

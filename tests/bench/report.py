@@ -60,6 +60,12 @@ class Result:
             return None
         return self.cpu(tools.VMFERRY) / self.cpu(thrifty)
 
+    def size_ratio(self):
+        """Of the smallest file of qemu-img's; None where no size is looked at."""
+        sizes = {name: statistics.median(run.file_bytes for run in runs) for name, runs in self.runs.items()}
+        peers = [size for name, size in sizes.items() if name.startswith("qemu-img")]
+        return sizes[tools.VMFERRY] / min(peers) if peers and min(peers) > 0 else None
+
     def peak(self):
         return max((run.peak_bytes for run in self.runs.get(tools.VMFERRY, ())), default=0)
 
@@ -81,6 +87,8 @@ class Result:
             yield "rados bench", self.ratio(tools.RADOS_BENCH), limits.rados
         if limits.seconds is not None:
             yield "seconds", self.median(tools.VMFERRY), limits.seconds
+        if limits.size is not None and self.size_ratio() is not None:
+            yield "size", self.size_ratio(), limits.size
         if self.case.target in cases.MEMORY:
             yield "memory", self.peak(), cases.MEMORY[self.case.target]
 
@@ -187,6 +195,7 @@ def _case_document(result):
         document["best_durable_peer"] = result.best_peer(True)
         document["best_peer_as_it_is"] = result.best_peer(False)
         document["cpu_ratio"] = result.cpu_ratio()
+        document["size_ratio"] = result.size_ratio()
         for name, tool in result.tools.items():
             document["tools"].append({
                 "name": name, "durable": tool.durable, "commands": [_command_text(step) for step in tool.steps],

@@ -82,16 +82,20 @@ class Toolbox:
 
     def _own(self, case, source):
         target = self._target.rbd_url if case.makes_volume else str(self._target.path)
-        return Tool(VMFERRY, ((self._vmferry, "convert", "-q", "-f", case.format, source, target),))
+        compress = ("--compress", case.compression) if case.compression else ()
+        return Tool(VMFERRY, ((self._vmferry, "convert", "-q", "-f", case.format, "-O", case.makes, *compress, source, target),))
 
     def _qemu_img(self, case, source, target):
-        command = ("qemu-img", "convert", "-f", case.format, "-O", "raw")
+        compress = ("-c", "-o", f"compression_type={case.compression}") if case.compression else ()
+        command = ("qemu-img", "convert", "-f", case.format, "-O", case.makes, *compress)
         return [Tool("qemu-img", ((*command, source, target),), durable=case.makes_volume),
                 Tool("qemu-img -W -m 16", ((*command, "-W", "-m", "16", source, target),), durable=case.makes_volume)]
 
     def _file_peers(self, case, source):
         path = str(self._target.path)
         peers = self._qemu_img(case, source, path)
+        if case.makes != "raw":
+            return peers
         if case.source == cases.RBD:
             peers.append(Tool("rbd export", (("rbd", "export", "--no-progress", _spec(source), path),), durable=False))
         peers.append(Tool("nbdcopy", (("nbdcopy", "--", *_nbd_source(case, source), path),), durable=False))

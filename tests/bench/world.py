@@ -161,10 +161,17 @@ class Target:
     def remove_bench_objects(self):
         must("rados", "-p", self.pool, "cleanup", "--run-name", self.rados_run)
 
-    def check(self, is_volume, reference):
+    def allocated(self):
+        return self.path.stat().st_blocks * 512
+
+    def check(self, case, reference):
         """The result shows a guest the same bytes as `reference`, according to tools that are not ours."""
-        if is_volume:
+        if case.makes_volume:
             self._check_volume(reference)
+        elif case.makes != "raw":
+            must("qemu-img", "check", "-q", "-f", case.makes, self.path)
+            if _answer("qemu-img", "compare", "-f", "raw", "-F", case.makes, reference, self.path) is None:
+                raise measure.BenchError("the result differs from its source")
         elif is_all_hole(reference):
             if self.path.stat().st_size != reference.stat().st_size or not is_nearly_all_hole(self.path):
                 raise measure.BenchError("the result is not the hole that its source is")
