@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "vmferry/api.h"
-#include "vmferry/ceph.h"
 #include "vmferry/format.h"
 #include "vmferry/location.h"
+#include "vmferry/network.h"
 #include "vmferry/source.h"
 #include "vmferry/stream.h"
 
@@ -35,7 +35,7 @@ struct SourceOptions {
   std::string key_file = {};
   bool force_corrupt = false;  ///< read images that are marked as corrupt
   OpenPolicy policy = {};
-  CephOptions ceph = {};
+  NetworkOptions network = {};
   /// What can only be read once, in order, is welcome as well: OpenImage::stream.
   bool streams = false;
 };

@@ -7,9 +7,9 @@
 #include <stop_token>
 
 #include "vmferry/api.h"
-#include "vmferry/ceph.h"
 #include "vmferry/copy.h"
 #include "vmferry/location.h"
+#include "vmferry/network.h"
 
 namespace VMFERRY_API vmferry {
 
@@ -17,7 +17,7 @@ struct InPlaceOptions {
   unsigned jobs = 8;           ///< threads that look for zeros; 1..64
   bool dry_run = false;        ///< only look: the image is opened for reading
   bool assume_unused = false;  ///< nobody has it open, where that cannot be asked
-  CephOptions ceph;
+  NetworkOptions network;
   /// Called once everything was checked, just before the first change. May be empty.
   std::function<void()> before_change;
   std::stop_token stop = {};  ///< stops the work: Error kCancelled; what is done by then stays done
@@ -50,6 +50,6 @@ SpaceUse sparsify_in_place(const Location& location, const InPlaceOptions& optio
 bool can_rehearse_in_place(const Location& location);
 
 /// What the file or volume takes of its store's space now (bytes); nothing for a block device.
-std::optional<uint64_t> allocated_bytes(const Location& location, const CephOptions& ceph);
+std::optional<uint64_t> allocated_bytes(const Location& location, const NetworkOptions& network);
 
 }  // namespace VMFERRY_API vmferry

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "vmferry/api.h"
-#include "vmferry/ceph.h"
 #include "vmferry/location.h"
+#include "vmferry/network.h"
 #include "vmferry/sink.h"
 
 namespace VMFERRY_API vmferry {
@@ -32,7 +32,7 @@ struct TargetOptions {
   bool assume_unused = false;
   Reflink reflink = Reflink::kAuto;
   RbdLayout layout;
-  CephOptions ceph;
+  NetworkOptions network;
   /// Called once everything was checked, just before the first change to the store. May be empty.
   std::function<void()> before_making;
   /// Called with what was made, before it has its final name. May be empty.
@@ -90,13 +90,13 @@ std::unique_ptr<Target> open_target(const Location& location, const TargetOption
 /// The notes (TargetNotes) of a run that did not complete this target; empty: there are none. Only
 /// looks: such a run may be at work. Throws Error. Any thread.
 std::map<std::string, std::string> unfinished_notes(const Location& location,
-                                                    const CephOptions& ceph);
+                                                    const NetworkOptions& network);
 
 /// Removes what a run that died before publish() left of this target, with its notes; none is no
 /// error, and what has the name is not touched. kConflict: such a run is at work. A cluster may
 /// need a minute to see that one has died: that is waited for; `stop` ends it (kCancelled). Throws
 /// Error.
-void remove_unfinished(const Location& location, const CephOptions& ceph,
+void remove_unfinished(const Location& location, const NetworkOptions& network,
                        std::stop_token stop = {});
 
 }  // namespace VMFERRY_API vmferry

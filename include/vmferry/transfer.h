@@ -10,6 +10,7 @@
 
 #include "vmferry/api.h"
 #include "vmferry/copy.h"
+#include "vmferry/network.h"
 #include "vmferry/observer.h"
 #include "vmferry/source.h"
 #include "vmferry/stream.h"
@@ -66,7 +67,7 @@ TransferResult transfer(ByteStream& source, Target& target, const TransferOption
 
 /// Has a run that did not complete `target` left a checkpoint of a copy of this very source? Asks
 /// the store, and changes nothing. Throws Error.
-bool can_resume(const Source& source, const Location& target, const CephOptions& ceph);
+bool can_resume(const Source& source, const Location& target, const NetworkOptions& network);
 
 /// What is asked before relying on what was read: throws Error when the source is not what was
 /// opened. One in use may have been written.

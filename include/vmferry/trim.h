@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "vmferry/api.h"
-#include "vmferry/ceph.h"
 #include "vmferry/format.h"
 #include "vmferry/location.h"
+#include "vmferry/network.h"
 #include "vmferry/source.h"
 
 namespace VMFERRY_API vmferry {
@@ -34,7 +34,7 @@ struct TrimOptions {
   std::vector<std::string> ignore;
   std::vector<std::string> only;
   std::vector<DiskKey> keys;
-  CephOptions ceph;
+  NetworkOptions network;
   /// Called with what a person should know while it happens (emulation is slow). May be empty.
   std::function<void(const std::string&)> notice;
   std::stop_token stop = {};

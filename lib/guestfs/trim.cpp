@@ -99,7 +99,7 @@ void say_if_slow(const Appliance& appliance, const TrimOptions& options) {
                      : "libguestfs emulates a machine, without KVM, which is slow");
 }
 
-ApplianceDisk disk_of(const Location& location, ImageFormat format, const CephOptions& ceph) {
+ApplianceDisk disk_of(const Location& location, ImageFormat format, const NetworkOptions& network) {
   const Store& store = location.store();
   if (store.qemu_name == nullptr) {
     throw Error({.kind = ErrorKind::kUnsupported,
@@ -108,7 +108,7 @@ ApplianceDisk disk_of(const Location& location, ImageFormat format, const CephOp
                  .cause = "libguestfs cannot be given such a place",
                  .hint = "copy it first: vmferry convert"});
   }
-  return {store.qemu_name(location, ceph), format.name()};
+  return {store.qemu_name(location, network), format.name()};
 }
 
 std::unique_ptr<Source> read_overlay(const UniqueFd& file, const std::string& name,
@@ -141,7 +141,7 @@ std::string libguestfs_version() {
 
 TrimmedImage trim_copy(const Location& location, std::shared_ptr<const Source> source,
                        ImageFormat format, const TrimOptions& options) {
-  const ApplianceDisk image = disk_of(location, format, options.ceph);
+  const ApplianceDisk image = disk_of(location, format, options.network);
   if (location.store().refuse_writers != nullptr) {
     location.store().refuse_writers(location);
   }
@@ -180,7 +180,7 @@ std::vector<TrimmedPart> trim_in_place(const Location& location, const Source& g
                      "vmferry sparsify --trim with a target, or without --trim: that gives back "
                      "the zeros"});
   }
-  const ApplianceDisk image = disk_of(location, format, options.ceph);
+  const ApplianceDisk image = disk_of(location, format, options.network);
   location.store().refuse_users(location,
                                 options.assume_unused);  // QEMU then takes the lock itself
   const std::string name = location.display();

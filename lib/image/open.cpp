@@ -115,7 +115,7 @@ class ChainOpener {
   }
 
   std::unique_ptr<Source> open_bytes(const Location& location) {
-    OpenBytes bytes = location.store().open(location, options_.ceph);
+    OpenBytes bytes = location.store().open(location, options_.network);
     note(bytes.identity, bytes.source->name(), bytes.being_written);
     return std::move(bytes.source);
   }

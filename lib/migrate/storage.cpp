@@ -88,7 +88,7 @@ CephOptions for_copying(CephOptions ceph) {
 TargetOptions HostAndCluster::new_target(uint64_t size, const Made& made) const {
   TargetOptions options;
   options.size = size;
-  options.ceph = for_copying(options_.ceph);
+  options.network.ceph = for_copying(options_.ceph);
   options.before_making = options_.before_making;
   options.made = [made](const Identity& identity) { made(identity.text); };
   options.notice = options_.notice;

@@ -69,11 +69,11 @@ CopyDone HostAndCluster::copy_in(const HostImage& image, const VolumeName& volum
 }
 
 bool HostAndCluster::can_resume_in(const HostImage& image, const VolumeName& volume) {
-  return can_resume(*open_host_image(image).guest, location_of(volume), options_.ceph);
+  return can_resume(*open_host_image(image).guest, location_of(volume), {.ceph = options_.ceph});
 }
 
 OpenImage HostAndCluster::open_volume(const VolumeName& volume, const CephOptions& ceph) const {
-  return open_as_guest(location_of(volume), {.format = ImageFormat(), .ceph = ceph});
+  return open_as_guest(location_of(volume), {.format = ImageFormat(), .network = {.ceph = ceph}});
 }
 
 bool HostAndCluster::same(const HostImage& image, const VolumeName& volume, std::stop_token stop) {
@@ -98,7 +98,8 @@ CopyDone HostAndCluster::copy_out(const VolumeName& volume, const std::string& p
 }
 
 bool HostAndCluster::can_resume_out(const VolumeName& volume, const std::string& path) {
-  return can_resume(*open_volume(volume, options_.ceph).guest, PathLocation{path}, options_.ceph);
+  return can_resume(*open_volume(volume, options_.ceph).guest, PathLocation{path},
+                    {.ceph = options_.ceph});
 }
 
 CopyDone HostAndCluster::copy_or_resume(const OpenImage& image, const Location& to,
@@ -106,7 +107,7 @@ CopyDone HostAndCluster::copy_or_resume(const OpenImage& image, const Location& 
   const EitherStop either(terms.stop, options_.stop);
   terms.stop = target.stop = either.token();
   target.sources = image.opened;
-  if (terms.resume && can_resume(*image.guest, to, options_.ceph)) {
+  if (terms.resume && can_resume(*image.guest, to, {.ceph = options_.ceph})) {
     target.resume = true;
     try {
       return copy_and_check(image, to, target, terms);
@@ -114,7 +115,7 @@ CopyDone HostAndCluster::copy_or_resume(const OpenImage& image, const Location& 
       if (error.kind() != ErrorKind::kConflict) {
         throw;
       }
-      remove_unfinished(to, options_.ceph, terms.stop);
+      remove_unfinished(to, {.ceph = options_.ceph}, terms.stop);
       check_source(*image.guest, terms.frozen);  // then that is why
       if (options_.notice) {
         options_.notice(std::string(error.what()) + "; it is copied from the beginning");
@@ -122,7 +123,7 @@ CopyDone HostAndCluster::copy_or_resume(const OpenImage& image, const Location& 
     }
   } else {
     // The journal is the run's alone, so it is from a run that died.
-    remove_unfinished(to, options_.ceph, terms.stop);
+    remove_unfinished(to, {.ceph = options_.ceph}, terms.stop);
   }
   target.resume = false;
   return copy_and_check(image, to, target, terms);

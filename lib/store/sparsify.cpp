@@ -23,9 +23,9 @@ bool can_rehearse_in_place(const Location& location) {
   return location.store().sparsify_can_rehearse;
 }
 
-std::optional<uint64_t> allocated_bytes(const Location& location, const CephOptions& ceph) {
+std::optional<uint64_t> allocated_bytes(const Location& location, const NetworkOptions& network) {
   const Store& store = location.store();
-  return store.allocated == nullptr ? std::nullopt : store.allocated(location, ceph);
+  return store.allocated == nullptr ? std::nullopt : store.allocated(location, network);
 }
 
 }  // namespace vmferry

@@ -10,6 +10,7 @@
 
 #include "vmferry/image_facts.h"
 #include "vmferry/location.h"
+#include "vmferry/network.h"
 #include "vmferry/sparsify.h"
 #include "vmferry/stream.h"
 #include "vmferry/target.h"
@@ -48,7 +49,7 @@ struct Store {
   const std::string& (*path)(const Location& location) = nullptr;
 
   /// Never null.
-  OpenBytes (*open)(const Location& location, const CephOptions& ceph) = nullptr;
+  OpenBytes (*open)(const Location& location, const NetworkOptions& network) = nullptr;
   /// In place of open(), for what can be read once, in order. Then open() says what that is.
   OpenStream (*open_stream)(const Location& location) = nullptr;
   /// Throws kUsage where an option means nothing to this store. Opens nothing.
@@ -59,9 +60,9 @@ struct Store {
   bool makes_files = false;
   /// unfinished_notes(): of what grows under the temporary name.
   std::map<std::string, std::string> (*unfinished_notes)(const Location& location,
-                                                         const CephOptions& ceph) = nullptr;
+                                                         const NetworkOptions& network) = nullptr;
   /// remove_unfinished().
-  void (*remove_unfinished)(const Location& location, const CephOptions& ceph,
+  void (*remove_unfinished)(const Location& location, const NetworkOptions& network,
                             std::stop_token stop) = nullptr;
 
   /// sparsify_in_place(), and whether it can do a dry run.
@@ -73,13 +74,14 @@ struct Store {
   /// The same for what will be changed in place by another program.
   void (*refuse_users)(const Location& location, bool assume_unused) = nullptr;
   /// Bytes that it takes of its store; nothing: the store cannot tell.
-  std::optional<uint64_t> (*allocated)(const Location& location, const CephOptions& ceph) = nullptr;
+  std::optional<uint64_t> (*allocated)(const Location& location,
+                                       const NetworkOptions& network) = nullptr;
 
   /// What is written to it goes to standard output, where nothing else may go then.
   bool is_standard_output = false;
 
   /// The name by which QEMU opens it.
-  std::string (*qemu_name)(const Location& location, const CephOptions& ceph) = nullptr;
+  std::string (*qemu_name)(const Location& location, const NetworkOptions& network) = nullptr;
 };
 
 }  // namespace vmferry

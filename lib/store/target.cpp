@@ -27,16 +27,17 @@ std::unique_ptr<Target> open_target(const Location& location, const TargetOption
 }
 
 std::map<std::string, std::string> unfinished_notes(const Location& location,
-                                                    const CephOptions& ceph) {
+                                                    const NetworkOptions& network) {
   const Store& store = location.store();
   return store.unfinished_notes == nullptr ? std::map<std::string, std::string>()
-                                           : store.unfinished_notes(location, ceph);
+                                           : store.unfinished_notes(location, network);
 }
 
-void remove_unfinished(const Location& location, const CephOptions& ceph, std::stop_token stop) {
+void remove_unfinished(const Location& location, const NetworkOptions& network,
+                       std::stop_token stop) {
   const Store& store = location.store();
   if (store.remove_unfinished != nullptr) {
-    store.remove_unfinished(location, ceph, std::move(stop));
+    store.remove_unfinished(location, network, std::move(stop));
   }
 }
 

@@ -293,9 +293,9 @@ TransferResult transfer(const Source& source, Target& target, const TransferOpti
   return Transfer(source, target, options, observer).run();
 }
 
-bool can_resume(const Source& source, const Location& target, const CephOptions& ceph) {
+bool can_resume(const Source& source, const Location& target, const NetworkOptions& network) {
   const std::string stamp = source.stamp();
-  return !stamp.empty() && is_checkpoint_of(stamp, unfinished_notes(target, ceph));
+  return !stamp.empty() && is_checkpoint_of(stamp, unfinished_notes(target, network));
 }
 
 void check_source(const Source& source, bool in_use) {

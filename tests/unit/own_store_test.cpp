@@ -28,7 +28,7 @@ class PictureTarget : public Target {
   RecordingSink sink_;
 };
 
-OpenBytes open_picture(const Location& at, const CephOptions& /*ceph*/) {
+OpenBytes open_picture(const Location& at, const NetworkOptions& /*network*/) {
   return {.source = std::make_unique<PictureSource>(at.inside<Picture>().text),
           .identity = {.text = at.display()}};
 }

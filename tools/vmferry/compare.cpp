@@ -109,7 +109,7 @@ void refuse_nearly_digest(const std::string& text) {
 int compare_images(Session& session, Options& options) {
   options.from_b.policy = options.from_a.policy;
   options.from_b.force_corrupt = options.from_a.force_corrupt;
-  options.from_b.ceph = options.from_a.ceph;
+  options.from_b.network = options.from_a.network;
   if (options.digest) {
     refuse_nearly_digest(options.a);
   }
@@ -166,7 +166,7 @@ std::function<int(Session&)> add_compare(CLI::App& app) {
       "--digest", options->digest,
       "Print the digest of what a guest sees, if both are the same; A may be such a digest");
   add_run_options(app, options->run);
-  add_ceph_options(app, options->from_a.ceph);
+  add_ceph_options(app, options->from_a.network.ceph);
   app.footer(
       "Exit status: 0 the same, 1 different, 2 could not compare.\n"
       "\nExamples:\n"

@@ -176,7 +176,7 @@ void refuse_snapshot(const ImageCopy& job) {
 
 TrimOptions trim_options(Session& session, const ImageCopy& job) {
   TrimOptions options = job.trimming;
-  options.ceph = job.from.ceph;
+  options.network = job.from.network;
   options.assume_unused = job.to.assume_unused;
   options.stop = session.stop();
   options.notice = [quiet = job.run.quiet](const std::string& text) {
@@ -197,7 +197,7 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
   refuse_json_in_disk(job, to);
   refuse_limited_sharing(job);
   refuse_resuming(job);
-  job.to.ceph = job.from.ceph;
+  job.to.network = job.from.network;
   job.to.before_making = [&session] { session.making_something(); };
   job.to.notice = say_notice;
   job.to.stop = session.stop();
@@ -277,9 +277,9 @@ void add_copy_options(CLI::App& app, ImageCopy& job) {
       ->check([](const std::string& how) -> std::string {
         return how == "true" || how == "read" ? "" : "only --verify and --verify=read";
       });
-  job.from.ceph.stall_timeout = 600;
+  job.from.network.ceph.stall_timeout = 600;
   app.add_option(
-         "--stall-timeout", job.from.ceph.stall_timeout,
+         "--stall-timeout", job.from.network.ceph.stall_timeout,
          "How long to wait for a cluster or NBD server that went away, in seconds (default: "
          "600)")
       ->type_name("SECONDS")
@@ -317,7 +317,7 @@ void add_copy_options(CLI::App& app, ImageCopy& job) {
                  "--in-place ask this machine's own, if it answers")
       ->type_name("URI");
   add_run_options(app, job.run);
-  add_ceph_options(app, job.from.ceph);
+  add_ceph_options(app, job.from.network.ceph);
 }
 
 }  // namespace vmferry::cli

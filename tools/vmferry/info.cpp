@@ -48,7 +48,7 @@ std::function<int(Session&)> add_info(CLI::App& app) {
   app.add_flag("--backing-chain", options->with_chain, "Describe its backing images as well");
   app.add_flag("--json", options->json, "Print one JSON object");
   app.add_flag("-q,--quiet", options->quiet, "Print no warnings");
-  add_ceph_options(app, options->from.ceph);
+  add_ceph_options(app, options->from.network.ceph);
   app.footer(
       "Examples:\n"
       "  vmferry info web1.qcow2\n"

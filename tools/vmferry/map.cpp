@@ -102,7 +102,7 @@ std::function<int(Session&)> add_map(CLI::App& app) {
   app.add_flag("--force", options->force, "Replace FILE if it exists")->needs(svg);
   app.add_flag("--json", options->json, "Print what 'qemu-img map --output=json' prints");
   app.add_flag("-q,--quiet", options->quiet, "Print no warnings");
-  add_ceph_options(app, options->from.ceph);
+  add_ceph_options(app, options->from.network.ceph);
   app.footer(
       "Examples:\n"
       "  vmferry map web1.raw\n"

@@ -79,7 +79,7 @@ void settle_saved(SpaceUse& use) {
 /// Space before and after a copy, of which the target's share is `after`.
 Outcome judge(const ImageCopy& job, CopyOutcome done, std::optional<uint64_t> after) {
   Outcome outcome = {done.copied.virtual_bytes, {}, std::move(done.parts)};
-  outcome.use.before = allocated_bytes(*job.source, job.from.ceph);
+  outcome.use.before = allocated_bytes(*job.source, job.from.network);
   outcome.use.after = after;
   outcome.use.dropped = done.copied.read_bytes - done.copied.written_bytes;
   settle_saved(outcome.use);
@@ -95,7 +95,8 @@ Outcome rehearse(Session& session, SparsifyOptions& options) {
 
 Outcome copied(Session& session, SparsifyOptions& options) {
   CopyOutcome done = copy_image(session, options.job, "sparsify");
-  const std::optional<uint64_t> after = allocated_bytes(*options.job.target, options.job.from.ceph);
+  const std::optional<uint64_t> after =
+      allocated_bytes(*options.job.target, options.job.from.network);
   return judge(options.job, std::move(done), after);
 }
 
@@ -110,7 +111,7 @@ Outcome in_place(Session& session, const SparsifyOptions& options) {
   Outcome outcome = {image.guest->size(), {}, {}};
   std::optional<uint64_t> before;
   if (job.trim) {
-    before = allocated_bytes(location, job.from.ceph);
+    before = allocated_bytes(location, job.from.network);
     session.making_something();
     outcome.parts = trim_in_place(location, *image.guest, image.format, trim_options(session, job));
   }
@@ -121,7 +122,7 @@ Outcome in_place(Session& session, const SparsifyOptions& options) {
                                   {.jobs = job.run.jobs,
                                    .dry_run = options.dry_run,
                                    .assume_unused = job.to.assume_unused,
-                                   .ceph = job.from.ceph,
+                                   .network = job.from.network,
                                    .before_change = [&session] { session.making_something(); },
                                    .stop = session.stop()},
                                   counters);

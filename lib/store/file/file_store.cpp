@@ -40,7 +40,7 @@ std::optional<Location> parse(std::string_view text) {
   return PathLocation{std::move(path)};
 }
 
-std::string qemu_name(const Location& location, const CephOptions& /*ceph*/) {
+std::string qemu_name(const Location& location, const NetworkOptions& /*network*/) {
   return std::filesystem::absolute(path_of(location)).string();
 }
 
@@ -49,17 +49,17 @@ std::string qemu_name(const Location& location, const CephOptions& /*ceph*/) {
 const Store kFileStore = {
     .parse = parse,
     .path = path_of,
-    .open = [](const Location& at, const CephOptions&) { return open_file_source(path_of(at)); },
+    .open = [](const Location& at, const NetworkOptions&) { return open_file_source(path_of(at)); },
     .check_target = [](const Location& at,
                        const TargetOptions& options) { check_path_target(path_of(at), options); },
     .create = [](const Location& at,
                  const TargetOptions& options) { return open_path_target(path_of(at), options); },
     .makes_files = true,
     .unfinished_notes =
-        [](const Location& at, const CephOptions&) {
+        [](const Location& at, const NetworkOptions&) {
           return FileNotes(notes_path(follow_links(path_of(at)))).read();
         },
-    .remove_unfinished = [](const Location& at, const CephOptions&,
+    .remove_unfinished = [](const Location& at, const NetworkOptions&,
                             std::stop_token) { remove_unfinished_file(follow_links(path_of(at))); },
     .sparsify = [](const Location& at, const InPlaceOptions& options,
                    Progress& progress) { return sparsify_file(path_of(at), options, progress); },
@@ -71,7 +71,7 @@ const Store kFileStore = {
         },
     .refuse_users = [](const Location& at,
                        bool assume_unused) { open_to_change(path_of(at), assume_unused); },
-    .allocated = [](const Location& at, const CephOptions&) { return file_bytes(path_of(at)); },
+    .allocated = [](const Location& at, const NetworkOptions&) { return file_bytes(path_of(at)); },
     .qemu_name = qemu_name,
 };
 

@@ -62,7 +62,7 @@ class NullTarget : public Target {
 
 const Store kPipeStore = {
     .parse = parse_pipe,
-    .open = [](const Location&, const CephOptions&) -> OpenBytes { throw only_in_order(); },
+    .open = [](const Location&, const NetworkOptions&) -> OpenBytes { throw only_in_order(); },
     .open_stream = [](const Location&) { return open_standard_input(); },
     .check_target = check_passing,
     .create = [](const Location&,
@@ -72,7 +72,7 @@ const Store kPipeStore = {
 
 const Store kNullStore = {
     .parse = parse_null,
-    .open = [](const Location& at, const CephOptions&) -> OpenBytes {
+    .open = [](const Location& at, const NetworkOptions&) -> OpenBytes {
       throw Error({.kind = ErrorKind::kUsage,
                    .object = at.display(),
                    .action = "open",

@@ -26,7 +26,7 @@ RbdNewVolume::RbdNewVolume(const RbdLocation& location, const TargetOptions& opt
     : location_(location),
       partial_(partial_of(location)),
       options_(options),
-      pool_(location, options.ceph, CephSharing::kOwn),
+      pool_(location, options.network.ceph, CephSharing::kOwn),
       flight_(location, pulse_) {}
 
 std::string RbdNewVolume::old_name() const { return old_of(location_).image; }

@@ -168,11 +168,11 @@ SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& opti
                  .hint = "name a target: the copy then tells, without writing: vmferry sparsify "
                          "--dry-run SOURCE TARGET"});
   }
-  const RbdPool pool(location, options.ceph, CephSharing::kOwn);
+  const RbdPool pool(location, options.network.ceph, CephSharing::kOwn);
   SpaceUse use;
   use.before = bytes_in(pool, location);
   sparsify_in(pool, location,
-              {.ceph = options.ceph,
+              {.ceph = options.network.ceph,
                .progress = [&progress](uint64_t done, uint64_t) { progress.data_done = done; },
                .before_change = options.before_change,
                .stop = options.stop});

@@ -35,25 +35,31 @@ const Store kRbdStore = {
     .parse = parse,
     .path = nullptr,
     .open = [](const Location& at,
-               const CephOptions& ceph) { return open_rbd_source(volume(at), ceph); },
+               const NetworkOptions& network) { return open_rbd_source(volume(at), network.ceph); },
     .check_target = check,
     .create = [](const Location& at,
                  const TargetOptions& options) { return open_rbd_target(volume(at), options); },
-    .unfinished_notes = [](const Location& at,
-                           const CephOptions& ceph) { return rbd_notes(volume(at), ceph); },
+    .unfinished_notes =
+        [](const Location& at, const NetworkOptions& network) {
+          return rbd_notes(volume(at), network.ceph);
+        },
     .remove_unfinished =
-        [](const Location& at, const CephOptions& ceph, std::stop_token stop) {
-          remove_rbd_left_over(volume(at), ceph, std::move(stop));
+        [](const Location& at, const NetworkOptions& network, std::stop_token stop) {
+          remove_rbd_left_over(volume(at), network.ceph, std::move(stop));
         },
     .sparsify = [](const Location& at, const InPlaceOptions& options,
                    Progress& progress) { return sparsify_volume(volume(at), options, progress); },
     .sparsify_can_rehearse = false,
     .refuse_writers = nullptr,  // its watchers were asked when it was opened
     .refuse_users = nullptr,
-    .allocated = [](const Location& at,
-                    const CephOptions& ceph) { return volume_bytes(volume(at), ceph); },
-    .qemu_name = [](const Location& at,
-                    const CephOptions& ceph) { return qemu_rbd_name(volume(at), ceph); },
+    .allocated =
+        [](const Location& at, const NetworkOptions& network) {
+          return volume_bytes(volume(at), network.ceph);
+        },
+    .qemu_name =
+        [](const Location& at, const NetworkOptions& network) {
+          return qemu_rbd_name(volume(at), network.ceph);
+        },
 };
 
 }  // namespace vmferry

@@ -54,11 +54,11 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
     volume_ = std::make_shared<RbdNewVolume>(location, options);
     try {
       const auto claim = options.resume ? RbdNewVolume::kClaimPatience : std::chrono::seconds(0);
-      call([](RbdNewVolume& target) { target.begin(); }, for_contact(options.ceph, claim));
+      call([](RbdNewVolume& target) { target.begin(); }, for_contact(options.network.ceph, claim));
       learn_traits();
       volume_->pool().client().allow_stalls();
-      if (options.ceph.stall_timeout) {
-        volume_->flight().allow_full(std::chrono::seconds(*options.ceph.stall_timeout));
+      if (options.network.ceph.stall_timeout) {
+        volume_->flight().allow_full(std::chrono::seconds(*options.network.ceph.stall_timeout));
         stopped_.emplace(options.stop, StopTrying{volume_});
       }
     } catch (...) {
@@ -113,7 +113,7 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
   void check_writes() override {
     volume_->claim().check_known();
     volume_->flight().rethrow();
-    if (volume_->flight().silent_for() > for_work(options_.ceph).silence) {
+    if (volume_->flight().silent_for() > for_work(options_.network.ceph).silence) {
       throw silent();
     }
   }
@@ -268,7 +268,7 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
   }
 
   void call(std::function<void(RbdNewVolume&)> work) {
-    call(std::move(work), for_work(options_.ceph));
+    call(std::move(work), for_work(options_.network.ceph));
   }
   void call(std::function<void(RbdNewVolume&)> work, const SilenceLimit& limit) {
     if (gave_up_) {  // a call may still be under way
@@ -307,7 +307,7 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
     auto left = std::make_shared<std::vector<std::string>>();
     try {
       BlockingCall call([target = volume_, left] { *left = target->end(); });
-      if (!call.wait(volume_->pulse(), for_end(options_.ceph), {})) {
+      if (!call.wait(volume_->pulse(), for_end(options_.network.ceph), {})) {
         return volume_->left_behind();
       }
       return std::move(*left);
