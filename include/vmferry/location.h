@@ -76,11 +76,12 @@ struct Identity {
   bool operator==(const Identity&) const = default;
 };
 
-/// Understands `PATH`, `file:PATH`; `rbd:POOL[/NAMESPACE]/IMAGE[@SNAPSHOT][:KEY=VALUE...]`, which
-/// is QEMU's spelling (QEMU's block/rbd.c), where a backslash makes the next character an ordinary
-/// one; and `nbd://HOST[:PORT]/EXPORT`, `nbd+unix:///EXPORT?socket=PATH`, or "nbds" for TLS, as
-/// libnbd has them (nbd_connect_uri(3)). `-` is standard input or output, and `null:` a target that
-/// keeps nothing. A path that begins with "rbd:", is "-" or looks like an address is written
+/// Understands `PATH`, `file:PATH`; `https://...`, `http://...`;
+/// `rbd:POOL[/NAMESPACE]/IMAGE[@SNAPSHOT][:KEY=VALUE...]`, which is QEMU's spelling (QEMU's
+/// block/rbd.c), where a backslash makes the next character an ordinary one; and
+/// `nbd://HOST[:PORT]/EXPORT`, `nbd+unix:///EXPORT?socket=PATH`, or "nbds" for TLS, as libnbd has
+/// them (nbd_connect_uri(3)). `-` is standard input or output, and `null:` a target that keeps
+/// nothing. A path that begins with "rbd:", is "-" or looks like an address is written
 /// "./rbd:...". Pure parsing: nothing is opened. Throws Error kUsage (malformed) or kUnsupported
 /// (other addresses).
 Location parse_location(std::string_view text);

@@ -39,6 +39,9 @@ struct SourceOptions {
   /// What can only be read once, in order, is welcome as well: OpenImage::stream.
   bool streams = false;
 };
+  std::string tmp_dir = {};      ///< empty: TMPDIR, or /var/tmp
+  Observer* observer = nullptr;  ///< told of that first reading, if not null
+};
 
 /// An image, open for reading, with what was learned while opening it.
 struct OpenImage {

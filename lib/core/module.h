@@ -9,7 +9,7 @@
 
 namespace vmferry {
 
-// What needs Ceph, libvirt, libguestfs, libarchive or libnbd is a module: a shared object that is
+// What needs Ceph, libcurl, libvirt, libguestfs, libarchive or libnbd is a module: a shared object that is
 // loaded when it is first asked for. Those libraries bring eighty others along, which take 20 ms to
 // load, or 90 ms from a disk: more than the copy of a small image. And a program without one of
 // them still works.

@@ -4,7 +4,8 @@
 namespace vmferry {
 
 std::span<const Store* const> stores() {
-  static constexpr const Store* kStores[] = {&kRbdStore, &kNbdStore, &kPipeStore, &kNullStore, &kFileStore};
+  static constexpr const Store* kStores[] = {&kRbdStore,  &kNbdStore,  &kHttpStore,
+                                             &kPipeStore, &kNullStore, &kFileStore};
   return kStores;
 }
 

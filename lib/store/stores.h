@@ -8,6 +8,7 @@
 namespace vmferry {
 
 extern const Store kFileStore;  ///< lib/store/file: PathLocation
+extern const Store kHttpStore;  ///< lib/store/http: HttpLocation
 extern const Store kRbdStore;   ///< lib/store/rbd: RbdLocation
 extern const Store kNbdStore;   ///< lib/store/nbd: NbdAddress
 extern const Store kPipeStore;  ///< lib/store/pipe: "-"

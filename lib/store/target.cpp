@@ -14,7 +14,8 @@ void check_target_options(const Location& location, const TargetOptions& options
     throw Error({.kind = ErrorKind::kUnsupported,
                  .object = location.display(),
                  .action = "open as a target",
-                 .cause = "such a place can only be read"});
+                 .cause = "such a place can only be read",
+                 .hint = "name a file, a block device or rbd:POOL/IMAGE as the target"});
   }
   if (store.check_target != nullptr) {
     store.check_target(location, options);

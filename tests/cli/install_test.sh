@@ -11,23 +11,24 @@ for page in "$ROOT"/docs/*.scd; do
   [[ -s usr/share/man/man1/$(basename "$page" .scd).gz ]] || fail "no page of $page"
 done
 
-# What needs Ceph, libvirt, libguestfs, libarchive or libnbd is loaded when it is asked for. Without it the rest goes on, and says what is missing.
+# What needs Ceph, libvirt, libguestfs, libarchive, libnbd or libcurl is loaded when it is asked for. Without it the rest goes on, and says what is missing.
 ldd usr/bin/vmferry >loaded
-! grep -E 'librbd|librados|libvirt|libguestfs|libarchive|libnbd' loaded || fail "loaded for everything"
+! grep -E 'librbd|librados|libvirt|libguestfs|libarchive|libnbd|libcurl' loaded || fail "loaded for everything"
 make_disk disk.raw
 mv "$libraries/vmferry" moved
 cp moved/*.so . # what lies about in the current directory is not loaded
-[[ $(usr/bin/vmferry --version) == *"without librbd, without libvirt, without libguestfs, without libarchive, without libnbd" ]] || fail "$(usr/bin/vmferry --version)"
+[[ $(usr/bin/vmferry --version) == *"without librbd, without libvirt, without libguestfs, without libarchive, without libnbd, without libcurl" ]] || fail "$(usr/bin/vmferry --version)"
 expect 0 '^$' usr/bin/vmferry convert -q disk.raw copy.raw
 same disk.raw copy.raw && rm copy.raw
 expect 1 'vmferry-rbd.so: load: this vmferry has no such module' usr/bin/vmferry info rbd:rbd/web1
 expect 1 'hint: install libvirt0;' usr/bin/vmferry migrate web1 --pool rbd --check
 expect 1 'hint: install libguestfs0;' usr/bin/vmferry sparsify --trim disk.raw copy.raw
+expect 1 'hint: install libcurl4;' usr/bin/vmferry info https://localhost/disk.raw
 zstd -q disk.raw
 expect 1 'hint: install libarchive13;' usr/bin/vmferry convert disk.raw.zst copy.raw
 expect 1 'hint: install libnbd0;' usr/bin/vmferry info nbd://localhost/
 mv moved "$libraries/vmferry"
-[[ $(usr/bin/vmferry --version) == *"librbd "[0-9]*"libvirt "[0-9]*"libguestfs "[0-9]*"libarchive "[0-9]*"libnbd "[0-9]* ]] || fail "$(usr/bin/vmferry --version)"
+[[ $(usr/bin/vmferry --version) == *"librbd "[0-9]*"libvirt "[0-9]*"libguestfs "[0-9]*"libarchive "[0-9]*"libnbd "[0-9]*"libcurl "[0-9]* ]] || fail "$(usr/bin/vmferry --version)"
 # One of another build is not taken.
 LC_ALL=C sed "s/${version//./\\.}/9.9.9/g" "$libraries/vmferry/vmferry-rbd.so" >other.so
 cmp -s other.so "$libraries/vmferry/vmferry-rbd.so" && fail "no version in the module"
@@ -71,7 +72,7 @@ grep -q '/usr/share/man/man1/vmferry-migrate.1.gz$' vmferry.list
 grep -q '/usr/share/bash-completion/completions/vmferry$' vmferry.list
 grep -q "^Depends: .*libvmferry0 (= $version-$release)" vmferry.control
 grep -q "/libvmferry.so.$version$" libvmferry0.list
-for module in rbd:librbd1 libvirt:libvirt0 guestfs:libguestfs0 archive:libarchive13 nbd:libnbd0; do
+for module in rbd:librbd1 libvirt:libvirt0 guestfs:libguestfs0 archive:libarchive13 nbd:libnbd0 curl:libcurl4; do
   grep -q "/vmferry/vmferry-${module%:*}.so$" libvmferry0.list
   grep -q "^Depends: .*${module#*:}" libvmferry0.control
 done

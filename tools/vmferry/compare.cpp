@@ -166,7 +166,7 @@ std::function<int(Session&)> add_compare(CLI::App& app) {
       "--digest", options->digest,
       "Print the digest of what a guest sees, if both are the same; A may be such a digest");
   add_run_options(app, options->run);
-  add_ceph_options(app, options->from_a.network.ceph);
+  add_network_options(app, options->from_a.network);
   app.footer(
       "Exit status: 0 the same, 1 different, 2 could not compare.\n"
       "\nExamples:\n"

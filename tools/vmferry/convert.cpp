@@ -158,7 +158,7 @@ std::function<int(Session&)> add_convert(CLI::App& app) {
   auto options = std::make_shared<ConvertOptions>();
   app.add_option("SOURCE", options->source,
                  "A raw or qcow2 file, a compressed raw file, a block device, nbd://..., "
-                 "rbd:POOL/IMAGE[@SNAPSHOT], or - for standard input")
+                 "rbd:POOL/IMAGE[@SNAPSHOT], https://..., or - for standard input")
       ->required();
   app.add_option(
          "TARGET", options->target,

@@ -197,6 +197,7 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
   refuse_json_in_disk(job, to);
   refuse_limited_sharing(job);
   refuse_resuming(job);
+  job.from.network.stop = session.stop();
   job.to.network = job.from.network;
   job.to.before_making = [&session] { session.making_something(); };
   job.to.notice = say_notice;
@@ -277,11 +278,11 @@ void add_copy_options(CLI::App& app, ImageCopy& job) {
       ->check([](const std::string& how) -> std::string {
         return how == "true" || how == "read" ? "" : "only --verify and --verify=read";
       });
-  job.from.network.ceph.stall_timeout = 600;
-  app.add_option(
-         "--stall-timeout", job.from.network.ceph.stall_timeout,
-         "How long to wait for a cluster or NBD server that went away, in seconds (default: "
-         "600)")
+  job.from.network.set_stall_timeout(600);
+  app.add_option_function<unsigned>(
+         "--stall-timeout",
+         [&job](unsigned seconds) { job.from.network.set_stall_timeout(seconds); },
+         "How long to wait for a cluster or server that went away, in seconds (default: 600)")
       ->type_name("SECONDS")
       ->check(CLI::Range(1, 864000));
   app.add_flag("--resume", job.to.resume,
@@ -317,7 +318,7 @@ void add_copy_options(CLI::App& app, ImageCopy& job) {
                  "--in-place ask this machine's own, if it answers")
       ->type_name("URI");
   add_run_options(app, job.run);
-  add_ceph_options(app, job.from.network.ceph);
+  add_network_options(app, job.from.network);
 }
 
 }  // namespace vmferry::cli

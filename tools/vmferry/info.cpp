@@ -41,14 +41,15 @@ std::string format_date(int64_t seconds) {
 std::function<int(Session&)> add_info(CLI::App& app) {
   auto options = std::make_shared<InfoOptions>();
   app.add_option("IMAGE", options->image,
-                 "A raw or qcow2 file, a block device, nbd://..., or rbd:POOL/IMAGE[@SNAPSHOT]")
+                 "A raw or qcow2 file, a block device, nbd://..., https://..., or "
+                 "rbd:POOL/IMAGE[@SNAPSHOT]")
       ->required();
   add_image_options(app, "the image", options->from);
   add_trust_options(app, options->from);
   app.add_flag("--backing-chain", options->with_chain, "Describe its backing images as well");
   app.add_flag("--json", options->json, "Print one JSON object");
   app.add_flag("-q,--quiet", options->quiet, "Print no warnings");
-  add_ceph_options(app, options->from.network.ceph);
+  add_network_options(app, options->from.network);
   app.footer(
       "Examples:\n"
       "  vmferry info web1.qcow2\n"

@@ -88,7 +88,8 @@ std::function<int(Session&)> add_map(CLI::App& app) {
       {"auto", View::kAuto}, {"table", View::kTable}, {"picture", View::kPicture}};
   auto options = std::make_shared<MapOptions>();
   app.add_option("IMAGE", options->image,
-                 "A raw or qcow2 file, a block device, nbd://..., or rbd:POOL/IMAGE[@SNAPSHOT]")
+                 "A raw or qcow2 file, a block device, nbd://..., https://..., or "
+                 "rbd:POOL/IMAGE[@SNAPSHOT]")
       ->required();
   add_image_options(app, "the image", options->from);
   add_trust_options(app, options->from);
@@ -102,7 +103,7 @@ std::function<int(Session&)> add_map(CLI::App& app) {
   app.add_flag("--force", options->force, "Replace FILE if it exists")->needs(svg);
   app.add_flag("--json", options->json, "Print what 'qemu-img map --output=json' prints");
   app.add_flag("-q,--quiet", options->quiet, "Print no warnings");
-  add_ceph_options(app, options->from.network.ceph);
+  add_network_options(app, options->from.network);
   app.footer(
       "Examples:\n"
       "  vmferry map web1.raw\n"

@@ -19,6 +19,7 @@ constexpr unsigned kFewestJobs = 8;
 constexpr unsigned kMostJobs = 64;
 
 constexpr const char* kCephGroup = "Ceph";
+constexpr const char* kHttpGroup = "Web server";
 
 }  // namespace
 
@@ -43,13 +44,21 @@ void add_cluster_options(CLI::App& app, CephOptions& ceph) {
       ->group(kCephGroup);
 }
 
-void add_ceph_options(CLI::App& app, CephOptions& ceph) {
-  add_cluster_options(app, ceph);
-  app.add_option("--ceph-timeout", ceph.timeout,
+void add_network_options(CLI::App& app, NetworkOptions& network) {
+  add_cluster_options(app, network.ceph);
+  app.add_option("--ceph-timeout", network.ceph.timeout,
                  "How long monitors may take to answer, in seconds (default: 30)")
       ->type_name("SECONDS")
       ->check(CLI::Range(1, 86400))
       ->group(kCephGroup);
+  app.add_option("--cacert", network.http.cacert,
+                 "File with the certificates to trust (PEM; default: the system's)")
+      ->type_name("FILE")
+      ->group(kHttpGroup);
+  app.add_option("--netrc-file", network.http.netrc_file,
+                 "File with users and passwords of servers, in the format of netrc(5)")
+      ->type_name("FILE")
+      ->group(kHttpGroup);
 }
 
 void add_image_options(CLI::App& app, const std::string& which, SourceOptions& image,

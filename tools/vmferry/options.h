@@ -9,6 +9,7 @@
 
 #include "tools/vmferry/ui/progress.h"
 #include "vmferry/ceph.h"
+#include "vmferry/network.h"
 #include "vmferry/open.h"
 
 // Options that several commands have, each declared and explained once.
@@ -18,8 +19,9 @@ namespace vmferry::cli {
 /// For CLI11: what is wrong with a Ceph user's name, or nothing.
 std::string refuse_client_prefix(const std::string& id);
 
-void add_ceph_options(CLI::App& app, CephOptions& ceph);
-/// The same without --ceph-timeout: a migration waits as long as its guest can.
+/// How to reach Ceph, and web servers.
+void add_network_options(CLI::App& app, NetworkOptions& network);
+/// Of Ceph, without --ceph-timeout: a migration waits as long as its guest can.
 void add_cluster_options(CLI::App& app, CephOptions& ceph);
 void add_layout_options(CLI::App& app, RbdLayout& layout);
 /// How one image is to be read: its format, a snapshot of it, its key. A command with two images

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/store/http/read_cache.h"
+
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+#include <utility>
+
+namespace vmferry {
+namespace {
+
+// A copy announces 64 MiB ahead. Whoever announces more than this and reads none of it is not
+// heard.
+constexpr size_t kMostAnnounced = 8192;
+// What was read ahead and not used for so long will not be.
+constexpr std::chrono::seconds kStale{60};
+
+}  // namespace
+
+ReadCache::ReadCache(uint64_t size, Fetch fetch, uint64_t budget)
+    : size_(size), fetch_(std::move(fetch)), budget_(std::max<uint64_t>(1, budget / kBlock)) {}
+
+uint64_t ReadCache::length_of(uint64_t block) const {
+  return std::min(kBlock, size_ - block * kBlock);
+}
+
+void ReadCache::read(uint64_t offset, std::span<std::byte> out) {
+  if (out.empty()) {
+    return;
+  }
+  const uint64_t last = (offset + out.size() - 1) / kBlock;
+  while (!out.empty()) {
+    const Bytes bytes = take(offset / kBlock, last);
+    const uint64_t begin = offset % kBlock;
+    const uint64_t length = std::min<uint64_t>(out.size(), bytes->size() - begin);
+    std::memcpy(out.data(), bytes->data() + begin, length);
+    out = out.subspan(length);
+    offset += length;
+  }
+}
+
+void ReadCache::announce(uint64_t offset, uint64_t length) {
+  if (length == 0) {
+    return;
+  }
+  const uint64_t end = (offset + length - 1) / kBlock + 1;
+  const std::lock_guard lock(mutex_);
+  for (uint64_t block = offset / kBlock; block < end && announced_.size() < kMostAnnounced;
+       ++block) {
+    if (!blocks_.contains(block)) {
+      announced_.insert(block);
+    }
+  }
+}
+
+void ReadCache::put_start(std::span<const std::byte> bytes) {
+  const std::lock_guard lock(mutex_);
+  for (uint64_t block = 0; !bytes.empty(); ++block) {
+    const uint64_t length = length_of(block);
+    if (bytes.size() < length) {
+      break;
+    }
+    blocks_[block].run = std::make_shared<Run>();
+    ++coming_;
+    came(block, std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.begin() + length));
+    bytes = bytes.subspan(length);
+  }
+}
+
+/// The bytes of `block`, which this or another reader fetches if need be, together with what comes
+/// after it up to `last`.
+ReadCache::Bytes ReadCache::take(uint64_t block, uint64_t last) {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    const auto found = blocks_.find(block);
+    if (found == blocks_.end()) {
+      const std::shared_ptr<Run> run = claim(block, last);
+      lock.unlock();
+      fetch_run(*run);
+      lock.lock();
+      continue;
+    }
+    if (found->second.bytes) {
+      return use(found->second, block);
+    }
+    const std::shared_ptr<Run> run = found->second.run;
+    changed_.wait(lock, [&] {
+      const auto now = blocks_.find(block);
+      return run->failure || now == blocks_.end() || now->second.bytes;
+    });
+    if (run->failure) {
+      std::rethrow_exception(run->failure);
+    }
+  }
+}
+
+ReadCache::Bytes ReadCache::use(Block& block, uint64_t index) {
+  used_.splice(used_.end(), block.was_used ? used_ : unused_, block.place);
+  block.was_used = true;
+  announced_.erase(index);
+  return block.bytes;
+}
+
+/// Takes on the fetch of `block` and of what follows it: what is wanted up to `last`, and what was
+/// announced.
+std::shared_ptr<ReadCache::Run> ReadCache::claim(uint64_t block, uint64_t last) {
+  constexpr uint64_t kMost = kLargestRequest / kBlock;
+  const auto run = std::make_shared<Run>();
+  run->first = block;
+  uint64_t end = block;
+  try {
+    while (end - block < kMost && end * kBlock < size_ && !blocks_.contains(end) &&
+           (end <= last || (announced_.contains(end) && may_read_ahead()))) {
+      blocks_[end].run = run;
+      announced_.erase(end);
+      run->end = ++end;
+      ++coming_;
+    }
+  } catch (...) {
+    give_up(*run, run->first);
+    throw;
+  }
+  return run;
+}
+
+bool ReadCache::may_read_ahead() const { return unused_.size() + coming_ < budget_ / 4 * 3; }
+
+void ReadCache::fetch_run(Run& run) {
+  uint64_t block = run.first;
+  try {
+    auto bytes = std::make_shared<std::vector<std::byte>>();
+    bytes->reserve(length_of(block));
+    const uint64_t offset = run.first * kBlock;
+    const uint64_t length = std::min(size_, run.end * kBlock) - offset;
+    fetch_(offset, length, [&](std::span<const std::byte> piece) {
+      while (!piece.empty()) {
+        const size_t room = length_of(block) - bytes->size();
+        const auto part = piece.first(std::min(room, piece.size()));
+        bytes->insert(bytes->end(), part.begin(), part.end());
+        piece = piece.subspan(part.size());
+        if (part.size() == room) {
+          const std::lock_guard lock(mutex_);
+          came(block, std::exchange(bytes, std::make_shared<std::vector<std::byte>>()));
+          if (++block < run.end) {
+            bytes->reserve(length_of(block));
+          }
+        }
+      }
+    });
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    run.failure = std::current_exception();
+    give_up(run, block);
+    throw;
+  }
+}
+
+/// REQUIRES: the mutex, and that the block is on its way.
+void ReadCache::came(uint64_t index, Bytes bytes) {
+  Block& block = blocks_.at(index);
+  block.place = unused_.insert(unused_.end(), index);
+  block.bytes = std::move(bytes);
+  block.run.reset();
+  block.came = Clock::now();
+  --coming_;
+  shrink();
+  changed_.notify_all();
+}
+
+void ReadCache::give_up(Run& run, uint64_t from) {
+  for (uint64_t block = from; block < run.end; ++block) {
+    blocks_.erase(block);
+    --coming_;
+  }
+  changed_.notify_all();
+}
+
+/// What was used goes, the oldest first. What was not has a reader who waits for it, or was read
+/// ahead within its bound.
+void ReadCache::shrink() {
+  const Clock::time_point stale = Clock::now() - kStale;
+  while (!unused_.empty() && blocks_.at(unused_.front()).came < stale) {
+    blocks_.at(unused_.front()).was_used = true;
+    used_.splice(used_.begin(), unused_, unused_.begin());
+  }
+  while (!used_.empty() && used_.size() + unused_.size() > budget_) {
+    blocks_.erase(used_.front());
+    used_.pop_front();
+  }
+}
+
+}  // namespace vmferry
