@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "vmferry/api.h"
+#include "vmferry/checksum.h"
 #include "vmferry/format.h"
 #include "vmferry/location.h"
 #include "vmferry/network.h"
@@ -14,6 +15,8 @@
 #include "vmferry/stream.h"
 
 namespace VMFERRY_API vmferry {
+
+class Observer;
 
 /// Which other files an image may make us open (backing files, external data files). An image that
 /// was only *probed* may open none: its guest could have written the header (CVE-2008-2004 and its
@@ -38,7 +41,9 @@ struct SourceOptions {
   NetworkOptions network = {};
   /// What can only be read once, in order, is welcome as well: OpenImage::stream.
   bool streams = false;
-};
+  /// What the stored file as a whole has to be: all of it is read first, and another one refused.
+  /// What is read from a web server goes to a file in `tmp_dir`, and is read there from then on.
+  std::optional<FileChecksum> checksum = {};
   std::string tmp_dir = {};      ///< empty: TMPDIR, or /var/tmp
   Observer* observer = nullptr;  ///< told of that first reading, if not null
 };

@@ -6,6 +6,7 @@
 #include "lib/format/format.h"
 #include "lib/image/backing.h"
 #include "lib/image/chain.h"
+#include "lib/image/checked_source.h"
 #include "lib/image/checked_stream.h"
 #include "lib/image/key_file.h"
 #include "lib/store/store.h"
@@ -30,6 +31,9 @@ class ChainOpener {
       return std::move(image_);
     }
     std::unique_ptr<Source> file = open_bytes(location);
+    if (options_.checksum) {
+      file = with_checksum(std::move(file), location.store().is_read_once, options_);
+    }
     image_.format = options_.format ? *options_.format : probe_format(*file);
     if (options_.streams && image_.format.row().unpack != nullptr) {
       take_stream(stream_of(std::move(file)));
@@ -91,6 +95,13 @@ class ChainOpener {
   }
 
   void open_stream(const Location& location) {
+    if (options_.checksum) {
+      throw Error({.kind = ErrorKind::kUsage,
+                   .object = location.display(),
+                   .action = "open",
+                   .cause = "what is read once cannot be checked before it is used",
+                   .hint = "save it to a file first"});
+    }
     OpenStream opened = location.store().open_stream(location);
     if (opened.identity) {
       note(*opened.identity, opened.stream->name(), opened.being_written);

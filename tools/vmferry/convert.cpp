@@ -132,8 +132,38 @@ void write_report(Session& session, const ConvertOptions& options, const std::st
   }
 }
 
+void refuse_useless_directory(const ImageCopy& job) {
+  if (job.trimming.tmp_dir.empty() || job.trim || job.from.checksum) {
+    return;
+  }
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = "--tmp",
+               .action = {},
+               .cause = "--tmp requires --trim or --checksum",
+               .hint = "leave it out: nothing goes there"});
+}
+
+void add_checksum_option(CLI::App& app, ImageCopy& job) {
+  app.add_option_function<std::string>(
+         "--checksum",
+         [&job](const std::string& text) {
+           try {
+             job.from.checksum = parse_checksum(text);
+           } catch (const Error& error) {
+             throw CLI::ValidationError("--checksum",
+                                        fmt::format("{} ({})", error.what(), error.hint()));
+           }
+         },
+         "Refuse SOURCE unless the file as a whole has this checksum: sha256:HEX or sha512:HEX. "
+         "What comes from a web server is kept in --tmp meanwhile")
+      ->type_name("SUM")
+      ->excludes("--source-in-use");
+  app.get_option("--tmp")->remove_needs(app.get_option("--trim"));
+}
+
 int convert(Session& session, ConvertOptions& options) {
   ImageCopy& job = options.copy;
+  refuse_useless_directory(job);
   job.source = parse_location(options.source);
   job.target = parse_location(options.target);
   job.digest = options.digest || !options.report.empty();
@@ -166,6 +196,7 @@ std::function<int(Session&)> add_convert(CLI::App& app) {
          "output, or null: to measure")
       ->required();
   add_copy_options(app, options->copy);
+  add_checksum_option(app, options->copy);
   app.add_flag("--digest", options->digest,
                "Print a digest of what the guest sees, the same for every copy of this disk");
   app.add_option("--report", options->report,

@@ -198,6 +198,9 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
   refuse_limited_sharing(job);
   refuse_resuming(job);
   job.from.network.stop = session.stop();
+  job.from.tmp_dir = job.trimming.tmp_dir;
+  ProgressObserver observer(session, job.run.progress_style());
+  job.from.observer = &observer;
   job.to.network = job.from.network;
   job.to.before_making = [&session] { session.making_something(); };
   job.to.notice = say_notice;
@@ -218,7 +221,6 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
     say_notice(to.display() +
                ": there is no unfinished copy of it, so it is copied from the beginning");
   }
-  ProgressObserver observer(session, job.run.progress_style());
   const TransferOptions options = {.phase = what,
                                    .jobs = job.run.jobs,
                                    .rate_limit = job.rate_limit,

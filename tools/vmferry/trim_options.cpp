@@ -77,7 +77,7 @@ void add_trim_options(CLI::App& app, bool& wanted, TrimOptions& options) {
       ->needs(trim)
       ->group(group);
   app.add_option("--tmp", options.tmp_dir,
-                 "Where the temporary overlay goes (default: TMPDIR, or /var/tmp)")
+                 "Where what is temporary goes (default: TMPDIR, or /var/tmp)")
       ->type_name("DIR")
       ->needs(trim)
       ->group(group);

@@ -34,6 +34,7 @@ const Store kHttpStore = {
     .parse = parse,
     .open = [](const Location& at,
                const NetworkOptions& network) { return open_http_source(object(at), network); },
+    .is_read_once = true,
 };
 
 }  // namespace vmferry
