@@ -6,6 +6,7 @@ import dataclasses
 FILE = "file"
 RBD = "rbd"
 NBD = "nbd"  # a qemu-nbd on this machine, which reads the image
+WEB = "web"  # a server on this machine whose every answer is late
 NOTHING = "nothing"  # what only looks makes nothing
 
 _MIB = 1 << 20
@@ -39,7 +40,7 @@ class Case:
     limits: Limits = Limits()
     cold: bool = False
     written: bool = False  # the page cache holds what was written, and not what was read
-    source: str = FILE  # or NBD: the image is what it reads; or RBD
+    source: str = FILE  # or NBD, WEB: the image is what it serves; or RBD
     action: str = "convert"  # or map, or compare
     other: str = ""  # the second image of compare
     makes: str = "raw"  # or qcow2
@@ -98,6 +99,9 @@ _INTO_QCOW2 = tuple(
                         compression=compression, limits=limits)
     for name, what, source in (("raw", "raw, sparse", FILE), ("rbd", "RBD volume", RBD))
     for compression, limits in (("", Limits(1.0)), ("zlib", Limits(1 / 1.5, size=1.03)), ("zstd", Limits(1 / 1.3, size=1.03))))
+_FROM_WEB = tuple(
+    dataclasses.replace(case, name=f"web-{case.name}", what=f"{case.what}, over HTTP with 20 ms of delay", source=WEB,
+                        limits=Limits(1 / 3)) for case in (_FILES[3], _VOLUMES[2]))
 _EMPTY = tuple(
     Case(f"empty-{target}", "raw, 8 TiB of hole", "empty.raw", "empty.raw", "raw", target, Limits(seconds=0.5))
     for target in (FILE, RBD))
@@ -116,4 +120,5 @@ _LOOKING = (
     _looking("compare-zstd", "raw, sparse, with qcow2, zstd", "debian-sparse.raw", "compare", other="debian-zstd.qcow2"),
 )
 
-ALL = _FILES + _WRITTEN + _VOLUMES + _FROM_CEPH + _FROM_NBD + _INTO_QCOW2 + _EMPTY + _LOOKING + _COLD
+ALL = (_FILES + _WRITTEN + _VOLUMES + _FROM_CEPH + _FROM_NBD + _FROM_WEB + _INTO_QCOW2 + _EMPTY + _LOOKING
+       + _COLD)

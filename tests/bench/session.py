@@ -12,8 +12,9 @@ import world
 
 
 class Session:
-    def __init__(self, toolbox, target, images):
+    def __init__(self, toolbox, target, images, web):
         self._toolbox = toolbox
+        self._web = web
         self._target = target
         self._images = images
         self._checked = set()
@@ -28,6 +29,8 @@ class Session:
             name = str(source)
             if case.source == cases.RBD:
                 name = self._target.imported(source)
+            elif case.source == cases.WEB:
+                name = f"{self._web}/{source.name}"
             elif case.source == cases.NBD:
                 name = stack.enter_context(world.served(source, case.format, self._target.path.parent))
             self._run_rounds(case, name, result, rounds)

@@ -57,6 +57,9 @@ class Toolbox:
         tools = [self._own(case, source)]
         if case.limits.seconds:
             return tools
+        if case.source == cases.WEB:
+            peers = self._qemu_img(case, source, self._target.rbd_url if case.makes_volume else str(self._target.path))
+            return tools + peers
         if not case.makes_volume:
             for peer in self._file_peers(case, source):
                 tools += [peer, peer.and_sync(str(self._target.path))]

@@ -74,6 +74,28 @@ def ceph(root, lab_dir, needed):
         subprocess.run([lab, "down"], env=environment, stdout=2, check=False)
 
 
+@contextlib.contextmanager
+def web_server(root, images, needed):
+    """The address at which the images are served, each answer 20 ms late; None if no case needs it."""
+    if not needed:
+        yield None
+        return
+    port = images / "web.port"
+    port.unlink(missing_ok=True)
+    command = (root / "tests" / "cli" / "range_server", "--port-file", port, "--delay", "20", images)
+    with subprocess.Popen(command, stdout=2) as server:
+        try:
+            end = time.monotonic() + 10
+            while not port.exists():
+                if server.poll() is not None or time.monotonic() > end:
+                    raise measure.BenchError("the web server does not start")
+                time.sleep(0.05)
+            yield f"http://127.0.0.1:{port.read_text(encoding='ascii').strip()}"
+        finally:
+            server.terminate()
+            port.unlink(missing_ok=True)
+
+
 # ---- caches --------------------------------------------------------------------------------------------------------
 
 def can_drop_caches():
