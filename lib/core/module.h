@@ -9,10 +9,10 @@
 
 namespace vmferry {
 
-// What needs Ceph, libcurl, libvirt, libguestfs, libarchive or libnbd is a module: a shared object that is
-// loaded when it is first asked for. Those libraries bring eighty others along, which take 20 ms to
-// load, or 90 ms from a disk: more than the copy of a small image. And a program without one of
-// them still works.
+// What needs Ceph, libcurl, libvirt, libguestfs, libarchive or libnbd is a module: a shared object
+// that is loaded when it is first asked for. Those libraries bring eighty others along, which take
+// 20 ms to load, or 90 ms from a disk: more than the copy of a small image. And a program without
+// one of them still works.
 //
 // A module shows one thing, a table of functions named `vmferry_module`. The static library has all
 // of it built in and loads nothing.

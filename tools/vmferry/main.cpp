@@ -94,8 +94,9 @@ std::string versions() {
   const auto one = [](const char* name, const std::string& version) {
     return version.empty() ? fmt::format("without {}", name) : fmt::format("{} {}", name, version);
   };
-  return fmt::format("vmferry {}\n{}, {}, {}, {}, {}, {}", kVersion, one("librbd", librbd_version()),
-                     one("libvirt", libvirt_version()), one("libguestfs", libguestfs_version()),
+  return fmt::format("vmferry {}\n{}, {}, {}, {}, {}, {}", kVersion,
+                     one("librbd", librbd_version()), one("libvirt", libvirt_version()),
+                     one("libguestfs", libguestfs_version()),
                      one("libarchive", libarchive_version()), one("libnbd", libnbd_version()),
                      one("libcurl", libcurl_version()));
 }

@@ -7,6 +7,7 @@
 
 #include "lib/store/nbd/nbd_location.h"
 #include "lib/store/store.h"
+#include "vmferry/network.h"
 
 namespace vmferry {
 
@@ -19,7 +20,7 @@ struct NbdOptions {
 };
 
 /// What the options of a command say.
-NbdOptions nbd_options(const CephOptions& options);
+NbdOptions nbd_options(const NetworkOptions& options);
 
 /// The export, to be read: over a few connections where the server allows it (multi-conn), which
 /// are made when they are needed; otherwise over one. Extents are those of the context

@@ -49,15 +49,18 @@ std::unique_ptr<Target> create(const Location& location, const TargetOptions& op
 
 }  // namespace
 
-NbdOptions nbd_options(const CephOptions& options) {
+NbdOptions nbd_options(const NetworkOptions& options) {
   // As with a cluster: four times the time of a first answer, unless something else is said.
-  return {.silence = std::chrono::seconds(options.stall_timeout.value_or(4 * options.timeout))};
+  return {.silence =
+              std::chrono::seconds(options.ceph.stall_timeout.value_or(4 * options.ceph.timeout))};
 }
 
 const Store kNbdStore = {
     .parse = parse,
-    .open = [](const Location& at,
-               const CephOptions& ceph) { return open_nbd_source(address(at), nbd_options(ceph)); },
+    .open =
+        [](const Location& at, const NetworkOptions& network) {
+          return open_nbd_source(address(at), nbd_options(network));
+        },
     .check_target = check,
     .create = create,
 };

@@ -15,7 +15,7 @@ namespace {
 class NbdTarget : public Target, private Sink {
  public:
   NbdTarget(const NbdAddress& address, const TargetOptions& options)
-      : export_(std::make_shared<NbdExport>(address, nbd_options(options.ceph))),
+      : export_(std::make_shared<NbdExport>(address, nbd_options(options.network))),
         size_(options.size),
         notice_(options.notice) {
     refuse_unfit(options);
