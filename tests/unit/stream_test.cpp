@@ -106,23 +106,26 @@ std::string copied_digest(const std::string& picture) {
   return digest.text();
 }
 
-/// What is read back of it has another byte at 5 MiB, if it damages what it is given.
+/// What is read back of it is a picture, with another byte at 5 MiB if it damages what it is given.
 class ReadBackSink : public GrowingSink {
  public:
   std::unique_ptr<Source> read_back() override {
-    auto disk = std::make_unique<SparseDisk>(bytes().size());
-    disk->put(0, bytes());
+    auto disk = std::make_unique<PictureSource>(picture);
     if (damages) {
-      disk->put(5 * kMebibyte, "X");
+      disk->bytes()[5 * kMebibyte] = std::byte{'X'};
     }
     return disk;
   }
+  std::string picture;
   bool damages = false;
 };
 
 class GrowingTarget : public Target {
  public:
-  explicit GrowingTarget(bool damages) { sink_.damages = damages; }
+  GrowingTarget(const std::string& picture, bool damages) {
+    sink_.picture = picture;
+    sink_.damages = damages;
+  }
   Sink& sink() override { return sink_; }
   void publish() override { published = true; }
   bool published = false;
@@ -134,8 +137,8 @@ class GrowingTarget : public Target {
 }  // namespace
 
 TEST_CASE("a stream of a size that nobody knows is copied to the byte, without its zeros") {
-  for (const char* picture : {"1B:A", "4M:A", "4M:A 1B:B", "64K:A 9M:0 3B:B", "12M:A 4097B:0",
-                              "40M:0", "33M:A 1M:0 5M:B"}) {
+  for (const char* picture : {"1B:A", "4M:A", "4M:A 1B:B", "64K:A 9M:0 3B:B", "8M:A 4097B:0",
+                              "9M:0", "13M:A 1M:0 5M:B"}) {
     PictureSource whole(picture);
     for (const unsigned jobs : {1u, 8u}) {
       PictureStream stream(picture);
@@ -211,20 +214,21 @@ TEST_CASE("a stream is copied by a sink that is late, within its memory") {
 
 TEST_CASE("a stream target gets every byte in order, however many read and however little memory") {
   for (const char* picture :
-       {"", "1B:A", "40M:A", "3M:A 30M:- 5M:B 1M:0 3B:C", "20M:- 1B:A", "9M:-"}) {
+       {"", "1B:A", "17M:A", "3M:A 12M:- 5M:B 1M:0 3B:C", "9M:- 1B:A", "9M:-"}) {
+    SlowStart source(picture);
+    const std::string wanted = copied_digest(picture);
     for (const size_t memory : {size_t{1}, size_t{64} << 20}) {
-      for (const unsigned jobs : {1u, 3u, 64u}) {
-        SlowStart source(picture);
+      for (const unsigned jobs : {1u, 64u}) {
         OrderedSink sink(source.size());
         DiskDigest digest(source.size());
         Progress progress;
         copy(source, sink, {.jobs = jobs, .memory = memory, .digest = &digest}, progress);
         CHECK(sink.at() == source.size());
         CHECK(same_bytes(sink.bytes(), source.bytes()));
-        CHECK(digest.text() == copied_digest(picture));
-        CHECK_FALSE(source.hole_was_read);
+        CHECK(digest.text() == wanted);
       }
     }
+    CHECK_FALSE(source.hole_was_read);
   }
 }
 
@@ -249,8 +253,9 @@ TEST_CASE("a stream target that fails ends the copy") {
 
 TEST_CASE("a stream that is transferred is verified by what was read of it") {
   for (const bool damages : {false, true}) {
-    PictureStream stream("9M:A 3B:B");
-    GrowingTarget target(damages);
+    const std::string picture = "9M:A 3B:B";
+    PictureStream stream(picture);
+    GrowingTarget target(picture, damages);
     if (damages) {
       CHECK_THROWS_WITH(transfer(stream, target, {.verify = Verify::kYes}),
                         Contains("verify at 4 MiB: the 4 MiB from there on do not read back"));
