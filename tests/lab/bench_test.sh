@@ -7,7 +7,7 @@ trap 'finish "clear_volumes vmferry-bench"' EXIT
 python3 - <<'END' || fail "$(cat text)"
 import json
 cases = json.load(open("all.json"))["cases"]
-assert len(cases) >= 19 and not any(case["error"] or case["cold"] for case in cases), cases
+assert len(cases) >= 29 and not any(case["error"] or case["cold"] for case in cases), cases
 for case in cases:
     own = next(tool for tool in case["tools"] if tool["name"] == "vmferry")
     peers = [tool for tool in case["tools"] if tool is not own]
