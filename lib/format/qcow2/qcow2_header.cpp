@@ -344,9 +344,16 @@ Qcow2Header parse_qcow2_header(std::span<const std::byte> start, const std::stri
 }
 
 Qcow2Header read_qcow2_header(const Source& file) {
-  // One read of the most it can be: the cluster size is in there too.
-  std::vector<std::byte> start(std::min(file.size(), kQcow2MaxClusterSize));
+  // Nearly all images have such clusters, and what is read may come from far away.
+  constexpr uint64_t kUsualCluster = 64 << 10;
+  constexpr size_t kClusterBits = 20;  // where it is
+  std::vector<std::byte> start(std::min(file.size(), kUsualCluster));
   file.read_at(0, start);
+  const bool is_usual = start.size() < kClusterBits + 4 || start[kClusterBits + 3] <= std::byte{16};
+  if (!is_usual) {
+    start.resize(std::min(file.size(), kQcow2MaxClusterSize));
+    file.read_at(0, start);
+  }
   return parse_qcow2_header(start, file.name(), file.size());
 }
 
