@@ -30,9 +30,9 @@ void ReadCache::read(uint64_t offset, std::span<std::byte> out) {
   }
   const uint64_t last = (offset + out.size() - 1) / kBlock;
   while (!out.empty()) {
-    const Bytes bytes = take(offset / kBlock, last);
     const uint64_t begin = offset % kBlock;
-    const uint64_t length = std::min<uint64_t>(out.size(), bytes->size() - begin);
+    const uint64_t length = std::min<uint64_t>(out.size(), length_of(offset / kBlock) - begin);
+    const Bytes bytes = take(offset / kBlock, last, length);
     std::memcpy(out.data(), bytes->data() + begin, length);
     out = out.subspan(length);
     offset += length;
@@ -69,7 +69,7 @@ void ReadCache::put_start(std::span<const std::byte> bytes) {
 
 /// The bytes of `block`, which this or another reader fetches if need be, together with what comes
 /// after it up to `last`.
-ReadCache::Bytes ReadCache::take(uint64_t block, uint64_t last) {
+ReadCache::Bytes ReadCache::take(uint64_t block, uint64_t last, uint64_t wanted) {
   std::unique_lock lock(mutex_);
   for (;;) {
     const auto found = blocks_.find(block);
@@ -81,7 +81,7 @@ ReadCache::Bytes ReadCache::take(uint64_t block, uint64_t last) {
       continue;
     }
     if (found->second.bytes) {
-      return use(found->second, block);
+      return use(found->second, block, wanted);
     }
     const std::shared_ptr<Run> run = found->second.run;
     changed_.wait(lock, [&] {
@@ -94,9 +94,14 @@ ReadCache::Bytes ReadCache::take(uint64_t block, uint64_t last) {
   }
 }
 
-ReadCache::Bytes ReadCache::use(Block& block, uint64_t index) {
-  used_.splice(used_.end(), block.was_used ? used_ : unused_, block.place);
-  block.was_used = true;
+void ReadCache::move(Block& block, std::list<uint64_t>& to) {
+  to.splice(to.end(), *block.list, block.place);
+  block.list = &to;
+}
+
+ReadCache::Bytes ReadCache::use(Block& block, uint64_t index, uint64_t wanted) {
+  block.unread -= std::min(block.unread, wanted);
+  move(block, block.unread == 0 ? used_ : begun_);
   announced_.erase(index);
   return block.bytes;
 }
@@ -159,6 +164,8 @@ void ReadCache::fetch_run(Run& run) {
 void ReadCache::came(uint64_t index, Bytes bytes) {
   Block& block = blocks_.at(index);
   block.place = unused_.insert(unused_.end(), index);
+  block.list = &unused_;
+  block.unread = length_of(index);
   block.bytes = std::move(bytes);
   block.run.reset();
   block.came = Clock::now();
@@ -175,17 +182,18 @@ void ReadCache::give_up(Run& run, uint64_t from) {
   changed_.notify_all();
 }
 
-/// What was used goes, the oldest first. What was not has a reader who waits for it, or was read
-/// ahead within its bound.
+/// What was used goes, the oldest first, then what was used in part. What was not has a reader who
+/// waits for it, or was read ahead within its bound.
 void ReadCache::shrink() {
   const Clock::time_point stale = Clock::now() - kStale;
   while (!unused_.empty() && blocks_.at(unused_.front()).came < stale) {
-    blocks_.at(unused_.front()).was_used = true;
-    used_.splice(used_.begin(), unused_, unused_.begin());
+    move(blocks_.at(unused_.front()), used_);
   }
-  while (!used_.empty() && used_.size() + unused_.size() > budget_) {
-    blocks_.erase(used_.front());
-    used_.pop_front();
+  while (used_.size() + begun_.size() > 0 &&
+         used_.size() + begun_.size() + unused_.size() > budget_) {
+    std::list<uint64_t>& from = used_.empty() ? begun_ : used_;
+    blocks_.erase(from.front());
+    from.pop_front();
   }
 }
 

@@ -56,14 +56,16 @@ class ReadCache {
   struct Block {
     Bytes bytes;               ///< null: it is on its way
     std::shared_ptr<Run> run;  ///< by which it comes
-    bool was_used = false;
+    uint64_t unread = 0;       ///< bytes that nobody has read yet, if nobody read any twice
+    std::list<uint64_t>* list = nullptr;
     Clock::time_point came;
-    std::list<uint64_t>::iterator place;  ///< in used_ or unused_
+    std::list<uint64_t>::iterator place;  ///< in that list
   };
 
   uint64_t length_of(uint64_t block) const;
-  Bytes take(uint64_t block, uint64_t last);
-  Bytes use(Block& block, uint64_t index);
+  Bytes take(uint64_t block, uint64_t last, uint64_t wanted);
+  Bytes use(Block& block, uint64_t index, uint64_t wanted);
+  void move(Block& block, std::list<uint64_t>& to);
   std::shared_ptr<Run> claim(uint64_t block, uint64_t last);
   bool may_read_ahead() const;
   void fetch_run(Run& run);
@@ -77,7 +79,8 @@ class ReadCache {
   std::mutex mutex_;       // of what follows
   std::condition_variable changed_;
   std::map<uint64_t, Block> blocks_;
-  std::list<uint64_t> used_;    // the one that was not used for longest first
+  std::list<uint64_t> used_;    // all of it, the one that was not used for longest first
+  std::list<uint64_t> begun_;   // a part of it: another reader may want the rest
   std::list<uint64_t> unused_;  // in the order in which they came
   uint64_t coming_ = 0;         // blocks
   std::set<uint64_t> announced_;
