@@ -88,6 +88,13 @@ qemu-img compare -q -f raw -F qcow2 disk.raw thin.qcow2
 sound thin.qcow2
 (($(allocated thin.qcow2) < 4000000)) || fail "zeros were stored"
 
+# From a pipe, if the size is known.
+ferry convert -q -O qcow2 --compress zstd --verify --size "$(stat -c %s disk.raw)" - pipe.qcow2 < <(cat disk.raw)
+qemu-img compare -q -f raw -F qcow2 disk.raw pipe.qcow2
+sound pipe.qcow2
+expect 2 "the size of the disk has to be known before its image is made" ferry convert -O qcow2 - x.qcow2 < <(cat disk.raw)
+expect 2 "is not a file, and a qcow2 image is made in a file only" ferry convert -O qcow2 disk.raw null:
+
 # The digest is that of the disk; the report tells of it.
 expect 0 "$(ferry convert --digest disk.raw d.raw | grep digest:)" ferry convert --digest -O qcow2 --compress zlib disk.raw d.qcow2
 
