@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "vmferry/source.h"
+
+namespace vmferry {
+
+/// A piece of a text, and the file whose name comes after it.
+struct QemuTextPart {
+  std::string text;
+  std::shared_ptr<const Source> file = nullptr;  ///< null: no name
+};
+
+/// How QEMU is to read an image: only through files that are open already. No name that an image
+/// holds, and none that a user gave, is among it.
+struct QemuImage {
+  std::string driver;                  ///< QEMU's name for the format
+  std::shared_ptr<const Source> file;  ///< or a WindowSource of it
+  /// Not empty: QEMU gets this text in place of `file`.
+  std::vector<QemuTextPart> descriptor = {};
+  std::unique_ptr<QemuImage> backing = nullptr;  ///< null: none, whatever the image says
+  /// What to do if QEMU refuses it.
+  std::string hint = {};
+};
+
+}  // namespace vmferry
