@@ -21,10 +21,12 @@ class ImageFormat {
   ImageFormat();
   explicit ImageFormat(const Format& format) : format_(&format) {}
 
-  /// As QEMU and libvirt call it: "raw", "qcow2".
+  /// As QEMU and libvirt call it: "raw", "qcow2". Of an OVA, which they do not know, "ova".
   const char* name() const;
   /// The guest's disk is something else than the bytes of the image, and may be in other files.
   bool is_container() const;
+  /// A format of others: its images are copied from, and never changed. QEMU reads most of them.
+  bool is_foreign() const;
   const Format& row() const { return *format_; }
   bool operator==(const ImageFormat&) const = default;
 

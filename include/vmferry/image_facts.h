@@ -67,6 +67,13 @@ struct RbdFacts {
   std::vector<SnapshotFacts> snapshots;
 };
 
+/// A file with a part of an image's data, which a list in the image names (VMDK).
+struct ExtentFacts {
+  std::string name;
+  uint64_t file_size = 0;
+  std::optional<uint64_t> allocated_bytes;  ///< what the store keeps for it
+};
+
 /// One image of a chain.
 struct ImageFacts {
   std::string name;
@@ -75,9 +82,11 @@ struct ImageFacts {
   uint64_t virtual_size = 0;
   uint64_t file_size = 0;                   ///< of the file, device or volume
   std::optional<uint64_t> allocated_bytes;  ///< what the store keeps for it
-  /// What the guest sees of this image as data; nothing: the chain could not be read.
+  /// What the guest sees of this image as data; nothing: the chain could not be read, or QEMU reads
+  /// it together with the image above it.
   std::optional<uint64_t> data_bytes;
   uint64_t compressed_bytes = 0;  ///< of data_bytes: guest bytes that are kept compressed
+  std::vector<ExtentFacts> extents;
   std::optional<Qcow2Facts> qcow2;
   std::optional<RbdFacts> rbd;
 };

@@ -33,6 +33,7 @@ struct OpenPolicy {
 struct SourceOptions {
   std::optional<ImageFormat> format;  ///< nothing: probe
   SnapshotChoice snapshot = {};       ///< of the image itself, not of those below it
+  std::optional<unsigned> disk = {};  ///< which one of an OVA, from 1 on; nothing: the only one
   /// A file with the passphrase for every encrypted image of the chain: all its bytes count. Empty:
   /// none.
   std::string key_file = {};

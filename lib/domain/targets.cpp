@@ -118,7 +118,7 @@ void check(const RbdTarget& target) {
 
 void check(const FileTarget& target) {
   check_path("file", target.path);
-  if (!find_format(target.format)) {
+  if (const auto format = find_format(target.format); !format || format->is_foreign()) {
     nonsense(fmt::format("the format '{}'", target.format), "is not one that vmferry knows");
   }
 }

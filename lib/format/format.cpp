@@ -35,9 +35,11 @@ const char* ImageFormat::name() const { return format_->name; }
 
 bool ImageFormat::is_container() const { return format_ != &raw(); }
 
+bool ImageFormat::is_foreign() const { return format_->prepare != nullptr || format_->has_disks; }
+
 std::optional<ImageFormat> find_format(std::string_view name) {
   for (const Format& format : formats()) {
-    if (format.open != nullptr && format.name == name) {
+    if (format.is_read() && format.name == name) {
       return ImageFormat(format);
     }
   }
@@ -45,7 +47,7 @@ std::optional<ImageFormat> find_format(std::string_view name) {
 }
 
 std::vector<std::string> format_names() {
-  return names_of([](const Format& format) { return format.open != nullptr; });
+  return names_of([](const Format& format) { return format.is_read(); });
 }
 
 std::vector<std::string> new_format_names() {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lib/core/secret.h"
+#include "lib/format/qemu_image.h"
 #include "vmferry/format.h"
 #include "vmferry/image_facts.h"
 #include "vmferry/source.h"
@@ -29,11 +30,24 @@ class FormatGate {
       const std::string& stored_name, const std::optional<std::string>& stored_format) = 0;
   /// The same for a file with its data.
   virtual std::shared_ptr<const Source> open_data_file(const std::string& stored_name) = 0;
+  /// The same for an image that QEMU shall read together with this one. Nothing for its format:
+  /// probed.
+  virtual std::unique_ptr<QemuImage> open_parent(
+      const std::string& stored_name, const std::optional<std::string>& stored_format) = 0;
+  /// The same for a part of the data, which lies in a file that a list in the image names.
+  /// `no_guest_wrote_it`: the list is a file of its own, so that plain names of its neighbours may
+  /// be followed though the format was probed.
+  virtual std::shared_ptr<const Source> open_extent(const std::string& stored_name,
+                                                    bool no_guest_wrote_it) = 0;
+  /// What the guest sees of a whole image that lies in this one. Its format is probed.
+  virtual std::unique_ptr<Source> open_inside(std::unique_ptr<Source> image) = 0;
   /// Of every encrypted image of the chain; nothing: none was given. Throws Error.
   virtual std::optional<Secret> passphrase() = 0;
 
   /// Which disk of the image is wanted; nothing is given for one below another.
   virtual const SnapshotChoice& snapshot() const = 0;
+  /// Which one of several disks, from 1 on; nothing: the user did not say.
+  virtual std::optional<unsigned> disk() const = 0;
   /// Read it in spite of a mark that it is damaged.
   virtual bool force_corrupt() const = 0;
   /// What the images of one chain share: empty at first, the format's own.
@@ -71,8 +85,7 @@ struct Format {
   const char* name = "";
   const char* title = "";  ///< in messages
   bool (*looks_like)(const ImageMarks& marks) = nullptr;
-  /// The guest's disk in an image. Null: the format is recognised, so that it is not taken for
-  /// another, and not read.
+  /// The guest's disk in an image. Null: it is not read here.
   std::unique_ptr<Source> (*open)(std::unique_ptr<Source> file, FormatGate& gate) = nullptr;
   /// Adds to `facts` what the image says of itself, and to `damage` what of that cannot be read.
   /// Throws what open() would throw of a header that makes no sense. Null: it says nothing.
@@ -82,6 +95,12 @@ struct Format {
   std::unique_ptr<ByteStream> (*unpack)(std::unique_ptr<ByteStream> packed) = nullptr;
   /// Null: no images are made in it.
   const FormatMaker* maker = nullptr;
+  /// Checks an image that QEMU shall read, as far as QEMU does not, or would do harm. Null, as
+  /// `open` is: the format is recognised, so that it is not taken for another, and not read.
+  std::unique_ptr<QemuImage> (*prepare)(std::unique_ptr<Source> file, FormatGate& gate) = nullptr;
+  bool has_disks = false;  ///< several of them: disk() is asked for
+
+  bool is_read() const { return open != nullptr || prepare != nullptr; }
 };
 
 /// The format that `file` has, as far as its marks tell; there always is one, since anything can be

@@ -3,6 +3,8 @@
 
 #include "lib/format/compressed/unpack.h"
 #include "lib/format/foreign/foreign.h"
+#include "lib/format/foreign/ova.h"
+#include "lib/format/foreign/prepare.h"
 #include "lib/format/qcow2/qcow2_format.h"
 #include "lib/format/qcow2/qcow2_maker.h"
 #include "vmferry/error.h"
@@ -39,12 +41,23 @@ constexpr FormatMaker kRawMaker = {
 
 /// The first version of qcow has a mark that begins as that of qcow2.
 constexpr Format kFormats[] = {
-    {"vmdk", "VMDK", is_vmdk},
-    {"vhdx", "VHDX", is_vhdx},
-    {"vpc", "VHD", is_vhd},
-    {"vdi", "VDI", is_vdi},
-    {"qed", "QED", is_qed},
-    {"parallels", "Parallels", is_parallels},
+    {.name = "vmdk",
+     .title = "VMDK",
+     .looks_like = is_vmdk,
+     .describe = describe_vmdk,
+     .prepare = prepare_vmdk},
+    {.name = "vhdx", .title = "VHDX", .looks_like = is_vhdx, .prepare = prepare_vhdx},
+    {.name = "vpc", .title = "VHD", .looks_like = is_vhd, .prepare = prepare_vhd},
+    {.name = "vdi", .title = "VDI", .looks_like = is_vdi, .prepare = prepare_vdi},
+    {.name = "qed",
+     .title = "QED",
+     .looks_like = is_qed,
+     .describe = describe_qed,
+     .prepare = prepare_qed},
+    {.name = "parallels",
+     .title = "Parallels",
+     .looks_like = is_parallels,
+     .prepare = prepare_parallels},
     {"qcow", "qcow (version 1)", is_qcow1},
     {"dmg", "DMG", is_dmg},
     {"bochs", "Bochs", is_bochs},
@@ -55,7 +68,7 @@ constexpr Format kFormats[] = {
     {"", "bzip2", is_bzip2, nullptr, nullptr, unpack_bzip2},
     {"", "ZIP", is_zip},
     {"", "7-Zip", is_7zip},
-    {"", "OVA", is_ova},
+    {.name = "ova", .title = "OVA", .looks_like = is_ova, .open = open_ova, .has_disks = true},
     {"qcow2", "qcow2", is_qcow2, open_qcow2_image, describe_qcow2, nullptr, &kQcow2Maker},
     {"raw", "raw", is_anything, open_raw, nullptr, nullptr, &kRawMaker},
 };

@@ -101,6 +101,13 @@ void say_if_slow(const Appliance& appliance, const TrimOptions& options) {
 
 ApplianceDisk disk_of(const Location& location, ImageFormat format, const NetworkOptions& network) {
   const Store& store = location.store();
+  if (format.is_foreign()) {
+    throw Error({.kind = ErrorKind::kUnsupported,
+                 .object = location.display(),
+                 .action = "trim",
+                 .cause = std::string(format.name()) + " images are not trimmed",
+                 .hint = "copy it first: vmferry convert; then: vmferry sparsify --trim"});
+  }
   if (store.qemu_name == nullptr) {
     throw Error({.kind = ErrorKind::kUnsupported,
                  .object = location.display(),

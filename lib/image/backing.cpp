@@ -78,10 +78,11 @@ void refuse_unasked(const Naming& naming, const std::string& lexical) {
     return;
   }
   if (!naming.referrer.format_named) {
+    const std::string& format = naming.referrer.format;
     throw naming.refusal(
         ErrorKind::kConflict, lexical,
-        "the image was only probed as qcow2, so it may not open other files",
-        "pass -f qcow2 if you trust where this image comes from" +
+        "the image was only probed as " + format + ", so it may not open other files",
+        "pass -f " + format + " if you trust where this image comes from" +
             (naming.needs_prefix ? ", and --allow-file " + printable(lexical) : std::string()));
   }
   if (naming.needs_prefix) {
@@ -195,6 +196,20 @@ std::string resolve_data_file(const Referrer& referrer, const std::string& store
   const std::string file = without_file_prefix(stored_name);
   refuse_protocol(naming, file, stored_name);
   return judge(naming, beside_image(naming, file));
+}
+
+std::string resolve_extent(const Referrer& referrer, const std::string& stored_name,
+                           bool no_guest_wrote_it, const OpenPolicy& policy) {
+  Referrer trusted = referrer;
+  // A name without a directory: nothing but what lies beside the list can be meant.
+  trusted.format_named |= no_guest_wrote_it && stored_name.find('/') == std::string::npos;
+  const Naming naming{trusted, policy, "extent"};
+  const std::string path = judge(naming, beside_image(naming, stored_name));
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) {
+    throw naming.refusal(ErrorKind::kUnsupported, path, "it is not a regular file");
+  }
+  return path;
 }
 
 }  // namespace vmferry

@@ -13,7 +13,8 @@ struct Referrer {
   std::string name;  ///< as in messages
   std::string path;  ///< where it was opened; empty if it is no file
   bool format_named =
-      false;  ///< by the user, or by an image that may itself open files; not probed
+      false;                ///< by the user, or by an image that may itself open files; not probed
+  std::string format = {};  ///< its name
 };
 
 /// A file that may be opened, and what is known of its format.
@@ -35,5 +36,10 @@ Reference resolve_backing(const Referrer& referrer, const std::string& stored_na
 /// The name is a path and nothing else (CVE-2024-4467).
 std::string resolve_data_file(const Referrer& referrer, const std::string& stored_name,
                               const OpenPolicy& policy);
+
+/// The same for an extent: a file with a part of the data of `referrer`, which must be a regular
+/// one. `no_guest_wrote_it` is FormatGate::open_extent()'s.
+std::string resolve_extent(const Referrer& referrer, const std::string& stored_name,
+                           bool no_guest_wrote_it, const OpenPolicy& policy);
 
 }  // namespace vmferry

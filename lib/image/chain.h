@@ -16,6 +16,8 @@ struct SeenImage {
   const Source& store;
   ImageFormat format;
   bool was_probed;
+  /// Not an image of its own, but a file with data of the one before.
+  bool is_extent = false;
 };
 using ImageSeen = std::function<void(const SeenImage&)>;
 

@@ -66,7 +66,17 @@ class Describer {
     info_.hint = error.hint();
   }
 
-  void add(const SeenImage& seen) { info_.chain.push_back(facts_of(seen, info_.warnings)); }
+  void add(const SeenImage& seen) {
+    if (!seen.is_extent) {
+      info_.chain.push_back(facts_of(seen, info_.warnings));
+      return;
+    }
+    const auto* layout = dynamic_cast<const Layout*>(&seen.store);
+    info_.chain.back().extents.push_back(
+        {.name = seen.store.name(),
+         .file_size = seen.store.size(),
+         .allocated_bytes = layout == nullptr ? std::nullopt : layout->allocated_bytes()});
+  }
 
   // What each image of the chain contributes to the disk.
   void sum_up(const Source& guest) {
@@ -86,6 +96,11 @@ class Describer {
         facts.compressed_bytes += extent.length;
       }
     });
+    for (size_t i = 1; i < info_.chain.size(); ++i) {
+      if (info_.chain[i - 1].format.row().prepare != nullptr) {
+        info_.chain[i].data_bytes.reset();  // whose data it was is not told
+      }
+    }
   }
 
   const SourceOptions& options_;

@@ -2,13 +2,15 @@
 #include <algorithm>
 #include <utility>
 
-#include "lib/core/printable.h"
 #include "lib/format/format.h"
 #include "lib/image/backing.h"
 #include "lib/image/chain.h"
 #include "lib/image/checked_source.h"
 #include "lib/image/checked_stream.h"
 #include "lib/image/key_file.h"
+#include "lib/image/open_errors.h"
+#include "lib/image/served_source.h"
+#include "lib/store/descriptors.h"
 #include "lib/store/store.h"
 #include "vmferry/error.h"
 #include "vmferry/open.h"
@@ -40,17 +42,28 @@ class ChainOpener {
       return std::move(image_);
     }
     refuse_unread(image_.format, *file, "pass -f raw");
-    image_.guest = open_format(std::move(file), image_.format, location.path(),
-                               options_.format.has_value(), options_.snapshot);
+    refuse_disk(options_, image_.format, *file);
+    Referrer self = {file->name(), location.path(), options_.format.has_value()};
+    image_.guest =
+        open_format({std::move(file), image_.format, std::move(self)}, options_.snapshot);
     return std::move(image_);
   }
 
  private:
+  /// An image whose file is open.
+  struct OpenedFile {
+    std::unique_ptr<Source> bytes;
+    ImageFormat format;
+    Referrer self;
+  };
+
   /// What one image of the chain may have.
   class Gate : public FormatGate {
    public:
-    Gate(ChainOpener& chain, Referrer self, const SnapshotChoice& snapshot)
-        : chain_(chain), self_(std::move(self)), snapshot_(snapshot) {}
+    Gate(ChainOpener& chain, ImageFormat format, Referrer self, const SnapshotChoice& snapshot)
+        : chain_(chain), format_(format), self_(std::move(self)), snapshot_(snapshot) {
+      self_.format = format.name();
+    }
 
     std::shared_ptr<const Source> open_backing(
         const std::string& stored_name, const std::optional<std::string>& stored_format) override {
@@ -60,39 +73,39 @@ class ChainOpener {
       return chain_.open_bytes(
           PathLocation{resolve_data_file(self_, stored_name, chain_.options_.policy)});
     }
+    std::unique_ptr<QemuImage> open_parent(
+        const std::string& stored_name, const std::optional<std::string>& stored_format) override {
+      return chain_.open_parent(self_, stored_name, stored_format);
+    }
+    std::shared_ptr<const Source> open_extent(const std::string& stored_name,
+                                              bool no_guest_wrote_it) override {
+      const std::shared_ptr<const Source> part = chain_.open_extent(PathLocation{
+          resolve_extent(self_, stored_name, no_guest_wrote_it, chain_.options_.policy)});
+      chain_.seen_({*part, format_, false, true});
+      return part;
+    }
+    std::unique_ptr<Source> open_inside(std::unique_ptr<Source> image) override {
+      const ImageFormat format = probe_format(*image);
+      refuse_unread(format, *image, "unpack it first");
+      Referrer self = {image->name(), {}, false};
+      return chain_.open_format({std::move(image), format, std::move(self)}, kAsItIs);
+    }
     std::optional<Secret> passphrase() override {
       const std::string& key_file = chain_.options_.key_file;
       return key_file.empty() ? std::nullopt : std::optional(read_key_file(key_file));
     }
     const SnapshotChoice& snapshot() const override { return snapshot_; }
+    std::optional<unsigned> disk() const override { return chain_.options_.disk; }
     bool force_corrupt() const override { return chain_.options_.force_corrupt; }
     std::any& shared() override { return chain_.shared_; }
     void warn(const std::string& text) override { chain_.image_.warnings.push_back(text); }
 
    private:
     ChainOpener& chain_;
-    const Referrer self_;
+    const ImageFormat format_;
+    Referrer self_;
     const SnapshotChoice& snapshot_;
   };
-
-  /// `if_raw` says how a user tells that the file is a raw disk all the same.
-  static void refuse_unread(ImageFormat format, const Source& file, const std::string& if_raw) {
-    const Format& row = format.row();
-    if (row.open != nullptr) {
-      return;
-    }
-    const std::string name = row.name;
-    const std::string first = name.empty() ? "unpack it first"
-                                           : "convert it first: qemu-img convert -p -f " + name +
-                                                 " -O qcow2 FILE FILE.qcow2";
-    throw Error(
-        {.kind = ErrorKind::kUnsupported,
-         .object = file.name(),
-         .action = "open",
-         .cause = std::string("it is a ") + row.title + " file, which " +
-                  (row.unpack != nullptr ? "can only be read in order" : "vmferry does not read"),
-         .hint = first + "; if it is a raw disk that only looks like one, " + if_raw});
-  }
 
   void open_stream(const Location& location) {
     if (options_.checksum) {
@@ -126,6 +139,26 @@ class ChainOpener {
   }
 
   std::unique_ptr<Source> open_bytes(const Location& location) {
+    if (images_ >= kDeepestChain) {
+      throw Error({.kind = ErrorKind::kUnsupported,
+                   .object = location.display(),
+                   .action = "open the backing chain",
+                   .cause = "more than " + std::to_string(kDeepestChain) + " images"});
+    }
+    ++images_;
+    return open_and_note(location);
+  }
+
+  std::unique_ptr<Source> open_extent(const Location& location) {
+    constexpr size_t kManyExtents = 2048;
+    if (!has_many_descriptors_) {
+      has_many_descriptors_ = true;
+      free_descriptors(kManyExtents);
+    }
+    return open_and_note(location);
+  }
+
+  std::unique_ptr<Source> open_and_note(const Location& location) {
     OpenBytes bytes = location.store().open(location, options_.network);
     note(bytes.identity, bytes.source->name(), bytes.being_written);
     return std::move(bytes.source);
@@ -139,12 +172,6 @@ class ChainOpener {
                    .cause = "the chain comes back to this file",
                    .hint = "qemu-img info --backing-chain shows the chain"});
     }
-    if (image_.opened.size() >= kDeepestChain) {
-      throw Error({.kind = ErrorKind::kUnsupported,
-                   .object = name,
-                   .action = "open the backing chain",
-                   .cause = "more than " + std::to_string(kDeepestChain) + " images"});
-    }
     image_.opened.push_back(identity);
     if (being_written) {
       image_.written = name;
@@ -153,17 +180,43 @@ class ChainOpener {
     }
   }
 
-  std::unique_ptr<Source> open_format(std::unique_ptr<Source> file, ImageFormat format,
-                                      const std::string& path, bool named,
-                                      const SnapshotChoice& snapshot) {
-    seen_({*file, format, !named});
-    Gate gate(*this, {file->name(), path, named}, snapshot);
-    return format.row().open(std::move(file), gate);
+  std::unique_ptr<Source> open_format(OpenedFile file, const SnapshotChoice& snapshot) {
+    seen_({*file.bytes, file.format, !file.self.format_named});
+    Gate gate(*this, file.format, std::move(file.self), snapshot);
+    const Format& row = file.format.row();
+    if (row.open != nullptr) {
+      return row.open(std::move(file.bytes), gate);
+    }
+    refuse_snapshot(snapshot, *file.bytes);
+    return serve(row.prepare(std::move(file.bytes), gate), options_.network);
+  }
+
+  std::unique_ptr<QemuImage> open_parent(const Referrer& referrer, const std::string& stored_name,
+                                         const std::optional<std::string>& stored_format) {
+    OpenedFile file = open_below(referrer, stored_name, stored_format);
+    seen_({*file.bytes, file.format, !file.self.format_named});
+    const Format& row = file.format.row();
+    if (row.prepare != nullptr) {
+      Gate gate(*this, file.format, std::move(file.self), kAsItIs);
+      return row.prepare(std::move(file.bytes), gate);
+    }
+    if (file.format.is_container()) {
+      throw unread_below(referrer, file.format);
+    }
+    auto image = std::make_unique<QemuImage>();
+    image->driver = row.name;
+    image->file = std::move(file.bytes);
+    return image;
   }
 
   std::shared_ptr<const Source> open_backing(const Referrer& referrer,
                                              const std::string& stored_name,
                                              const std::optional<std::string>& stored_format) {
+    return open_format(open_below(referrer, stored_name, stored_format), kAsItIs);
+  }
+
+  OpenedFile open_below(const Referrer& referrer, const std::string& stored_name,
+                        const std::optional<std::string>& stored_format) {
     const Reference base = resolve_backing(referrer, stored_name, stored_format, options_.policy);
     const bool named = base.format.has_value();
     if (!named && options_.policy.only_allowed) {
@@ -172,33 +225,17 @@ class ChainOpener {
     std::unique_ptr<Source> file = open_bytes(PathLocation{base.path});
     const ImageFormat format = named ? parse_format(*base.format, referrer) : probe_format(*file);
     refuse_unread(format, *file, "say so in the image over it: qemu-img rebase -u -F raw");
-    static const SnapshotChoice kAsItIs;
-    return open_format(std::move(file), format, base.path, named, kAsItIs);
+    Referrer self = {file->name(), base.path, named};
+    return {std::move(file), format, std::move(self)};
   }
 
-  static Error undeclared_format(const Referrer& referrer, const std::string& path) {
-    return Error({.kind = ErrorKind::kConflict,
-                  .object = referrer.name,
-                  .action = "open its backing file '" + path + "'",
-                  .cause = "the image does not say which format that has",
-                  .hint = "say it: qemu-img rebase -u -F FORMAT -b '" + path + "' '" +
-                          referrer.path + "', while it is not in use"});
-  }
-
-  static ImageFormat parse_format(const std::string& name, const Referrer& referrer) {
-    if (const std::optional<ImageFormat> format = find_format(name)) {
-      return *format;
-    }
-    throw Error({.kind = ErrorKind::kUnsupported,
-                 .object = referrer.name,
-                 .action = "open its backing file",
-                 .cause = "its format is '" + printable(name) + "'",
-                 .hint = "raw and qcow2 are read; convert it with qemu-img first"});
-  }
+  static inline const SnapshotChoice kAsItIs;
 
   const SourceOptions& options_;
   const ImageSeen& seen_;
   std::any shared_;
+  size_t images_ = 0;
+  bool has_many_descriptors_ = false;
   OpenImage image_;
 };
 

@@ -82,9 +82,14 @@ class DiskLooker {
     image.chain_known = disk.disk.chain_is_closed || !image.backing.empty();
     const std::optional<ImageFormat> format = format_of(disk.disk.image);
     if (!format && !mirrored) {
-      refuse_format(image.path, disk.disk.image.format);
+      refuse_format(image.path, disk.disk.image.format, "which vmferry does not read");
     }
-    image.format = format.value_or(ImageFormat());
+    if (format && format->is_foreign() && method_ == CopyMethod::kStaged) {
+      refuse_format(image.path, disk.disk.image.format, "which is copied offline only");
+    }
+    // What QEMU mirrors, QEMU alone has to read.
+    image.format =
+        mirrored && format && format->is_foreign() ? ImageFormat() : format.value_or(ImageFormat());
     image.allowed = request_.allow_files;
     if (!facts_.source.local) {
       return;
@@ -119,13 +124,15 @@ class DiskLooker {
     look_at_overlay(disk);
   }
 
-  [[noreturn]] static void refuse_format(const std::string& path, const std::string& format) {
+  [[noreturn]] static void refuse_format(const std::string& path, const std::string& format,
+                                         const std::string& which) {
     throw Error({.kind = ErrorKind::kUnsupported,
                  .object = path,
                  .action = {},
-                 .cause = "its format is " + format + ", which vmferry does not read",
-                 .hint = "convert it first (qemu-img convert); or move it while it runs with "
-                         "--method mirror: QEMU reads it then"});
+                 .cause = "its format is " + format + ", " + which,
+                 .hint =
+                     "convert it first (vmferry convert, qemu-img convert); or move it while it "
+                     "runs with --method mirror: QEMU reads it then"});
   }
 
   /// Beside the image itself, or the file that it becomes; a block device's directory is no place

@@ -123,6 +123,10 @@ std::string why_file_stays(const HostImage& image, const FileLook& look) {
   if (look.link) {
     return "it is a link; the image, " + look.real + ", stays as well";
   }
+  if (image.format.is_foreign()) {
+    return std::string("it is a ") + image.format.name() +
+           " image, which may be made of several files; remove them by hand";
+  }
   if (image.identity.empty()) {
     return "it was not looked at when the move was planned";
   }

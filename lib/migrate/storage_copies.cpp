@@ -174,7 +174,8 @@ ImageParts HostAndCluster::image_parts(const HostImage& image) {
     const ImageFacts facts = facts_of(seen, damage);
     parts.files.push_back(identity_of(stat_of(seen.store.name())).text);
     complete =
-        !facts.qcow2 || (facts.qcow2->backing_file.empty() && facts.qcow2->data_file.empty());
+        !seen.format.is_foreign() &&
+        (!facts.qcow2 || (facts.qcow2->backing_file.empty() && facts.qcow2->data_file.empty()));
     if (parts.files.size() > 1 || !facts.qcow2) {
       return;
     }

@@ -22,7 +22,7 @@ answers() {
 answers "vmferry co" convert compare
 answers "vmferry --v" --version
 answers "vmferry convert --re" --resume --reflink --report
-answers "vmferry convert -f " raw qcow2
+answers "vmferry convert -f " raw qcow2 ova parallels qed vdi vpc vhdx vmdk
 answers "vmferry convert --reflink al" always
 answers "vmferry rewrite -O " raw qcow2
 answers "vmferry migrate --mode " auto live offline

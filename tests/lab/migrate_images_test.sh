@@ -15,17 +15,23 @@ again() {
 }
 again
 
-# A format that is not read is refused where vmferry would read it. QEMU reads it for a mirror.
+# A foreign format is copied while the machine is off. While it runs, QEMU reads it for a mirror.
 qemu-img create -q -f vmdk disk.vmdk 64M
 qemu-io -f vmdk -c 'write -q -P 0x5a 1M 64k' disk.vmdk >/dev/null
+qemu-img convert -f vmdk -O raw disk.vmdk want.raw
 machine mg-vmdk "$(file_disk "$work/disk.vmdk" vda "type='vmdk'")"
-expect 1 "disk.vmdk: its format is vmdk, which vmferry does not read" move --check
-expect 1 "its format is vmdk" move
+expect 0 "old disk of vda: .*/disk.vmdk will stay: it is a vmdk image" move --delete-source --check
+move -q --delete-source
+[[ -f disk.vmdk ]] || fail "a file of several was deleted"
+rbd export --no-progress rbd/mg-vmdk-vda - | cmp - want.raw || fail "not the guest's disk"
+on_a dumpxml mg-vmdk | grep -q "<driver name='qemu' type='raw'" || fail "the definition says another format"
+again
+machine mg-vmdk "$(file_disk "$work/disk.vmdk" vda "type='vmdk'")"
 on_a start mg-vmdk >/dev/null
+expect 1 "disk.vmdk: its format is vmdk, which is copied offline only" move --check
 expect 1 "its format is vmdk" move
 ! rbd ls | grep '^mg' >/dev/null || fail "a volume is left"
 move -q --method mirror
-qemu-img convert -f vmdk -O raw disk.vmdk want.raw
 rbd export --no-progress rbd/mg-vmdk-vda - | cmp - want.raw || fail "not the guest's disk"
 again
 

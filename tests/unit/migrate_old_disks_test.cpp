@@ -79,12 +79,12 @@ TEST_CASE("an old image that another domain names, or is based on, is not delete
 
 TEST_CASE("an old image stays where nobody can tell who needs it", "[migrate]") {
   Rig rig(way("staged here, old images deleted"));
-  rig.world().images["/img/other.vmdk"] = {};
-  rig.others = {"/img/other.vmdk"};
-  add_machine(rig, "vmdk", "/img/other.vmdk");
+  rig.world().images["/img/other.dmg"] = {};
+  rig.others = {"/img/other.dmg"};
+  add_machine(rig, "dmg", "/img/other.dmg");
   CHECK(rig.run(rig.plan()).done());
   CHECK(rig.said_to_stay(kOld));
-  CHECK(rig.said().find("domain 555555555555 may need it: /img/other.vmdk is vmdk") !=
+  CHECK(rig.said().find("domain 555555555555 may need it: /img/other.dmg is dmg") !=
         std::string::npos);
   CHECK(rig.problems_if_moved() == std::vector<std::string>());
 }

@@ -40,8 +40,7 @@ TEST_CASE("json: names that say anything else") {
   CHECK(parsed("[]") == "!it is not a JSON object");
   CHECK(parsed("{\"a\":") == "!it is not a JSON object");
   CHECK(parsed("{}") == "!it does not name a plain file");
-  CHECK(parsed(R"({"driver":"vmdk","file.filename":"x"})") ==
-        "!its driver 'vmdk' is not known here");
+  CHECK(parsed(R"({"driver":"dmg","file.filename":"x"})") == "!its driver 'dmg' is not known here");
   CHECK(parsed(R"({"driver":"nbd","filename":"x"})") == "!its driver 'nbd' is not known here");
   CHECK(parsed(R"({"driver":"raw","file":{"driver":"ssh","filename":"x"}})") ==
         "!its driver 'ssh' is not known here");

@@ -93,6 +93,11 @@ Json as_json(const ImageFacts& facts) {
                {"file_bytes", facts.file_size}};
   set_known(json, "allocated_bytes", facts.allocated_bytes);
   set_known(json, "data_bytes", facts.data_bytes);
+  for (const ExtentFacts& extent : facts.extents) {
+    Json one = {{"name", extent.name}, {"file_bytes", extent.file_size}};
+    set_known(one, "allocated_bytes", extent.allocated_bytes);
+    json["extents"].push_back(one);
+  }
   if (facts.qcow2 && facts.data_bytes) {
     json["compressed_bytes"] = facts.compressed_bytes;
   }

@@ -127,13 +127,16 @@ std::string image_text(const ImageFacts& facts) {
                         facts.qcow2 ? fmt::format(", version {}", facts.qcow2->version) : "",
                         facts.was_probed ? " (probed)" : ""));
   lines.add("virtual size", both_sizes(facts.virtual_size));
-  if (facts.qcow2) {
+  if (facts.format.is_container()) {
     lines.add("file size", both_sizes(facts.file_size));
   }
   if (facts.allocated_bytes) {
     lines.add(facts.rbd ? "used" : "on disk", both_sizes(*facts.allocated_bytes));
   }
   lines.add("data", describe_data(facts));
+  for (const ExtentFacts& extent : facts.extents) {
+    lines.add("extent", fmt::format("{}, {}", extent.name, both_sizes(extent.file_size)));
+  }
   if (facts.qcow2) {
     add_qcow2(*facts.qcow2, lines);
   }

@@ -67,9 +67,13 @@ void add_image_options(CLI::App& app, const std::string& which, SourceOptions& i
          (suffix.empty() ? "-f,--format" : "-F,--format") + suffix,
          [&image](const std::string& name) { image.format = find_format(name); },
          fmt::format("Format of {}: {} (default: probed; a probed image may not open other files)",
-                     which, fmt::join(format_names(), " or ")))
+                     which, fmt::join(format_names(), ", ")))
       ->type_name("FORMAT")
       ->check(CLI::IsMember(format_names()));
+  app.add_option("--disk" + suffix, image.disk,
+                 "Which disk of " + which + ", if it is an OVA with several, from 1 on")
+      ->type_name("N")
+      ->check(CLI::Range(1, 256));
   app.add_option("--snapshot" + suffix, image.snapshot.name,
                  "Read the internal snapshot of that name in " + which)
       ->type_name("NAME");

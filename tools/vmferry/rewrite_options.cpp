@@ -126,9 +126,9 @@ void add_move_options(CLI::App& app, MoveOptions& options) {
           ->type_name("DEV=PATH");
   app.add_option("-O,--target-format", options.format,
                  fmt::format("Format of that file: {} (default: {})",
-                             fmt::join(format_names(), " or "), ImageFormat().name()))
+                             fmt::join(new_format_names(), " or "), ImageFormat().name()))
       ->type_name("FORMAT")
-      ->check(CLI::IsMember(format_names()))
+      ->check(CLI::IsMember(new_format_names()))
       ->needs(to_file);
   app.add_flag("--drop-encryption", options.drop_encryption,
                "Encrypted disks may move: the copy is plain");

@@ -108,6 +108,13 @@ Outcome in_place(Session& session, const SparsifyOptions& options) {
     refuse_running_guest(location, job.connect, session.stop());
   }
   const OpenImage image = open_image(location, job.from);
+  if (image.format.is_foreign()) {
+    throw Error({.kind = ErrorKind::kUnsupported,
+                 .object = location.display(),
+                 .action = "sparsify in place",
+                 .cause = std::string("vmferry does not change ") + image.format.name() + " images",
+                 .hint = "name a target: the copy is sparse"});
+  }
   Outcome outcome = {image.guest->size(), {}, {}};
   std::optional<uint64_t> before;
   if (job.trim) {

@@ -3,7 +3,7 @@
 
 #include "lib/format/format.h"
 
-// The marks of formats that are recognised and not read: those that QEMU's probes look for
+// The marks of formats that vmferry does not read itself: those that QEMU's probes look for
 // (block/vmdk.c, vhdx.c, vpc.c, vdi.c, qed.c, parallels.c, qcow.c, dmg.c, bochs.c, cloop.c), and
 // those of compressed files and packages, as file(1) has them.
 

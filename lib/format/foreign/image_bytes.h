@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/format/qemu_image.h"
+#include "vmferry/error.h"
+#include "vmferry/source.h"
+
+// Reading what hostile images say about themselves. Any thread.
+
+namespace vmferry {
+
+inline constexpr uint64_t kImageSector = 512;  ///< bytes
+
+/// An Error (kCorrupt) about the image.
+Error corrupt_image(const Source& file, uint64_t offset, std::string cause);
+/// An Error (kUnsupported) about the image.
+Error unsupported_image(const Source& file, std::string cause, std::string hint = {});
+
+/// The Error about an image that has only what changed since another one, which QEMU does not know.
+Error parent_missing(const Source& file, const char* what);
+/// As it is, without a parent.
+std::unique_ptr<QemuImage> as_qemu_reads(std::unique_ptr<Source> file, const char* driver,
+                                         std::string hint = {});
+
+/// Bytes as a text. REQUIRES: they are there.
+std::string_view text_at(std::span<const std::byte> bytes, size_t offset, size_t length);
+
+/// `length` bytes at `offset`. REQUIRES: a length that is bounded. Throws corrupt_image() where the
+/// file ends before; `what` is the name of what is read.
+std::vector<std::byte> image_bytes(const Source& file, uint64_t offset, size_t length,
+                                   const char* what);
+
+/// A table of little-endian words in a file.
+struct ImageTable {
+  uint64_t offset = 0;
+  uint64_t entries = 0;
+  unsigned entry_bytes = 4;  ///< 4 or 8
+  const char* what = "";     ///< in messages
+};
+
+/// Walks through the tables of one image, in bounded memory. Tables of a sound image do not
+/// overlap: together they are not longer than the file, and so no image can keep us busy for ever.
+/// One thread.
+class TableWalker {
+ public:
+  explicit TableWalker(const Source& file);
+
+  /// Calls `visit` with each entry and its index. Throws corrupt_image().
+  void walk(const ImageTable& table,
+            const std::function<void(uint64_t index, uint64_t entry)>& visit);
+
+ private:
+  const Source& file_;
+  uint64_t left_;  ///< bytes
+};
+
+/// Throws corrupt_image() unless [place, place + length) lies in the file: the data of the guest's
+/// disk at `guest_offset`.
+void check_place(const Source& file, uint64_t guest_offset, uint64_t place, uint64_t length);
+
+}  // namespace vmferry
