@@ -64,8 +64,11 @@ class Case:
         return f"{self.what}{state} -> {'RBD volume' if self.makes_volume else 'sparse file'}"
 
 
+FOREIGN = ("vmdk", "vhdx")  # these the benchmark makes itself, of debian-sparse.raw
+
+
 def _debian(name, what, image, target, **more):
-    return Case(name, what, image, "debian.raw", "raw" if image.endswith(".raw") else "qcow2", target, **more)
+    return Case(name, what, image, "debian.raw", image.rpartition(".")[2], target, **more)
 
 
 _FILES = (
@@ -81,6 +84,9 @@ _VOLUMES = (
     _debian("zlib-rbd", "qcow2, zlib", "debian-zlib.qcow2", RBD, limits=Limits(0.45)),
     _debian("zstd-rbd", "qcow2, zstd", "debian-zstd.qcow2", RBD, limits=Limits(0.5)),
 )
+_FOREIGN = tuple(
+    _debian(f"{kind}-{target}", kind.upper(), f"debian.{kind}", target, limits=limits)
+    for kind in FOREIGN for target, limits in ((FILE, Limits()), (RBD, Limits(1 / 1.2))))
 _WRITTEN = (dataclasses.replace(_FILES[0], name="raw-file-written", written=True),)
 _FROM_CEPH = tuple(
     dataclasses.replace(_FILES[1], name=name, what="RBD volume", source=RBD, target=target, limits=limits)
@@ -120,5 +126,5 @@ _LOOKING = (
     _looking("compare-zstd", "raw, sparse, with qcow2, zstd", "debian-sparse.raw", "compare", other="debian-zstd.qcow2"),
 )
 
-ALL = (_FILES + _WRITTEN + _VOLUMES + _FROM_CEPH + _FROM_NBD + _FROM_WEB + _INTO_QCOW2 + _EMPTY + _LOOKING
-       + _COLD)
+ALL = (_FILES + _WRITTEN + _VOLUMES + _FOREIGN + _FROM_CEPH + _FROM_NBD + _FROM_WEB + _INTO_QCOW2
+       + _EMPTY + _LOOKING + _COLD)

@@ -10,10 +10,12 @@ import shutil
 import subprocess
 import time
 
+import cases
 import measure
 
 _DROP_CACHES = "/proc/sys/vm/drop_caches"
 _MIB = 1 << 20
+_BASE = "debian-sparse.raw"
 _DEBIAN_MIB = 768  # the data of the guest, with room for what a file system and Ceph add
 
 
@@ -30,14 +32,28 @@ def make_images(root, options, chosen):
     free = shutil.disk_usage(images).free // _MIB
     if free < need:
         raise measure.BenchError(f"{options.dir} has {free} MiB free; the results need about {need}")
-    names = sorted({name for case in chosen for name in (case.image, case.reference, case.other) if name})
+    names = {name for case in chosen for name in (case.image, case.reference, case.other) if name}
+    foreign = sorted(name for name in names if name.rpartition(".")[2] in cases.FOREIGN)
+    names = sorted(names.difference(foreign) | ({_BASE} if foreign else set()))
     command = [root / "tools" / "make-image", "--dir", images, "--dense-size", str(options.dense_size), *names]
     if subprocess.run(command, stdout=2, check=False).returncode != 0:
         raise measure.BenchError("the images could not be made")
+    make_foreign_images(images, foreign)
     free = shutil.disk_usage(images).free // _MIB
     if free < need:
         raise measure.BenchError(f"{options.dir} has {free} MiB left beside the images; the results need about {need}")
     return images
+
+
+def make_foreign_images(images, names):
+    """In the formats of other hypervisors, by QEMU."""
+    base = images / _BASE
+    for name in names:
+        image = images / name
+        if not image.exists() or image.stat().st_mtime < base.stat().st_mtime:
+            part = images / f".part-{name}"
+            must("qemu-img", "convert", "-f", "raw", "-O", name.rpartition(".")[2], base, part)
+            part.rename(image)
 
 
 def make_tiny_images(images):
@@ -51,6 +67,7 @@ def make_tiny_images(images):
     for name, *options in (("debian",), ("debian-zlib", "-c"), ("debian-zstd", "-c", "-o", "compression_type=zstd"),
                            ("million",)):
         must("qemu-img", "convert", "-f", "raw", "-O", "qcow2", *options, raw, images / f"{name}.qcow2")
+    make_foreign_images(images, [f"debian.{kind}" for kind in cases.FOREIGN])
 
 
 @contextlib.contextmanager
