@@ -295,7 +295,7 @@ TEST_CASE("a damaged journal is an error, and none is another", "[migrate]") {
        R"({"format": 1, "plan": {"steps": [{"kind": true}]}, "status": [], "notes": []})",
        R"({"format": 2, "plan": {"steps": [{"name": "dance"}]}, "status": [], "notes": []})",
        R"({"format": 2, "plan": {"steps": [{"name": ""}]}, "status": [], "notes": []})",
-       R"({"format": 2, "plan": {"disks": [{"image": {"format": "vmdk"}}]}, "status": [], "notes": []})",
+       R"({"format": 2, "plan": {"disks": [{"image": {"format": "dmg"}}]}, "status": [], "notes": []})",
        R"({"format": 1, "plan": {"request": {"mode": -1}}, "status": [], "notes": []})",
        R"({"format": 1, "plan": {}, "status": [9], "notes": []})",
        R"({"format": 1, "plan": {}, "status": "x", "notes": {}})",
