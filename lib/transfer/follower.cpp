@@ -2,6 +2,7 @@
 #include "lib/transfer/follower.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "lib/core/threads.h"
@@ -14,23 +15,27 @@ constexpr std::chrono::milliseconds kCheckEvery{100};
 
 }  // namespace
 
-Follower::Follower(DiskDigest& digest, Sink& sink, Work work)
+Follower::Follower(DiskDigest& digest, Sink& sink, Work work, std::stop_source& ended)
     : digest_(digest),
       sink_(sink),
       work_(work),
+      ended_(ended),
       thread_(start_thread([this](const std::stop_token& stop) {
         try {
           run(stop);
         } catch (...) {
           failure_ = std::current_exception();
+          ended_.request_stop();
         }
       })) {}
 
 void Follower::finish() {
   thread_.request_stop();
-  thread_.join();
+  if (thread_.joinable()) {
+    thread_.join();
+  }
   if (failure_) {
-    std::rethrow_exception(failure_);
+    std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 }
 

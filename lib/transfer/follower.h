@@ -25,11 +25,12 @@ class Follower {
     bool check = false;  ///< Sink::check_early()
   };
 
-  /// `digest` is what the copy tells of. Throws Error: there is no thread to be had.
-  Follower(DiskDigest& digest, Sink& sink, Work work);
+  /// `digest` is what the copy tells of. `ended` is stopped when the follower has failed: what the
+  /// copy would still do is in vain. Throws Error: there is no thread to be had.
+  Follower(DiskDigest& digest, Sink& sink, Work work, std::stop_source& ended);
 
-  /// Ends it. Throws what a barrier threw: the system tells of a failed write once, so the flush
-  /// that follows may not know of it.
+  /// Ends it. Throws what a barrier threw, the first time that it is asked: the system tells of a
+  /// failed write once, so the flush that follows may not know of it.
   void finish();
 
  private:
@@ -40,6 +41,7 @@ class Follower {
   DiskDigest& digest_;
   Sink& sink_;
   const Work work_;
+  std::stop_source& ended_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
   std::exception_ptr failure_;

@@ -146,29 +146,40 @@ class Transfer {
     const Source& source = rest ? static_cast<const Source&>(*rest) : source_;
     AdoptedSink adopted(sink_, source_);
     Sink& sink = target_.adopted() ? adopted : sink_;
+    std::stop_source ended;  // by who wants to stop, and by a follower that has failed
+    const std::stop_callback passed_on(options_.stop, [&ended] { ended.request_stop(); });
     std::unique_ptr<Sink> limited;
     if (options_.rate_limit) {
-      limited = limit_rate(sink, *options_.rate_limit, options_.stop);
+      limited = limit_rate(sink, *options_.rate_limit, ended.get_token());
     }
     Progress counters;
     counters.silent_for = [&] { return std::max(source.silent_for(), sink_.silent_for()); };
     const ObservedPhase phase(observer_, options_.phase, counters, {&source});
     std::optional<Follower> follower;
-    start_following(follower);
-    const CopyResult copied = copy(source, limited ? *limited : sink,
-                                   {.jobs = options_.jobs,
-                                    .memory = options_.memory,
-                                    .stop = options_.stop,
-                                    .digest = digest_,
-                                    .digest_from = digest_from_},
-                                   counters);
+    start_following(follower, ended);
+    try {
+      const CopyResult copied = copy(source, limited ? *limited : sink,
+                                     {.jobs = options_.jobs,
+                                      .memory = options_.memory,
+                                      .stop = ended.get_token(),
+                                      .digest = digest_,
+                                      .digest_from = digest_from_},
+                                     counters);
+      finish(follower);
+      return copied;
+    } catch (const Error&) {
+      finish(follower);  // what it says came first
+      throw;
+    }
+  }
+
+  static void finish(std::optional<Follower>& follower) {
     if (follower) {
       follower->finish();
     }
-    return copied;
   }
 
-  void start_following(std::optional<Follower>& follower) {
+  void start_following(std::optional<Follower>& follower, std::stop_source& ended) {
     Checkpoints* checkpoints = checkpoints_ && makes_checkpoints() ? &*checkpoints_ : nullptr;
     if (checkpoints == nullptr && !by_checksums_) {
       return;
@@ -177,7 +188,8 @@ class Transfer {
       follower.emplace(*digest_, sink_,
                        Follower::Work{.checkpoints = checkpoints,
                                       .checkpoint_every = options_.checkpoint_every,
-                                      .check = by_checksums_});
+                                      .check = by_checksums_},
+                       ended);
     } catch (const Error&) {
       return;  // no thread is to be had: the copy does without
     }

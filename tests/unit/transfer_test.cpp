@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "vmferry/transfer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 #include <map>
 #include <optional>
 #include <span>
 #include <stdexcept>
+#include <thread>
 
+#include "lib/core/null_sink.h"
 #include "lib/transfer/checkpoints.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/memory_sources.h"
@@ -137,6 +140,36 @@ class EarlySink : public RecordingSink {
   std::promise<void>& checked_;
 };
 
+/// Takes a minute.
+class SlowSource : public Source {
+ public:
+  const std::string& name() const override { return name_; }
+  uint64_t size() const override { return uint64_t{4} << 30; }
+  Extent extent_at(uint64_t offset, uint64_t max) const override {
+    return {offset, max, ExtentKind::kData};
+  }
+  void read_at(uint64_t offset, std::span<std::byte> out) const override {
+    std::fill(out.begin(), out.end(), std::byte{'A'});
+    if (offset % DiskDigest::kBlock == 0) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(60));
+    }
+  }
+
+ private:
+  const std::string name_ = "slow";
+};
+
+/// Keeps nothing, and cannot make it durable.
+class BrokenSink : public NullSink {
+ public:
+  using NullSink::NullSink;
+  SinkTraits traits() const override { return {.starts_zeroed = true, .has_checksums = true}; }
+  void barrier() override {
+    throw Error(
+        {.kind = ErrorKind::kIo, .object = "broken", .action = "flush", .cause = "made to"});
+  }
+};
+
 class StoredTarget : public Target {
  public:
   explicit StoredTarget(Sink& sink) : sink_(sink) {}
@@ -205,6 +238,16 @@ TEST_CASE("what is written is checked while the copy goes on, after a barrier") 
   CHECK(result.verified == Verify::kYes);
   CHECK(sink.barriers == 1);
   CHECK(sink.early == std::vector<uint64_t>{0});
+}
+
+TEST_CASE("a barrier that fails beside the copy ends it") {
+  const SlowSource source;
+  BrokenSink sink(source.size());
+  StoredTarget target(sink);
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK_THROWS_WITH(transfer(source, target, {.jobs = 1, .verify = Verify::kYes}, nullptr),
+                    Contains("broken: flush: made to"));
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(20));
 }
 
 TEST_CASE("what checksums call different is read") {
