@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "lib/core/workers.h"
+#include "lib/format/qcow2/qcow2_new_tables.h"
 #include "lib/format/qcow2/qcow2_target.h"
 #include "tests/unit/qcow2_image.h"
 
@@ -339,6 +340,33 @@ TEST_CASE("a write that fails in a qcow2 image is the caller's to know") {
       CHECK_THROWS_AS(target->publish(), std::logic_error);
     }
   }
+}
+
+TEST_CASE("entries of one table reach the file in whichever order they are written") {
+  constexpr uint32_t kClusterBits = 12;
+  constexpr uint64_t kEntries = (1 << kClusterBits) / 8;
+  Qcow2Space space(kClusterBits);
+  Qcow2NewTables tables(kClusterBits, 4 * kEntries << kClusterBits, 1);
+  FilePieces earlier;
+  tables.set(0, 0x11);
+  tables.set(kEntries, 0x22);
+  tables.keep_within_budget(space, earlier);
+  FilePieces later;
+  tables.set(1, 0x33);
+  tables.set(2 * kEntries, 0x44);
+  tables.keep_within_budget(space, later);
+  REQUIRE_FALSE(later.empty());
+
+  Bytes file(space.end());
+  for (const FilePieces& pieces : {later, earlier}) {
+    for (const FilePiece& piece : pieces) {
+      std::copy(piece.bytes.begin(), piece.bytes.end(),
+                file.begin() + static_cast<std::ptrdiff_t>(piece.offset));
+    }
+  }
+  const uint64_t table = earlier.front().offset;
+  CHECK(big_endian(file, table, 8) == 0x11);
+  CHECK(big_endian(file, table + 8, 8) == 0x33);
 }
 
 }  // namespace vmferry::test::qcow2

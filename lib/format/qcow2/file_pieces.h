@@ -25,7 +25,7 @@ using FilePieces = std::vector<FilePiece>;
 /// What is zero need not be written: a new file reads as zeros there.
 enum class TableZeros {
   kByPage,   ///< pages of 4 KiB that are all zero are left out
-  kByWord,   ///< all zero words are left out: others may have been written before
+  kByWord,   ///< all zero words are left out: another thread may have written others there
   kWithEnd,  ///< kByPage, but the last page is written: it gives the file its length
 };
 

@@ -35,7 +35,7 @@ void Qcow2NewTables::write_out(Qcow2Space& space, FilePieces& pieces) {
   for (const auto& [index, table] : tables_) {
     if (l1_[index] == 0) {
       l1_[index] = place | kUsedOnce;
-      append_table(pieces, place, table, TableZeros::kByPage);
+      append_table(pieces, place, table, TableZeros::kByWord);
       place += cluster_;
     } else {
       append_table(pieces, l1_[index] & ~kUsedOnce, table, TableZeros::kByWord);

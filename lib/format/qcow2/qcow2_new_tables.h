@@ -13,8 +13,9 @@ namespace vmferry {
 /// The L1 and L2 tables of an image that is being made, within a budget of memory: beside the L1
 /// table (32 MiB at most), L2 tables are kept until there are too many. Then all of them go into
 /// the file, each in a cluster of its own, and what is set later is written beside what is there
-/// already: no entry is set twice, and none is read. Tables without entries are not made.
-/// One thread at a time.
+/// already: no entry is set twice, and none is read. So pieces may be written in any order, also
+/// those of several calls: whoever sets entries writes them when nobody else is kept waiting.
+/// Tables without entries are not made. One thread at a time.
 class Qcow2NewTables {
  public:
   static constexpr uint64_t kBudget = uint64_t{16} << 20;  ///< bytes
