@@ -45,7 +45,8 @@ struct Qcow2Facts {
   std::vector<std::string> features;
   std::string backing_file;  ///< as the image names it; empty: none
   std::string backing_format;
-  std::string data_file;  ///< as the image names it; empty: none
+  bool has_data_file = false;  ///< its data is in another file
+  std::string data_file;       ///< as the image names it; empty: it has no name for it
   std::vector<SnapshotFacts> snapshots;
   std::vector<BitmapFacts> bitmaps;
   bool are_bitmaps_valid = true;  ///< false: a program that does not know bitmaps changed the image

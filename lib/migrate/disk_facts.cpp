@@ -95,7 +95,8 @@ class DiskLooker {
       return;
     }
     disk.look = storage_.look(image.path);
-    if (disk.look) {
+    // What was not looked at stays: such an image may be made of several files.
+    if (disk.look && !(format && format->is_foreign())) {
       image.identity = disk.look->identity;
     }
     if (image.format.is_container()) {

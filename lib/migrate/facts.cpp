@@ -190,6 +190,11 @@ class Gatherer {
       return {};  // a failed check tells
     }
     if (!request_.to_files()) {
+      // A disk that QEMU mirrors counts as raw in the plan.
+      const ImageFormat declared = format_of(disk.disk.image).value_or(ImageFormat());
+      if (std::string reason = why_foreign_stays(declared); !reason.empty()) {
+        return reason;
+      }
       if (std::string reason = why_file_stays(disk.move.image, *disk.look); !reason.empty()) {
         return reason;
       }

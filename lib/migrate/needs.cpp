@@ -76,7 +76,8 @@ class NeedFinder {
     if (format && !format->is_container()) {
       return;
     }
-    if (!format) {
+    // Those that QEMU alone reads would have it started for every disk of every domain.
+    if (!format || format->is_foreign()) {
       need.unknown = fmt::format("{} is {}, whose backing files are not read", path, image.format);
       return;
     }
@@ -116,6 +117,14 @@ std::string who_needs(const std::string& thing, const std::vector<Need>& needs,
   return perhaps;
 }
 
+std::string why_foreign_stays(const ImageFormat& format) {
+  return format.is_foreign() ? fmt::format(
+                                   "it is a {} image, which may be made of several files; "
+                                   "remove them by hand",
+                                   format.name())
+                             : std::string();
+}
+
 std::string why_file_stays(const HostImage& image, const FileLook& look) {
   if (look.device) {
     return "it is a block device";
@@ -123,9 +132,8 @@ std::string why_file_stays(const HostImage& image, const FileLook& look) {
   if (look.link) {
     return "it is a link; the image, " + look.real + ", stays as well";
   }
-  if (image.format.is_foreign()) {
-    return std::string("it is a ") + image.format.name() +
-           " image, which may be made of several files; remove them by hand";
+  if (std::string reason = why_foreign_stays(image.format); !reason.empty()) {
+    return reason;
   }
   if (image.identity.empty()) {
     return "it was not looked at when the move was planned";

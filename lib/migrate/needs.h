@@ -29,6 +29,9 @@ std::vector<Need> all_needs(Host& host, MigrationStorage& storage);
 std::string who_needs(const std::string& thing, const std::vector<Need>& needs,
                       const std::function<bool(const Need&)>& known);
 
+/// Why an image of this format may not be removed; empty: it may.
+std::string why_foreign_stays(const ImageFormat& format);
+
 /// Why the file of an image that moved may not be removed by its name; empty: it may.
 std::string why_file_stays(const HostImage& image, const FileLook& look);
 

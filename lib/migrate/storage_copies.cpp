@@ -173,9 +173,8 @@ ImageParts HostAndCluster::image_parts(const HostImage& image) {
   const auto see = [&](const SeenImage& seen) {
     const ImageFacts facts = facts_of(seen, damage);
     parts.files.push_back(identity_of(stat_of(seen.store.name())).text);
-    complete =
-        !seen.format.is_foreign() &&
-        (!facts.qcow2 || (facts.qcow2->backing_file.empty() && facts.qcow2->data_file.empty()));
+    complete = !seen.format.is_foreign() &&
+               (!facts.qcow2 || (facts.qcow2->backing_file.empty() && !facts.qcow2->has_data_file));
     if (parts.files.size() > 1 || !facts.qcow2) {
       return;
     }

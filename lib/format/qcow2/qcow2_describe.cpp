@@ -73,6 +73,7 @@ Qcow2Facts facts_of(const Qcow2Header& header) {
                       .features = features_of(header),
                       .backing_file = header.backing_name,
                       .backing_format = header.backing_format.value_or(""),
+                      .has_data_file = header.has_data_file(),
                       .data_file = header.data_file_name.value_or(""),
                       .snapshots = {},
                       .bitmaps = {},
