@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -10,6 +11,8 @@ namespace vmferry {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr uint64_t kZerosAtOnce = 1 << 20;
 
 /// Every write books the time that it takes at the agreed rate, and waits for its turn. What was
 /// not used is lost: no burst follows a pause. Nothing is shared: that would read without a limit.
@@ -25,6 +28,17 @@ class RateLimitedSink : public ForwardingSink {
   void write_at(uint64_t offset, Slice data) override {
     wait_for_turn(data.size());
     ForwardingSink::write_at(offset, std::move(data));
+  }
+  /// Where bytes go out in order zeros travel like others.
+  void zero_range(uint64_t offset, uint64_t length) override {
+    if (!traits().in_order) {
+      return ForwardingSink::zero_range(offset, length);
+    }
+    for (uint64_t at = 0; at < length; at += kZerosAtOnce) {
+      const uint64_t step = std::min(kZerosAtOnce, length - at);
+      wait_for_turn(step);
+      ForwardingSink::zero_range(offset + at, step);
+    }
   }
 
  private:

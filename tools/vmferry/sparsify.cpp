@@ -81,7 +81,8 @@ Outcome judge(const ImageCopy& job, CopyOutcome done, std::optional<uint64_t> af
   Outcome outcome = {done.copied.virtual_bytes, {}, std::move(done.parts)};
   outcome.use.before = allocated_bytes(*job.source, job.from.network);
   outcome.use.after = after;
-  outcome.use.dropped = done.copied.read_bytes - done.copied.written_bytes;
+  outcome.use.dropped =
+      done.copied.read_bytes - std::min(done.copied.read_bytes, done.copied.written_bytes);
   settle_saved(outcome.use);
   return outcome;
 }
