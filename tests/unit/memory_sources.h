@@ -121,7 +121,7 @@ class PictureSource : public Source {
         hole_was_read = true;
       }
     }
-    std::memcpy(out.data(), bytes_.data() + offset, out.size());
+    std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
   }
 
   std::vector<std::byte>& bytes() { return bytes_; }

@@ -62,7 +62,8 @@ void ReadCache::put_start(std::span<const std::byte> bytes) {
     }
     blocks_[block].run = std::make_shared<Run>();
     ++coming_;
-    came(block, std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.begin() + length));
+    came(block, std::make_shared<std::vector<std::byte>>(
+                    bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length)));
     bytes = bytes.subspan(length);
   }
 }
@@ -110,7 +111,7 @@ ReadCache::Bytes ReadCache::use(Block& block, uint64_t index, uint64_t wanted) {
 /// announced.
 std::shared_ptr<ReadCache::Run> ReadCache::claim(uint64_t block, uint64_t last) {
   constexpr uint64_t kMost = kLargestRequest / kBlock;
-  const auto run = std::make_shared<Run>();
+  auto run = std::make_shared<Run>();
   run->first = block;
   uint64_t end = block;
   try {
