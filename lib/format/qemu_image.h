@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +25,10 @@ struct QemuImage {
   /// Not empty: QEMU gets this text in place of `file`.
   std::vector<QemuTextPart> descriptor = {};
   std::unique_ptr<QemuImage> backing = nullptr;  ///< null: none, whatever the image says
+  /// Of the guest's disk in bytes, as the image says; 0: unknown.
+  uint64_t size = 0;
+  /// What the driver is told besides.
+  std::map<std::string, std::string> options = {};
   /// What to do if QEMU refuses it.
   std::string hint = {};
 };

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/image/served_source.h"
 
+#include <fmt/format.h>
+
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "lib/core/format_bytes.h"
 #include "lib/qemu/qemu_nbd.h"
 #include "lib/store/nbd/nbd.h"
 #include "vmferry/error.h"
@@ -35,6 +38,7 @@ class ServedSource final : public Source {
     NbdOptions options = nbd_options(network);
     options.name = name();
     disk_ = explained([&] { return open_nbd_source(address, options).source; });
+    check_size(image.size);
   }
 
   const std::string& name() const override { return files_.front()->name(); }
@@ -73,6 +77,21 @@ class ServedSource final : public Source {
   uint64_t read_alignment() const override { return disk_->read_alignment(); }
 
  private:
+  /// What QEMU does not show of a disk would be missing in its copy, and nobody would see it.
+  void check_size(uint64_t said) const {
+    constexpr uint64_t kSector = 512;  // QEMU's disks have whole ones
+    const uint64_t sectors = said / kSector + (said % kSector != 0 ? 1 : 0);
+    if (said == 0 || (disk_->size() / kSector == sectors && disk_->size() % kSector == 0)) {
+      return;
+    }
+    throw Error({.kind = ErrorKind::kCorrupt,
+                 .object = name(),
+                 .action = "open with QEMU",
+                 .cause = fmt::format("the image says that its disk has {}, but QEMU reads {}",
+                                      exact_bytes(said), exact_bytes(disk_->size())),
+                 .hint = "try a newer qemu-nbd, or convert it with the program that made it"});
+  }
+
   /// An error names the image that the user knows, and tells what became of the server.
   template <typename Function>
   std::invoke_result_t<const Function&> explained(const Function& function) const {

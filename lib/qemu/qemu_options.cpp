@@ -28,6 +28,9 @@ class Builder {
                     {"force-share", true},
                     {"file", bytes(image)},
                     {"backing", nullptr}};
+    for (const auto& [key, value] : image.options) {
+      options[key] = value;
+    }
     if (image.backing) {
       options["backing"] = node(*image.backing);
     }

@@ -90,6 +90,10 @@ cut split.vmdk vmdk 70000 subformat=twoGbMaxExtentSparse split-s001.vmdk
 cut cut.vhdx vhdx 10M
 cut cut.vhd vpc 600
 cut much.vhd vpc 600000
+# Parts of a fixed one, put together without one of them.
+qemu-img convert -O vpc -o subformat=fixed,force_size=on disk.raw whole.vhd
+{ head -c 1M whole.vhd && tail -c +2097153 whole.vhd; } >joined.vhd
+refused 'joined.vhd: .* at 3 MiB: here its disk ends, but its footer says that it has 4 MiB' joined.vhd
 cut cut.vdi vdi 1000
 cut cut.hds parallels 1000
 cut cut.qed qed 70000
@@ -105,6 +109,20 @@ struct.pack_into("<I", image, table * 512 + 4 * 5, 0x7fffffff)
 open("grain.vmdk", "wb").write(image)
 END
 refused "at 1099511627264: here should be the guest's data at 320 KiB" grain.vmdk
+
+# More than a VHDX can have: its tables alone would take long.
+qemu-img create -q -f vhdx huge.vhdx 4M
+python3 - <<'END'
+import struct
+image = bytearray(open("huge.vhdx", "rb").read())
+region = image.index(bytes.fromhex("06a27c8b90479a4bb8fe575f050f886e"), 192 << 10)
+metadata, = struct.unpack_from("<Q", image, region + 16)
+item = image.index(bytes.fromhex("2442a52f1bcd7648b2115dbed83bf4b8"), metadata)
+at, = struct.unpack_from("<I", image, item + 16)
+struct.pack_into("<Q", image, metadata + at, 65 << 40)
+open("huge.vhdx", "wb").write(image)
+END
+refused 'its metadata says sizes that cannot be' huge.vhdx
 
 # Differencing images, which QEMU would read as whole ones.
 qemu-img create -q -f vpc diff.vhd 4M

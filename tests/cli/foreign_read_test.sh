@@ -62,6 +62,31 @@ cp fixed.vhd short.vhd
 truncate -s -1 short.vhd
 reads_as_qemu vpc short.vhd
 
+# A VHD's size is what it says, not the whole cylinders of its geometry, whatever program made it.
+mkdir other
+# A QEMU that reads another size than the image says.
+# shellcheck disable=SC2016 # for that program
+printf '#!/bin/bash\nexec %s "${@/current_size/chs}"\n' "$(command -v qemu-nbd)" >other/qemu-nbd
+chmod +x other/qemu-nbd
+for kind in fixed dynamic; do
+  qemu-img convert -O vpc -o "subformat=$kind,force_size=on" disk.raw "vbox-$kind.vhd"
+  python3 - "vbox-$kind.vhd" <<'END'
+import struct, sys
+image = bytearray(open(sys.argv[1], "rb").read())
+for at in {image.index(b"conectix"), len(image) - 512}:
+    image[at + 28:at + 32] = b"vbox"
+    struct.pack_into(">HBB", image, at + 56, 602, 4, 17)  # 40936 of 40960 sectors
+    struct.pack_into(">I", image, at + 64, 0)
+    struct.pack_into(">I", image, at + 64, ~sum(image[at:at + 512]) & 0xffffffff)
+open(sys.argv[1], "wb").write(image)
+END
+  ferry convert -q --force "vbox-$kind.vhd" copy.raw
+  same disk.raw copy.raw
+  expect 1 "vbox-$kind.vhd: open with QEMU: the image says that its disk has 20 MiB, but QEMU reads 20959232" \
+    env PATH="$PWD/other:$PATH" "$VMFERRY" convert "vbox-$kind.vhd" other.raw
+done
+rm copy.raw
+
 # A chain as far as there is one.
 qemu-img create -q -f vmdk -F vmdk -b sparse.vmdk over.vmdk
 qemu-io -c 'write -P 7 1M 64k' over.vmdk >/dev/null

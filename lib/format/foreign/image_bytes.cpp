@@ -45,10 +45,11 @@ Error parent_missing(const Source& file, const char* what) {
 }
 
 std::unique_ptr<QemuImage> as_qemu_reads(std::unique_ptr<Source> file, const char* driver,
-                                         std::string hint) {
+                                         uint64_t size, std::string hint) {
   auto image = std::make_unique<QemuImage>();
   image->driver = driver;
   image->file = std::move(file);
+  image->size = size;
   image->hint = std::move(hint);
   return image;
 }
@@ -69,7 +70,8 @@ std::vector<std::byte> image_bytes(const Source& file, uint64_t offset, size_t l
   return bytes;
 }
 
-TableWalker::TableWalker(const Source& file) : file_(file), left_(file.size()) {}
+TableWalker::TableWalker(const Source& file, uint64_t most)
+    : file_(file), most_(most), left_(std::min(file.size(), most)) {}
 
 void TableWalker::walk(const ImageTable& table,
                        const std::function<void(uint64_t index, uint64_t entry)>& visit) {
@@ -78,6 +80,11 @@ void TableWalker::walk(const ImageTable& table,
     throw corrupt_image(file_, table.offset,
                         fmt::format("here should be its {} with {} entries, but the file has {}",
                                     table.what, table.entries, exact_bytes(file_.size())));
+  }
+  if (table.entries * size > left_ && file_.size() > most_) {
+    throw unsupported_image(file_, fmt::format("it has more than {} of tables", exact_bytes(most_)),
+                            "if you trust where it comes from, convert it first: qemu-img convert "
+                            "-p -O qcow2 FILE FILE.qcow2");
   }
   if (table.entries * size > left_) {
     throw corrupt_image(file_, table.offset, "its tables lie over one another");

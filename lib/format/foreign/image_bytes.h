@@ -27,9 +27,9 @@ Error unsupported_image(const Source& file, std::string cause, std::string hint 
 
 /// The Error about an image that has only what changed since another one, which QEMU does not know.
 Error parent_missing(const Source& file, const char* what);
-/// As it is, without a parent.
+/// As it is, without a parent. `size`: QemuImage's.
 std::unique_ptr<QemuImage> as_qemu_reads(std::unique_ptr<Source> file, const char* driver,
-                                         std::string hint = {});
+                                         uint64_t size, std::string hint = {});
 
 /// Bytes as a text. REQUIRES: they are there.
 std::string_view text_at(std::span<const std::byte> bytes, size_t offset, size_t length);
@@ -49,10 +49,15 @@ struct ImageTable {
 
 /// Walks through the tables of one image, in bounded memory. Tables of a sound image do not
 /// overlap: together they are not longer than the file, and so no image can keep us busy for ever.
-/// One thread.
+/// A sparse file may seem to be of any length, so there is another bound: seconds of work. One
+/// thread.
 class TableWalker {
  public:
-  explicit TableWalker(const Source& file);
+  /// Bytes of tables. A VHDX of 64 TiB, the largest, has 0.5 GiB; 2 TiB of grains of 64 KiB (VMDK)
+  /// 128 MiB; ESX's grains of a sector reach it with 512 GiB of data.
+  static constexpr uint64_t kMost = uint64_t{4} << 30;
+
+  explicit TableWalker(const Source& file, uint64_t most = kMost);
 
   /// Calls `visit` with each entry and its index. Throws corrupt_image().
   void walk(const ImageTable& table,
@@ -60,7 +65,8 @@ class TableWalker {
 
  private:
   const Source& file_;
-  uint64_t left_;  ///< bytes
+  const uint64_t most_;  ///< bytes
+  uint64_t left_;        ///< bytes
 };
 
 /// Throws corrupt_image() unless [place, place + length) lies in the file: the data of the guest's

@@ -69,6 +69,7 @@ std::vector<std::byte> metadata_item(const Source& file, uint64_t metadata_at, c
 Vhdx read_vhdx(const Source& file) {
   constexpr uint64_t kLeastBlock = 1 << 20;
   constexpr uint64_t kMostBlock = 256 << 20;
+  constexpr uint64_t kMostSize = uint64_t{64} << 40;
   const uint64_t metadata = region_at(file, kMetadata, "metadata");
   const auto parameters = metadata_item(file, metadata, kFileParameters, 8, "file parameters");
   const Vhdx vhdx = {
@@ -77,7 +78,7 @@ Vhdx read_vhdx(const Source& file) {
       .block = le32(parameters, 0),
       .sector = le32(metadata_item(file, metadata, kSectorSize, 4, "sector size"), 0),
       .has_parent = (le32(parameters, 4) & 2) != 0};
-  if (vhdx.block < kLeastBlock || vhdx.block > kMostBlock ||
+  if (vhdx.block < kLeastBlock || vhdx.block > kMostBlock || vhdx.disk_size > kMostSize ||
       (vhdx.sector != 512 && vhdx.sector != 4096)) {
     throw corrupt_image(file, metadata, "its metadata says sizes that cannot be");
   }
@@ -112,7 +113,7 @@ std::unique_ptr<QemuImage> prepare_vhdx(std::unique_ptr<Source> file, FormatGate
   }
   check_vhdx_blocks(*file, vhdx);
   return as_qemu_reads(
-      std::move(file), "vhdx",
+      std::move(file), "vhdx", vhdx.disk_size,
       "if its log has to be replayed, on a copy of it: qemu-img check -r all FILE");
 }
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <span>
 #include <vector>
 
 #include "lib/core/endian.h"
+#include "lib/core/format_bytes.h"
 #include "lib/format/foreign/image_bytes.h"
 #include "lib/format/foreign/prepare.h"
 
@@ -18,23 +21,6 @@ bool is_all_zero(std::span<const std::byte> bytes) {
 
 constexpr std::string_view kVhdCookie = "conectix";
 
-std::vector<std::byte> vhd_footer(const Source& file) {
-  constexpr size_t kLeast = 511;  // of an old Virtual PC
-  if (file.size() < kLeast) {
-    throw corrupt_image(file, 0, "a VHD has a footer of 512 bytes");
-  }
-  const auto start = image_bytes(file, 0, kLeast, "footer");
-  if (text_at(start, 0, kVhdCookie.size()) == kVhdCookie) {
-    return start;  // a copy, which a dynamic one has
-  }
-  const uint64_t at = (file.size() - 1) / kImageSector * kImageSector;
-  const auto end = image_bytes(file, at, file.size() - at, "footer");
-  if (end.size() < kLeast || text_at(end, 0, kVhdCookie.size()) != kVhdCookie) {
-    throw corrupt_image(file, at, "here should be its footer");
-  }
-  return end;
-}
-
 uint32_t be32(std::span<const std::byte> bytes, size_t at) {
   return static_cast<uint32_t>(big_endian(bytes.subspan(at, 4)));
 }
@@ -43,9 +29,37 @@ uint64_t be64(std::span<const std::byte> bytes, size_t at) {
   return big_endian(bytes.subspan(at, 8));
 }
 
-void check_vhd_blocks(const Source& file, std::span<const std::byte> footer) {
+struct VhdFooter {
+  std::vector<std::byte> bytes;
+  uint64_t at;  ///< 0: the copy with which a dynamic disk begins
+
+  static constexpr uint64_t kTypeAt = 60;
+
+  uint32_t type() const { return be32(bytes, kTypeAt); }
+  uint64_t disk_size() const { return be64(bytes, 48); }  ///< "current size", bytes
+  uint64_t header_at() const { return be64(bytes, 16); }
+};
+
+VhdFooter vhd_footer(const Source& file) {
+  constexpr size_t kLeast = 511;  // of an old Virtual PC
+  if (file.size() < kLeast) {
+    throw corrupt_image(file, 0, "a VHD has a footer of 512 bytes");
+  }
+  const auto start = image_bytes(file, 0, kLeast, "footer");
+  if (text_at(start, 0, kVhdCookie.size()) == kVhdCookie) {
+    return {start, 0};
+  }
+  const uint64_t at = (file.size() - 1) / kImageSector * kImageSector;
+  auto end = image_bytes(file, at, file.size() - at, "footer");
+  if (end.size() < kLeast || text_at(end, 0, kVhdCookie.size()) != kVhdCookie) {
+    throw corrupt_image(file, at, "here should be its footer");
+  }
+  return {std::move(end), at};
+}
+
+void check_vhd_blocks(const Source& file, const VhdFooter& footer) {
   constexpr uint64_t kNone = 0xffffffff;
-  const uint64_t at = be64(footer, 16);
+  const uint64_t at = footer.header_at();
   const auto header = image_bytes(file, at, 36, "header");
   const uint64_t block = be32(header, 32);
   if (text_at(header, 0, 8) != "cxsparse" || block < kImageSector) {
@@ -62,6 +76,35 @@ void check_vhd_blocks(const Source& file, std::span<const std::byte> footer) {
       check_place(file, index * block, sector * kImageSector + bitmap, block);
     }
   });
+}
+
+/// The kind has to be that of the place: QEMU goes by the place alone, others by the kind.
+void check_vhd_kind(const Source& file, const VhdFooter& footer) {
+  constexpr uint32_t kFixed = 2;
+  constexpr uint32_t kDynamic = 3;
+  constexpr uint32_t kDifferencing = 4;
+  if (footer.type() == kDifferencing) {
+    throw parent_missing(file, "differencing VHD");
+  }
+  const bool begins_with_it = footer.at == 0;
+  if (footer.type() != (begins_with_it ? kDynamic : kFixed)) {
+    throw corrupt_image(file, footer.at + VhdFooter::kTypeAt,
+                        begins_with_it
+                            ? "it begins with a footer, as a dynamic disk does, but calls itself "
+                              "another kind"
+                            : "it has a footer at its end only, as a fixed disk has, but calls "
+                              "itself another kind");
+  }
+}
+
+void check_vhd_data(const Source& file, const VhdFooter& footer) {
+  if (footer.at == 0) {
+    check_vhd_blocks(file, footer);
+  } else if (footer.disk_size() > footer.at) {
+    throw corrupt_image(file, footer.at,
+                        fmt::format("here its disk ends, but its footer says that it has {}",
+                                    exact_bytes(footer.disk_size())));
+  }
 }
 
 struct VdiLayout {
@@ -129,18 +172,14 @@ void check_qed_clusters(const Source& file, std::span<const std::byte> header) {
 }  // namespace
 
 std::unique_ptr<QemuImage> prepare_vhd(std::unique_ptr<Source> file, FormatGate& /*gate*/) {
-  constexpr size_t kTypeAt = 60;
-  constexpr uint32_t kFixed = 2;
-  constexpr uint32_t kDifferencing = 4;
-  const auto footer = vhd_footer(*file);
-  const uint32_t type = be32(footer, kTypeAt);
-  if (type == kDifferencing) {
-    throw parent_missing(*file, "differencing VHD");
-  }
-  if (type != kFixed) {
-    check_vhd_blocks(*file, footer);
-  }
-  return as_qemu_reads(std::move(file), "vpc");
+  const VhdFooter footer = vhd_footer(*file);
+  check_vhd_kind(*file, footer);
+  check_vhd_data(*file, footer);
+  auto image = as_qemu_reads(std::move(file), "vpc", footer.disk_size());
+  // Before 10.0, QEMU takes the whole cylinders of the geometry for the disk unless it knows that
+  // the program that made it writes sizes (block/vpc.c).
+  image->options["force_size_calc"] = "current_size";
+  return image;
 }
 
 std::unique_ptr<QemuImage> prepare_vdi(std::unique_ptr<Source> file, FormatGate& /*gate*/) {
@@ -155,7 +194,7 @@ std::unique_ptr<QemuImage> prepare_vdi(std::unique_ptr<Source> file, FormatGate&
     check_place(*file, at, layout.data_at + entry * layout.block_size,
                 std::min<uint64_t>(layout.block_size, layout.disk_size - at));
   });
-  return as_qemu_reads(std::move(file), "vdi");
+  return as_qemu_reads(std::move(file), "vdi", layout.disk_size);
 }
 
 void describe_qed(const Source& file, ImageFacts& facts, std::vector<std::string>& /*damage*/) {
@@ -170,7 +209,7 @@ std::unique_ptr<QemuImage> prepare_qed(std::unique_ptr<Source> file, FormatGate&
   const auto header = image_bytes(*file, 0, kHeader, "header");
   const uint64_t features = le64(header, 16);
   check_qed_clusters(*file, header);
-  auto image = as_qemu_reads(std::move(file), "qed");
+  auto image = as_qemu_reads(std::move(file), "qed", le64(header, 48));
   if ((features & kHasBackingFile) == 0) {
     return image;
   }
@@ -201,6 +240,9 @@ std::unique_ptr<QemuImage> prepare_parallels(std::unique_ptr<Source> file, Forma
   const uint64_t cluster = kImageSector * cluster_sectors;
   const uint64_t size = sectors * kImageSector;
   const ImageTable table = {.offset = kHeader, .entries = le32(header, 32), .what = "block table"};
+  if (table.entries < size / cluster + (size % cluster != 0 ? 1 : 0)) {
+    throw corrupt_image(*file, 32, "its blocks do not cover the disk");
+  }
   TableWalker(*file).walk(table, [&](uint64_t index, uint64_t entry) {
     const uint64_t at = index * cluster;
     if (entry == 0 || at >= size) {
@@ -211,7 +253,7 @@ std::unique_ptr<QemuImage> prepare_parallels(std::unique_ptr<Source> file, Forma
     }
     check_place(*file, at, entry * unit, std::min(cluster, size - at));
   });
-  return as_qemu_reads(std::move(file), "parallels");
+  return as_qemu_reads(std::move(file), "parallels", size);
 }
 
 }  // namespace vmferry

@@ -93,11 +93,12 @@ void check_flat(const Source& part, const VmdkExtentLine& extent) {
   }
 }
 
-void check_sparse(const Source& part, const VmdkExtentLine& extent) {
+void check_sparse(const Source& part, const VmdkExtentLine& extent, uint64_t most_tables) {
   if (!is_vmdk_sparse(part)) {
     throw corrupt_image(part, 0, "its descriptor calls it a sparse extent, but it is none");
   }
-  if (const VmdkSparse sparse = check_vmdk_sparse(part); sparse.sectors != extent.sectors) {
+  if (const VmdkSparse sparse = check_vmdk_sparse(part, most_tables);
+      sparse.sectors != extent.sectors) {
     throw corrupt_image(part, 12,
                         fmt::format("it holds {} sectors, but its descriptor says {}",
                                     sparse.sectors, extent.sectors));
@@ -158,13 +159,16 @@ std::unique_ptr<QemuImage> prepare_split(std::unique_ptr<QemuImage> image, Forma
                            descriptor.cid.empty() ? "fffffffe" : descriptor.cid,
                            descriptor.parent_cid.empty() ? "ffffffff" : descriptor.parent_cid,
                            descriptor.create_type)}};
+  // One bound for all of them.
+  const uint64_t most_tables = TableWalker::kMost / descriptor.extents.size();
   for (const VmdkExtentLine& extent : descriptor.extents) {
     check_extent_line(file, extent);
     auto part = gate.open_extent(extent.file, is_file_of_its_own(file, text));
-    is_flat(extent) ? check_flat(*part, extent) : check_sparse(*part, extent);
+    is_flat(extent) ? check_flat(*part, extent) : check_sparse(*part, extent, most_tables);
     add_extent(safe, extent, std::move(part));
   }
   image->descriptor = std::move(safe);
+  image->size = size_of(descriptor);
   open_parent(*image, descriptor, gate);
   return image;
 }
@@ -186,6 +190,7 @@ std::unique_ptr<QemuImage> prepare_vmdk(std::unique_ptr<Source> file, FormatGate
     return prepare_split(std::move(image), gate);
   }
   const VmdkSparse sparse = check_vmdk_sparse(*image->file);
+  image->size = sparse.sectors * kImageSector;
   open_parent(*image, embedded_descriptor(*image->file, sparse), gate);
   return image;
 }

@@ -59,10 +59,10 @@ void check_table(const Source& file, TableWalker& walker, const GrainTables& tab
   });
 }
 
-void check_grains(const Source& file, const GrainTables& tables) {
+void check_grains(const Source& file, const GrainTables& tables, uint64_t most_tables) {
   check_sizes(file, tables);
   const uint64_t span = tables.table_entries * tables.grain_sectors;
-  TableWalker walker(file);
+  TableWalker walker(file, most_tables);
   walker.walk({.offset = tables.directory_at, .entries = tables.tables, .what = "grain directory"},
               [&](uint64_t which, uint64_t place) {
                 if (place != 0 && which * span < tables.sectors) {
@@ -75,11 +75,14 @@ void check_grains(const Source& file, const GrainTables& tables) {
 std::vector<std::byte> final_header(const Source& file, std::vector<std::byte> header) {
   constexpr uint64_t kAtTheEnd = UINT64_MAX;
   constexpr uint64_t kFooter = 1024;  // from the end of the file
+  constexpr uint64_t kEndBytes = 3 * kImageSector;
   if (le64(header, 56) != kAtTheEnd) {
     return header;
   }
-  if (file.size() < kFooter) {
-    throw corrupt_image(file, 0, "it ends before its footer");
+  // QEMU counts from the end of a sector that was begun, and would read another footer than we do.
+  if (file.size() < kEndBytes || file.size() % kImageSector != 0) {
+    throw corrupt_image(file, file.size(),
+                        "a stream ends with a sector each for a mark, its footer and its end");
   }
   std::vector<std::byte> footer = image_bytes(file, file.size() - kFooter, header.size(), "footer");
   if (!std::equal(footer.begin(), footer.begin() + 4, header.begin())) {
@@ -89,7 +92,7 @@ std::vector<std::byte> final_header(const Source& file, std::vector<std::byte> h
   return footer;
 }
 
-VmdkSparse check_hosted(const Source& file) {
+VmdkSparse check_hosted(const Source& file, uint64_t most_tables) {
   constexpr size_t kHeader = 80;
   constexpr uint32_t kHasZeroGrains = 1 << 2;
   constexpr uint64_t kMarker = 12;  // before each packed grain
@@ -119,11 +122,11 @@ VmdkSparse check_hosted(const Source& file) {
   tables.directory_at *= kImageSector;
   const uint64_t span = entries * grain;
   tables.tables = (tables.sectors + span - 1) / span;
-  check_grains(file, tables);
+  check_grains(file, tables, most_tables);
   return sparse;
 }
 
-VmdkSparse check_esx(const Source& file) {
+VmdkSparse check_esx(const Source& file, uint64_t most_tables) {
   constexpr size_t kHeader = 32;
   constexpr uint64_t kTableEntries = 4096;
   const auto header = image_bytes(file, 0, kHeader, "header");
@@ -134,7 +137,7 @@ VmdkSparse check_esx(const Source& file) {
                               .tables = le32(header, 24),
                               .least_bytes = 0,
                               .has_zero_grains = false};
-  check_grains(file, tables);
+  check_grains(file, tables, most_tables);
   return {.sectors = tables.sectors};
 }
 
@@ -145,8 +148,8 @@ bool is_vmdk_sparse(const Source& file) {
   return mark == "KDMV" || mark == "COWD";
 }
 
-VmdkSparse check_vmdk_sparse(const Source& file) {
-  return mark_of(file) == "COWD" ? check_esx(file) : check_hosted(file);
+VmdkSparse check_vmdk_sparse(const Source& file, uint64_t most_tables) {
+  return mark_of(file) == "COWD" ? check_esx(file, most_tables) : check_hosted(file, most_tables);
 }
 
 }  // namespace vmferry

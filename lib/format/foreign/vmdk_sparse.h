@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "lib/format/foreign/image_bytes.h"
 #include "vmferry/source.h"
 
 namespace vmferry {
@@ -19,7 +20,7 @@ struct VmdkSparse {
 bool is_vmdk_sparse(const Source& file);
 
 /// Reads the header, and checks that each grain lies in the file: QEMU reads zeros beyond its end.
-/// Throws Error (kCorrupt, kUnsupported).
-VmdkSparse check_vmdk_sparse(const Source& file);
+/// Throws Error (kCorrupt, kUnsupported). `most_tables`: TableWalker's bound.
+VmdkSparse check_vmdk_sparse(const Source& file, uint64_t most_tables = TableWalker::kMost);
 
 }  // namespace vmferry
