@@ -35,11 +35,12 @@ class FormatGate {
   virtual std::unique_ptr<QemuImage> open_parent(
       const std::string& stored_name, const std::optional<std::string>& stored_format) = 0;
   /// The same for a part of the data, which lies in a file that a list in the image names.
-  /// `no_guest_wrote_it`: the list is a file of its own, so that plain names of its neighbours may
-  /// be followed though the format was probed.
+  /// `no_guest_wrote_it`: the list is a file of its own, so that names of neighbours that are made
+  /// of its own name may be followed though the format was probed.
   virtual std::shared_ptr<const Source> open_extent(const std::string& stored_name,
                                                     bool no_guest_wrote_it) = 0;
-  /// What the guest sees of a whole image that lies in this one. Its format is probed.
+  /// What the guest sees of a whole image that lies in this one. Its format is probed; one that has
+  /// disks of its own is refused.
   virtual std::unique_ptr<Source> open_inside(std::unique_ptr<Source> image) = 0;
   /// Of every encrypted image of the chain; nothing: none was given. Throws Error.
   virtual std::optional<Secret> passphrase() = 0;

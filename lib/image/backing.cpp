@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 
 #include "lib/core/printable.h"
@@ -21,6 +22,7 @@ struct Naming {
   const OpenPolicy& policy;
   const char* role;  ///< "backing file"
   bool needs_prefix = false;
+  std::string own_names = {};  ///< in a hint: those that an image may open that was only probed
 
   Error refusal(ErrorKind kind, const std::string& file, std::string cause,
                 std::string hint = {}) const {
@@ -82,7 +84,7 @@ void refuse_unasked(const Naming& naming, const std::string& lexical) {
     throw naming.refusal(
         ErrorKind::kConflict, lexical,
         "the image was only probed as " + format + ", so it may not open other files",
-        "pass -f " + format + " if you trust where this image comes from" +
+        "pass -f " + format + " if you trust where this image comes from" + naming.own_names +
             (naming.needs_prefix ? ", and --allow-file " + printable(lexical) : std::string()));
   }
   if (naming.needs_prefix) {
@@ -166,6 +168,32 @@ std::string without_file_prefix(const std::string& name) {
   return name.starts_with("file:") ? name.substr(5) : name;
 }
 
+/// Has the file that `referrer` lists a name that was made of its own, as VMware makes them?
+bool is_own_extent(const Referrer& referrer, std::string_view name) {
+  const std::string own = fs::path(referrer.path).stem().string();
+  const std::string end = "." + referrer.format;
+  if (own.empty() || !name.starts_with(own) || !name.ends_with(end) ||
+      name.size() < own.size() + end.size()) {
+    return false;
+  }
+  const std::string_view word = name.substr(own.size(), name.size() - own.size() - end.size());
+  constexpr size_t kLeastNumbered = 5;  // "-s001"
+  const bool is_numbered = word.size() >= kLeastNumbered &&
+                           (word.starts_with("-s") || word.starts_with("-f")) &&
+                           word.find_first_not_of("0123456789", 2) == std::string_view::npos;
+  return word == "-flat" || is_numbered;
+}
+
+/// " (without it ...)", for a hint.
+std::string own_extents(const Referrer& referrer, bool no_guest_wrote_it) {
+  if (!no_guest_wrote_it || referrer.path.empty()) {
+    return {};
+  }
+  const std::string own = printable(fs::path(referrer.path).stem().string());
+  return " (without it, only extents with names such as " + own + "-flat." + referrer.format +
+         " and " + own + "-s001." + referrer.format + " are opened)";
+}
+
 }  // namespace
 
 Reference resolve_backing(const Referrer& referrer, const std::string& stored_name,
@@ -201,9 +229,8 @@ std::string resolve_data_file(const Referrer& referrer, const std::string& store
 std::string resolve_extent(const Referrer& referrer, const std::string& stored_name,
                            bool no_guest_wrote_it, const OpenPolicy& policy) {
   Referrer trusted = referrer;
-  // A name without a directory: nothing but what lies beside the list can be meant.
-  trusted.format_named |= no_guest_wrote_it && stored_name.find('/') == std::string::npos;
-  const Naming naming{trusted, policy, "extent"};
+  trusted.format_named |= no_guest_wrote_it && is_own_extent(referrer, stored_name);
+  const Naming naming{trusted, policy, "extent", false, own_extents(referrer, no_guest_wrote_it)};
   const std::string path = judge(naming, beside_image(naming, stored_name));
   std::error_code error;
   if (!fs::is_regular_file(path, error)) {

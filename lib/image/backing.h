@@ -38,7 +38,10 @@ std::string resolve_data_file(const Referrer& referrer, const std::string& store
                               const OpenPolicy& policy);
 
 /// The same for an extent: a file with a part of the data of `referrer`, which must be a regular
-/// one. `no_guest_wrote_it` is FormatGate::open_extent()'s.
+/// one. `no_guest_wrote_it` is FormatGate::open_extent()'s. Of an image that was only probed, a
+/// name may be followed then that goes on from its own name as VMware's do: web-flat.vmdk,
+/// web-s001.vmdk or web-f001.vmdk for web.vmdk (Virtual Disk Format 5.0, "Extent Description").
+/// Otherwise a text of 200 bytes could have any disk beside it copied (CVE-2024-32498).
 std::string resolve_extent(const Referrer& referrer, const std::string& stored_name,
                            bool no_guest_wrote_it, const OpenPolicy& policy);
 

@@ -87,6 +87,7 @@ class ChainOpener {
     std::unique_ptr<Source> open_inside(std::unique_ptr<Source> image) override {
       const ImageFormat format = probe_format(*image);
       refuse_unread(format, *image, "unpack it first");
+      refuse_archive(format, *image);
       Referrer self = {image->name(), {}, false};
       return chain_.open_format({std::move(image), format, std::move(self)}, kAsItIs);
     }

@@ -34,6 +34,16 @@ void refuse_disk(const SourceOptions& options, ImageFormat format, const Source&
   }
 }
 
+void refuse_archive(ImageFormat format, const Source& file) {
+  if (format.row().has_disks) {
+    throw Error({.kind = ErrorKind::kUnsupported,
+                 .object = file.name(),
+                 .action = "open",
+                 .cause = "it is an archive inside an archive",
+                 .hint = "unpack the outer one first: tar -xf FILE"});
+  }
+}
+
 void refuse_snapshot(const SnapshotChoice& snapshot, const Source& file) {
   if (snapshot.is_given()) {
     throw Error({.kind = ErrorKind::kUsage,

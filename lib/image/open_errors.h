@@ -18,6 +18,9 @@ void refuse_unread(ImageFormat format, const Source& file, const std::string& if
 /// Throws where one of several disks is wanted of what is one disk.
 void refuse_disk(const SourceOptions& options, ImageFormat format, const Source& file);
 
+/// Throws where what lies in an archive is an archive itself, which could go on for ever.
+void refuse_archive(ImageFormat format, const Source& file);
+
 /// Throws where a snapshot is wanted of an image that QEMU reads.
 void refuse_snapshot(const SnapshotChoice& snapshot, const Source& file);
 

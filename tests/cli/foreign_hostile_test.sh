@@ -46,8 +46,17 @@ refused 'open its extent' -f vmdk --allow-file /dev home/web.vmdk
 # A guest can write a descriptor into its raw disk: it is too long for one that is a file of its own.
 cp secret.raw home/other.raw
 # shellcheck disable=SC2059
-descriptor home/guest.raw monolithicFlat "$(printf "$extent" other.raw)"
-ferry convert -q home/guest.raw copy.raw # a descriptor, and a neighbour
+descriptor home/guest.raw monolithicFlat "$(printf "$extent" guest-flat.vmdk)"
+cp secret.raw home/guest-flat.vmdk
+ferry convert -q home/guest.raw copy.raw # a descriptor, and a neighbour of its name
+same disk.raw copy.raw
+rm copy.raw
+# A short text in a directory with the disks of others.
+# shellcheck disable=SC2059
+descriptor home/web.vmdk monolithicFlat "$(printf "$extent" other.raw)"
+refused 'only probed as vmdk' home/web.vmdk
+expect 1 'hint: pass -f vmdk .*names such as web-flat.vmdk and web-s001.vmdk' ferry convert home/web.vmdk copy.raw
+ferry convert -q -f vmdk home/web.vmdk copy.raw
 rm copy.raw
 truncate -s 1M home/guest.raw
 refused 'only probed as vmdk, so it may not open other files' home/guest.raw

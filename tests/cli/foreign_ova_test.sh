@@ -45,11 +45,12 @@ ferry map --disk 1 ustar.ova >/dev/null
 expect 1 'does not change ova images' ferry sparsify --in-place --disk 1 ustar.ova
 
 # Disks of other kinds in it; one disk needs no number.
-small_ova() { # FILE
-  sed -e "s/web-one.vmdk/$1/" -e '/web-two/d' -e '/vmdisk2/d' web.ovf >small.ovf
+no_vmdk=(-e 's/vmdk.html/other.html/')
+small_ova() { # FILE [SED'S OPTION...]
+  sed -e "s/web-one.vmdk/$1/" -e '/web-two/d' -e '/vmdisk2/d' "${@:2}" web.ovf >small.ovf
   tar -cf small.ova --format=ustar small.ovf "$1"
 }
-small_ova one.raw
+small_ova one.raw "${no_vmdk[@]}"
 ferry convert -q --force small.ova copy.raw
 same one.raw copy.raw
 qemu-img convert -O qcow2 one.raw one.qcow2
@@ -60,6 +61,18 @@ qemu-img convert -O vhdx one.raw one.vhdx
 small_ova one.vhdx
 ferry convert -q --force small.ova copy.raw
 same one.raw copy.raw
+
+# A damaged image has no mark: it is no raw disk for that. And an archive could hold archives for ever.
+small_ova one.raw
+expect 1 'small.ova:one.raw: .*the description calls it a VMDK' ferry convert --force small.ova out.raw
+cp one.raw damaged.vhd
+small_ova damaged.vhd "${no_vmdk[@]}"
+expect 1 'small.ova:damaged.vhd: .*its name is that of an image' ferry convert --force small.ova out.raw
+small_ova web-one.vmdk
+mv small.ova inner.ova
+small_ova inner.ova
+expect 1 'small.ova:inner.ova: open: it is an archive inside an archive' ferry convert --force small.ova out.raw
+[[ ! -e out.raw ]] || fail "a target was made"
 
 # What is in it may open nothing.
 qemu-img create -q -f qcow2 -F raw -b "$PWD/one.raw" over.qcow2

@@ -66,7 +66,7 @@ std::string envelope(const std::string& files, const std::string& disks) {
 }
 
 const std::string kTwo =
-    envelope("<File ovf:id='f2' ovf:href='b.vmdk'/><File ovf:id='f1' ovf:href='a.vmdk'/>",
+    envelope("<File ovf:id='f2' ovf:href='b.img'/><File ovf:id='f1' ovf:href='a.img'/>",
              "<Disk ovf:diskId='d1' ovf:fileRef='f1'/><Disk ovf:diskId='d2' ovf:fileRef='f2'/>");
 
 /// What is read of an OVA, or the error's words and its hint.
@@ -141,8 +141,8 @@ TEST_CASE("the description of a machine tells its disks in order", "[foreign]") 
   const OvfParse parsed = parse_ovf(kTwo);
   REQUIRE(parsed.cause.empty());
   REQUIRE(parsed.disks.size() == 2);
-  CHECK(parsed.disks[0].file == "a.vmdk");
-  CHECK(parsed.disks[1].file == "b.vmdk");
+  CHECK(parsed.disks[0].file == "a.img");
+  CHECK(parsed.disks[1].file == "b.img");
   CHECK(parse_ovf("<Envelope").cause != "");
   CHECK(parse_ovf("<html/>").cause != "");
   CHECK(parse_ovf(envelope("", "<Disk ovf:diskId='d' ovf:fileRef='f'/>")).cause.find("'d'") !=
@@ -155,33 +155,54 @@ TEST_CASE("the description of a machine tells its disks in order", "[foreign]") 
 }
 
 TEST_CASE("a disk is read where it lies in an OVA", "[foreign]") {
-  const std::string archive = tar_member("m.ovf", kTwo) + tar_member("b.vmdk", "second") +
-                              tar_member("a.vmdk", "first") + kTarEnd;
+  const std::string archive = tar_member("m.ovf", kTwo) + tar_member("b.img", "second") +
+                              tar_member("a.img", "first") + kTarEnd;
   CHECK(disk_in(archive, 1) == "first");
   CHECK(disk_in(archive, 2) == "second");
   CHECK(disk_in(archive, std::nullopt)
             .find("has 2 disks | choose one with --disk N: "
-                  "1: a.vmdk, 2: b.vmdk") != std::string::npos);
+                  "1: a.img, 2: b.img") != std::string::npos);
   CHECK(disk_in(archive, 3).find("choose disk 3") != std::string::npos);
   CHECK(disk_in(archive, 0).find("choose disk 0") != std::string::npos);
 
   const auto one = [](const std::string& file, const std::string& disk) {
     return tar_member("m.ovf", envelope("<File ovf:id='f' " + file + "/>",
                                         "<Disk ovf:diskId='d' " + disk + "/>")) +
-           tar_member("a.vmdk", "first") + kTarEnd;
+           tar_member("a.img", "first") + kTarEnd;
   };
   const std::string reference = "ovf:fileRef='f'";
-  CHECK(disk_in(one("ovf:href='a.vmdk' ovf:compression='identity'", reference), {}) == "first");
+  CHECK(disk_in(one("ovf:href='a.img' ovf:compression='identity'", reference), {}) == "first");
   CHECK(disk_in(one("ovf:href='/etc/shadow'", reference), {}).find("no file of that name") !=
         std::string::npos);
-  CHECK(disk_in(one("ovf:href='a.vmdk' ovf:compression='gzip'", reference), {}).find("gzip") !=
+  CHECK(disk_in(one("ovf:href='a.img' ovf:compression='gzip'", reference), {}).find("gzip") !=
         std::string::npos);
-  CHECK(disk_in(one("ovf:href='a.vmdk' ovf:chunkSize='5'", reference), {}).find("several files") !=
+  CHECK(disk_in(one("ovf:href='a.img' ovf:chunkSize='5'", reference), {}).find("several files") !=
         std::string::npos);
-  CHECK(disk_in(one("ovf:href='a.vmdk'", reference + " ovf:parentRef='e'"), {}).find("changed") !=
+  CHECK(disk_in(one("ovf:href='a.img'", reference + " ovf:parentRef='e'"), {}).find("changed") !=
         std::string::npos);
-  CHECK(disk_in(one("ovf:href='a.vmdk'", ""), {}).find("it is empty") != std::string::npos);
+  CHECK(disk_in(one("ovf:href='a.img'", ""), {}).find("it is empty") != std::string::npos);
   CHECK(disk_in(tar_member("m.ovf", envelope("", "")), {}).find("no disks") != std::string::npos);
+}
+
+TEST_CASE("a damaged image in an OVA is not taken for a raw disk", "[foreign]") {
+  const auto read = [](const std::string& name, const std::string& format,
+                       const std::string& content) {
+    return disk_in(
+        tar_member("m.ovf", envelope("<File ovf:id='f' ovf:href='" + name + "'/>",
+                                     "<Disk ovf:diskId='d' ovf:fileRef='f' " + format + "/>")) +
+            tar_member(name, content) + kTarEnd,
+        std::nullopt);
+  };
+  const std::string vmdk = "ovf:format='http://www.vmware.com/specifications/vmdk.html#sparse'";
+  CHECK(read("a.img", "", "disk") == "disk");
+  CHECK(read("a.img", vmdk, "KDMV") == "KDMV");
+  CHECK(read("a.img", vmdk, "disk").find("calls it a VMDK") != std::string::npos);
+  CHECK(read("a.img", vmdk + " ovf:volume-format='RAW'", "disk") == "disk");
+  for (const char* name : {"a.vmdk", "a.vhd", "A.VHDX", "a.vdi"}) {
+    CAPTURE(name);
+    CHECK(read(name, "", "disk").find("its name is that of an image") != std::string::npos);
+    CHECK(read(name, "", "KDMV") == "KDMV");
+  }
 }
 
 }  // namespace vmferry::test

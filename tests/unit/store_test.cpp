@@ -211,6 +211,31 @@ TEST_CASE("an image opens files in its own directory only, and only if its forma
   CHECK_THROWS_WITH(resolve_backing(named, json, "qcow2", {}), Contains("its format is 'qcow2'"));
 }
 
+TEST_CASE("an image that was only probed opens extents with names made of its own") {
+  TempDir dir;
+  const Referrer probed = {"top", (dir / "web.1.vmdk").string(), false, "vmdk"};
+  const auto extent = [&](const std::string& name, bool no_guest_wrote_it = true) {
+    return resolve_extent(probed, name, no_guest_wrote_it, {});
+  };
+  for (const char* name :
+       {"web.1-flat.vmdk", "web.1-s001.vmdk", "web.1-f012.vmdk", "web.1-s1000.vmdk"}) {
+    CAPTURE(name);
+    write_text(dir / name, "x");
+    CHECK(extent(name) == dir / name);
+    CHECK_THROWS_WITH(extent(name, false), Contains("only probed"));
+  }
+  for (const char* name :
+       {"other.vmdk", "other-flat.vmdk", "web.1.vmdk", "web.1-flat.raw", "web.1-s01.vmdk",
+        "web.1-s0x1.vmdk", "web.1-d001.vmdk", "web.12-flat.vmdk", "web-flat.vmdk", "web.1vmdk",
+        "web.1-flat.vmdk.vmdk", "./web.1-flat.vmdk", "WEB.1-flat.vmdk", "web.1-FLAT.vmdk"}) {
+    CAPTURE(name);
+    write_text(dir / name, "x");
+    CHECK_THROWS_WITH(extent(name), Contains("only probed"));
+  }
+  const Referrer named = {"top", (dir / "web.1.vmdk").string(), true, "vmdk"};
+  CHECK(resolve_extent(named, "other.vmdk", true, {}) == dir / "other.vmdk");
+}
+
 TEST_CASE("an external data file is opened only where the user allows it") {
   TempDir dir;
   write_text(dir / "data", "x");

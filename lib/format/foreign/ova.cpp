@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cctype>
+#include <string_view>
 
 #include "lib/core/printable.h"
 #include "lib/core/window_source.h"
@@ -86,6 +89,25 @@ void refuse_odd(const Source& file, const OvfDisk& disk) {
   }
 }
 
+/// By its file's name.
+bool is_called_an_image(std::string name) {
+  constexpr std::array<std::string_view, 4> kEnds = {".vmdk", ".vhd", ".vhdx", ".vdi"};
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return std::any_of(kEnds.begin(), kEnds.end(),
+                     [&name](std::string_view end) { return name.ends_with(end); });
+}
+
+/// A damaged image has no mark, and would be copied as if its bytes were the disk.
+void refuse_unmarked(const Source& image, const OvfDisk& disk) {
+  if ((disk.is_vmdk || is_called_an_image(disk.file)) && !probe_format(image).is_container()) {
+    throw corrupt_image(image, 0,
+                        disk.is_vmdk
+                            ? "the description calls it a VMDK, but it does not begin as one"
+                            : "its name is that of an image, but it does not begin as one");
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<Source> open_ova(std::unique_ptr<Source> file, FormatGate& gate) {
@@ -103,8 +125,10 @@ std::unique_ptr<Source> open_ova(std::unique_ptr<Source> file, FormatGate& gate)
                  .cause = "the archive has no file of that name",
                  .hint = "is it a whole copy?"});
   }
-  return gate.open_inside(std::make_unique<WindowSource>(
-      archive, member->offset, member->length, archive->name() + ":" + printable(disk.file)));
+  auto image = std::make_unique<WindowSource>(archive, member->offset, member->length,
+                                              archive->name() + ":" + printable(disk.file));
+  refuse_unmarked(*image, disk);
+  return gate.open_inside(std::move(image));
 }
 
 }  // namespace vmferry

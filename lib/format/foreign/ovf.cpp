@@ -40,6 +40,12 @@ void each_child(const tinyxml2::XMLElement& parent, std::string_view name, const
   }
 }
 
+/// oVirt calls its raw disks so as well, and says what they are in a word of its own.
+bool says_vmdk(const tinyxml2::XMLElement& disk) {
+  return attribute(disk, "format").find("vmdk") != std::string::npos &&
+         attribute(disk, "volume-format") != "RAW";
+}
+
 struct OvfFile {
   std::string href;
   std::string compression;
@@ -76,6 +82,7 @@ class OvfReader {
     OvfDisk disk = {.id = attribute(element, "diskId"),
                     .file = {},
                     .compression = {},
+                    .is_vmdk = says_vmdk(element),
                     .has_parent = !attribute(element, "parentRef").empty()};
     if (const std::string reference = attribute(element, "fileRef"); !reference.empty()) {
       const auto found = files_.find(reference);

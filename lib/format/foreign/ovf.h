@@ -11,6 +11,7 @@ struct OvfDisk {
   std::string id;
   std::string file;         ///< name of its file; empty: it has none, it is an empty disk
   std::string compression;  ///< of the file; empty: none
+  bool is_vmdk = false;     ///< as it says
   bool is_in_chunks = false;
   bool has_parent = false;
 };
