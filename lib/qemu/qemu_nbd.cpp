@@ -82,14 +82,16 @@ QemuNbd::QemuNbd(const QemuImage& image) : name_(image.file->name()), hint_(imag
       .descriptors = {socket_.listener()}};
   start.descriptors.insert(start.descriptors.end(), options.descriptors.begin(),
                            options.descriptors.end());
+  // It waits in the listener's queue. Made later, it would be refused where the child has ended
+  // already, and nobody would learn why.
+  const UniqueFd connection = socket_.connect(name_);
   child_ = std::make_unique<Child>(start);
   socket_.hand_over();
-  await_greeting();
+  await_greeting(connection);
 }
 
 /// It answers once the image is open. When it ends, so does the connection.
-void QemuNbd::await_greeting() {
-  const UniqueFd connection = socket_.connect(name_);
+void QemuNbd::await_greeting(const UniqueFd& connection) {
   const auto deadline = Clock::now() + kPatience;
   std::string greeting;
   while (greeting.size() < kGreeting.size()) {

@@ -8,6 +8,7 @@
 #include "lib/format/qemu_image.h"
 #include "lib/qemu/child.h"
 #include "lib/qemu/private_socket.h"
+#include "lib/store/file/unique_fd.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
@@ -28,7 +29,7 @@ class QemuNbd {
   std::optional<std::string> how_it_ended() const;
 
  private:
-  void await_greeting();
+  void await_greeting(const UniqueFd& connection);
   std::string words() const;
   Error failed(const std::string& cause) const;
 

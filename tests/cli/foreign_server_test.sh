@@ -77,6 +77,11 @@ fake() { # SCRIPT
 }
 fake 'echo "qemu-nbd: no such option" >&2; exit 1'
 expect 1 'disk.vmdk: open with QEMU: qemu-nbd: no such option' env PATH="$PWD/bin:$PATH" "$VMFERRY" convert --force disk.vmdk copy.raw
+# It ends before we are connected. strace makes the moment longer.
+expect 1 'disk.vmdk: open with QEMU: qemu-nbd: no such option' env PATH="$PWD/bin:$PATH" \
+  strace -f -qq -o strace.txt -e trace=connect -e inject=connect:delay_enter=300000 \
+  "$VMFERRY" convert --force disk.vmdk copy.raw
+grep -q 'connect.*DELAYED' strace.txt || fail "strace delayed nothing: $(cat strace.txt)"
 fake 'exit 7'
 expect 1 'qemu-nbd ended \(exit status 7\)' env PATH="$PWD/bin:$PATH" "$VMFERRY" convert --force disk.vmdk copy.raw
 if [[ $(python3 -c 'import ctypes; print(ctypes.CDLL(None).syscall(444, 0, 0, 1))') -ge 1 ]]; then
