@@ -231,7 +231,7 @@ std::string resolve_extent(const Referrer& referrer, const std::string& stored_n
   Referrer trusted = referrer;
   trusted.format_named |= no_guest_wrote_it && is_own_extent(referrer, stored_name);
   const Naming naming{trusted, policy, "extent", false, own_extents(referrer, no_guest_wrote_it)};
-  const std::string path = judge(naming, beside_image(naming, stored_name));
+  std::string path = judge(naming, beside_image(naming, stored_name));
   std::error_code error;
   if (!fs::is_regular_file(path, error)) {
     throw naming.refusal(ErrorKind::kUnsupported, path, "it is not a regular file");

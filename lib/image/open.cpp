@@ -79,7 +79,7 @@ class ChainOpener {
     }
     std::shared_ptr<const Source> open_extent(const std::string& stored_name,
                                               bool no_guest_wrote_it) override {
-      const std::shared_ptr<const Source> part = chain_.open_extent(PathLocation{
+      std::shared_ptr<const Source> part = chain_.open_extent(PathLocation{
           resolve_extent(self_, stored_name, no_guest_wrote_it, chain_.options_.policy)});
       chain_.seen_({*part, format_, false, true});
       return part;

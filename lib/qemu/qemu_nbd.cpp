@@ -29,7 +29,7 @@ std::string find_program(const std::string& image) {
   const char* path = std::getenv("PATH");
   std::istringstream directories(path == nullptr ? "/usr/bin:/bin" : path);
   for (std::string directory; std::getline(directories, directory, ':');) {
-    const std::string candidate = directory + "/" + kProgram;
+    std::string candidate = directory + "/" + kProgram;
     struct stat status = {};
     // A relative directory would make the program depend on where we are.
     if (candidate.starts_with('/') && ::stat(candidate.c_str(), &status) == 0 &&

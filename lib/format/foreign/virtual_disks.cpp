@@ -45,9 +45,9 @@ VhdFooter vhd_footer(const Source& file) {
   if (file.size() < kLeast) {
     throw corrupt_image(file, 0, "a VHD has a footer of 512 bytes");
   }
-  const auto start = image_bytes(file, 0, kLeast, "footer");
+  auto start = image_bytes(file, 0, kLeast, "footer");
   if (text_at(start, 0, kVhdCookie.size()) == kVhdCookie) {
-    return {start, 0};
+    return {std::move(start), 0};
   }
   const uint64_t at = (file.size() - 1) / kImageSector * kImageSector;
   auto end = image_bytes(file, at, file.size() - at, "footer");
