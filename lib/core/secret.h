@@ -13,18 +13,25 @@ class Secret {
   explicit Secret(size_t size) : bytes_(size) {}
   Secret(Secret&&) = default;
   Secret& operator=(Secret&&) = delete;
-  ~Secret() { explicit_bzero(bytes_.data(), bytes_.size()); }
+  ~Secret() { wipe(0); }
 
   char* data() { return reinterpret_cast<char*>(bytes_.data()); }
   size_t size() const { return bytes_.size(); }
   /// REQUIRES: not more than there are.
   void shrink(size_t size) {
-    explicit_bzero(bytes_.data() + size, bytes_.size() - size);
+    wipe(size);
     bytes_.resize(size);
   }
   const std::vector<std::byte>& bytes() const { return bytes_; }
 
  private:
+  /// From `begin` on. What was moved from has no bytes, and explicit_bzero() takes no null pointer.
+  void wipe(size_t begin) {
+    if (begin < bytes_.size()) {
+      explicit_bzero(bytes_.data() + begin, bytes_.size() - begin);
+    }
+  }
+
   std::vector<std::byte> bytes_;
 };
 
