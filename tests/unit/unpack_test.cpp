@@ -4,6 +4,7 @@
 #include <zstd.h>
 
 #include <random>
+#include <utility>
 
 #include "lib/format/compressed/unpack.h"
 #include "tests/unit/catch.h"
@@ -27,6 +28,22 @@ class TextStream : public ByteStream {
   const std::string name_ = "packed";
   const std::string text_;
   size_t at_ = 0;
+};
+
+/// Cannot be read to its end: an error, told once.
+class BreakingStream : public TextStream {
+ public:
+  using TextStream::TextStream;
+  size_t read(std::span<std::byte> out, const std::stop_token& stop) override {
+    const size_t got = TextStream::read(out, stop);
+    if (got < out.size() && !std::exchange(told_, true)) {
+      throw Error({.object = name(), .action = "read", .cause = "the cable was cut"});
+    }
+    return got;
+  }
+
+ private:
+  bool told_ = false;
 };
 
 using Unpack = std::unique_ptr<ByteStream> (*)(std::unique_ptr<ByteStream>);
@@ -155,6 +172,26 @@ TEST_CASE("what is unpacked and is compressed itself stays so") {
     const std::string inner = codec.pack(some_text());
     CHECK(unpacked(codec.unpack, codec.pack(inner)) == inner);
   }
+}
+
+TEST_CASE("a read that fails between two members is an error, not the end") {
+  using std::string_literals::operator""s;
+  const std::string x =
+      "BZh11AY&SYwK\xb0\x14\0\0\0\0\x80\0\x40\x20\0!\x18"
+      "F\x82\xeeH\xa7\x0a\x12\x0e\xe9v\x02\x80"s;  // printf x | bzip2 -1
+  const std::string nothing = "BZh1\x17rE8P\x90\0\0\0\0"s;
+  constexpr size_t kReadAtOnce = 256 << 10;
+  std::string packed = x + x + x + x;
+  while (packed.size() < kReadAtOnce) {
+    packed += nothing;
+  }
+  REQUIRE(packed.size() == kReadAtOnce);
+  CHECK(unpacked(unpack_bzip2, packed) == "xxxx");
+
+  const auto stream = unpack_bzip2(std::make_unique<BreakingStream>(packed));
+  std::string out(100, '\0');
+  CHECK_THROWS_WITH(stream->read(std::as_writable_bytes(std::span(out)), {}),
+                    "packed: read: the cable was cut");
 }
 
 }  // namespace vmferry::test

@@ -109,8 +109,11 @@ class ArchiveStream : public ForwardingStream {
     return got;
   }
 
-  /// Some filters are content with what they have read, and would ignore the rest.
+  /// Some filters are content with what they have read, and would ignore the rest. That of bzip2
+  /// takes a failed read between two members for the end
+  /// (archive_read_support_filter_bzip2.c, bzip2_filter_read).
   void require_end() {
+    throw_of_stream();
     const uint64_t used = used_bytes();
     if (used < taken_ || take_more() > 0) {
       throw broken(used, "the compressed data ends here, and something else follows",
