@@ -40,7 +40,8 @@ struct TargetOptions {
   /// Called with one line about what is waited for, or could not be removed; by another thread, and
   /// also from the sink's destructor. Must not throw. May be empty.
   std::function<void(const std::string&)> notice;
-  /// When triggered, a cluster that does not answer is waited for only a few seconds more.
+  /// When triggered, a cluster that does not answer is waited for only a few seconds more, and who
+  /// does not read standard output not at all (kCancelled).
   std::stop_token stop;
   std::vector<Identity> sources;  ///< refuse these: the target must not be what is being read
 };

@@ -192,6 +192,49 @@ cmp -n 3000000 begin dense.raw
 [[ $status == 1 ]] || fail "status $status: $(cat said)"
 expect 0 "standard output: write at [0-9.]+( [KM]iB)?: Broken pipe" cat said
 
+# Who reads is slow, or has stopped reading: the bytes are right, and a signal is heard. Other programs share what we write to, so
+# it stays as it is. A pipe of another user cannot be opened anew.
+chmod 755 .
+python3 - "$VMFERRY" <<'END'
+import os, signal, socket, subprocess, sys, time
+
+def ends(kind):
+    if kind == "socket":
+        return [each.detach() for each in socket.socketpair()]
+    return os.pipe()
+
+def begin(kind):
+    ours, theirs = ends(kind)
+    user = 65534 if kind == "pipe of another" else None
+    run = subprocess.Popen([sys.argv[1], "convert", "dense.raw", "-"], stdout=theirs, stderr=subprocess.PIPE, user=user, group=user)
+    return run, os.fdopen(ours, "rb"), theirs
+
+with open("dense.raw", "rb") as file:
+    dense = file.read()
+for kind in ("pipe", "pipe of another", "socket"):
+    run, ours, theirs = begin(kind)
+    got = ours.read(3000000)
+    time.sleep(0.3)
+    assert os.get_blocking(theirs), kind
+    os.close(theirs)
+    got += ours.read()
+    assert run.wait() == 0 and got == dense, (kind, len(got), run.stderr.read())
+    ours.close()
+
+    run, ours, theirs = begin(kind)
+    assert ours.read(3000000) == dense[:3000000]
+    time.sleep(0.3)  # what has room for more bytes is full again
+    began = time.monotonic()
+    run.send_signal(signal.SIGTERM)
+    status = run.wait(5)
+    took = time.monotonic() - began
+    said = run.stderr.read()
+    assert (status, said) == (128 + signal.SIGTERM, b"vmferry: interrupted\n"), (kind, status, said)
+    assert took < 1, (kind, took)
+    ours.close()
+    os.close(theirs)
+END
+
 # ---- A full disk, a signal: nothing is left, and the end does not wait for who is silent.
 mkdir small
 mount -t tmpfs -o size=4m none small

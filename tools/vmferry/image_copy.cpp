@@ -202,7 +202,10 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
   ProgressObserver observer(session, job.run.progress_style());
   job.from.observer = &observer;
   job.to.network = job.from.network;
-  job.to.before_making = [&session] { session.making_something(); };
+  job.to.before_making = [&session, &to] {
+    session.making_something(to.is_standard_output() ? Session::kPartOfStream
+                                                     : Session::kPartialTarget);
+  };
   job.to.notice = say_notice;
   job.to.stop = session.stop();
   const OpenedSource opened = open_source(session, job);

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/store/pipe/standard_output.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
+#include <limits>
 #include <stdexcept>
 
 #include "lib/store/file/file_io.h"
+#include "lib/store/file/unique_fd.h"
 #include "lib/store/pipe/pipe_size.h"
 #include "vmferry/error.h"
 
@@ -28,7 +33,15 @@ Error cannot_take(ErrorKind kind, std::string cause, std::string hint) {
 
 class StandardOutput : public Target, private Sink {
  public:
-  explicit StandardOutput(uint64_t size) : size_(size) { enlarge_pipe(STDOUT_FILENO); }
+  StandardOutput(const TargetOptions& options, mode_t mode)
+      : size_(options.size), stop_(options.stop), is_socket_(S_ISSOCK(mode)) {
+    if (S_ISFIFO(mode)) {
+      set_up_pipe();
+    }
+    if (options.before_making) {
+      options.before_making();
+    }
+  }
 
   Sink& sink() override { return *this; }
   /// It has no name: what was written is the reader's already.
@@ -71,20 +84,49 @@ class StandardOutput : public Target, private Sink {
     }
   }
 
+  /// A write that is longer than the room in a pipe waits, unless the pipe is non-blocking. Other
+  /// programs share what we were given, and would be surprised by that. Opened anew it is ours
+  /// alone (open(2), "Open file descriptions"). Where it is another user's it cannot be: then no
+  /// write is longer than the least room that poll() tells of (pipe(7), PIPE_BUF).
+  void set_up_pipe() {
+    enlarge_pipe(STDOUT_FILENO);
+    own_ = UniqueFd(::open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+    if (own_.valid()) {
+      fd_ = own_.get();
+    } else {
+      at_once_ = PIPE_BUF;
+    }
+  }
+
   void put(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
-      const ssize_t wrote = ::write(STDOUT_FILENO, bytes.data(), bytes.size());
+      wait_for_room();
+      const ssize_t wrote = write_some(bytes.first(std::min(bytes.size(), at_once_)));
       if (wrote >= 0) {
         bytes = bytes.subspan(static_cast<size_t>(wrote));
         at_ += static_cast<uint64_t>(wrote);
-      } else if (errno == EAGAIN) {  // another program made it non-blocking
-        constexpr int kForEver = -1;
-        pollfd wanted = {.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
-        ::poll(&wanted, 1, kForEver);
-      } else if (errno != EINTR) {
+      } else if (errno != EINTR && errno != EAGAIN) {
         throw failed(errno);
       }
     }
+  }
+
+  /// Who reads may do so in hours, or never; who asks us to stop shall not wait for that. What
+  /// poll() does not know (a file) it calls writable, and a write tells of errors.
+  void wait_for_room() const {
+    constexpr int kLookMilliseconds = 100;
+    pollfd wanted = {.fd = fd_, .events = POLLOUT, .revents = 0};
+    while (!stop_.stop_requested()) {
+      if (::poll(&wanted, 1, kLookMilliseconds) != 0) {
+        return;
+      }
+    }
+    throw cancelled_error();
+  }
+
+  ssize_t write_some(std::span<const std::byte> bytes) const {
+    return is_socket_ ? ::send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
+                      : ::write(fd_, bytes.data(), bytes.size());
   }
 
   Error failed(int code) const {
@@ -96,6 +138,11 @@ class StandardOutput : public Target, private Sink {
   }
 
   uint64_t size_;
+  const std::stop_token stop_;
+  const bool is_socket_;
+  UniqueFd own_;
+  int fd_ = STDOUT_FILENO;
+  size_t at_once_ = std::numeric_limits<size_t>::max();
   uint64_t at_ = 0;
 };
 
@@ -113,7 +160,7 @@ std::unique_ptr<Target> open_standard_output(const TargetOptions& options) {
     throw cannot_take(ErrorKind::kConflict, "it is the source, or the source is backed by it",
                       "choose another target");
   }
-  return std::make_unique<StandardOutput>(options.size);
+  return std::make_unique<StandardOutput>(options, status.st_mode);
 }
 
 }  // namespace vmferry

@@ -93,7 +93,7 @@ void Session::watch(std::stop_token end, const sigset_t& signals) {
     if (got > 0 && got != wake_up()) {
       on_signal(got);
     }
-    if (signal_ != 0 && !cleanup_needed_ && ++ticks_since_signal > kTicksOfGrace) {
+    if (signal_ != 0 && left_ == nullptr && ++ticks_since_signal > kTicksOfGrace) {
       leave_now(signal_, "vmferry: interrupted; nothing had been made yet\n");
     }
     std::lock_guard lock(mutex_);
@@ -116,11 +116,8 @@ bool Session::is_second_request(int signal) {
 }
 
 void Session::on_signal(int signal) {
-  if (is_second_request(signal) && cleanup_needed_) {
-    leave_now(signal,
-              "vmferry: interrupted twice; a '.vmferry-partial' file or volume may be left behind, "
-              "or with --force the old volume as '.vmferry-old'; the next run to the same target "
-              "puts that right\n");
+  if (const char* left = left_; is_second_request(signal) && left != nullptr) {
+    leave_now(signal, left);
   }
   if (signal_ == 0) {
     signal_ = signal;

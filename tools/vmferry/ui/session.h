@@ -21,6 +21,13 @@ namespace vmferry::cli {
 /// ignored.
 class Session {
  public:
+  // What is said when a second signal ends the program: what it may leave behind.
+  static constexpr const char* kPartialTarget =
+      "vmferry: interrupted twice; a '.vmferry-partial' file or volume may be left behind, or with "
+      "--force the old volume as '.vmferry-old'; the next run to the same target puts that right\n";
+  static constexpr const char* kPartOfStream =
+      "vmferry: interrupted twice; standard output may have got a part of the disk\n";
+
   /// Throws Error when no thread is to be had.
   Session();
   Session(const Session&) = delete;
@@ -38,7 +45,8 @@ class Session {
 
   /// Until the first thing is made there is nothing to clean up: a signal may end the program at
   /// once, even inside a library call that waits for a dead cluster. After this call it may not.
-  void making_something() { cleanup_needed_ = true; }
+  /// A second signal does, with the message `left`.
+  void making_something(const char* left = kPartialTarget) { left_ = left; }
 
  private:
   void watch(std::stop_token end, const sigset_t& signals);
@@ -47,7 +55,7 @@ class Session {
 
   std::stop_source stop_;
   std::atomic<int> signal_ = 0;
-  std::atomic<bool> cleanup_needed_ = false;
+  std::atomic<const char*> left_ = nullptr;                         // null: nothing was made yet
   std::optional<std::chrono::steady_clock::time_point> requested_;  // the watching thread's own
   std::mutex mutex_;
   std::function<void()> draw_;
