@@ -82,7 +82,7 @@ open(sys.argv[1], "wb").write(image)
 END
   ferry convert -q --force "vbox-$kind.vhd" copy.raw
   same disk.raw copy.raw
-  expect 1 "vbox-$kind.vhd: open with QEMU: the image says that its disk has 20 MiB, but QEMU reads 20959232" \
+  expect 1 "vbox-$kind.vhd: open with QEMU: the image says that its disk has 20 MiB, but QEMU reads 20468 KiB" \
     env PATH="$PWD/other:$PATH" "$VMFERRY" convert "vbox-$kind.vhd" other.raw
 done
 rm copy.raw
