@@ -9,7 +9,7 @@ web=http://127.0.0.1:$(<web.port)
 # What is no answer to the question.
 : >web.log
 expect 1 "the server sends the whole file where a part of it was asked for" ferry convert "$web/whole/large.raw" out.raw
-expect 1 "hint: .*curl ADDRESS \| vmferry convert - TARGET" ferry convert "$web/whole/large.raw" out.raw
+expect 1 "hint: .*download the file, or pipe a raw disk: curl ADDRESS \| vmferry convert - TARGET" ferry convert "$web/whole/large.raw" out.raw
 until_true 5 test "$(requests web)" = 2
 (($(sent web) < 100000000)) || fail "the whole was sent: $(sent web)"
 refused "asked for bytes 0-65535, the server says that it sends 5-65540" shift=5
@@ -37,6 +37,9 @@ copied reset=4
 copied status=503,every=3
 copied status=429,first=1,retry=1
 copied status=500,first=2,from=2
+# A redirect leads elsewhere when the place of before is gone.
+serve mirror
+copied "first-to=http:||127.0.0.1:$(<mirror.port)|hang=3|disk.raw" --stall-timeout 2
 
 # What does not pass in time.
 for way in status=503,from=3 reset=1 hang=3; do

@@ -41,6 +41,14 @@ ferry convert -q -j 1 "$web/redirect,signed/disk.raw" out.raw
 same files/disk.raw out.raw
 grep -q '^403 ' web.log || fail "it did not run out"
 rm out.raw
+# Several workers see that at once.
+for way in "" ,refuse=400; do
+  : >web.log
+  ferry convert -q -j 8 "$web/redirect,signed,delay=20$way/disk.raw" out.raw
+  same files/disk.raw out.raw
+  grep -q '^40[03] ' web.log || fail "it did not run out"
+  rm out.raw
+done
 
 # Passwords: from a file, or the address; told to that server only, and to nobody who reads messages.
 expect 1 "wants a user and a password" ferry convert "$web/login=me:secret/disk.raw" out.raw

@@ -169,9 +169,14 @@ TEST_CASE("what may pass is tried again, and nothing else") {
   CHECK(may_pass(ended(End::kUnreachable, 0), true));
   CHECK(!may_pass(ended(End::kFailed, 0), true));
   CHECK(!may_pass(ended(End::kUnwanted, 206), true));
-  CHECK(trouble_of(ended(End::kDone, 404)).kind == ErrorKind::kNotFound);
-  CHECK(trouble_of(ended(End::kDone, 412)).kind == ErrorKind::kConflict);
-  CHECK_THAT(trouble_of(ended(End::kUnwanted, 200)).hint, Contains("vmferry convert - TARGET"));
+  CHECK(trouble_of(ended(End::kDone, 404), true).kind == ErrorKind::kNotFound);
+  CHECK(trouble_of(ended(End::kDone, 412), true).kind == ErrorKind::kConflict);
+  CHECK_THAT(trouble_of(ended(End::kTransient, 0), true).hint, Contains("--stall-timeout"));
+  CHECK(trouble_of(ended(End::kTransient, 0), false).hint.empty());  // half a minute at most
+  CHECK(is_http_refusal(400));
+  CHECK(!is_http_refusal(503));
+  CHECK_THAT(trouble_of(ended(End::kUnwanted, 200), true).hint,
+             Contains("vmferry convert - TARGET"));
 }
 
 }  // namespace vmferry::test

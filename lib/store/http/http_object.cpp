@@ -179,7 +179,7 @@ void HttpObject::read_start(Patience& patience) {
     PartTaker taker({0, kStart - 1}, nullptr, [this](std::span<const std::byte> bytes) {
       start_.insert(start_.end(), bytes.begin(), bytes.end());
     });
-    const HttpOutcome outcome = ask(taker, patience);
+    const HttpOutcome outcome = ask(location_.url, taker, patience);
     const HttpAnswer& answer = outcome.answer;
     version_ = {0, answer.etag, answer.last_modified};
     if (answer.status == kHttpPart && (taker.has_begun() || outcome.end == End::kDone)) {
@@ -196,7 +196,7 @@ void HttpObject::read_start(Patience& patience) {
       return;
     }
     if (!may_pass(outcome, is_open_) || !patience.pause(answer.retry_after)) {
-      throw error_of(trouble_of(outcome), std::nullopt);
+      throw error_of(trouble_of(outcome, is_open_), std::nullopt);
     }
   }
 }
@@ -227,7 +227,8 @@ void HttpObject::read(uint64_t offset, uint64_t length, const Deliver& deliver) 
                       patience.sign_of_life();
                       pulse_.beat();
                     });
-    const HttpOutcome outcome = ask(taker, patience);
+    const std::string url = resolved_address();
+    const HttpOutcome outcome = ask(url, taker, patience);
     if (!taker.change().empty()) {
       throw error_of({ErrorKind::kConflict, "it was changed meanwhile: " + taker.change(),
                       "start again; copy a version of it that stays as it is"},
@@ -236,11 +237,14 @@ void HttpObject::read(uint64_t offset, uint64_t length, const Deliver& deliver) 
     if (!taker.fault().empty()) {
       throw error_of({ErrorKind::kIo, taker.fault(), kHttpPipeIt}, offset + done);
     }
-    if (done == length || forget_address(outcome.answer.status)) {
+    if (done == length) {
+      continue;
+    }
+    if (forget_address(url) && is_http_refusal(outcome.answer.status)) {
       continue;
     }
     if (!may_pass(outcome, is_open_) || !patience.pause(outcome.answer.retry_after)) {
-      throw error_of(trouble_of(outcome), offset + done);
+      throw error_of(trouble_of(outcome, is_open_), offset + done);
     }
   }
 }
@@ -276,14 +280,14 @@ HttpRequest HttpObject::request_of(const PartTaker& taker, const Patience& patie
                                      ? "If-Unmodified-Since: " + version->last_modified
                                      : "If-Match: " + version->etag);
   }
-  const std::lock_guard lock(mutex_);
-  request.url = resolved_url_;
   return request;
 }
 
-/// One request, and those that redirects lead to.
-HttpOutcome HttpObject::ask(PartTaker& taker, const Patience& patience) const {
+/// One request to `url`, and those that redirects lead to.
+HttpOutcome HttpObject::ask(const std::string& url, PartTaker& taker,
+                            const Patience& patience) const {
   HttpRequest request = request_of(taker, patience);
+  request.url = url;
   uint64_t drained = 0;
   const auto body = [&](const HttpAnswer& answer, std::span<const std::byte> bytes) {
     if (answer.status == kHttpWhole || answer.status == kHttpPart) {
@@ -301,7 +305,7 @@ HttpOutcome HttpObject::ask(PartTaker& taker, const Patience& patience) const {
     if (outcome.end == End::kStopped) {
       throw cancelled_error();
     }
-    if (outcome.answer.status == kHttpPart) {
+    if (redirects > 0 && outcome.answer.status == kHttpPart) {
       settle_address(request.url);
     }
     if (!is_http_redirect(outcome.answer.status)) {
@@ -317,21 +321,27 @@ HttpOutcome HttpObject::ask(PartTaker& taker, const Patience& patience) const {
   }
 }
 
+std::string HttpObject::resolved_address() const {
+  const std::lock_guard lock(mutex_);
+  return resolved_url_;
+}
+
 void HttpObject::settle_address(const std::string& url) const {
   const std::lock_guard lock(mutex_);
   resolved_url_ = url;
 }
 
-/// What a redirect led to may be signed for a time only. True: ask at the original address.
-bool HttpObject::forget_address(int status) const {
-  if (!is_http_refusal(status)) {
+/// `url` did not do. What a redirect led to may be signed for a time only, or gone, and the server
+/// may know another place: the original address is asked, unless another thread has found a new
+/// place already. False: that was the original address.
+bool HttpObject::forget_address(const std::string& url) const {
+  if (url == location_.url) {
     return false;
   }
   const std::lock_guard lock(mutex_);
-  if (resolved_url_ == location_.url) {
-    return false;
+  if (resolved_url_ == url) {
+    resolved_url_ = location_.url;
   }
-  resolved_url_ = location_.url;
   return true;
 }
 

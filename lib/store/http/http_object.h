@@ -59,9 +59,10 @@ class HttpObject {
   void open();
   void read_start(Patience& patience);
   HttpRequest request_of(const PartTaker& taker, const Patience& patience) const;
-  HttpOutcome ask(PartTaker& taker, const Patience& patience) const;
+  HttpOutcome ask(const std::string& url, PartTaker& taker, const Patience& patience) const;
+  std::string resolved_address() const;
   void settle_address(const std::string& url) const;
-  bool forget_address(int status) const;
+  bool forget_address(const std::string& url) const;
   Error error_of(const HttpTrouble& trouble, std::optional<uint64_t> offset) const;
 
   const HttpLocation location_;

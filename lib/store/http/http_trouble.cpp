@@ -8,6 +8,9 @@ namespace {
 
 using End = HttpOutcome::End;
 
+constexpr const char* kWaitLonger = "--stall-timeout SECONDS lets a copy wait longer";
+
+constexpr int kBadRequest = 400;
 constexpr int kUnauthorized = 401;
 constexpr int kForbidden = 403;
 constexpr int kNotThere = 404;
@@ -27,7 +30,8 @@ bool is_http_redirect(int status) {
 }
 
 bool is_http_refusal(int status) {
-  return status == kUnauthorized || status == kForbidden || status == kNotThere || status == kGone;
+  return status == kBadRequest || status == kUnauthorized || status == kForbidden ||
+         status == kNotThere || status == kGone;
 }
 
 bool may_pass(const HttpOutcome& outcome, bool was_reached) {
@@ -40,7 +44,9 @@ bool may_pass(const HttpOutcome& outcome, bool was_reached) {
          (outcome.end == End::kUnreachable && was_reached);
 }
 
-HttpTrouble trouble_of(const HttpOutcome& outcome) {
+namespace {
+
+HttpTrouble trouble_itself(const HttpOutcome& outcome) {
   const int status = outcome.answer.status;
   const std::string number = fmt::format(" (status {})", status);
   if (is_http_redirect(status)) {
@@ -85,6 +91,16 @@ HttpTrouble trouble_of(const HttpOutcome& outcome) {
     default:
       return {ErrorKind::kIo, fmt::format("the server answers with status {}", status), ""};
   }
+}
+
+}  // namespace
+
+HttpTrouble trouble_of(const HttpOutcome& outcome, bool was_reached) {
+  HttpTrouble trouble = trouble_itself(outcome);
+  if (was_reached && may_pass(outcome, was_reached)) {
+    trouble.hint += (trouble.hint.empty() ? "" : "; ") + std::string(kWaitLonger);
+  }
+  return trouble;
 }
 
 }  // namespace vmferry

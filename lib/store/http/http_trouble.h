@@ -22,17 +22,19 @@ struct HttpTrouble {
 };
 
 inline constexpr const char* kHttpPipeIt =
-    "if the server cannot do better, pipe it: curl ADDRESS | vmferry convert - TARGET";
+    "if the server cannot do better, download the file, or pipe a raw disk: "
+    "curl ADDRESS | vmferry convert - TARGET";
 
 bool is_http_redirect(int status);
 
-/// Does the server say that this is not there, or not for us?
+/// Does the server say that this is not there, or not for us? Stores of objects say 400, too, where
+/// a signature or token is no longer valid (Amazon S3: ExpiredToken).
 bool is_http_refusal(int status);
 
 /// May the same request succeed a little later? `was_reached`: the server has answered before.
 bool may_pass(const HttpOutcome& outcome, bool was_reached);
 
-/// REQUIRES: not all that was wanted came.
-HttpTrouble trouble_of(const HttpOutcome& outcome);
+/// `was_reached` as above. REQUIRES: not all that was wanted came.
+HttpTrouble trouble_of(const HttpOutcome& outcome, bool was_reached);
 
 }  // namespace vmferry
