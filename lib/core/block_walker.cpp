@@ -3,11 +3,13 @@
 
 #include <algorithm>
 
+#include "vmferry/error.h"
+
 namespace vmferry {
 
-std::optional<Extent> BlockWalker::next() {
+std::optional<Extent> BlockWalker::next(const std::stop_token& stop) {
   std::lock_guard lock(mutex_);
-  plan_ahead();
+  plan_ahead(stop);
   if (planned_.empty()) {
     return std::nullopt;
   }
@@ -16,8 +18,11 @@ std::optional<Extent> BlockWalker::next() {
   return extent;
 }
 
-void BlockWalker::plan_ahead() {
+void BlockWalker::plan_ahead(const std::stop_token& stop) {
   while (cursor_ < rules_.size && planned_.size() < rules_.ahead + 1) {
+    if (stop.stop_requested()) {
+      throw cancelled_error();
+    }
     const uint64_t rest = rules_.size - cursor_;
     if (const uint64_t zeros = rules_.zeros_at(cursor_, rest); zeros > 0) {
       if (rules_.with_zeros) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 
 #include "vmferry/extent.h"
 
@@ -30,11 +31,12 @@ class BlockWalker {
 
   explicit BlockWalker(Rules rules) : rules_(std::move(rules)) {}
 
-  /// The next block (kData: holds data somewhere) or zero run; nothing at the end.
-  std::optional<Extent> next();
+  /// The next block (kData: holds data somewhere) or zero run; nothing at the end. Between two
+  /// questions about zeros, of which there may be many, `stop` ends it: Error kCancelled.
+  std::optional<Extent> next(const std::stop_token& stop = {});
 
  private:
-  void plan_ahead();
+  void plan_ahead(const std::stop_token& stop);
 
   Rules rules_;
   std::mutex mutex_;

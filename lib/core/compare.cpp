@@ -74,7 +74,7 @@ class Comparer {
 
   uint64_t run(std::stop_token stop) {
     run_workers(jobs_, stop, [this](std::stop_token any_stop) {
-      while (const auto block = walker_.next()) {
+      while (const auto block = walker_.next(any_stop)) {
         if (any_stop.stop_requested()) {
           throw cancelled_error();
         }

@@ -82,7 +82,7 @@ class Copier {
 
   void work(std::stop_token stop) {
     std::vector<Extent> runs;
-    while (const auto next = walker_.next()) {
+    while (const auto next = walker_.next(stop)) {
       if (stop.stop_requested()) {
         throw cancelled_error();
       }

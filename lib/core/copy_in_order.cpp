@@ -62,7 +62,7 @@ class InOrderCopier {
   void work(const std::stop_token& stop) {
     for (;;) {
       Buffer buffer = pool_.acquire(stop, check_writes_);
-      const std::optional<Part> part = next_part();
+      const std::optional<Part> part = next_part(stop);
       if (!part) {
         return;
       }
@@ -77,9 +77,9 @@ class InOrderCopier {
     }
   }
 
-  std::optional<Part> next_part() {
+  std::optional<Part> next_part(const std::stop_token& stop) {
     const std::lock_guard lock(mutex_);
-    const std::optional<Extent> extent = walker_.next();
+    const std::optional<Extent> extent = walker_.next(stop);
     return extent ? std::optional(Part{next_number_++, *extent}) : std::nullopt;
   }
 

@@ -98,6 +98,9 @@ class ServedSource final : public Source {
     try {
       return function();
     } catch (const Error& error) {
+      if (error.kind() == ErrorKind::kCancelled) {
+        throw;
+      }
       ErrorParts parts = error.parts();
       parts.object = name();
       if (const std::optional<std::string> ended = server_.how_it_ended()) {

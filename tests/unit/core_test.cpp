@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
 #include <filesystem>
 #include <mutex>
 #include <new>
 #include <set>
 #include <stdexcept>
+#include <stop_token>
 #include <system_error>
 #include <thread>
 
@@ -150,6 +152,24 @@ TEST_CASE("the walker steps over zeros at once and announces what comes") {
   CHECK(walker.next() == Extent{at + (4 << 20), 4 << 20, ExtentKind::kData});
   CHECK_FALSE(walker.next().has_value());
   CHECK(asked < 8);
+}
+
+TEST_CASE("the walker stops between two questions about zeros") {
+  std::stop_source stop;
+  int asked = 0;
+  BlockWalker walker({.size = uint64_t{64} << 40,
+                      .block = 4 << 20,
+                      .ahead = 2,
+                      .with_zeros = false,
+                      .zeros_at = [&](uint64_t, uint64_t max) -> uint64_t {
+                        if (++asked == 3) {
+                          stop.request_stop();
+                        }
+                        return std::min<uint64_t>(max, 1 << 30);
+                      },
+                      .announce = {}});
+  CHECK_THROWS_AS(walker.next(stop.get_token()), Error);
+  CHECK(asked == 3);
 }
 
 }  // namespace vmferry::test

@@ -109,6 +109,7 @@ void refuse_nearly_digest(const std::string& text) {
 int compare_images(Session& session, Options& options) {
   options.from_b.policy = options.from_a.policy;
   options.from_b.force_corrupt = options.from_a.force_corrupt;
+  options.from_a.network.stop = session.stop();
   options.from_b.network = options.from_a.network;
   if (options.digest) {
     refuse_nearly_digest(options.a);

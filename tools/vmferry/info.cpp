@@ -21,7 +21,9 @@ struct InfoOptions {
 };
 
 int show_info(Session& session, const InfoOptions& options) {
-  const ImageInfo info = describe(parse_location(options.image), options.from, session.stop());
+  SourceOptions from = options.from;
+  from.network.stop = session.stop();
+  const ImageInfo info = describe(parse_location(options.image), from, session.stop());
   if (!options.quiet) {
     for (const std::string& warning : info.warnings) {
       say_line("vmferry: warning: " + warning);

@@ -64,7 +64,9 @@ void print_picture(Session& session, const OpenImage& image, Output& out) {
 }
 
 int map_image(Session& session, const MapOptions& options) {
-  const OpenImage image = open_image(parse_location(options.image), options.from);
+  SourceOptions from = options.from;
+  from.network.stop = session.stop();
+  const OpenImage image = open_image(parse_location(options.image), from);
   print_warnings(image, options.quiet);
   Output out;
   if (!options.svg.empty()) {

@@ -86,7 +86,7 @@ class HolePunch {
   void work(std::stop_token stop) {
     std::vector<std::byte> window(kHotWindow);
     std::vector<Extent> runs;
-    while (const auto block = walker_.next()) {
+    while (const auto block = walker_.next(stop)) {
       for (uint64_t at = block->offset; at < block->end();) {
         const Extent extent = file_.extent_at(at, block->end() - at);
         if (!extent.is_zero()) {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "lib/store/nbd/nbd_location.h"
@@ -17,6 +18,8 @@ struct NbdOptions {
   /// How long the server may be silent when something is asked of it. To connect takes half a
   /// minute at most.
   std::chrono::seconds silence{600};
+  /// When triggered, what waits for the server gives up: Error kCancelled.
+  std::stop_token stop = {};
 };
 
 /// What the options of a command say.

@@ -41,8 +41,6 @@ void NbdConnection::set_up(const NbdAddress& address) {
   const bool is_fine =
       handle_ != nullptr && nbd_set_export_name(handle_, address.export_name.c_str()) == 0 &&
       nbd_add_meta_context(handle_, LIBNBD_CONTEXT_BASE_ALLOCATION) == 0 &&
-      // Every byte is written by the server, or there is an error.
-      nbd_set_pread_initialize(handle_, false) == 0 &&
       nbd_set_tls(handle_, address.tls ? LIBNBD_TLS_REQUIRE : LIBNBD_TLS_DISABLE) == 0 &&
       (address.tls_user.empty() || nbd_set_tls_username(handle_, address.tls_user.c_str()) == 0) &&
       (address.tls_certificates.empty() ||
@@ -64,18 +62,19 @@ void NbdConnection::connect(const NbdAddress& address) {
   const int rc = address.socket.empty()
                      ? nbd_aio_connect_tcp(handle_, address.host.c_str(), address.port.c_str())
                      : nbd_aio_connect_unix(handle_, address.socket.c_str());
-  int code = rc == 0 ? 0 : nbd_get_errno();
   if (rc != 0) {
-    break_off(libnbd_said());
+    break_off(libnbd_said(), nbd_get_errno());
   }
   while (!is_broken_ && nbd_aio_is_connecting(handle_) > 0) {
     move(lock, deadline);
-    code = nbd_get_errno();
   }
   if (!is_broken_ && nbd_aio_is_ready(handle_) > 0) {
     return;
   }
-  const bool is_missing = code == ENOENT || code == ECONNREFUSED;
+  if (patience_.stop.stop_requested()) {
+    throw cancelled_error();
+  }
+  const bool is_missing = broken_by_ == ENOENT || broken_by_ == ECONNREFUSED;
   throw Error({.kind = is_missing ? ErrorKind::kNotFound : ErrorKind::kIo,
                .object = name_,
                .action = "connect",

@@ -52,9 +52,33 @@ int on_extents(void* data, const char* context, uint64_t offset, uint32_t* entri
 
 }  // namespace
 
+/// One command of libnbd.
+struct NbdConnection::Piece {
+  Request* request;
+  std::optional<uint64_t> offset;
+  uint64_t wanted = 0;  ///< bytes that the answer has to bring
+  uint64_t received = 0;
+
+  /// Called with the mutex held, by whoever moves the connection: for each part of an answer, ...
+  static int on_chunk(void* data, const void* /*bytes*/, size_t count, uint64_t /*offset*/,
+                      unsigned status, int* /*error*/) noexcept {
+    if (status != LIBNBD_READ_ERROR) {
+      static_cast<Piece*>(data)->received += count;
+    }
+    return 0;
+  }
+  /// ... and at its end. Since libnbd 1.18 nbd_close() calls it, too.
+  static int on_complete(void* data, int* error) noexcept {
+    static_cast<const Piece*>(data)->end(*error);
+    return 1;  // libnbd may forget it
+  }
+  void end(int code) const;
+};
+
 /// The mutex is held wherever one of these is made, changed and destroyed.
 struct NbdConnection::Request {
-  Request(NbdConnection& of, std::string what) : connection(of), action(std::move(what)) {}
+  Request(NbdConnection& of, std::string what, std::optional<uint64_t> offset)
+      : connection(of), action(std::move(what)), failed_at(offset) {}
   Request(const Request&) = delete;
   Request& operator=(const Request&) = delete;
   /// Who leaves early takes the memory along that libnbd would use.
@@ -66,39 +90,37 @@ struct NbdConnection::Request {
 
   NbdConnection& connection;
   const std::string action;
+  std::deque<Piece> pieces;
   size_t under_way = 0;  ///< pieces
   int code = 0;          ///< errno of the first that failed
   int accepted = 0;      ///< this one is an answer
-  uint64_t failed_at = 0;
+  std::optional<uint64_t> failed_at;
   std::condition_variable moved;
 };
 
-struct NbdConnection::Piece {
-  Request* request;
-  uint64_t offset;
-
-  /// Called with the mutex held, by whoever moves the connection.
-  static int on_complete(void* data, int* error) noexcept {
-    const auto* piece = static_cast<Piece*>(data);
-    piece->end(*error);
-    return 1;  // libnbd may forget it
+/// libnbd takes an answer to a read for good that leaves out some of it, or all: it would look at
+/// that in nbd_aio_command_completed().
+void NbdConnection::Piece::end(int code) const {
+  if (code == 0 && received != wanted) {
+    code = EPROTO;
   }
-  void end(int code) const {
-    --request->under_way;
-    --request->connection.under_way_;
-    if (code != 0 && request->code == 0) {
-      request->code = code;
-      request->failed_at = offset;
-    }
-    request->moved.notify_one();
+  --request->under_way;
+  --request->connection.under_way_;
+  if (code != 0 && request->code == 0) {
+    request->code = code;
+    request->failed_at = offset;
   }
-};
+  request->moved.notify_one();
+}
 
 NbdConnection::NbdConnection(const NbdAddress& address, std::string name,
                              const NbdPatience& patience, Pulse& pulse)
-    : name_(std::move(name)), patience_(patience), pulse_(pulse) {
-  wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (wake_ < 0) {
+    : name_(std::move(name)),
+      patience_(patience),
+      pulse_(pulse),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      on_stop_(patience_.stop, [this] { wake_driver(); }) {
+  if (!wake_.valid()) {
     throw errno_error(errno, name_, "connect");
   }
   handle_ = nbd_create();
@@ -107,7 +129,6 @@ NbdConnection::NbdConnection(const NbdAddress& address, std::string name,
     connect(address);
   } catch (...) {
     nbd_close(handle_);
-    ::close(wake_);
     throw;
   }
 }
@@ -117,13 +138,16 @@ NbdConnection::~NbdConnection() {
     nbd_aio_disconnect(handle_, 0);
   }
   nbd_close(handle_);
-  ::close(wake_);
 }
 
 void NbdConnection::read(uint64_t offset, std::span<std::byte> out, size_t most) {
   in_pieces("read", 0, {offset, out.size()}, most,
             [&](uint64_t at, uint64_t length, nbd_completion_callback done) {
-              return nbd_aio_pread(handle_, out.data() + (at - offset), length, at, done, 0);
+              static_cast<Piece*>(done.user_data)->wanted = length;
+              const nbd_chunk_callback chunk = {
+                  .callback = Piece::on_chunk, .user_data = done.user_data, .free = nullptr};
+              return nbd_aio_pread_structured(handle_, out.data() + (at - offset), length, at,
+                                              chunk, done, 0);
             });
 }
 
@@ -152,9 +176,8 @@ bool NbdConnection::zero_fast(uint64_t offset, uint64_t length, uint64_t most) {
 
 void NbdConnection::flush() {
   std::unique_lock lock(mutex_);
-  Request request(*this, "flush");
-  Piece piece = {&request, 0};
-  submit(request, piece,
+  Request request(*this, "flush", std::nullopt);
+  submit(request, std::nullopt,
          [&](nbd_completion_callback done) { return nbd_aio_flush(handle_, done, 0); });
   finish(lock, request);
 }
@@ -162,13 +185,11 @@ void NbdConnection::flush() {
 int NbdConnection::in_pieces(const char* action, int accepted, const Extent& range, uint64_t most,
                              const SubmitPiece& command) {
   std::unique_lock lock(mutex_);
-  std::deque<Piece> pieces;
-  Request request(*this, action);
+  Request request(*this, action, range.offset);
   request.accepted = accepted;
   for (uint64_t at = range.offset; at < range.end() && request.code == 0; at += most) {
     const uint64_t length = std::min(most, range.end() - at);
-    Piece& piece = pieces.emplace_back(Piece{&request, at});
-    submit(request, piece, [&](nbd_completion_callback done) { return command(at, length, done); });
+    submit(request, at, [&](nbd_completion_callback done) { return command(at, length, done); });
     wait(lock, request, kMostPieces - 1);
   }
   finish(lock, request);
@@ -178,9 +199,8 @@ int NbdConnection::in_pieces(const char* action, int accepted, const Extent& ran
 std::vector<Extent> NbdConnection::block_status(uint64_t offset, uint64_t length) {
   std::unique_lock lock(mutex_);
   Answer answer = {offset, length, {}};
-  Request request(*this, "ask for extents");
-  Piece piece = {&request, offset};
-  submit(request, piece, [&](nbd_completion_callback done) {
+  Request request(*this, "ask for extents", offset);
+  submit(request, offset, [&](nbd_completion_callback done) {
     const nbd_extent_callback extents = {
         .callback = on_extents, .user_data = &answer, .free = nullptr};
     return nbd_aio_block_status(handle_, length, offset, extents, done, 0);
@@ -192,12 +212,14 @@ std::vector<Extent> NbdConnection::block_status(uint64_t offset, uint64_t length
   return std::move(answer.extents);
 }
 
-void NbdConnection::submit(Request& request, Piece& piece, const Submit& command) {
+void NbdConnection::submit(Request& request, std::optional<uint64_t> offset,
+                           const Submit& command) {
   if (is_broken_) {
     request.code = ENOTCONN;
-    request.failed_at = piece.offset;
+    request.failed_at = offset;
     return;
   }
+  Piece& piece = request.pieces.emplace_back(Piece{&request, offset});
   if (under_way_ == 0) {
     last_moved_ = Clock::now();
     pulse_.beat();
@@ -208,6 +230,10 @@ void NbdConnection::submit(Request& request, Piece& piece, const Submit& command
     const int code = nbd_get_errno();
     piece.end(code == 0 ? EIO : code);
     return;
+  }
+  // It is taken where sending it finds the connection dead, too. Its end has been told then.
+  if (nbd_aio_is_dead(handle_) > 0) {
+    return break_off(libnbd_said(), nbd_get_errno());
   }
   const unsigned wanted = nbd_aio_get_direction(handle_);
   if (polled_ != 0 && (wanted & ~polled_) != 0) {
@@ -248,7 +274,11 @@ void NbdConnection::move(std::unique_lock<std::mutex>& lock, Clock::time_point d
   using std::chrono::milliseconds;
   constexpr milliseconds kLongest{1000};
   const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
+  if (patience_.stop.stop_requested()) {
+    return break_off({});
+  }
   if (left.count() <= 0) {
+    was_silent_ = true;
     return break_off("the server does not answer");
   }
   polled_ = nbd_aio_get_direction(handle_);
@@ -256,17 +286,20 @@ void NbdConnection::move(std::unique_lock<std::mutex>& lock, Clock::time_point d
   const bool writes = (polled_ & LIBNBD_AIO_DIRECTION_WRITE) != 0;
   pollfd polled[] = {{nbd_aio_get_fd(handle_),
                       static_cast<short>((reads ? POLLIN : 0) | (writes ? POLLOUT : 0)), 0},
-                     {wake_, POLLIN, 0}};
+                     {wake_.get(), POLLIN, 0}};
   lock.unlock();
   const int rc = ::poll(polled, 2, static_cast<int>(std::min(left, kLongest).count()));
   const int code = errno;
   lock.lock();
   polled_ = 0;
+  if (is_broken_) {
+    return;  // by somebody else, meanwhile
+  }
   if (rc < 0 && code != EINTR) {
     return break_off(std::strerror(code));
   }
   uint64_t count = 0;
-  (void)!::read(wake_, &count, sizeof count);
+  (void)!::read(wake_.get(), &count, sizeof count);
   if (rc > 0 && polled[0].revents != 0) {
     last_moved_ = Clock::now();
     pulse_.beat();
@@ -287,7 +320,7 @@ void NbdConnection::notify(short events) {
     return break_off("the connection is lost");
   }
   if (rc < 0) {
-    break_off(libnbd_said());
+    break_off(libnbd_said(), nbd_get_errno());
   } else if (nbd_aio_is_dead(handle_) > 0 || nbd_aio_is_closed(handle_) > 0) {
     break_off("the server closed the connection");
   }
@@ -295,21 +328,29 @@ void NbdConnection::notify(short events) {
 
 void NbdConnection::wake_driver() {
   const uint64_t one = 1;
-  (void)!::write(wake_, &one, sizeof one);
+  (void)!::write(wake_.get(), &one, sizeof one);
 }
 
-/// From now on libnbd is asked for nothing, so it does not touch what was under way.
-void NbdConnection::break_off(std::string reason) {
+/// Gives the handle back while all that libnbd may still touch is there. REQUIRES: the mutex is
+/// held, and libnbd has not called us.
+void NbdConnection::break_off(std::string reason, int code) {
   if (std::exchange(is_broken_, true)) {
     return;
   }
   reason_ = std::move(reason);
+  broken_by_ = code;
+  nbd_close(std::exchange(handle_, nullptr));
+  wake_driver();
   for (Request* const request : waiting_) {
     request->moved.notify_one();
   }
 }
 
-Error NbdConnection::failure(const std::string& action, uint64_t offset, int code) const {
+Error NbdConnection::failure(const std::string& action, std::optional<uint64_t> offset,
+                             int code) const {
+  if (is_broken_ && patience_.stop.stop_requested()) {
+    return cancelled_error();
+  }
   ErrorParts parts = {.kind = ErrorKind::kIo,
                       .object = name_,
                       .action = action,
@@ -318,6 +359,12 @@ Error NbdConnection::failure(const std::string& action, uint64_t offset, int cod
   if (is_broken_) {
     parts.cause = reason_.empty() ? "the connection was given up" : reason_;
     parts.hint = "see the server's own messages, and the network";
+    if (was_silent_) {
+      parts.hint += "; --stall-timeout SECONDS lets a copy wait longer";
+    }
+  } else if (code == EPROTO) {
+    parts.cause = "the server's answer has not the bytes that were asked for";
+    parts.hint = "this is a fault of the server, or of what is between: see its own messages";
   } else if (code == ENOSPC) {
     parts.hint = "free some space where the server keeps its data";
   }

@@ -10,20 +10,23 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
 #include "lib/core/blocking_call.h"
+#include "lib/store/file/unique_fd.h"
 #include "lib/store/nbd/nbd_location.h"
 #include "vmferry/error.h"
 #include "vmferry/extent.h"
 
 namespace vmferry {
 
-/// How long a connection may be silent.
+/// How long a connection may be silent, and what ends all waiting (Error kCancelled).
 struct NbdPatience {
   std::chrono::milliseconds connecting;  ///< until it is made
   std::chrono::milliseconds silence;     ///< while something is asked
+  std::stop_token stop;
 };
 
 /// What libnbd said last in this thread, without the name of its function. The server may have had
@@ -76,7 +79,7 @@ class NbdConnection {
 
   void set_up(const NbdAddress& address);
   void connect(const NbdAddress& address);
-  void submit(Request& request, Piece& piece, const Submit& command);
+  void submit(Request& request, std::optional<uint64_t> offset, const Submit& command);
   void wait(std::unique_lock<std::mutex>& lock, Request& request, size_t most);
   void finish(std::unique_lock<std::mutex>& lock, Request& request);
   /// Returns 0, or the errno `accepted` that some piece was answered with.
@@ -85,14 +88,15 @@ class NbdConnection {
   void move(std::unique_lock<std::mutex>& lock, Clock::time_point deadline);
   void notify(short events);
   void wake_driver();
-  void break_off(std::string reason);
-  Error failure(const std::string& action, uint64_t offset, int code) const;
+  void break_off(std::string reason, int code = 0);
+  Error failure(const std::string& action, std::optional<uint64_t> offset, int code) const;
 
   const std::string name_;
   const NbdPatience patience_;
   Pulse& pulse_;
-  nbd_handle* handle_ = nullptr;
-  int wake_ = -1;  ///< an eventfd: what is polled for has changed
+  nbd_handle* handle_ = nullptr;  ///< null: is_broken_
+  UniqueFd wake_;                 ///< an eventfd: the driver has to look again
+  const std::stop_callback<std::function<void()>> on_stop_;
 
   // Held for every call of libnbd that may move the connection; not while waiting for the server.
   std::mutex mutex_;
@@ -102,7 +106,9 @@ class NbdConnection {
   size_t under_way_ = 0;           ///< pieces
   Clock::time_point last_moved_ = {};
   bool is_broken_ = false;
-  std::string reason_;  ///< why
+  bool was_silent_ = false;  ///< that is why
+  std::string reason_;       ///< why
+  int broken_by_ = 0;        ///< the errno that libnbd has for it; 0: none
 };
 
 }  // namespace vmferry

@@ -97,7 +97,8 @@ NbdExport::NbdExport(NbdAddress address, const NbdOptions& options)
     : address_(std::move(address)),
       name_(options.name.empty() ? address_.display() : options.name),
       patience_{.connecting = std::min<milliseconds>(kConnecting, options.silence),
-                .silence = options.silence} {
+                .silence = options.silence,
+                .stop = options.stop} {
   auto first = std::make_unique<NbdConnection>(address_, name_, patience_, pulse_);
   facts_ = facts_of(first->handle(), name_);
   identity_ = {"nbd " + first->peer(address_) + " " + address_.export_name};
@@ -131,11 +132,11 @@ void NbdExport::give_back(Member& member) {
   --users_;
 }
 
-/// Where that fails there are no more: those that are there do.
+/// Where that fails there are no more: those that are there do. They tell of a stop as well.
 void NbdExport::add_connection() {
   try {
     const NbdPatience patience = {std::min(kConnectingOneMore, patience_.connecting),
-                                  patience_.silence};
+                                  patience_.silence, patience_.stop};
     auto member = std::make_unique<Member>(
         Member{std::make_unique<NbdConnection>(address_, name_, patience, pulse_)});
     if (facts_of(member->connection->handle(), name_).size != facts_.size) {
@@ -277,7 +278,10 @@ std::vector<Extent> NbdExport::data_in(uint64_t offset, uint64_t length) {
         at = stop;
       }
     }
-  } catch (const Error&) {
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kCancelled) {
+      throw;
+    }
     // The rest is data: whether the server answers at all, reading it tells.
   }
   if (at < end) {

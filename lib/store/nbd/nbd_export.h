@@ -44,6 +44,7 @@ class NbdExport {
   /// Fills `out`, or throws Error.
   void read(uint64_t offset, std::span<std::byte> out);
   /// Where the data is within the range: sorted, apart. What the server does not tell is data.
+  /// Throws kCancelled when stopped, and nothing else.
   std::vector<Extent> data_in(uint64_t offset, uint64_t length);
   /// Does the server say that all of the range reads as zero?
   bool reads_as_zero(uint64_t offset, uint64_t length);

@@ -52,7 +52,8 @@ std::unique_ptr<Target> create(const Location& location, const TargetOptions& op
 NbdOptions nbd_options(const NetworkOptions& options) {
   // As with a cluster: four times the time of a first answer, unless something else is said.
   return {.silence =
-              std::chrono::seconds(options.ceph.stall_timeout.value_or(4 * options.ceph.timeout))};
+              std::chrono::seconds(options.ceph.stall_timeout.value_or(4 * options.ceph.timeout)),
+          .stop = options.stop};
 }
 
 const Store kNbdStore = {
