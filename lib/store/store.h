@@ -52,7 +52,8 @@ struct Store {
   OpenBytes (*open)(const Location& location, const NetworkOptions& network) = nullptr;
   /// In place of open(), for what can be read once, in order. Then open() says what that is.
   OpenStream (*open_stream)(const Location& location) = nullptr;
-  /// To read it a second time costs too much: who has to keeps what came the first time.
+  /// To read it a second time costs too much, or nobody could tell whether the same comes: who has
+  /// to keeps what came the first time.
   bool is_read_once = false;
   /// Throws kUsage where an option means nothing to this store. Opens nothing.
   void (*check_target)(const Location& location, const TargetOptions& options) = nullptr;

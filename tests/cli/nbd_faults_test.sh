@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# NBD servers that answer with less than was asked for, fall silent or go away; and Ctrl-C meanwhile.
+# NBD servers that answer with less than was asked for, fall silent or go away; Ctrl-C meanwhile; and a sum of what may change.
 # shellcheck source=tests/nbd-server
 source "$ROOT/tests/nbd-server"
 truncate -s 12M disk.raw
@@ -54,3 +54,16 @@ kill -STOP "$stopped"
 interrupted convert "$(at_socket connecting.sock)" out.raw
 interrupted info "$(at_socket connecting.sock)"
 kill -CONT "$stopped"
+
+# What was summed up is what is copied, though nobody tells that it was changed.
+cp disk.raw before.raw
+mkdir tmp
+serve file.sock file disk.raw
+sum=sha256:$(sha256sum disk.raw | cut -d' ' -f1)
+"$VMFERRY" convert -q -f raw -j 1 --rate-limit 2M --tmp tmp --checksum "$sum" "$(at_socket file.sock)" out.raw >said 2>&1 &
+run=$!
+until_true 10 test -s .out.raw.vmferry-partial
+head -c 1M /dev/urandom | dd of=disk.raw bs=1M seek=8 conv=notrunc status=none
+wait "$run" || fail "$(cat said)"
+same out.raw before.raw
+expect 1 "check its checksum: it is sha256:.*, not the one given" ferry convert --force -f raw --tmp tmp --checksum "$sum" "$(at_socket file.sock)" out.raw

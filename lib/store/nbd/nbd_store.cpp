@@ -62,6 +62,8 @@ const Store kNbdStore = {
         [](const Location& at, const NetworkOptions& network) {
           return open_nbd_source(address(at), nbd_options(network));
         },
+    // Nothing tells whether it would be the same the second time.
+    .is_read_once = true,
     .check_target = check,
     .create = create,
 };
