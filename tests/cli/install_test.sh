@@ -24,6 +24,9 @@ expect 1 'vmferry-rbd.so: load: this vmferry has no such module' usr/bin/vmferry
 expect 1 'hint: install libvirt0;' usr/bin/vmferry migrate web1 --pool rbd --check
 expect 1 'hint: install libguestfs0;' usr/bin/vmferry sparsify --trim disk.raw copy.raw
 expect 1 'hint: install libcurl4;' usr/bin/vmferry info https://localhost/disk.raw
+xz -0k disk.raw # needs none of them
+expect 0 '^$' usr/bin/vmferry convert -q disk.raw.xz copy.raw
+same disk.raw copy.raw && rm copy.raw
 zstd -q disk.raw
 expect 1 'hint: install libarchive13;' usr/bin/vmferry convert disk.raw.zst copy.raw
 expect 1 'hint: install libnbd0;' usr/bin/vmferry info nbd://localhost/

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What comes out of a compressed stream is what was put in, or an error: never less of it.
+#include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -94,6 +95,31 @@ std::string zstd_packed(const std::string& text) {
   return packed;
 }
 
+std::string xz_packed(const std::string& text) {
+  std::string packed(lzma_stream_buffer_bound(text.size()), '\0');
+  size_t length = 0;
+  REQUIRE(lzma_easy_buffer_encode(6, LZMA_CHECK_CRC64, nullptr,
+                                  reinterpret_cast<const uint8_t*>(text.data()), text.size(),
+                                  reinterpret_cast<uint8_t*>(packed.data()), &length,
+                                  packed.size()) == LZMA_OK);
+  packed.resize(length);
+  return packed;
+}
+
+/// An xz file that wants a dictionary of another size: see "Block Header" and "LZMA2" in
+/// xz-file-format.txt.
+std::string with_dictionary(std::string packed, uint8_t size_code) {
+  const size_t header = 12;
+  const size_t length = static_cast<uint8_t>(packed.at(header)) * 4;
+  const std::string lzma2 = "\x21\x01\x16";  // the filter with one byte of properties: 8 MiB
+  packed.at(packed.find(lzma2, header) + 2) = static_cast<char>(size_code);
+  const uint32_t sum = lzma_crc32(reinterpret_cast<const uint8_t*>(&packed.at(header)), length, 0);
+  for (size_t i = 0; i < 4; ++i) {
+    packed.at(header + length + i) = static_cast<char>(sum >> 8 * i);
+  }
+  return packed;
+}
+
 std::string some_text() {
   std::mt19937 random(3);
   std::string text(3000, 'a');
@@ -108,7 +134,9 @@ struct Codec {
   Unpack unpack;
   std::string (*pack)(const std::string& text);
 };
-const Codec kCodecs[] = {{"gzip", unpack_gzip, gzipped}, {"zstd", unpack_zstd, zstd_packed}};
+const Codec kCodecs[] = {{"gzip", unpack_gzip, gzipped},
+                         {"xz", unpack_xz, xz_packed},
+                         {"zstd", unpack_zstd, zstd_packed}};
 
 }  // namespace
 
@@ -158,7 +186,8 @@ TEST_CASE("what follows compressed data is an error") {
   for (const Codec& codec : kCodecs) {
     INFO(codec.name);
     const std::string packed = codec.pack(text);
-    for (const std::string& rest : {std::string("\0", 1), std::string(5000, '\0'),
+    // A multiple of four zeros may follow an xz.
+    for (const std::string& rest : {std::string("\0", 1), std::string(5001, '\0'),
                                     std::string("garbage"), std::string("\x1f\x8b\x08"),
                                     std::string("\x28\xb5\x2f\xfd"), std::string(1 << 20, 'x')}) {
       CHECK(!tried(codec.unpack, packed + rest));
@@ -171,6 +200,24 @@ TEST_CASE("what is unpacked and is compressed itself stays so") {
     INFO(codec.name);
     const std::string inner = codec.pack(some_text());
     CHECK(unpacked(codec.unpack, codec.pack(inner)) == inner);
+  }
+}
+
+TEST_CASE("an xz does not choose how much memory it takes") {
+  const std::string text = some_text();
+  const std::string packed = xz_packed(text);
+  CHECK(unpacked(unpack_xz, with_dictionary(packed, 30)) == text);  // 128 MiB
+  for (const auto& [code, wanted] : {std::pair(37, "1.5 GiB"), std::pair(40, "4.0 GiB")}) {
+    INFO(wanted);
+    try {
+      unpacked(unpack_xz, with_dictionary(packed, static_cast<uint8_t>(code)));
+      FAIL("it was unpacked");
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::kUnsupported);
+      CHECK(error.parts().cause == std::string("it wants ") + wanted +
+                                       " of memory to be unpacked, and no more than 256 MiB are "
+                                       "given");
+    }
   }
 }
 

@@ -17,10 +17,6 @@ std::string libarchive_version() {
   return module_version(archive_module, &ArchiveModule::version_of_library);
 }
 
-std::unique_ptr<ByteStream> unpack_xz(std::unique_ptr<ByteStream> packed) {
-  return archive_module().xz(std::move(packed));
-}
-
 std::unique_ptr<ByteStream> unpack_zstd(std::unique_ptr<ByteStream> packed) {
   return archive_module().zstd(std::move(packed));
 }

@@ -4,6 +4,5 @@
 extern "C" const vmferry::ArchiveModule vmferry_module = {
     {vmferry::kVersion, sizeof(vmferry::ArchiveModule)},
     vmferry::libarchive_version,
-    vmferry::unpack_xz,
     vmferry::unpack_zstd,
     vmferry::unpack_bzip2};

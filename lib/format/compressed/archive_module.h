@@ -10,7 +10,6 @@ namespace vmferry {
 /// All that others may ask of the file that uses libarchive.
 struct ArchiveModule : ModuleTable {
   decltype(&libarchive_version) version_of_library;
-  decltype(&unpack_xz) xz;
   decltype(&unpack_zstd) zstd;
   decltype(&unpack_bzip2) bzip2;
 };

@@ -7,26 +7,23 @@
 #include <exception>
 #include <new>
 #include <utility>
-#include <vector>
 
-#include "lib/core/forwarding_stream.h"
+#include "lib/format/compressed/packed_stream.h"
 #include "lib/format/compressed/unpack.h"
-#include "vmferry/error.h"
 #include "vmferry/version.h"
 
 namespace vmferry {
 namespace {
 
-constexpr size_t kPackedAtOnce = 256 << 10;
 constexpr int kStored = -1;  // of archive_filter_bytes: what comes into all filters
 
 /// One filter of libarchive, and no other: a disk that begins as a compressed file does is a disk.
-class ArchiveStream : public ForwardingStream {
+class ArchiveStream : public PackedStream {
  public:
   ArchiveStream(std::unique_ptr<ByteStream> packed, int filter, const char* title)
-      : ForwardingStream(std::move(packed)), title_(title), input_(kPackedAtOnce) {
+      : PackedStream(std::move(packed), title) {
     try {
-      set_up(filter);
+      set_up(filter, title);
     } catch (...) {
       ::archive_read_free(archive_);
       throw;
@@ -35,8 +32,6 @@ class ArchiveStream : public ForwardingStream {
   ArchiveStream(const ArchiveStream&) = delete;
   ArchiveStream& operator=(const ArchiveStream&) = delete;
   ~ArchiveStream() override { ::archive_read_free(archive_); }
-
-  std::optional<uint64_t> size() const override { return std::nullopt; }
 
   size_t read(std::span<std::byte> out, const std::stop_token& stop) override {
     stop_ = stop;
@@ -60,7 +55,7 @@ class ArchiveStream : public ForwardingStream {
   }
 
  private:
-  void set_up(int filter) {
+  void set_up(int filter, const char* title) {
     if (archive_ == nullptr) {
       throw std::bad_alloc();
     }
@@ -71,7 +66,7 @@ class ArchiveStream : public ForwardingStream {
         throw Error({.kind = ErrorKind::kUnsupported,
                      .object = name(),
                      .action = "unpack",
-                     .cause = std::string("this libarchive reads no ") + title_,
+                     .cause = std::string("this libarchive reads no ") + title,
                      .hint = "unpack it first"});
       }
     }
@@ -85,28 +80,21 @@ class ArchiveStream : public ForwardingStream {
       return;
     }
     throw_of_stream();
-    throw broken(taken_, "not one byte can be unpacked", kCutOrDamaged);
+    throw broken(taken(), "not one byte can be unpacked", kCutOrDamaged);
   }
 
   /// An exception cannot pass through libarchive.
   static la_ssize_t give_more(archive* handle, void* self, const void** bytes) noexcept {
     auto* stream = static_cast<ArchiveStream*>(self);
     try {
-      const size_t got = stream->take_more();
-      *bytes = stream->input_.data();
-      return static_cast<la_ssize_t>(got);
+      const auto more = stream->take_more(stream->stop_);
+      *bytes = more.data();
+      return static_cast<la_ssize_t>(more.size());
     } catch (...) {
       stream->failure_ = std::current_exception();
       ::archive_set_error(handle, EIO, "it cannot be read");
       return -1;
     }
-  }
-
-  size_t take_more() {
-    const size_t got = input_ended_ ? 0 : ForwardingStream::read(input_, stop_);
-    input_ended_ = got < input_.size();
-    taken_ += got;
-    return got;
   }
 
   /// Some filters are content with what they have read, and would ignore the rest. That of bzip2
@@ -115,7 +103,7 @@ class ArchiveStream : public ForwardingStream {
   void require_end() {
     throw_of_stream();
     const uint64_t used = used_bytes();
-    if (used < taken_ || take_more() > 0) {
+    if (used < taken() || !take_more(stop_).empty()) {
       throw broken(used, "the compressed data ends here, and something else follows",
                    "if that is meant, cut it off first");
     }
@@ -131,8 +119,8 @@ class ArchiveStream : public ForwardingStream {
     if (::archive_errno(archive_) == ENOMEM) {
       throw std::bad_alloc();
     }
-    if (input_ended_ && used_bytes() == taken_) {
-      return broken(taken_, "it ends in the middle", "it was cut: fetch or make it again");
+    if (input_ended() && used_bytes() == taken()) {
+      return broken(taken(), "it ends in the middle", "it was cut: fetch or make it again");
     }
     const char* cause = ::archive_error_string(archive_);
     return broken(used_bytes(), cause != nullptr ? cause : "it is damaged", kCutOrDamaged);
@@ -145,34 +133,16 @@ class ArchiveStream : public ForwardingStream {
     }
   }
 
-  /// `at`: of the compressed stream.
-  Error broken(uint64_t at, std::string cause, std::string hint) const {
-    return Error({.kind = ErrorKind::kCorrupt,
-                  .object = name(),
-                  .action = std::string("unpack (") + title_ + ")",
-                  .offset = at,
-                  .cause = std::move(cause),
-                  .hint = std::move(hint)});
-  }
-
   static constexpr const char* kCutOrDamaged = "it is cut or damaged: fetch or make it again";
 
-  const char* const title_;
-  std::vector<std::byte> input_;
   archive* const archive_ = ::archive_read_new();
   std::stop_token stop_;
   std::exception_ptr failure_;  ///< of the stream that is unpacked
-  uint64_t taken_ = 0;          ///< bytes of it
   bool begun_ = false;
   bool ended_ = false;
-  bool input_ended_ = false;
 };
 
 }  // namespace
-
-std::unique_ptr<ByteStream> unpack_xz(std::unique_ptr<ByteStream> packed) {
-  return std::make_unique<ArchiveStream>(std::move(packed), ARCHIVE_FILTER_XZ, "xz");
-}
 
 std::unique_ptr<ByteStream> unpack_zstd(std::unique_ptr<ByteStream> packed) {
   return std::make_unique<ArchiveStream>(std::move(packed), ARCHIVE_FILTER_ZSTD, "zstd");

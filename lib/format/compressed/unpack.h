@@ -16,8 +16,13 @@ namespace vmferry {
 /// checksum.
 std::unique_ptr<ByteStream> unpack_gzip(std::unique_ptr<ByteStream> packed);
 
-/// By libarchive.
+/// By liblzma: the xz filter of libarchive lets it take as much memory as the file asks for, up to
+/// 4 GiB (archive_read_support_filter_xz.c, LZMA_MEMLIMIT). Here it gets 256 MiB; a file that wants
+/// more is refused (kUnsupported). Zeros may follow, four at a time (xz-file-format.txt, 2.2).
 std::unique_ptr<ByteStream> unpack_xz(std::unique_ptr<ByteStream> packed);
+
+/// By libarchive. zstd gets 128 MiB at most for its window, which is what libzstd takes unasked
+/// (zstd.h, ZSTD_d_windowLogMax).
 std::unique_ptr<ByteStream> unpack_zstd(std::unique_ptr<ByteStream> packed);
 std::unique_ptr<ByteStream> unpack_bzip2(std::unique_ptr<ByteStream> packed);
 
