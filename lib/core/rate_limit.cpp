@@ -12,7 +12,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr uint64_t kZerosAtOnce = 1 << 20;
+constexpr uint64_t kZerosInOneTurn = 1 << 20;
 
 /// Every write books the time that it takes at the agreed rate, and waits for its turn. What was
 /// not used is lost: no burst follows a pause. Nothing is shared: that would read without a limit.
@@ -34,8 +34,8 @@ class RateLimitedSink : public ForwardingSink {
     if (!traits().in_order) {
       return ForwardingSink::zero_range(offset, length);
     }
-    for (uint64_t at = 0; at < length; at += kZerosAtOnce) {
-      const uint64_t step = std::min(kZerosAtOnce, length - at);
+    for (uint64_t at = 0; at < length; at += kZerosInOneTurn) {
+      const uint64_t step = std::min(kZerosInOneTurn, length - at);
       wait_for_turn(step);
       ForwardingSink::zero_range(offset + at, step);
     }
