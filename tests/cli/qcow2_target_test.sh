@@ -103,7 +103,7 @@ truncate -s 200G large.raw
 expect 2 "a disk of 200 GiB is too large for clusters of 512" ferry convert -O qcow2 --cluster-size 512 large.raw x.qcow2
 expect 2 "clusters of 3 KiB are not possible" ferry convert -O qcow2 --cluster-size 3K none.raw x.qcow2
 expect 2 "clusters of 4 MiB are not possible" ferry convert -O qcow2 --cluster-size 4M none.raw x.qcow2
-expect 2 "level 10 is not one of its compression" ferry convert -O qcow2 --compress zlib --compression-level 10 none.raw x.qcow2
+expect 2 "its compression has no level 10" ferry convert -O qcow2 --compress zlib --compression-level 10 none.raw x.qcow2
 expect 2 "a level is given, but no compression" ferry convert -O qcow2 --compression-level 1 none.raw x.qcow2
 expect 2 "a raw image has no clusters" ferry convert --compress zstd none.raw x.raw
 expect 2 "cannot be resumed" ferry convert -O qcow2 --resume none.raw x.qcow2

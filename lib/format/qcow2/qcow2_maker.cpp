@@ -42,7 +42,7 @@ std::optional<ClusterCodec> codec_of(const ImageLayout& layout, const std::strin
 void check_level(int level, ClusterCodec codec, const std::string& object) {
   const PackerLevels levels = packer_levels(codec);
   if (level < levels.least || level > levels.most) {
-    throw refused(object, fmt::format("level {} is not one of its compression", level),
+    throw refused(object, fmt::format("its compression has no level {}", level),
                   fmt::format("choose one from {} to {}", levels.least, levels.most));
   }
 }
