@@ -49,6 +49,9 @@ SpaceUse sparsify_in_place(const Location& location, const InPlaceOptions& optio
 /// Can a dry run tell what sparsify_in_place() would give back there? Ceph does not tell.
 bool can_rehearse_in_place(const Location& location);
 
+/// Throws kUnsupported where sparsify_in_place() cannot do anything. Asks nobody.
+void refuse_without_space(const Location& location);
+
 /// What the file or volume takes of its store's space now (bytes); nothing for a block device.
 std::optional<uint64_t> allocated_bytes(const Location& location, const NetworkOptions& network);
 

@@ -6,17 +6,20 @@
 
 namespace vmferry {
 
-SpaceUse sparsify_in_place(const Location& location, const InPlaceOptions& options,
-                           Progress& progress) {
-  const Store& store = location.store();
-  if (store.sparsify == nullptr) {
+void refuse_without_space(const Location& location) {
+  if (location.store().sparsify == nullptr) {
     throw Error({.kind = ErrorKind::kUnsupported,
                  .object = location.display(),
                  .action = "sparsify in place",
                  .cause = "such a place cannot give back space",
                  .hint = "name a target: the copy is sparse"});
   }
-  return store.sparsify(location, options, progress);
+}
+
+SpaceUse sparsify_in_place(const Location& location, const InPlaceOptions& options,
+                           Progress& progress) {
+  refuse_without_space(location);
+  return location.store().sparsify(location, options, progress);
 }
 
 bool can_rehearse_in_place(const Location& location) {

@@ -28,6 +28,7 @@ expect 0 '"zero": *true' ferry map --json "$file"
 ferry sparsify -q --force "$file" copy.raw
 same copy.raw disk.raw
 expect 1 "cannot give back space" ferry sparsify --in-place "$file"
+expect 1 "cannot give back space" ferry sparsify --in-place nbd://127.0.0.1:1/nobody # which is told before anybody is asked
 end_server "$server"
 
 # With qemu-nbd: over several connections, a qcow2 image that it reads, and one that it only serves.

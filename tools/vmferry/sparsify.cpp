@@ -105,6 +105,7 @@ Outcome in_place(Session& session, const SparsifyOptions& options) {
   const ImageCopy& job = options.job;
   refuse_snapshot(job);
   const Location& location = *job.source;
+  refuse_without_space(location);  // before anybody is asked
   if (!options.dry_run) {
     refuse_running_guest(location, job.connect, session.stop());
   }
