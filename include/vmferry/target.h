@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "vmferry/api.h"
+#include "vmferry/error.h"
+#include "vmferry/history.h"
 #include "vmferry/location.h"
 #include "vmferry/network.h"
 #include "vmferry/sink.h"
@@ -69,6 +71,22 @@ class Target {
   /// Gives it its name. After a successful flush of the sink; once. Throws if the name was taken
   /// meanwhile.
   virtual void publish() = 0;
+
+  /// Can what it holds be kept as a state of the disk (mark())?
+  virtual bool can_mark() const { return false; }
+  /// What it holds now stays readable as a state of the disk, whatever is written later, and gets
+  /// the name with it. After a successful flush of the sink. What is written later is a change of
+  /// this state: zeros need not be zero any more (SinkTraits::starts_zeroed), and Sink::set_size()
+  /// may be called again. Answers with the name that it has there: not every store can carry every
+  /// name, or one twice. Throws Error. REQUIRES: can_mark().
+  virtual std::string mark(const Point& /*point*/) {
+    throw Error({.kind = ErrorKind::kUnsupported,
+                 .object = sink().name(),
+                 .action = "keep a state of the disk",
+                 .cause = "such a target cannot do that"});
+  }
+  /// How many states were marked so far, also by the run whose target was adopted.
+  virtual size_t marks() const { return 0; }
 
   /// Null: nobody can go on with this target. Lives as long as the target.
   virtual TargetNotes* notes() { return nullptr; }
