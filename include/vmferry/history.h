@@ -53,4 +53,19 @@ class History {
   virtual std::unique_ptr<Changes> changes(size_t before, size_t after) const = 0;
 };
 
+/// What a Source may implement besides, if it is a layer over another one, which shows through where
+/// it says nothing. Any thread.
+class Overlay {
+ public:
+  virtual ~Overlay() = default;
+  /// Null: there is nothing below it.
+  virtual std::shared_ptr<const Source> below() const = 0;
+  /// Where the layer itself says something: there its bytes may differ from those below.
+  virtual Changes::Run own_run_at(uint64_t offset, uint64_t max) const = 0;
+};
+
+/// `top`, with each layer below it as a state of its disk, the lowest one first: a History. Of a
+/// disk without layers below it that has no points. Opens nothing.
+std::unique_ptr<Source> layers_as_history(std::shared_ptr<const Source> top);
+
 }  // namespace VMFERRY_API vmferry

@@ -134,6 +134,9 @@ struct Qcow2Parts {
   std::shared_ptr<const Source> data_file = nullptr;     ///< needed with has_data_file()
   std::shared_ptr<const SectorCipher> cipher = nullptr;  ///< needed with encryption
   std::optional<Qcow2Snapshot> snapshot = std::nullopt;  ///< the disk as it was then
+  /// Of the size that the snapshot had; otherwise of the size that the disk has now, as QEMU shows
+  /// it (qemu-img convert -l).
+  bool has_size_of_snapshot = false;
   std::shared_ptr<Qcow2TableCache> tables = nullptr;     ///< null: one of its own
   bool force_corrupt = false;                            ///< in spite of the mark
 };

@@ -67,6 +67,15 @@ Mapping Qcow2Map::Walker::next(uint64_t offset, uint64_t max) {
   return run;
 }
 
+uint64_t Qcow2Map::Walker::same_tables(Walker& other, uint64_t offset, uint64_t max) {
+  const Qcow2Geometry& geometry = map_.geometry_;
+  uint64_t length = 0;
+  while (length < max && table_for(offset + length) == other.table_for(offset + length)) {
+    length += geometry.l2_coverage() - geometry.in_l2(offset + length);
+  }
+  return std::min(length, max);
+}
+
 Mapping Qcow2Map::Walker::next_in_table(uint64_t offset, uint64_t max) {
   const Qcow2Geometry& geometry = map_.geometry_;
   const uint64_t table_offset = table_for(offset);

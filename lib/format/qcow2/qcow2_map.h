@@ -42,6 +42,10 @@ class Qcow2Map {
     /// REQUIRES: max > 0 and offset + max <= the virtual size.
     Mapping next(uint64_t offset, uint64_t max);
 
+    /// How many bytes from `offset` on, `max` at most, this map and that of `other` (of the same
+    /// file) look up in the very same L2 tables, or in none.
+    uint64_t same_tables(Walker& other, uint64_t offset, uint64_t max);
+
    private:
     Mapping next_in_table(uint64_t offset, uint64_t max);
     Mapping unmapped(uint64_t offset, uint64_t max);

@@ -8,14 +8,16 @@
 #include <utility>
 #include <vector>
 
-#include "lib/core/printable.h"
 #include "lib/format/qcow2/qcow2.h"
 #include "lib/format/qcow2/qcow2_compressed.h"
+#include "lib/format/qcow2/qcow2_geometry.h"
 #include "lib/format/qcow2/qcow2_header.h"
+#include "lib/format/qcow2/qcow2_history.h"
 #include "lib/format/qcow2/qcow2_map.h"
 #include "lib/format/qcow2/qcow2_preallocation.h"
 #include "lib/format/qcow2/sector_cipher.h"
 #include "vmferry/error.h"
+#include "vmferry/history.h"
 #include "vmferry/map.h"
 
 namespace vmferry {
@@ -24,16 +26,18 @@ namespace {
 // Being asked for what comes next must stay cheap however broken up the image is.
 constexpr int kMaxPrefetchRuns = 256;
 
-class Qcow2Source final : public Source, public Layout {
+class Qcow2Source final : public Source, public Layout, public History, public Overlay {
  public:
   Qcow2Source(Qcow2Parts parts, const Qcow2Header& header, const Qcow2Geometry& geometry)
-      : file_(std::move(parts.file)),
-        backing_(std::move(parts.backing)),
-        data_(parts.data_file ? parts.data_file : file_),
-        cipher_(std::move(parts.cipher)),
+      : parts_(std::move(parts)),
+        file_(parts_.file),
+        backing_(parts_.backing),
+        data_(parts_.data_file ? parts_.data_file : file_),
+        cipher_(parts_.cipher),
         has_host_sectors_(header.encryption == Qcow2Encryption::kLuks),
         header_(header),
-        map_(*file_, geometry, backing_ ? backing_->size() : 0, std::move(parts.tables)) {}
+        map_(*file_, geometry, backing_ ? backing_->size() : 0, parts_.tables),
+        history_(parts_, header_) {}
 
   const std::string& name() const override { return file_->name(); }
   void check_unchanged() const override {
@@ -129,6 +133,21 @@ class Qcow2Source final : public Source, public Layout {
       offset += run.length;
       length -= run.length;
     }
+  }
+
+  std::vector<Point> points() const override { return history_.points(); }
+  std::unique_ptr<Source> open_point(size_t index) const override {
+    return open_qcow2(history_.parts_at(index), header_);
+  }
+  std::unique_ptr<Changes> changes(size_t before, size_t after) const override {
+    return history_.changes(before, after);
+  }
+
+  std::shared_ptr<const Source> below() const override { return backing_; }
+  Changes::Run own_run_at(uint64_t offset, uint64_t max) const override {
+    Qcow2Map::Walker walker(map_, Qcow2Map::View::kLayer);
+    const Mapping run = walker.next(offset, max);
+    return {run.length, run.kind != MapKind::kUnallocated};
   }
 
   std::optional<uint64_t> allocated_bytes() const override {
@@ -289,13 +308,15 @@ class Qcow2Source final : public Source, public Layout {
     }
   }
 
-  const std::shared_ptr<const Source> file_;
-  const std::shared_ptr<const Source> backing_;
-  const std::shared_ptr<const Source> data_;  // where plain clusters are
-  const std::shared_ptr<const SectorCipher> cipher_;
+  const Qcow2Parts parts_;
+  const std::shared_ptr<const Source>& file_;
+  const std::shared_ptr<const Source>& backing_;
+  const std::shared_ptr<const Source>& data_;  // where plain clusters are
+  const std::shared_ptr<const SectorCipher>& cipher_;
   const bool has_host_sectors_;  // sectors are numbered as in the file, not as in the guest
   const Qcow2Header header_;
   const Qcow2Map map_;
+  const Qcow2History history_;
   mutable std::once_flag preallocation_checked_;
   mutable bool is_preallocated_ = false;
 };
@@ -325,56 +346,14 @@ void check_readable(const Qcow2Parts& parts, const Qcow2Header& header) {
   }
 }
 
-// The L1 table of a snapshot, which nobody has checked so far.
-void use_l1_of(const Qcow2Snapshot& snapshot, const Source& file, Qcow2Geometry& geometry) {
-  const auto corrupt = [&](std::string cause) {
-    refuse(file, ErrorKind::kCorrupt,
-           fmt::format("the L1 table of the snapshot '{}' ({} entries at {}) {}",
-                       printable(snapshot.name), snapshot.l1_entries, snapshot.l1_offset, cause),
-           "examine the image with qemu-img check");
-  };
-  const uint64_t bytes = uint64_t{snapshot.l1_entries} * sizeof(uint64_t);
-  if (bytes > kQcow2MaxL1Bytes) {
-    corrupt("is too long");
-  }
-  if (geometry.in_cluster(snapshot.l1_offset) != 0) {
-    corrupt("is not aligned to a cluster");
-  }
-  if (bytes > 0 && snapshot.l1_offset == 0) {
-    corrupt("is said to be in the header");
-  }
-  if (snapshot.l1_offset > geometry.file_size || bytes > geometry.file_size - snapshot.l1_offset) {
-    corrupt(fmt::format("ends past the end of the file ({} bytes)", geometry.file_size));
-  }
-  geometry.l1_offset = snapshot.l1_offset;
-  // Behind the disk as it was then the table holds the state of the machine. A disk that has grown
-  // since must not show it.
-  const uint64_t then = snapshot.virtual_size.value_or(geometry.virtual_size);
-  geometry.l1_entries = std::min<uint64_t>(
-      snapshot.l1_entries, geometry.l1_index(then) + (geometry.in_l2(then) != 0 ? 1 : 0));
-}
-
 }  // namespace
 
 std::unique_ptr<Source> open_qcow2(Qcow2Parts parts, const Qcow2Header& header) {
   check_readable(parts, header);
-  Qcow2Geometry geometry{
-      .version = header.version,
-      .cluster_bits = header.cluster_bits,
-      .virtual_size = header.virtual_size,
-      .file_size = parts.file->size(),
-      .data_size = parts.data_file ? parts.data_file->size() : parts.file->size(),
-      .has_data_file = header.has_data_file(),
-      .has_subclusters = header.has_extended_l2(),
-      .l1_offset = header.l1_offset,
-      .l1_entries = header.l1_entries,
-      .block = parts.cipher ? kCipherSector : 1};
-  if (parts.snapshot) {
-    use_l1_of(*parts.snapshot, *parts.file, geometry);
-  }
   if (!parts.tables) {
     parts.tables = std::make_shared<Qcow2TableCache>();
   }
+  const Qcow2Geometry geometry = geometry_of(parts, header);
   return std::make_unique<Qcow2Source>(std::move(parts), header, geometry);
 }
 
