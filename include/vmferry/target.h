@@ -25,6 +25,7 @@ enum class Reflink { kAuto, kAlways, kNever };
 struct TargetOptions {
   uint64_t size = 0;    ///< bytes, exactly
   bool grows = false;   ///< the size is told later, by Sink::grow() and set_size(); `size` is 0
+  size_t marks = 0;     ///< so many states of it will be kept (Target::mark())
   bool verify = false;  ///< it will be read back, which some targets cannot be
   /// Nothing but a regular file will do: its bytes are an image of another format than raw.
   bool regular_file = false;
@@ -85,8 +86,9 @@ class Target {
                  .action = "keep a state of the disk",
                  .cause = "such a target cannot do that"});
   }
-  /// How many states were marked so far, also by the run whose target was adopted.
-  virtual size_t marks() const { return 0; }
+  /// The names of the states that were marked so far, in order, also by the run whose target was
+  /// adopted. Asks the store. Throws Error.
+  virtual std::vector<std::string> marks() { return {}; }
 
   /// Null: nobody can go on with this target. Lives as long as the target.
   virtual TargetNotes* notes() { return nullptr; }

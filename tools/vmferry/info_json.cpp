@@ -34,6 +34,9 @@ Json as_json(const SnapshotFacts& snapshot, bool is_rbd) {
   set_known(json, "vm_clock_nanoseconds", snapshot.vm_clock_nanoseconds);
   if (is_rbd) {
     json["protected"] = snapshot.is_protected;
+    if (!snapshot.recorded_name.empty()) {
+      json["recorded_name"] = snapshot.recorded_name;
+    }
   }
   return json;
 }

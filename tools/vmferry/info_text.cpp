@@ -57,10 +57,12 @@ void add_snapshots(const std::vector<SnapshotFacts>& snapshots, Lines& lines) {
   if (snapshots.empty()) {
     return;
   }
-  TextTable table({"id", "name", "date", ">size", ">VM state", ">VM clock", "protected"});
+  TextTable table({"id", "name", "was", "date", ">size", ">VM state", ">VM clock", "protected"});
   for (const SnapshotFacts& snapshot : snapshots) {
     const bool has_state = snapshot.vm_state_bytes.value_or(0) > 0;
-    table.add({snapshot.id, snapshot.name,
+    const bool was_renamed =
+        !snapshot.recorded_name.empty() && snapshot.recorded_name != snapshot.name;
+    table.add({snapshot.id, snapshot.name, was_renamed ? snapshot.recorded_name : "",
                snapshot.date_seconds != 0 ? format_date(snapshot.date_seconds) : "",
                snapshot.virtual_size ? about_bytes(*snapshot.virtual_size) : "",
                has_state ? about_bytes(*snapshot.vm_state_bytes) : "",

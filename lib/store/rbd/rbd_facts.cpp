@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lib/store/rbd/rbd_cluster.h"
+#include "lib/store/rbd/rbd_marks.h"
 #include "vmferry/version.h"
 
 namespace vmferry {
@@ -59,7 +60,7 @@ class Asker {
     if (rbd_get_create_timestamp(image_, &created) == 0) {
       facts.created_seconds = created.tv_sec;
     }
-    facts.snapshots = snapshots();
+    facts.snapshots = read_rbd_snapshots(image_, location_);
     return facts;
   }
 
@@ -112,49 +113,33 @@ class Asker {
     return parent.display();
   }
 
-  std::vector<SnapshotFacts> snapshots() const {
-    // More may be made between two calls: ask until the room was enough.
-    int room = 16;
-    std::vector<rbd_snap_info_t> list;
-    int count = -ERANGE;
-    while (count == -ERANGE) {
-      list.resize(static_cast<size_t>(room));
-      count = rbd_snap_list(image_, list.data(), &room);
-    }
-    check(count, "list its snapshots");
-    std::vector<SnapshotFacts> found;
-    for (int i = 0; i < count; ++i) {
-      add_snapshot(list[static_cast<size_t>(i)], found);
-    }
-    rbd_snap_list_end(list.data());
-    return found;
-  }
-
-  void add_snapshot(const rbd_snap_info_t& snapshot, std::vector<SnapshotFacts>& found) const {
-    rbd_snap_namespace_type_t type = RBD_SNAP_NAMESPACE_TYPE_USER;
-    const int rc = rbd_snap_get_namespace_type(image_, snapshot.id, &type);
-    // Those of groups, mirrors and the trash are not the user's; `rbd snap ls` hides them, too.
-    if (rc < 0 || type != RBD_SNAP_NAMESPACE_TYPE_USER) {
-      return;
-    }
-    SnapshotFacts facts;
-    facts.id = std::to_string(snapshot.id);
-    facts.name = snapshot.name;
-    facts.virtual_size = snapshot.size;
-    timespec made = {};
-    if (rbd_snap_get_timestamp(image_, snapshot.id, &made) == 0) {
-      facts.date_seconds = made.tv_sec;
-    }
-    int is_protected = 0;
-    facts.is_protected =
-        rbd_snap_is_protected(image_, snapshot.name, &is_protected) == 0 && is_protected != 0;
-    found.push_back(std::move(facts));
-  }
-
   const rados_ioctx_t io_;
   const rbd_image_t image_;
   const RbdLocation& location_;
 };
+
+void add_snapshot(rbd_image_t image, const rbd_snap_info_t& snapshot,
+                  std::vector<SnapshotFacts>& found) {
+  rbd_snap_namespace_type_t type = RBD_SNAP_NAMESPACE_TYPE_USER;
+  const int rc = rbd_snap_get_namespace_type(image, snapshot.id, &type);
+  // Those of groups, mirrors and the trash are not the user's; `rbd snap ls` hides them, too.
+  if (rc < 0 || type != RBD_SNAP_NAMESPACE_TYPE_USER) {
+    return;
+  }
+  SnapshotFacts facts;
+  facts.id = std::to_string(snapshot.id);
+  facts.name = snapshot.name;
+  facts.recorded_name = recorded_name(image, facts.name);
+  facts.virtual_size = snapshot.size;
+  timespec made = {};
+  if (rbd_snap_get_timestamp(image, snapshot.id, &made) == 0) {
+    facts.date_seconds = made.tv_sec;
+  }
+  int is_protected = 0;
+  facts.is_protected =
+      rbd_snap_is_protected(image, snapshot.name, &is_protected) == 0 && is_protected != 0;
+  found.push_back(std::move(facts));
+}
 
 }  // namespace
 
@@ -175,6 +160,26 @@ std::string rbd_data_pool(rados_ioctx_t io, rbd_image_t image) {
   const int rc =
       rados_pool_reverse_lookup(rados_ioctx_get_cluster(io), id, name.data(), name.size());
   return rc < 0 ? "pool " + std::to_string(id) : name.data();
+}
+
+std::vector<SnapshotFacts> read_rbd_snapshots(rbd_image_t image, const RbdLocation& location) {
+  // More may be made between two calls: ask until the room was enough.
+  int room = 16;
+  std::vector<rbd_snap_info_t> list;
+  int count = -ERANGE;
+  while (count == -ERANGE) {
+    list.resize(static_cast<size_t>(room));
+    count = rbd_snap_list(image, list.data(), &room);
+  }
+  if (count < 0) {
+    throw rbd_error(count, location, "list its snapshots");
+  }
+  std::vector<SnapshotFacts> found;
+  for (int i = 0; i < count; ++i) {
+    add_snapshot(image, list[static_cast<size_t>(i)], found);
+  }
+  rbd_snap_list_end(list.data());
+  return found;
 }
 
 RbdFacts read_rbd_facts(rados_ioctx_t io, rbd_image_t image, const RbdLocation& location) {

@@ -7,12 +7,17 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "lib/store/rbd/rbd_diff.h"
 #include "vmferry/image_facts.h"
 #include "vmferry/location.h"
 
 namespace vmferry {
+
+/// The snapshots of an open volume that the user has made, oldest first. Throws Error about
+/// `location`. Any thread.
+std::vector<SnapshotFacts> read_rbd_snapshots(rbd_image_t image, const RbdLocation& location);
 
 /// What the cluster says about an open volume, `used_bytes` included. Throws Error. Any thread.
 RbdFacts read_rbd_facts(rados_ioctx_t io, rbd_image_t image, const RbdLocation& location);

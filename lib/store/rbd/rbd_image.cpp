@@ -12,6 +12,7 @@
 #include "lib/core/format_bytes.h"
 #include "lib/store/file/temporary_file.h"
 #include "lib/store/rbd/rbd_cluster.h"
+#include "lib/store/rbd/rbd_marks.h"
 #include "lib/store/rbd/rbd_names.h"
 #include "lib/store/rbd/rbd_refusal.h"
 
@@ -131,11 +132,21 @@ void empty_image(rados_ioctx_t io, const std::string& name) {
   }
 }
 
+void remove_snapshots(rados_ioctx_t io, const std::string& name, const RbdLocation& location,
+                      Pulse& pulse) {
+  RbdImage image;
+  if (image.open(io, name, "", false) == 0) {
+    remove_rbd_snapshots(image.get(), location, pulse);
+  }
+}
+
 }  // namespace
 
 RbdLocation partial_of(const RbdLocation& volume) {
   return volume.beside(volume.image + kPartialSuffix);
 }
+
+bool is_unfinished(const RbdLocation& volume) { return volume.image.ends_with(kPartialSuffix); }
 
 RbdLocation old_of(const RbdLocation& volume) {
   return volume.beside(volume.image + ".vmferry-old");
@@ -187,10 +198,16 @@ int remove_rbd_image(rados_ioctx_t io, const RbdLocation& location, const std::s
                      const RbdRemoval& how) {
   const auto deadline = std::chrono::steady_clock::now() + how.patience;
   bool emptied = false;
+  bool has_lost_snapshots = false;
   for (int removed = 0; exists_in_part(io, location, name);) {
     const int rc = try_remove(io, location, name, how.pulse);
     // One of that name that went before may be in the trash still.
     if (rc >= 0 && ++removed < kMostOfOneName) {
+      continue;
+    }
+    if (rc == -ENOTEMPTY && how.with_snapshots && !has_lost_snapshots) {
+      remove_snapshots(io, name, location, how.pulse);
+      has_lost_snapshots = true;
       continue;
     }
     if (rc != -EBUSY && !no_room(rc)) {

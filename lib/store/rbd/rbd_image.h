@@ -17,6 +17,8 @@ namespace vmferry {
 
 /// The name of a volume that is not complete yet.
 RbdLocation partial_of(const RbdLocation& volume);
+/// Has it such a name? All of it is a run's own then.
+bool is_unfinished(const RbdLocation& volume);
 /// The name of a volume while another one takes its place.
 RbdLocation old_of(const RbdLocation& volume);
 
@@ -35,6 +37,7 @@ struct RbdRemoval {
   std::chrono::seconds patience;
   std::stop_token stop;  ///< ends the trying again
   Pulse& pulse;          ///< beats as it goes on
+  bool with_snapshots = false;
 };
 
 /// Is there anything of that name: a volume, or what a client that was killed while it made or

@@ -168,8 +168,9 @@ void RbdNewVolume::clear_left_over() {
     return;
   }
   tell_of_left_over();
-  const int rc = remove_rbd_image(pool_.io(), location_, partial_.image,
-                                  {.patience = kCutOffPatience, .stop = {}, .pulse = pulse_});
+  const int rc = remove_rbd_image(
+      pool_.io(), location_, partial_.image,
+      {.patience = kCutOffPatience, .stop = {}, .pulse = pulse_, .with_snapshots = true});
   if (rc == -EBUSY) {
     throw Error({.kind = ErrorKind::kConflict,
                  .object = partial_.display(),
@@ -355,8 +356,9 @@ std::string RbdNewVolume::partial_left(const std::string& cause) const {
 void RbdNewVolume::discard() {
   claim_->check();
   settle_names(pool_.io(), location_, {location_.image, partial_.image, old_name()});
-  const int rc = remove_rbd_image(pool_.io(), location_, partial_.image,
-                                  {.patience = kRemovePatience, .stop = {}, .pulse = pulse_});
+  const int rc = remove_rbd_image(
+      pool_.io(), location_, partial_.image,
+      {.patience = kRemovePatience, .stop = {}, .pulse = pulse_, .with_snapshots = true});
   if (rc < 0) {
     throw rbd_error(rc, partial_, "remove");
   }

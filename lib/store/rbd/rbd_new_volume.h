@@ -53,6 +53,9 @@ class RbdNewVolume {
   // TargetNotes, in metadata of the volume under its temporary name.
   std::map<std::string, std::string> read_notes() const;
   void write_note(const std::string& key, const std::string& text);
+  // See Target.
+  std::string mark(const Point& point);
+  std::vector<std::string> marks() const;
 
   Pulse& pulse() { return pulse_; }
   const RbdPool& pool() const { return pool_; }

@@ -16,6 +16,7 @@
 #include "lib/store/rbd/rbd.h"
 #include "lib/store/rbd/rbd_diff.h"
 #include "lib/store/rbd/rbd_facts.h"
+#include "lib/store/rbd/rbd_history.h"
 #include "lib/store/rbd/rbd_stamp.h"
 #include "vmferry/map.h"
 
@@ -39,7 +40,7 @@ uint64_t piece_of(rbd_image_t image, const rbd_image_info_t& info) {
 }
 
 /// Reads block; the copier's many workers make the queue deep.
-class RbdSource : public Source, public Layout, public DescribedBytes {
+class RbdSource : public Source, public Layout, public History, public DescribedBytes {
  public:
   RbdSource(const RbdLocation& location, std::shared_ptr<const RbdPool> pool)
       : location_(location), name_(location.display()), pool_(std::move(pool)) {
@@ -99,6 +100,14 @@ class RbdSource : public Source, public Layout, public DescribedBytes {
     map_store(*this, offset, length, visit);
   }
 
+  std::vector<Point> points() const override { return rbd_points(image_.get(), location_); }
+  std::unique_ptr<Source> open_point(size_t index) const override {
+    return std::make_unique<RbdSource>(state(index), pool_);
+  }
+  std::unique_ptr<Changes> changes(size_t before, size_t after) const override {
+    return rbd_changes(pool_, state(after), state(before).snapshot);
+  }
+
   void read_at(uint64_t offset, std::span<std::byte> out) const override {
     const ssize_t got = read(offset, out);
     if (got < 0) {
@@ -122,6 +131,15 @@ class RbdSource : public Source, public Layout, public DescribedBytes {
   }
 
  private:
+  RbdLocation state(size_t index) const {
+    RbdLocation state = location_;
+    const std::vector<Point> all = points();
+    if (index < all.size()) {
+      state.snapshot = all[index].name;
+    }
+    return state;
+  }
+
   ssize_t read(uint64_t offset, std::span<std::byte> out) const {
     if (reads_++ == 0) {
       pulse_.beat();

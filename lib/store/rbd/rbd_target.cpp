@@ -10,6 +10,7 @@
 #include "lib/store/rbd/rbd.h"
 #include "lib/store/rbd/rbd_checksums.h"
 #include "lib/store/rbd/rbd_image.h"
+#include "lib/store/rbd/rbd_marks.h"
 #include "lib/store/rbd/rbd_new_volume.h"
 #include "lib/store/rbd/rbd_source.h"
 
@@ -51,6 +52,7 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
       : location_(location), name_(location.display()), options_(options), size_(options.size) {
     refuse_snapshot_target();
     refuse_reserved_name();
+    refuse_many_marks();
     volume_ = std::make_shared<RbdNewVolume>(location, options);
     try {
       const auto claim = options.resume ? RbdNewVolume::kClaimPatience : std::chrono::seconds(0);
@@ -72,6 +74,21 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
   Sink& sink() override { return *this; }
   void publish() override {
     call([](RbdNewVolume& target) { target.publish(); });
+  }
+
+  bool can_mark() const override { return true; }
+  std::string mark(const Point& point) override {
+    auto name = std::make_shared<std::string>();
+    call([name, point](RbdNewVolume& target) { *name = target.mark(point); });
+    return *name;
+  }
+  std::vector<std::string> marks() override {
+    if (!adopted()) {
+      return {};
+    }
+    auto names = std::make_shared<std::vector<std::string>>();
+    call([names](RbdNewVolume& target) { *names = target.marks(); });
+    return std::move(*names);
   }
 
   TargetNotes* notes() override { return may_be_resumed_ ? this : nullptr; }
@@ -252,12 +269,25 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
     }
   }
 
+  void refuse_many_marks() const {
+    if (options_.marks <= kMostRbdSnapshots) {
+      return;
+    }
+    throw Error({.kind = ErrorKind::kUsage,
+                 .object = name_,
+                 .action = "create",
+                 .cause = fmt::format("a volume can have {} snapshots, and {} are wanted",
+                                      kMostRbdSnapshots, options_.marks),
+                 .hint = "name those that matter: --snapshots NAME,..."});
+  }
+
   void learn_traits() {
     rbd_image_info_t info;
     const int rc = rbd_stat(volume_->image(), &info, sizeof info);
     if (rc < 0) {
       throw rbd_error(rc, location_, "stat");
     }
+    size_ = info.size;
     write_size_ = static_cast<uint32_t>(std::clamp<uint64_t>(info.obj_size, 4096, kLargestWrite));
     granularity_ = std::min(granularity_, write_size_);
     uint64_t features = 0;

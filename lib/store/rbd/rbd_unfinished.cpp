@@ -15,6 +15,7 @@
 #include "lib/store/rbd/rbd.h"
 #include "lib/store/rbd/rbd_facts.h"
 #include "lib/store/rbd/rbd_image.h"
+#include "lib/store/rbd/rbd_marks.h"
 #include "lib/store/rbd/rbd_new_volume.h"
 #include "lib/store/rbd/rbd_stamp.h"
 #include "vmferry/error.h"
@@ -103,6 +104,21 @@ void RbdNewVolume::write_note(const std::string& key, const std::string& text) {
   }
 }
 
+std::string RbdNewVolume::mark(const Point& point) {
+  claim_->check();
+  const std::string name = mark_rbd_state(image_.get(), partial_, point);
+  pulse_.beat();
+  return name;
+}
+
+std::vector<std::string> RbdNewVolume::marks() const {
+  std::vector<std::string> names;
+  for (const SnapshotFacts& snapshot : read_rbd_snapshots(image_.get(), partial_)) {
+    names.push_back(snapshot.name);
+  }
+  return names;
+}
+
 /// Of the complete volume: until it has its name they are worth something. What stays does no harm.
 void RbdNewVolume::remove_notes() {
   RbdImage image;
@@ -189,7 +205,8 @@ void RbdNewVolume::require_same_layout() const {
   if (const int rc = rbd_get_size(image_.get(), &size); rc < 0) {
     throw rbd_error(rc, partial_, "ask for its size");
   }
-  if (size != options_.size) {
+  // With snapshots it has the size of one of the states that it is a copy of.
+  if (size != options_.size && facts.snapshots.empty()) {
     refuse("a size of " + exact_bytes(size), exact_bytes(options_.size));
   }
   check("objects of", layout.object_size, facts.object_size);

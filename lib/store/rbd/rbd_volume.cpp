@@ -73,7 +73,10 @@ Error in_use(const RbdPool& pool, const RbdLocation& volume) {
 void remove_one(const RbdPool& pool, const RbdLocation& volume, std::stop_token stop) {
   Pulse pulse;
   const int rc = remove_rbd_image(pool.io(), volume, volume.image,
-                                  {.patience = kPatience, .stop = stop, .pulse = pulse});
+                                  {.patience = kPatience,
+                                   .stop = stop,
+                                   .pulse = pulse,
+                                   .with_snapshots = is_unfinished(volume)});
   if (rc == 0) {
     return;
   }

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/store/rbd/rbd_history.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "lib/core/zeros.h"
+#include "lib/store/extent_cache.h"
+#include "lib/store/rbd/rbd_diff.h"
+#include "lib/store/rbd/rbd_facts.h"
+
+namespace vmferry {
+namespace {
+
+constexpr uint64_t kObjectsPerQuestion = 65536;
+constexpr size_t kMostChanges = 1 << 20;  // 24 MiB
+
+int add_change(uint64_t offset, size_t length, int /*exists*/, void* runs) {
+  append_run(*static_cast<std::vector<Extent>*>(runs), {offset, length, ExtentKind::kData});
+  return 0;
+}
+
+/// How much of a state is known to be in the objects that librbd compares.
+struct Bounds {
+  uint64_t size = 0;
+  uint64_t overlap = 0;  ///< with the volume that it is a clone of
+};
+
+/// Objects are compared by their own snapshots: of those that may have changed, librbd asks which
+/// bytes. That says nothing of what shows through from a parent, and stops doing so when a volume
+/// is made smaller: from there on all may differ.
+class RbdChanges final : public Changes {
+ public:
+  RbdChanges(std::shared_ptr<const RbdPool> pool, const RbdLocation& location,
+             const std::string& before)
+      : pool_(std::move(pool)), location_(location), before_(before) {
+    RbdLocation old = location;
+    old.snapshot = before;
+    RbdImage old_image;
+    const Bounds was = open(old_image, old);
+    const Bounds is = open(image_, location);
+    compared_ = std::min(was.size, is.size);
+    if (was.overlap != is.overlap) {
+      compared_ = std::min({compared_, was.overlap, is.overlap});
+    }
+    rbd_image_info_t info;
+    check(rbd_stat(image_.get(), &info, sizeof info), location, "stat");
+    has_map_ = has_object_map(image_.get());
+    changes_.emplace(compared_, kObjectsPerQuestion * info.obj_size, kMostChanges,
+                     [this](uint64_t offset, uint64_t length) { return ask(offset, length); });
+  }
+
+  Run run_at(uint64_t offset, uint64_t max) const override {
+    if (offset >= compared_) {
+      return {max, true};
+    }
+    const Extent run = changes_->extent_at(offset, std::min(max, compared_ - offset));
+    return {run.length, !run.is_zero()};
+  }
+
+ private:
+  static void check(int rc, const RbdLocation& location, const char* action) {
+    if (rc < 0) {
+      throw rbd_error(rc, location, action);
+    }
+  }
+
+  Bounds open(RbdImage& image, const RbdLocation& state) const {
+    check(image.open(pool_->io(), state.image, state.snapshot, true), state, "open");
+    Bounds bounds;
+    check(rbd_get_size(image.get(), &bounds.size), state, "ask for its size");
+    check(rbd_get_overlap(image.get(), &bounds.overlap), state, "ask for its overlap");
+    return bounds;
+  }
+
+  std::vector<Extent> diff(const Extent& range, bool whole_objects) const {
+    std::vector<Extent> runs;
+    check(rbd_diff_iterate2(image_.get(), before_.c_str(), range.offset, range.length, 0,
+                            whole_objects ? 1 : 0, add_change, &runs),
+          location_, "ask what has changed");
+    return runs;
+  }
+
+  /// The object map tells of objects quickly, and of nothing smaller.
+  std::vector<Extent> ask(uint64_t offset, uint64_t length) const {
+    const Extent range = {offset, length, ExtentKind::kData};
+    if (!has_map_) {
+      return diff(range, false);
+    }
+    std::vector<Extent> runs;
+    for (const Extent& objects : diff(range, true)) {
+      for (const Extent& run : diff(objects, false)) {
+        append_run(runs, run);
+      }
+    }
+    return runs;
+  }
+
+  const std::shared_ptr<const RbdPool> pool_;
+  const RbdLocation location_;
+  const std::string before_;
+  RbdImage image_;
+  uint64_t compared_ = 0;
+  bool has_map_ = false;
+  mutable std::optional<ExtentCache> changes_;
+};
+
+}  // namespace
+
+std::vector<Point> rbd_points(rbd_image_t image, const RbdLocation& location) {
+  std::vector<Point> points;
+  for (const SnapshotFacts& snapshot : read_rbd_snapshots(image, location)) {
+    if (snapshot.name == location.snapshot) {
+      break;
+    }
+    Point point = {.name = snapshot.name, .id = snapshot.id};
+    point.size = snapshot.virtual_size.value_or(0);
+    if (snapshot.date_seconds != 0) {
+      point.seconds = snapshot.date_seconds;
+    }
+    points.push_back(std::move(point));
+  }
+  return points;
+}
+
+std::unique_ptr<Changes> rbd_changes(std::shared_ptr<const RbdPool> pool,
+                                     const RbdLocation& location, const std::string& before) {
+  return std::make_unique<RbdChanges>(std::move(pool), location, before);
+}
+
+}  // namespace vmferry

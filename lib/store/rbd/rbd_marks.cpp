@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/store/rbd/rbd_marks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <vector>
+
+#include "lib/core/printable.h"
+#include "lib/core/utc_time.h"
+#include "lib/store/rbd/rbd_cluster.h"
+#include "lib/store/rbd/rbd_facts.h"
+
+namespace vmferry {
+namespace {
+
+constexpr size_t kLongestName = 200;  // bytes; those of a qcow2 image can have 65535
+// Bytes of a name that are written down, in the volume's header; and of a record, at most: JSON
+// escapes some of them.
+constexpr size_t kLongestRecordedName = 4 << 10;
+constexpr size_t kLongestRecord = 8 * kLongestRecordedName;
+
+std::string key_of(const std::string& name) { return "vmferry-snapshot." + name; }
+
+/// The name as Ceph can carry it. An at sign and a slash mean something else there.
+std::string rbd_snapshot_name(const std::string& wanted, const std::set<std::string>& taken) {
+  std::string name = printable(wanted);
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == '@' || c == '/'; }, '_');
+  size_t length = std::min(name.size(), kLongestName);
+  while (length < name.size() && length > 0 && (name[length] & 0xc0) == 0x80) {
+    --length;  // not inside of a character
+  }
+  name.resize(length);
+  if (name.empty()) {
+    name = "unnamed";
+  }
+  std::string unique = name;
+  for (size_t number = 2; taken.contains(unique); ++number) {
+    unique = fmt::format("{}-{}", name, number);
+  }
+  return unique;
+}
+
+std::string record_of(const Point& point) {
+  nlohmann::ordered_json record = {{"name", printable(point.name.substr(0, kLongestRecordedName))},
+                                   {"id", printable(point.id.substr(0, kLongestRecordedName))}};
+  if (point.seconds) {
+    record["date"] = utc_time({.tv_sec = *point.seconds, .tv_nsec = 0});
+  }
+  record["vm_state_bytes"] = point.vm_state_bytes;
+  return record.dump();
+}
+
+}  // namespace
+
+std::string mark_rbd_state(rbd_image_t image, const RbdLocation& location, const Point& point) {
+  std::set<std::string> taken;
+  for (const SnapshotFacts& snapshot : read_rbd_snapshots(image, location)) {
+    taken.insert(snapshot.name);
+  }
+  const std::string name = rbd_snapshot_name(point.name, taken);
+  const std::string action = "make the snapshot '" + name + "'";
+  // The record first: a snapshot without one could not be told from somebody else's.
+  int rc = rbd_metadata_set(image, key_of(name).c_str(), record_of(point).c_str());
+  if (rc >= 0) {
+    rc = rbd_snap_create(image, name.c_str());
+  }
+  if (rc < 0) {
+    throw rbd_error(rc, location, action);
+  }
+  return name;
+}
+
+std::string recorded_name(rbd_image_t image, const std::string& name) {
+  std::vector<char> text(kLongestRecord + 1);
+  size_t length = text.size();
+  if (rbd_metadata_get(image, key_of(name).c_str(), text.data(), &length) < 0) {
+    return {};
+  }
+  const auto record = nlohmann::json::parse(std::string(text.data()), nullptr, false);
+  const auto found = record.is_object() ? record.find("name") : record.end();
+  return found != record.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+void remove_rbd_snapshots(rbd_image_t image, const RbdLocation& location, Pulse& pulse) {
+  for (const SnapshotFacts& snapshot : read_rbd_snapshots(image, location)) {
+    const int rc = rbd_snap_remove(image, snapshot.name.c_str());
+    pulse.beat();
+    if (rc < 0 && rc != -ENOENT) {
+      throw rbd_error(rc, location, "remove the snapshot '" + snapshot.name + "'");
+    }
+  }
+}
+
+}  // namespace vmferry

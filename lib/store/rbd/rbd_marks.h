@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <rbd/librbd.h>
+
+#include <string>
+
+#include "lib/core/blocking_call.h"
+#include "vmferry/history.h"
+#include "vmferry/location.h"
+
+// Snapshots of a volume that stand for states of the disk that it is a copy of.
+
+namespace vmferry {
+
+/// Snapshots of one object, of which Ceph asks the OSDs together: more of them make operations fail
+/// (Ceph's documentation, "rbd snapshots").
+constexpr size_t kMostRbdSnapshots = 510;
+
+/// Makes one of the volume as it is now and writes down in metadata what it was before. Answers
+/// with its name. Throws Error about `location`.
+std::string mark_rbd_state(rbd_image_t image, const RbdLocation& location, const Point& point);
+
+/// What was written down of the snapshot `name`: the name that it had; empty: nothing was.
+std::string recorded_name(rbd_image_t image, const std::string& name);
+
+/// Removes all snapshots of the user. Throws Error about `location`.
+void remove_rbd_snapshots(rbd_image_t image, const RbdLocation& location, Pulse& pulse);
+
+}  // namespace vmferry
