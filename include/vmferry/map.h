@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string_view>
 
 #include "vmferry/api.h"
+#include "vmferry/history.h"
 #include "vmferry/source.h"
 
 namespace VMFERRY_API vmferry {
@@ -64,5 +66,9 @@ class Layout {
 void map_source(const Source& source, const MapVisitor& visit);
 /// The same for a range, runs as they come.
 void map_range(const Source& source, uint64_t offset, uint64_t length, const MapVisitor& visit);
+
+/// `source`, as if it lay over the state that `changes` are since: what is the same is not present.
+/// Only to be looked at: what is the same says that it is zero. `source` must outlive it.
+std::unique_ptr<Source> changed_since(const Source& source, std::unique_ptr<Changes> changes);
 
 }  // namespace VMFERRY_API vmferry

@@ -12,9 +12,11 @@
 #include "lib/core/printable.h"
 #include "lib/core/utc_time.h"
 #include "tools/vmferry/command.h"
+#include "tools/vmferry/history.h"
 #include "tools/vmferry/image_copy.h"
 #include "tools/vmferry/trim_options.h"
 #include "tools/vmferry/ui/output.h"
+#include "tools/vmferry/ui/say.h"
 #include "tools/vmferry/ui/text_file.h"
 #include "vmferry/error.h"
 #include "vmferry/version.h"
@@ -32,6 +34,12 @@ const char* verified_in_words(Verify verified) {
       return ", verified by reading it back";
   }
   return "";
+}
+
+std::string points_in_words(const std::vector<KeptPoint>& points) {
+  return points.empty() ? ""
+                        : fmt::format("{} snapshot{} beside: {}\n", points.size(),
+                                      points.size() == 1 ? "" : "s", names_of(points));
 }
 
 using Json = nlohmann::ordered_json;
@@ -76,6 +84,9 @@ std::string output_of(const ConvertOptions& options, const std::string& target,
     if (options.digest) {
       report["digest"] = outcome.digest;
     }
+    if (!job.snapshots.empty()) {
+      report["snapshots"] = as_json(outcome.points);
+    }
     if (job.trim) {
       report["parts"] = parts_as_json(outcome.parts);
     }
@@ -93,6 +104,7 @@ std::string output_of(const ConvertOptions& options, const std::string& target,
                          ? ""
                          : ", beside " + about_bytes(result.kept_bytes) + " that were there",
                      verified_in_words(result.verified)) +
+         points_in_words(outcome.points) +
          (options.digest ? fmt::format("digest: {}\n", outcome.digest) : "");
 }
 
@@ -121,6 +133,9 @@ void write_report(Session& session, const ConvertOptions& options, const std::st
                  {"source", options.copy.source->display()},
                  {"source_stamp", outcome.source_stamp}};
   record.update(facts);
+  if (!options.copy.snapshots.empty()) {
+    record["snapshots"] = as_json(outcome.points);
+  }
   record["kept_bytes"] = outcome.copied.kept_bytes;
   record["digest"] = outcome.digest;
   try {
@@ -175,6 +190,11 @@ int convert(Session& session, ConvertOptions& options) {
   const CopyOutcome outcome = copy_image(session, job, "convert");
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   const std::string& target = job.target->display();
+  if (!job.run.quiet) {
+    for (const std::string& line : losses(outcome.points)) {
+      say_notice(line);
+    }
+  }
   if (!options.report.empty()) {
     write_report(session, options, began, facts_of(target, outcome, elapsed.count()), outcome);
   }
@@ -197,6 +217,18 @@ std::function<int(Session&)> add_convert(CLI::App& app) {
       ->required();
   add_copy_options(app, options->copy);
   add_checksum_option(app, options->copy);
+  app.add_option("--snapshots", options->copy.snapshots,
+                 "Copy the snapshots of SOURCE, too: all, or those with these names")
+      ->type_name("all|NAME,...")
+      ->delimiter(',');
+  app.add_flag("--chain-as-snapshots", options->copy.chain_as_snapshots,
+               "Each backing image of SOURCE becomes a snapshot, the lowest one first")
+      ->excludes("--snapshots");
+  app.add_option("--to-ceph-conf", options->copy.to_ceph_conf,
+                 "Configuration file of the target's cluster, where that is another one")
+      ->type_name("FILE");
+  app.add_option("--to-id", options->copy.to_id, "Ceph user for the target, without 'client.'")
+      ->type_name("USER");
   app.add_flag("--digest", options->digest,
                "Print a digest of what the guest sees, the same for every copy of this disk");
   app.add_option("--report", options->report,

@@ -7,6 +7,7 @@
 
 #include "lib/core/format_bytes.h"
 #include "lib/core/null_sink.h"
+#include "tools/vmferry/history.h"
 #include "tools/vmferry/trim_options.h"
 #include "tools/vmferry/ui/output.h"
 #include "tools/vmferry/ui/progress.h"
@@ -80,6 +81,7 @@ void refuse_for_stream(const ImageCopy& job) {
   } impossible[] = {
       {job.to.resume, "a copy of what is read in order cannot be resumed", "leave --resume out"},
       {job.trim, "what is read in order cannot be trimmed", "save it to a file first"},
+      {!job.snapshots.empty(), "what is read in order has no snapshots", "leave --snapshots out"},
       {job.from.snapshot.is_given(), "it is raw, and only qcow2 images have snapshots of their own",
        "leave --snapshot out"},
       {job.to.reflink == Reflink::kAlways, "what is read in order shares no blocks with its copy",
@@ -105,6 +107,32 @@ void refuse_json_in_disk(const ImageCopy& job, const Location& to) {
                .action = {},
                .cause = "it takes the disk, so --json cannot write there",
                .hint = "leave --json out; 'vmferry convert --report FILE' writes JSON to a file"});
+}
+
+/// A snapshot has none, and what is trimmed is another disk.
+void refuse_snapshots(const ImageCopy& job) {
+  if (job.snapshots.empty() || (!job.trim && !job.from.snapshot.is_given())) {
+    return;
+  }
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = job.source->display(),
+               .action = {},
+               .cause = job.trim ? "a disk cannot be trimmed while its snapshots are copied"
+                                 : "--snapshot copies one state as the disk, --snapshots the disk "
+                                   "with its snapshots",
+               .hint = "leave one of them out"});
+}
+
+/// Before anything is copied, though the target is made by now.
+void require_marks(Target& target, const TargetOptions& options) {
+  if (options.marks == 0 || target.can_mark()) {
+    return;
+  }
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = target.sink().name(),
+               .action = {},
+               .cause = "such a target keeps no snapshots",
+               .hint = "copy to a volume (rbd:POOL/IMAGE), or one state: --snapshot NAME"});
 }
 
 /// Only the size of a stream is not known before.
@@ -161,6 +189,40 @@ OpenedSource open_source(Session& session, ImageCopy& job) {
   return opened;
 }
 
+/// Another cluster has other users and keys.
+NetworkOptions network_of_target(const ImageCopy& job) {
+  NetworkOptions network = job.from.network;
+  if (!job.to_ceph_conf.empty()) {
+    network.ceph.conf = job.to_ceph_conf;
+    network.ceph.id.clear();
+    network.ceph.keyring.clear();
+    network.ceph.cluster.clear();
+  }
+  if (!job.to_id.empty()) {
+    network.ceph.id = job.to_id;
+  }
+  return network;
+}
+
+/// Those that are copied before the disk as it is now; empty: none. The target begins as the first
+/// one.
+std::vector<size_t> choose_states(ImageCopy& job, OpenedSource& opened) {
+  if (job.chain_as_snapshots) {
+    opened.guest = layers_as_history(opened.guest);
+  }
+  if (job.snapshots.empty()) {
+    return {};
+  }
+  const std::vector<size_t> points = choose_points(*opened.guest, job.snapshots);
+  if (points.empty()) {
+    say_notice(opened.guest->name() + ": it has no snapshots");
+    return points;
+  }
+  job.to.marks = points.size();
+  job.to.size = dynamic_cast<const History&>(*opened.guest).points()[points.front()].size;
+  return points;
+}
+
 }  // namespace
 
 void refuse_snapshot(const ImageCopy& job) {
@@ -197,29 +259,35 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
   refuse_json_in_disk(job, to);
   refuse_limited_sharing(job);
   refuse_resuming(job);
+  if (job.chain_as_snapshots) {
+    job.snapshots = {"all"};
+  }
+  refuse_snapshots(job);
   job.from.network.stop = session.stop();
   job.from.tmp_dir = job.trimming.tmp_dir;
   ProgressObserver observer(session, job.run.progress_style());
   job.from.observer = &observer;
-  job.to.network = job.from.network;
+  job.to.network = network_of_target(job);
   job.to.before_making = [&session, &to] {
     session.making_something(to.is_standard_output() ? Session::kPartOfStream
                                                      : Session::kPartialTarget);
   };
   job.to.notice = say_notice;
   job.to.stop = session.stop();
-  const OpenedSource opened = open_source(session, job);
+  OpenedSource opened = open_source(session, job);
   const std::optional<uint64_t> size =
       opened.stream ? opened.stream->size() : std::optional(opened.guest->size());
   job.to.size = size.value_or(0);
   job.to.grows = !size;
   job.to.sources = opened.identities;
+  const std::vector<size_t> points = choose_states(job, opened);
   const std::string stamp = opened.stream ? opened.stream->stamp() : opened.guest->stamp();
   std::optional<DiskDigest> digest;
   if (job.digest) {
-    digest.emplace(job.to.size);
+    digest.emplace(opened.stream ? job.to.size : opened.guest->size());
   }
   const std::unique_ptr<Target> target = create_image(to, job.to, job.layout);
+  require_marks(*target, job.to);
   if (job.to.resume && !target->adopted()) {
     say_notice(to.display() +
                ": there is no unfinished copy of it, so it is copied from the beginning");
@@ -234,10 +302,15 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
                                    .checkpoint_every = std::chrono::milliseconds(
                                        static_cast<int64_t>(job.checkpoint_every * 1000)),
                                    .stop = session.stop()};
+  if (!points.empty()) {
+    const HistoryResult copied =
+        transfer_history(*opened.guest, points, *target, options, &observer);
+    return {copied, copied.points, opened.parts, stamp, digest ? digest->text() : ""};
+  }
   const TransferResult copied = opened.stream
                                     ? transfer(*opened.stream, *target, options, &observer)
                                     : transfer(*opened.guest, *target, options, &observer);
-  return {copied, opened.parts, stamp, digest ? digest->text() : ""};
+  return {copied, {}, opened.parts, stamp, digest ? digest->text() : ""};
 }
 
 void tell_result(const ImageCopy& job, const std::string& text, const std::string& done) {
@@ -255,14 +328,14 @@ CopyOutcome rehearse_image_copy(Session& session, ImageCopy& job) {
   if (opened.stream) {
     NullSink nothing(opened.stream->size().value_or(0));
     const ProgressDisplay display(session, job.run.progress_style(), "dry run", counters, {});
-    return {{copy(*opened.stream, nothing, options, counters)}, opened.parts, {}, {}};
+    return {{copy(*opened.stream, nothing, options, counters)}, {}, opened.parts, {}, {}};
   }
   NullSink nothing(opened.guest->size());
   const ProgressDisplay display(session, job.run.progress_style(), "dry run", counters,
                                 {opened.guest.get()});
   const CopyResult result = copy(*opened.guest, nothing, options, counters);
   check_source(*opened.guest, job.source_in_use);
-  return {{result}, opened.parts, {}, {}};
+  return {{result}, {}, opened.parts, {}, {}};
 }
 
 void add_copy_options(CLI::App& app, ImageCopy& job) {

@@ -15,6 +15,7 @@
 #include "vmferry/open.h"
 #include "vmferry/target.h"
 #include "vmferry/transfer.h"
+#include "vmferry/transfer_history.h"
 #include "vmferry/trim.h"
 
 // What commands that copy an image to a target have in common: convert and sparsify.
@@ -28,7 +29,11 @@ struct ImageCopy {
   TargetOptions to;
   ImageLayout layout;  ///< of the target
   RunOptions run;
-  std::optional<uint64_t> size;  ///< of what is read in order
+  std::string to_ceph_conf;  ///< of the target's cluster; empty: it is the source's
+  std::string to_id;         ///< the user there; empty: as there
+  bool chain_as_snapshots = false;     ///< each layer below the source is a state that is kept
+  std::vector<std::string> snapshots;  ///< to be kept, or "all"; empty: none
+  std::optional<uint64_t> size;        ///< of what is read in order
   std::optional<uint64_t> rate_limit;
   std::string verify_how;        ///< of --verify: "true", "read", or empty
   bool never_keep = false;       ///< an unfinished copy
@@ -42,6 +47,7 @@ struct ImageCopy {
 
 struct CopyOutcome {
   TransferResult copied;
+  std::vector<KeptPoint> points;   ///< with --snapshots
   std::vector<TrimmedPart> parts;  ///< with --trim
   std::string source_stamp;        ///< Source::stamp()
   std::string digest;              ///< with --digest

@@ -7,6 +7,7 @@
 #include "lib/core/format_bytes.h"
 #include "lib/core/printable.h"
 #include "tools/vmferry/command.h"
+#include "tools/vmferry/history.h"
 #include "tools/vmferry/options.h"
 #include "tools/vmferry/ui/map_list.h"
 #include "tools/vmferry/ui/map_picture.h"
@@ -30,6 +31,7 @@ struct MapOptions {
   bool force = false;
   bool json = false;
   bool quiet = false;
+  std::string since;  ///< the name of a snapshot; empty: all is shown
 };
 
 std::string subtitle_of(const OpenImage& image, const MapSummary& summary) {
@@ -63,11 +65,25 @@ void print_picture(Session& session, const OpenImage& image, Output& out) {
   out.flush();
 }
 
+/// Leaves in `image` what has changed since that snapshot; what is answered has to live as long.
+std::unique_ptr<Source> show_changes(OpenImage& image, const std::string& since) {
+  if (since.empty()) {
+    return nullptr;
+  }
+  const size_t point = choose_point(*image.guest, since);
+  const auto& history = dynamic_cast<const History&>(*image.guest);
+  std::unique_ptr<Changes> changes = history.changes(point, history.points().size());
+  std::unique_ptr<Source> whole = std::move(image.guest);
+  image.guest = changed_since(*whole, std::move(changes));
+  return whole;
+}
+
 int map_image(Session& session, const MapOptions& options) {
   SourceOptions from = options.from;
   from.network.stop = session.stop();
-  const OpenImage image = open_image(parse_location(options.image), from);
+  OpenImage image = open_image(parse_location(options.image), from);
   print_warnings(image, options.quiet);
+  const std::unique_ptr<Source> whole = show_changes(image, options.since);
   Output out;
   if (!options.svg.empty()) {
     draw_to_file(session, options, image);
@@ -102,6 +118,9 @@ std::function<int(Session&)> add_map(CLI::App& app) {
       ->check(CLI::IsMember({"auto", "table", "picture"}));
   CLI::Option* svg = app.add_option("--svg", options->svg, "Draw the picture into FILE, as SVG")
                          ->type_name("FILE");
+  app.add_option("--since", options->since,
+                 "Show only what has changed since this snapshot of the image or volume")
+      ->type_name("SNAPSHOT");
   app.add_flag("--force", options->force, "Replace FILE if it exists")->needs(svg);
   app.add_flag("--json", options->json, "Print what 'qemu-img map --output=json' prints");
   app.add_flag("-q,--quiet", options->quiet, "Print no warnings");

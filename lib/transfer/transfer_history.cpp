@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "vmferry/transfer_history.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lib/core/null_sink.h"
+#include "lib/core/printable.h"
+#include "lib/transfer/delta.h"
+#include "lib/transfer/reading_back.h"
+#include "lib/transfer/state_copy.h"
+#include "vmferry/error.h"
+
+namespace vmferry {
+namespace {
+
+constexpr const char* kNote = "vmferry.history";
+
+/// What may differ here, or there.
+class EitherChanges final : public Changes {
+ public:
+  EitherChanges(const Changes& a, const Changes& b) : a_(a), b_(b) {}
+  Run run_at(uint64_t offset, uint64_t max) const override {
+    const Run a = a_.run_at(offset, max);
+    return a.may_differ ? a : b_.run_at(offset, a.length);
+  }
+
+ private:
+  const Changes& a_;
+  const Changes& b_;
+};
+
+/// One call of transfer_history().
+class HistoryTransfer {
+ public:
+  HistoryTransfer(const Source& source, const std::vector<size_t>& points, Target& target,
+                  const TransferOptions& options, Observer* observer)
+      : source_(source),
+        history_(dynamic_cast<const History&>(source)),
+        all_(history_.points()),
+        points_(points),
+        target_(target),
+        sink_(target.sink()),
+        options_(options),
+        observer_(observer) {}
+
+  HistoryResult run() {
+    try {
+      copy_all();
+      verify_kept();
+      tell_digest();
+      stop_if_asked();
+      check_source(source_, options_.source_in_use);
+      target_.publish();
+    } catch (const Error& error) {
+      throw kept(error);
+    }
+    result_.virtual_bytes = source_.size();
+    result_.zero_bytes = source_.size() - std::min(source_.size(), result_.written_bytes);
+    return std::move(result_);
+  }
+
+ private:
+  /// The last state is the disk as it is now.
+  size_t last() const { return points_.size(); }
+  size_t index_of(size_t state) const { return state < last() ? points_[state] : all_.size(); }
+
+  /// Held open until the next one is asked for.
+  const Source& open(size_t state) {
+    if (state == last()) {
+      return source_;
+    }
+    opened_ = history_.open_point(index_of(state));
+    return *opened_;
+  }
+
+  std::unique_ptr<Changes> changes_to(size_t state) const {
+    return history_.changes(index_of(state - 1), index_of(state));
+  }
+
+  std::string phase(const std::string& what, size_t state) const {
+    return fmt::format("{} {}/{}", what, state + 1, last() + 1);
+  }
+
+  void stop_if_asked() const {
+    if (options_.stop.stop_requested()) {
+      throw cancelled_error();
+    }
+  }
+
+  /// Which states of which source: words that are the same as long as they are.
+  std::string stamp() const {
+    const std::string source = source_.stamp();
+    return source.empty() ? source : fmt::format("{}, states {}", source, fmt::join(points_, " "));
+  }
+
+  void require_same_history() {
+    is_kept_ = true;  // what earlier runs have done is not lost to an error of this one
+    TargetNotes* notes = target_.notes();
+    const auto found = notes != nullptr ? notes->read() : std::map<std::string, std::string>();
+    const auto note = found.find(kNote);
+    if (note != found.end() && !stamp().empty() && note->second == stamp() &&
+        result_.points.size() <= last()) {
+      return;
+    }
+    throw Error({.kind = ErrorKind::kConflict,
+                 .object = sink_.name(),
+                 .action = "go on with it",
+                 .cause = "it holds other snapshots, or those of another image",
+                 .hint = "without --resume it is replaced"});
+  }
+
+  void copy_all() {
+    for (const std::string& name : target_.marks()) {
+      const size_t state = result_.points.size();
+      result_.points.push_back({state < last() ? all_[points_[state]] : Point(), name});
+    }
+    if (result_.points.empty()) {
+      copy_first();
+    } else {
+      require_same_history();
+    }
+    for (size_t state = result_.points.size(); state <= last(); ++state) {
+      copy_changes(state);
+      mark(state);
+    }
+  }
+
+  void copy_first() {
+    const Source& state = open(0);
+    TransferOptions options = options_;
+    options.phase = phase(options_.phase, 0);
+    options.digest = nullptr;
+    StateCopy copy(state, target_, options, observer_);
+    try {
+      static_cast<TransferResult&>(result_) = copy.run();
+      is_first_verified_ = options_.verify != Verify::kNo;
+      check_source(state, options_.source_in_use);
+      mark(0);
+    } catch (const Error& error) {
+      throw is_kept_ ? error : copy.kept(error);
+    }
+  }
+
+  /// Onto the state before, which the target holds.
+  void copy_changes(size_t number) {
+    const Source& state = open(number);
+    if (sink_.size() != state.size()) {
+      sink_.set_size(state.size());
+    }
+    const SinkTraits traits = sink_.traits();
+    const std::unique_ptr<Changes> changes = changes_to(number);
+    const BlockChanges blocks(*changes, state.size(),
+                              std::max(traits.zero_granularity, traits.write_unit));
+    const DeltaSource delta(state, blocks);
+    DeltaSink onto(sink_, blocks);
+    std::unique_ptr<Sink> limited;
+    if (options_.rate_limit) {
+      limited = limit_rate(onto, *options_.rate_limit, options_.stop);
+    }
+    Progress counters;
+    counters.silent_for = [&] { return std::max(state.silent_for(), sink_.silent_for()); };
+    const ObservedPhase observed(observer_, phase(options_.phase, number), counters, {&delta});
+    const CopyResult copied =
+        copy(delta, limited ? *limited : onto,
+             {.jobs = options_.jobs, .memory = options_.memory, .stop = options_.stop}, counters);
+    result_.read_bytes += copied.read_bytes;
+    result_.written_bytes += copied.written_bytes;
+    check_source(state, options_.source_in_use);
+  }
+
+  /// The disk as it is now has no mark.
+  void mark(size_t state) {
+    if (state == last()) {
+      return;
+    }
+    if (state == 0) {
+      write_note();
+    }
+    const Point& point = all_[points_[state]];
+    result_.points.push_back({point, target_.mark(point)});
+  }
+
+  /// From here on another run can go on with it.
+  void write_note() {
+    if (options_.keep_partial && target_.notes() != nullptr && !stamp().empty()) {
+      target_.notes()->write(kNote, stamp());
+      is_kept_ = true;
+    }
+  }
+
+  /// As the target's store keeps them.
+  void verify_kept() {
+    if (options_.verify == Verify::kNo) {
+      return;
+    }
+    const std::unique_ptr<Source> written = read_back(sink_);
+    const auto* kept = dynamic_cast<const History*>(written.get());
+    if (kept == nullptr || kept->points().size() != last()) {
+      throw Error({.kind = ErrorKind::kIo,
+                   .object = sink_.name(),
+                   .action = "verify",
+                   .cause = "its snapshots are not those that were made",
+                   .hint = "did somebody else change it meanwhile?"});
+    }
+    for (size_t state = is_first_verified_ ? 1 : 0; state <= last(); ++state) {
+      verify_state(state, *written, *kept);
+    }
+    result_.verified = Verify::kReading;
+  }
+
+  void verify_state(size_t number, const Source& written, const History& kept) {
+    const Source& state = open(number);
+    const std::unique_ptr<Source> point =
+        number < last() ? kept.open_point(number) : std::unique_ptr<Source>();
+    const Source& there = point ? *point : written;
+    if (number == 0 || options_.verify == Verify::kReading) {
+      return compare_states(number, state, there);
+    }
+    const std::unique_ptr<Changes> here_changed = changes_to(number);
+    const std::unique_ptr<Changes> there_changed = kept.changes(number - 1, number);
+    const EitherChanges changed(*here_changed, *there_changed);
+    compare_states(number, DeltaSource(state, changed), DeltaSource(there, changed));
+  }
+
+  void compare_states(size_t number, const Source& state, const Source& there) {
+    Progress counters;
+    const ObservedPhase observed(observer_, phase("verify", number), counters, {&state, &there});
+    const CompareResult result =
+        compare(state, there, {.jobs = options_.jobs, .stop = options_.stop}, counters);
+    if (result.same) {
+      return;
+    }
+    is_wrong_ = true;
+    check_source(source_, options_.source_in_use);  // then that is why
+    throw Error({.kind = ErrorKind::kIo,
+                 .object = number < last()
+                               ? sink_.name() + "@" + printable(result_.points[number].name)
+                               : sink_.name(),
+                 .action = "verify",
+                 .offset = result.first_difference,
+                 .cause = "reads back differently from the source",
+                 .hint = "suspect the target's storage, or a source that changed during the copy"});
+  }
+
+  /// What differs from a state before tells no digest: it is read once more.
+  void tell_digest() {
+    if (options_.digest == nullptr) {
+      return;
+    }
+    Progress counters;
+    const ObservedPhase observed(observer_, "digest", counters, {&source_});
+    NullSink nothing(source_.size());
+    copy(source_, nothing,
+         {.jobs = options_.jobs,
+          .memory = options_.memory,
+          .stop = options_.stop,
+          .digest = options_.digest},
+         counters);
+  }
+
+  /// What is the same for each run that goes on with it: see StateCopy::kept().
+  Error kept(const Error& error) {
+    if (!is_kept_ || is_wrong_) {
+      return error;
+    }
+    if (error.kind() == ErrorKind::kConflict && target_.adopted()) {
+      target_.keep();
+      return error;
+    }
+    return options_.keep_partial ? kept_in(target_, error) : error;
+  }
+
+  const Source& source_;
+  const History& history_;
+  const std::vector<Point> all_;
+  const std::vector<size_t>& points_;
+  Target& target_;
+  Sink& sink_;
+  const TransferOptions& options_;
+  Observer* const observer_;
+  HistoryResult result_;
+  std::unique_ptr<Source> opened_;
+  bool is_first_verified_ = false;
+  bool is_kept_ = false;   ///< what is done can be gone on with
+  bool is_wrong_ = false;  ///< what was written
+};
+
+}  // namespace
+
+HistoryResult transfer_history(const Source& source, const std::vector<size_t>& points,
+                               Target& target, const TransferOptions& options, Observer* observer) {
+  return HistoryTransfer(source, points, target, options, observer).run();
+}
+
+}  // namespace vmferry

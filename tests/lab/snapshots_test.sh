@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Internal snapshots of qcow2 images become snapshots of the volume, each of which is what qemu-img reads of it; so do the layers
+# of a chain; and a volume goes to another pool with its snapshots.
+
+eval "$("$ROOT/tools/lab" env)"
+FAULTS=$(dirname -- "$VMFERRY")/libvmferry-faults.so
+clear_all() {
+  clear_volumes snap
+  ceph osd pool rm snap-two snap-two --yes-i-really-really-mean-it
+}
+trap 'finish clear_all' EXIT
+
+# write IMAGE COMMAND...: with the options of the image.
+options=()
+write() {
+  local image=$1 command
+  local commands=()
+  shift
+  for command in "$@"; do
+    commands+=(-c "$command")
+  done
+  qemu-io "${secret[@]}" "${options[@]}" "${commands[@]}" $image >/dev/null
+}
+secret=()
+
+# have_history IMAGE: four states of a disk, after a return to the first one; the second has another size.
+have_history() {
+  write "$1" 'write -P 1 0 3M' 'write -P 2 20M 1M' 'write -P 3 31M 1000k'
+  qemu-img snapshot -c first "$1"
+  write "$1" 'write -P 4 1M 64k' 'write -z 20M 512k' 'discard 31M 512k' 'write -P 5 10M 100k'
+  qemu-img snapshot -c 'se@co/nd' "$1"
+  qemu-img snapshot -a first "$1"
+  write "$1" 'write -P 6 2M 5k' 'write -P 7 40M 2M'
+  qemu-img snapshot -c third "$1"
+  write "$1" 'write -P 8 39M 3M' 'write -z 0 1M'
+}
+
+# as_qemu IMAGE SNAPSHOT VOLUME: what qemu-img reads of it, as far as the volume's snapshot goes, which was of that size.
+as_qemu() {
+  qemu-img convert -O raw -l "snapshot.name=$2" "$1" expected
+  rbd export --no-progress "$3" - >exported
+  truncate -s "$(stat -c %s exported)" expected
+  same exported expected
+}
+
+# is_copied IMAGE VOLUME
+is_copied() {
+  as_qemu "$1" first "$2@first"
+  as_qemu "$1" se@co/nd "$2@se_co_nd"
+  as_qemu "$1" third "$2@third"
+  qemu-img convert -O raw "$1" expected
+  rbd export --no-progress "$2" - | cmp - expected
+  [[ $(rbd snap ls "$2" --format json | jq -r '.[].name' | paste -sd ' ') == "first se_co_nd third" ]] || fail "the snapshots: $(rbd snap ls "$2")"
+}
+
+for made in "" "-o cluster_size=512" "-o cluster_size=2M,extended_l2=on" "-o compat=0.10"; do
+  # shellcheck disable=SC2086 # words
+  qemu-img create -q -f qcow2 $made disk.qcow2 64M
+  have_history disk.qcow2
+  expect 0 "the snapshot 'se@co/nd' is called 'se_co_nd' there" ferry convert --snapshots all --verify disk.qcow2 rbd:rbd/snap-a
+  is_copied disk.qcow2 rbd/snap-a
+  rbd snap purge --no-progress rbd/snap-a
+  rbd rm --no-progress rbd/snap-a
+  rm disk.qcow2
+done
+
+# ---- Sizes that differ.
+qemu-img create -q -f qcow2 disk.qcow2 30M
+write disk.qcow2 'write -P 1 0 30M'
+qemu-img snapshot -c small disk.qcow2
+qemu-img resize -q disk.qcow2 64M
+write disk.qcow2 'write -P 2 60M 4M'
+qemu-img snapshot -c large disk.qcow2
+# qemu-img makes no image smaller that has snapshots: one of them is copied without the other.
+expect 0 '"snapshots":\[\{"name":"small","source_name":"small","source_id":"1","virtual_bytes":31457280,' \
+  ferry convert --json --snapshots small,large disk.qcow2 rbd:rbd/snap-a
+[[ $(rbd info --format json rbd/snap-a@small | jq .size) == 31457280 ]] || fail "the size of the first"
+as_qemu disk.qcow2 small rbd/snap-a@small
+as_qemu disk.qcow2 large rbd/snap-a@large
+expect 0 "small .*30.0 MiB" ferry info rbd:rbd/snap-a
+
+# ---- From volume to volume: another pool, other objects, snapshots alike; only what differs is read.
+rbd resize --no-progress --allow-shrink --size 40M rbd/snap-a
+rbd snap create --no-progress rbd/snap-a@shrunk
+rbd bench --io-type write --io-size 16K --io-threads 2 --io-total 1M --io-pattern rand rbd/snap-a >/dev/null
+rbd snap create --no-progress rbd/snap-a@last
+ceph osd pool create snap-two 8 8 >/dev/null 2>&1
+rbd pool init snap-two
+for layout in "" "--object-size 1M" "--features layering"; do
+  # shellcheck disable=SC2086 # words
+  expect 0 "4 snapshots beside: small, large, shrunk, last" ferry convert --snapshots all --verify $layout rbd:rbd/snap-a rbd:snap-two/snap-b
+  for state in @small @large @shrunk @last ""; do
+    rbd export --no-progress "rbd/snap-a$state" - >expected
+    rbd export --no-progress "snap-two/snap-b$state" - | cmp - expected
+  done
+  rbd snap purge --no-progress snap-two/snap-b
+  rbd rm --no-progress snap-two/snap-b
+done
+
+# ---- The layers of a chain.
+qemu-img create -q -f raw base.raw 40M
+write "-f raw base.raw" 'write -P 1 0 9M'
+qemu-img create -q -f qcow2 -F raw -b base.raw middle.qcow2
+write middle.qcow2 'write -P 2 4M 1M' 'write -z 8M 1M'
+qemu-img create -q -f qcow2 -F qcow2 -b middle.qcow2 top.qcow2 50M
+write top.qcow2 'write -P 3 45M 1M'
+ferry convert -q -f qcow2 --chain-as-snapshots --verify top.qcow2 rbd:rbd/snap-c
+rbd export --no-progress rbd/snap-c@base - | cmp - base.raw
+for layer in middle top; do
+  qemu-img convert -O raw $layer.qcow2 expected
+  state=$([[ $layer == top ]] || echo "@$layer")
+  rbd export --no-progress "rbd/snap-c$state" - | cmp - expected
+done
+
+# ---- A run that is killed between the states, or inside of one, is gone on with, or leaves nothing under the name.
+rm disk.qcow2
+qemu-img create -q -f qcow2 disk.qcow2 64M
+have_history disk.qcow2
+for hold in rbd_snap_create:2 rbd_flush:3; do
+  rm -f go log
+  VMFERRY_FAULT="$hold:hold:$PWD/go" VMFERRY_FAULT_LOG=$PWD/log LD_PRELOAD=$FAULTS \
+    "$VMFERRY" convert -q --snapshots all --checkpoint-every 0.1 disk.qcow2 rbd:rbd/snap-d >said 2>&1 &
+  run=$!
+  until_true 20 grep -q hold log
+  kill -KILL "$run"
+  wait "$run" || true
+  [[ $(rbd ls | grep snap-d) == snap-d.vmferry-partial ]] || fail "after kill -9 in $hold: $(rbd ls)"
+  ferry convert -q --resume --verify --snapshots all disk.qcow2 rbd:rbd/snap-d
+  is_copied disk.qcow2 rbd/snap-d
+  rbd snap purge --no-progress rbd/snap-d
+  rbd rm --no-progress rbd/snap-d
+  ! rbd ls | grep snap-d || fail "left: $(rbd ls)"
+done
+
+# ---- What is refused, first.
+expect 2 "such an image cannot have snapshots" ferry convert --snapshots all base.raw rbd:rbd/snap-e
+expect 1 "there is no snapshot 'x'.*" ferry convert --snapshots first,x disk.qcow2 rbd:rbd/snap-e
+expect 2 "such a target keeps no snapshots" ferry convert --snapshots all disk.qcow2 new.raw
+expect 2 "leave one of them out" ferry convert --snapshot first --snapshots all disk.qcow2 rbd:rbd/snap-e
+! rbd ls | grep snap-e || fail "left: $(rbd ls)"
+[[ ! -e new.raw ]]
