@@ -220,7 +220,8 @@ std::function<int(Session&)> add_convert(CLI::App& app) {
   app.add_option("--snapshots", options->copy.snapshots,
                  "Copy the snapshots of SOURCE, too: all, or those with these names")
       ->type_name("all|NAME,...")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_flag("--chain-as-snapshots", options->copy.chain_as_snapshots,
                "Each backing image of SOURCE becomes a snapshot, the lowest one first")
       ->excludes("--snapshots");
