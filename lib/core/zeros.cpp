@@ -58,4 +58,17 @@ void split_zeros(uint64_t offset, std::span<const std::byte> bytes, uint32_t gra
   }
 }
 
+Extent extent_in(const std::vector<Extent>& runs, uint64_t offset, uint64_t max) {
+  const auto next =
+      std::upper_bound(runs.begin(), runs.end(), offset,
+                       [](uint64_t at, const Extent& extent) { return at < extent.end(); });
+  if (next == runs.end()) {
+    return {offset, max, ExtentKind::kZero};
+  }
+  if (next->offset > offset) {
+    return {offset, std::min(max, next->offset - offset), ExtentKind::kZero};
+  }
+  return {offset, std::min(max, next->end() - offset), ExtentKind::kData};
+}
+
 }  // namespace vmferry

@@ -22,4 +22,8 @@ void split_zeros(uint64_t offset, std::span<const std::byte> bytes, uint32_t gra
 /// Appends `extent` to `runs`, joined to the last one if it continues it with the same kind.
 void append_run(std::vector<Extent>& runs, const Extent& extent);
 
+/// The extent at `offset`, `max` bytes long at most, of a disk whose data are `runs`: sorted,
+/// apart.
+Extent extent_in(const std::vector<Extent>& runs, uint64_t offset, uint64_t max);
+
 }  // namespace vmferry

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "vmferry/extent.h"
 #include "vmferry/source.h"
 
 namespace vmferry {
@@ -27,6 +29,9 @@ struct QemuImage {
   std::unique_ptr<QemuImage> backing = nullptr;  ///< null: none, whatever the image says
   /// Of the guest's disk in bytes, as the image says; 0: unknown.
   uint64_t size = 0;
+  /// Where its tables say that the disk has bytes: sorted, apart; all else is zero. For a driver
+  /// that tells nobody. Nothing: QEMU tells.
+  std::optional<std::vector<Extent>> data = {};
   /// What the driver is told besides.
   std::map<std::string, std::string> options = {};
   /// What to do if QEMU refuses it.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/zeros.h"
 #include "lib/qemu/qemu_nbd.h"
 #include "lib/store/nbd/nbd.h"
 #include "vmferry/error.h"
@@ -31,7 +32,8 @@ void collect_files(const QemuImage& image, Files& files) {
 
 class ServedSource final : public Source {
  public:
-  ServedSource(const QemuImage& image, const NetworkOptions& network) : server_(image) {
+  ServedSource(const QemuImage& image, const NetworkOptions& network)
+      : server_(image), data_(image.data) {
     collect_files(image, files_);
     NbdAddress address;
     address.socket = server_.socket_path();
@@ -44,6 +46,9 @@ class ServedSource final : public Source {
   const std::string& name() const override { return files_.front()->name(); }
   uint64_t size() const override { return disk_->size(); }
   Extent extent_at(uint64_t offset, uint64_t max) const override {
+    if (data_) {
+      return extent_in(*data_, offset, max);
+    }
     return explained([&] { return disk_->extent_at(offset, max); });
   }
   void read_at(uint64_t offset, std::span<std::byte> out) const override {
@@ -114,6 +119,7 @@ class ServedSource final : public Source {
 
   Files files_;
   QemuNbd server_;
+  const std::optional<std::vector<Extent>> data_;
   std::unique_ptr<Source> disk_;
 };
 

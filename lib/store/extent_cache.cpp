@@ -3,25 +3,9 @@
 
 #include <algorithm>
 
+#include "lib/core/zeros.h"
+
 namespace vmferry {
-namespace {
-
-/// The first extent that ends beyond `offset`: we are in it, or in the hole before it.
-Extent extent_in(const std::vector<Extent>& data, uint64_t offset, uint64_t max) {
-  const auto next =
-      std::upper_bound(data.begin(), data.end(), offset,
-                       [](uint64_t at, const Extent& extent) { return at < extent.end(); });
-  if (next == data.end()) {
-    return {offset, max, ExtentKind::kZero};
-  }
-  if (next->offset > offset) {
-    return {offset, std::min(max, next->offset - offset), ExtentKind::kZero};
-  }
-  return {offset, std::min(max, next->end() - offset), ExtentKind::kData};
-}
-
-}  // namespace
-
 ExtentCache::ExtentCache(uint64_t size, uint64_t piece, size_t max_extents, Ask ask)
     : size_(size), piece_(piece), max_extents_(max_extents), ask_(std::move(ask)) {}
 

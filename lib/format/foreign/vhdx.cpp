@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "lib/core/endian.h"
+#include "lib/core/zeros.h"
 #include "lib/format/foreign/image_bytes.h"
 #include "lib/format/foreign/prepare.h"
 
@@ -85,23 +89,51 @@ Vhdx read_vhdx(const Source& file) {
   return vhdx;
 }
 
-/// The table has, after the blocks of each chunk, one entry for a bitmap.
-void check_vhdx_blocks(const Source& file, const Vhdx& vhdx) {
+/// Where the disk has bytes, in no more runs than memory should be taken for: QEMU's driver calls
+/// all of it data, and gigabytes of zeros would come through its socket.
+class BlockRuns {
+ public:
+  void add(const Extent& run) {
+    if (runs_) {
+      append_run(*runs_, run);
+    }
+    if (runs_ && runs_->size() > kMost) {
+      runs_.reset();
+    }
+  }
+  std::optional<std::vector<Extent>> take() { return std::move(runs_); }
+
+ private:
+  static constexpr size_t kMost = 1 << 19;  // 12 MiB
+  std::optional<std::vector<Extent>> runs_ = std::vector<Extent>();
+};
+
+/// The table has, after the blocks of each chunk, one entry for a bitmap. What a log that has to be
+/// replayed would change in it does not matter: QEMU refuses such an image.
+std::optional<std::vector<Extent>> check_vhdx_blocks(const Source& file, const Vhdx& vhdx) {
+  constexpr uint64_t kUnknown = 4;  // what QEMU would not read
   constexpr uint64_t kSectorsOfBitmap = 1 << 23;
   constexpr uint64_t kPresent = 6;  // and 7: in part
   constexpr uint64_t kPlaceUnit = 1 << 20;
   const uint64_t chunk = kSectorsOfBitmap * vhdx.sector / vhdx.block;
   const uint64_t blocks = vhdx.disk_size / vhdx.block + (vhdx.disk_size % vhdx.block != 0 ? 1 : 0);
   const uint64_t entries = blocks == 0 ? 0 : blocks + (blocks - 1) / chunk;
-  TableWalker(file).walk(
-      {vhdx.table_at, entries, 8, "block table"}, [&](uint64_t index, uint64_t entry) {
-        const bool is_bitmap = index % (chunk + 1) == chunk;
-        if (is_bitmap || (entry & 7) < kPresent) {
-          return;
-        }
-        const uint64_t at = (index - index / (chunk + 1)) * vhdx.block;
-        check_place(file, at, entry & ~(kPlaceUnit - 1), std::min(vhdx.block, vhdx.disk_size - at));
-      });
+  BlockRuns runs;
+  TableWalker(file).walk({vhdx.table_at, entries, 8, "block table"},
+                         [&](uint64_t index, uint64_t entry) {
+                           const bool is_bitmap = index % (chunk + 1) == chunk;
+                           const uint64_t state = entry & 7;
+                           if (is_bitmap || (state < kPresent && state != kUnknown)) {
+                             return;
+                           }
+                           const uint64_t at = (index - index / (chunk + 1)) * vhdx.block;
+                           const uint64_t length = std::min(vhdx.block, vhdx.disk_size - at);
+                           runs.add({at, length, ExtentKind::kData});
+                           if (state >= kPresent) {
+                             check_place(file, at, entry & ~(kPlaceUnit - 1), length);
+                           }
+                         });
+  return runs.take();
 }
 
 }  // namespace
@@ -111,10 +143,12 @@ std::unique_ptr<QemuImage> prepare_vhdx(std::unique_ptr<Source> file, FormatGate
   if (vhdx.has_parent) {
     throw parent_missing(*file, "differencing VHDX");
   }
-  check_vhdx_blocks(*file, vhdx);
-  return as_qemu_reads(
-      std::move(file), "vhdx", vhdx.disk_size,
-      "if its log has to be replayed, on a copy of it: qemu-img check -r all FILE");
+  std::optional<std::vector<Extent>> data = check_vhdx_blocks(*file, vhdx);
+  auto image =
+      as_qemu_reads(std::move(file), "vhdx", vhdx.disk_size,
+                    "if its log has to be replayed, on a copy of it: qemu-img check -r all FILE");
+  image->data = std::move(data);
+  return image;
 }
 
 }  // namespace vmferry
