@@ -11,8 +11,8 @@
 namespace VMFERRY_API vmferry {
 
 /// Throws Error kUsage where an option or the layout means nothing to the store of `location`, or
-/// to the format; nothing is asked or opened. create_image() does the same: this is for who has
-/// much to do before that.
+/// to the format, or the layout has no disks of `options.size` bytes (0: not known yet); nothing is
+/// asked or opened. create_image() does the same: this is for who has much to do before that.
 void check_new_image(const Location& location, const TargetOptions& options,
                      const ImageLayout& layout);
 

@@ -54,6 +54,7 @@ void check_new_image(const Location& location, const TargetOptions& options,
   maker.check(layout, location.display());
   if (maker.make != nullptr) {
     check_container(location, options, layout);
+    maker.check_size(layout, options.size, location.display());
   }
 }
 
@@ -68,7 +69,6 @@ std::unique_ptr<Target> create_image(const Location& location, const TargetOptio
     throw usage(location, "the size of the disk has to be known before its image is made",
                 "say it with --size, or save the disk to a file first");
   }
-  maker.check_size(layout, options.size, location.display());
   TargetOptions of_file = options;
   of_file.size = 0;
   of_file.grows = true;
