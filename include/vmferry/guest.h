@@ -121,7 +121,7 @@ class Guest {
   virtual std::optional<BlockJob> block_job(const std::string& dev) = 0;
   virtual void pivot(const std::string& dev) = 0;
   virtual void abort_block_job(const std::string& dev) = 0;
-  /// Discards of the guest give back room in the raw image that the disk is on now, unless its
+  /// Discards of the guest give back room in the image that the disk is on now, unless its
   /// definition says otherwise. libvirt opened that image for a block job, with what was said of
   /// the old one, and cannot change it.
   virtual void let_discard(const std::string& dev) = 0;

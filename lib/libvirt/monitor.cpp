@@ -35,10 +35,16 @@ bool is_of_volume(const std::string& name, const std::string& pool, const std::s
   return names_volume(json::parse(name.substr(kJson.size()), nullptr, false), pool, image);
 }
 
+/// The formats of new disks. What libvirt sets of one of another format is not known here.
+bool can_be_reopened(const json& node) {
+  const json& driver = node.at("drv");
+  return driver == "raw" || driver == "qcow2";
+}
+
 /// What is not said falls back to QEMU's default, so all that libvirt sets is said again.
 json reopened(const json& node, const std::string& index) {
   const json& cache = node.at("cache");
-  return {{"driver", "raw"},
+  return {{"driver", node.at("drv")},
           {"node-name", node.at("node-name")},
           {"file", "libvirt-" + index + "-storage"},
           {"read-only", node.at("ro")},
@@ -58,7 +64,7 @@ std::string reopen_with_discard(const std::string& nodes, const std::string& ind
   try {
     const json answer = json::parse(nodes);
     for (const json& node : answer.at("return")) {
-      if (node.at("node-name") != format || node.at("drv") != "raw") {
+      if (node.at("node-name") != format || !can_be_reopened(node)) {
         continue;
       }
       return json{{"execute", "blockdev-reopen"},
@@ -68,7 +74,7 @@ std::string reopen_with_discard(const std::string& nodes, const std::string& ind
   } catch (const json::exception& error) {
     refuse(std::string("its answer is not understood: ") + error.what());
   }
-  refuse("there is no node " + format + " of a raw image");
+  refuse("there is no node " + format + " of a raw or qcow2 image");
 }
 
 std::vector<std::string> commands_to_forget(const std::string& nodes, const std::string& pool,

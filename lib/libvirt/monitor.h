@@ -11,9 +11,10 @@ namespace vmferry::libvirt {
 /// Asks for all nodes.
 std::string query_nodes();
 
-/// Lets discards of the guest through to the raw image behind node `index`, and changes nothing
-/// else. `nodes` is what QEMU answered to query_nodes. Throws Error: there is no such node, or it
-/// is of another kind (libvirt opens raw images since 10.0 without a node of their format).
+/// Lets discards of the guest through to the raw or qcow2 image behind node `index`, and changes
+/// nothing else. `nodes` is what QEMU answered to query_nodes. Throws Error: there is no such node,
+/// or it is of another kind (libvirt opens raw images since 10.0 without a node of their format).
+/// QEMU refuses the command if the image lies over another one.
 std::string reopen_with_discard(const std::string& nodes, const std::string& index);
 
 /// Commands that remove the nodes of an RBD volume, those above it first, from what QEMU answered

@@ -43,12 +43,16 @@ TEST_CASE("the node of a disk is read from the live definition") {
 }
 
 TEST_CASE("a node is opened anew with all that it had, and discards") {
-  const json command = json::parse(libvirt::reopen_with_discard(nodes("raw"), "4"));
-  CHECK(command["execute"] == "blockdev-reopen");
-  CHECK(command["arguments"]["options"] == json::parse(R"([{"driver": "raw",
+  json expected = json::parse(R"([{"driver": "raw",
       "node-name": "libvirt-4-format", "file": "libvirt-4-storage", "read-only": false,
-      "cache": {"direct": true, "no-flush": false}, "detect-zeroes": "on", "discard": "unmap"}])"));
-  CHECK_THROWS_AS(libvirt::reopen_with_discard(nodes("qcow2"), "4"), Error);
+      "cache": {"direct": true, "no-flush": false}, "detect-zeroes": "on", "discard": "unmap"}])");
+  for (const char* format : {"raw", "qcow2"}) {
+    const json command = json::parse(libvirt::reopen_with_discard(nodes(format), "4"));
+    expected[0]["driver"] = format;
+    CHECK(command["execute"] == "blockdev-reopen");
+    CHECK(command["arguments"]["options"] == expected);
+  }
+  CHECK_THROWS_AS(libvirt::reopen_with_discard(nodes("luks"), "4"), Error);
   CHECK_THROWS_AS(libvirt::reopen_with_discard(nodes("raw"), "5"), Error);
   CHECK_THROWS_AS(libvirt::reopen_with_discard("nonsense", "4"), Error);
 }
