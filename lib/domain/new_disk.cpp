@@ -70,29 +70,22 @@ void require_possible_io(const Domain& domain, const XMLElement& driver, const D
                .hint = "give --cache none as well, or leave --io out"});
 }
 
-/// What the <driver> of a disk says because of the kind of place that it is on.
-struct PlaceKind {
-  std::string format;
-  bool takes_io;  ///< it may say `io`
-};
-
 // QEMU's rbd driver has no choice of `io` (libvirt's qemu_block.c passes it to files only), and
 // "native" beside the wrong cache would make libvirt refuse the definition.
-PlaceKind kind_of(const RbdTarget& /*target*/) { return {.format = "raw", .takes_io = false}; }
+bool takes_io(const RbdTarget& /*target*/) { return false; }
 
-PlaceKind kind_of(const FileTarget& target) { return {.format = target.format, .takes_io = true}; }
+bool takes_io(const FileTarget& /*target*/) { return true; }
 
-void edit_driver(const Domain& domain, XMLElement& driver, const PlaceKind& kind,
-                 const DiskMove& move) {
+void edit_driver(const Domain& domain, XMLElement& driver, const DiskMove& move) {
   set_in_order(driver, "name", "qemu");
-  set_in_order(driver, "type", kind.format);
+  set_in_order(driver, "type", image_format(move.to));
   // They are about images with layers, and formats that keep metadata.
   driver.DeleteAttribute("copy_on_read");
   driver.DeleteAttribute("discard_no_unref");
   if (XMLElement* cache = driver.FirstChildElement("metadata_cache")) {
     driver.DeleteChild(cache);
   }
-  if (!kind.takes_io) {
+  if (!std::visit([](const auto& target) { return takes_io(target); }, move.to)) {
     driver.DeleteAttribute("io");
   }
   if (!driver.Attribute("discard")) {
@@ -129,7 +122,6 @@ std::string new_disk(const Domain& domain, const DomainSpans& spans, const DiskS
   const TextStyle style = style_of(domain.text, span);
   DiskText text(domain.text, span);
 
-  const PlaceKind kind = std::visit([](const auto& target) { return kind_of(target); }, move.to);
   disk.SetAttribute("type", disk_type(move.to));
   disk.DeleteAttribute("rawio");  // these two are about SCSI commands passed through
   disk.DeleteAttribute("sgio");
@@ -140,7 +132,7 @@ std::string new_disk(const Domain& domain, const DomainSpans& spans, const DiskS
   if (!driver) {
     driver = document.NewElement("driver");
   }
-  edit_driver(domain, *driver, kind, move);
+  edit_driver(domain, *driver, move);
   XMLElement* source = document.NewElement("source");
   fill_source(*source, move.to);
 

@@ -131,6 +131,10 @@ bool is_image_on(const DiskImage& image, const FileTarget& target) {
   return image.path == target.path && image.format == target.format;
 }
 
+std::string format_in(const RbdTarget& /*target*/) { return ImageFormat().name(); }
+
+std::string format_in(const FileTarget& target) { return target.format; }
+
 std::string display(const RbdTarget& target) {
   return fmt::format("rbd:{}/{}", target.pool, target.image);
 }
@@ -166,6 +170,10 @@ void check_driver(const DriverOptions& driver) {
   check_value("io", driver.io, {"threads", "native", "io_uring"});
   check_value("discard", driver.discard, {"unmap", "ignore"});
   check_value("detect_zeroes", driver.detect_zeroes, {"off", "on", "unmap"});
+}
+
+std::string image_format(const DiskTarget& target) {
+  return std::visit([](const auto& t) { return format_in(t); }, target);
 }
 
 bool is_device_path(const std::string& path) { return path.starts_with("/dev/"); }
