@@ -36,5 +36,10 @@ void check_cluster(const MigrateRequest& request, const Facts& facts, CheckList&
 /// (checks_leaving.cpp).
 void check_leaving(const MigrateRequest& request, const Facts& facts, CopyMethod method,
                    CheckList& checks);
+/// Of the files that disks become (checks_files.cpp).
+void check_files(const MigrateRequest& request, const Facts& facts, CopyMethod method,
+                 CheckList& checks);
+/// What those files take together, at most: they all go to one directory.
+uint64_t bytes_of_files(const Facts& facts, CopyMethod method);
 
 }  // namespace vmferry::migrate

@@ -36,7 +36,7 @@ class Checker : private CheckList {
       staging();
     }
     if (request_.to_files()) {
-      files();
+      check_files(request_, facts_, method_, *this);
     }
     definitions();
     return take();
@@ -320,53 +320,7 @@ class Checker : private CheckList {
     if (!request_.to_files() || !request_.overlay_dir.empty()) {
       return disk.overlay_room;
     }
-    return disk.overlay_room - std::min(disk.overlay_room, bytes_of_files());
-  }
-
-  void files() {
-    if (request_.to_other_host()) {
-      fail("to files", "--to-dir and --to do not go together", "move to the other host first");
-      return;
-    }
-    for (const DiskFacts& disk : facts_.disks) {
-      if (disk.problem.ok() && disk.file_taken) {
-        fail("file " + disk.move.image.path, "exists already",
-             "move it away, or name another directory");
-      }
-    }
-    room_for_files();
-    if (method_ == CopyMethod::kMirrored) {
-      warn("thin files",
-           "QEMU's mirror also writes the volume's zeros where the definition does not say "
-           "discard='unmap'",
-           "leave --method out: a staged move makes sparse files, and compares them");
-    }
-  }
-
-  void room_for_files() {
-    if (!facts_.file_room) {
-      return;  // another check tells why
-    }
-    const uint64_t wanted = bytes_of_files();
-    if (*facts_.file_room < wanted) {
-      fail("room for the files",
-           fmt::format("{} to write, but only {} free in {}", about_bytes(wanted),
-                       about_bytes(*facts_.file_room), request_.to_dir),
-           "make room, or name another directory");
-    } else {
-      pass("room for the files", fmt::format("{} to write, {} free", about_bytes(wanted),
-                                             about_bytes(*facts_.file_room)));
-    }
-  }
-
-  /// They all go to one directory. A mirror may write all of a disk.
-  uint64_t bytes_of_files() const {
-    const bool whole = method_ == CopyMethod::kMirrored;
-    uint64_t sum = 0;
-    for (const DiskFacts& disk : facts_.disks) {
-      sum += whole ? disk.move.size : std::min(disk.move.data, disk.move.size);
-    }
-    return sum;
+    return disk.overlay_room - std::min(disk.overlay_room, bytes_of_files(facts_, method_));
   }
 
   void definitions() {
