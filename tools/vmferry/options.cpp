@@ -165,6 +165,29 @@ void add_layout_options(CLI::App& app, RbdLayout& layout) {
       ->group(group);
 }
 
+void add_image_layout_options(CLI::App& app, ImageLayout& layout) {
+  const char* group = "New image";
+  app.add_option_function<std::string>(
+         "-O,--target-format",
+         [&layout](const std::string& name) { layout.format = *find_format(name); },
+         fmt::format("Format of the target: {} (default: raw)",
+                     fmt::join(new_format_names(), " or ")))
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember(new_format_names()))
+      ->group(group);
+  app.add_option("--compress", layout.compression, "Compress its clusters: zlib or zstd")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({"zlib", "zstd"}))
+      ->group(group);
+  app.add_option("--compression-level", layout.compression_level,
+                 "1 to 9 for zlib, 1 to 19 for zstd (default: 4, 2)")
+      ->type_name("N")
+      ->group(group);
+  add_size_option(app, "--cluster-size", layout.cluster_size,
+                  "Size of its clusters, a power of two from 512 to 2M (default: 64K)")
+      ->group(group);
+}
+
 void print_warnings(const OpenImage& image, bool quiet) {
   if (quiet) {
     return;

@@ -9,6 +9,7 @@
 
 #include "tools/vmferry/ui/progress.h"
 #include "vmferry/ceph.h"
+#include "vmferry/format.h"
 #include "vmferry/network.h"
 #include "vmferry/open.h"
 
@@ -24,6 +25,8 @@ void add_network_options(CLI::App& app, NetworkOptions& network);
 /// Of Ceph, without --ceph-timeout: a migration waits as long as its guest can.
 void add_cluster_options(CLI::App& app, CephOptions& ceph);
 void add_layout_options(CLI::App& app, RbdLayout& layout);
+/// Of new images in files.
+void add_image_layout_options(CLI::App& app, ImageLayout& layout);
 /// How one image is to be read: its format, a snapshot of it, its key. A command with two images
 /// calls it twice: `suffix` "-b" makes --format-b (and the short -F), --snapshot-b and so on.
 void add_image_options(CLI::App& app, const std::string& which, SourceOptions& image,
