@@ -15,6 +15,7 @@
 #include "vmferry/call_trace.h"
 #include "vmferry/ceph.h"
 #include "vmferry/domain.h"
+#include "vmferry/format.h"
 #include "vmferry/host.h"
 #include "vmferry/location.h"
 #include "vmferry/observer.h"
@@ -143,9 +144,10 @@ class MigrationStorage {
   virtual bool can_resume_in(const HostImage& image, const VolumeName& volume) = 0;
   /// Do they hold the same bytes?
   virtual bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) = 0;
-  /// As copy_in.
+  /// As copy_in, into a new file that is laid out so. Only a raw one can be gone on with.
   virtual CopyDone copy_out(const VolumeName& volume, const std::string& path,
-                            const CopyTerms& terms, const Made& made) = 0;
+                            const ImageLayout& layout, const CopyTerms& terms,
+                            const Made& made) = 0;
   virtual bool can_resume_out(const VolumeName& volume, const std::string& path) = 0;
   /// Bytes of data in an image or volume: what a copy will write at most.
   virtual Usage image_usage(const HostImage& image) = 0;
@@ -164,10 +166,13 @@ class MigrationStorage {
   virtual uint64_t free_space(const std::string& path) = 0;
   /// As remove_volume.
   virtual bool remove_file(const std::string& path, const std::optional<std::string>& identity) = 0;
-  /// An empty qcow2 of `size` bytes over a raw volume. `backing` is QEMU's name of that volume.
-  virtual void create_overlay(const std::string& path, uint64_t size,
-                              const std::string& backing) = 0;
-  virtual void create_raw_file(const std::string& path, uint64_t size, const Made& made) = 0;
+  /// An empty qcow2 of `size` bytes over an image of the format `backing_format`, which QEMU calls
+  /// `backing`.
+  virtual void create_overlay(const std::string& path, uint64_t size, const std::string& backing,
+                              const std::string& backing_format) = 0;
+  /// A disk of `size` bytes that holds nothing.
+  virtual void create_empty_file(const std::string& path, uint64_t size, const ImageLayout& layout,
+                                 const Made& made) = 0;
 };
 
 struct MigrationStorageOptions {
@@ -206,6 +211,7 @@ struct MigrateRequest {
   std::string name_template = "{domain}-{dev}";
   std::map<std::string, VolumeName> disks;  ///< by target dev; empty: every disk that can move
   std::string to_dir;                       ///< directory; not empty: from RBD to files there
+  ImageLayout file_layout;                  ///< of each of those files
   std::vector<std::string> allow_files;     ///< see OpenPolicy::allowed_prefixes
   MigrateMode mode = MigrateMode::kAuto;
   MigrateMethod method = MigrateMethod::kAuto;
@@ -301,6 +307,7 @@ struct MigrateReport {
     std::string dev;
     std::string from;
     std::string to;
+    std::string format;  ///< of what it is on now, as libvirt calls it
     Usage before;
     Usage after;
     CopyDone copy;  ///< by this run; QEMU's own copies are not among them

@@ -45,6 +45,12 @@ class FileChecker {
     const std::string free = about_bytes(*facts_.file_room);
     if (*facts_.file_room >= wanted) {
       checks_.pass(name, fmt::format("{} to write, {} free", about_bytes(wanted), free));
+    } else if (request_.file_layout.compression) {
+      checks_.warn(name,
+                   fmt::format("{} to compress, and {} free in {}: how small it becomes is not "
+                               "known before",
+                               about_bytes(wanted), free, request_.to_dir),
+                   "if the room is not enough, the move is undone");
     } else {
       checks_.fail(name,
                    fmt::format("{} to write, but only {} free in {}", about_bytes(wanted), free,
@@ -54,6 +60,10 @@ class FileChecker {
   }
 
   void mirror() {
+    if (request_.file_layout.compression) {
+      checks_.fail("compression", "QEMU's mirror does not compress what it copies",
+                   "leave --method out, or --compress");
+    }
     checks_.warn("thin files",
                  "QEMU's mirror also writes the volume's zeros where the definition does not say "
                  "discard='unmap'",

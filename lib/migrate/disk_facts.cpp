@@ -4,6 +4,7 @@
 #include "lib/image/whole_sectors.h"
 #include "lib/migrate/facts.h"
 #include "lib/migrate/needs.h"
+#include "vmferry/create.h"
 #include "vmferry/error.h"
 
 namespace vmferry::migrate {
@@ -31,7 +32,14 @@ class DiskLooker {
       } else {
         look_at_image(disk);
       }
-      disk.move.size = guest_bytes(disk.move.image.format, disk.move.size);
+      // A volume is raw.
+      const ImageFormat format = request_.to_files() ? ImageFormat() : disk.move.image.format;
+      disk.move.size = guest_bytes(format, disk.move.size);
+      if (request_.to_files()) {
+        TargetOptions options;
+        options.size = disk.move.size;
+        check_new_image(PathLocation{disk.move.image.path}, options, request_.file_layout);
+      }
     } catch (const Error& error) {
       disk.problem = {.failure = error.what(), .hint = error.hint()};
     }

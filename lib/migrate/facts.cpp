@@ -134,7 +134,9 @@ class Gatherer {
     if (request_.to_files()) {
       const size_t slash = disk.image.name.find('/');
       facts.move.volume = {disk.image.name.substr(0, slash), disk.image.name.substr(slash + 1)};
-      facts.move.image.path = (fs::path(request_.to_dir) / (name + ".raw")).string();
+      const ImageFormat format = request_.file_layout.format;
+      facts.move.image.path = (fs::path(request_.to_dir) / (name + "." + format.name())).string();
+      facts.move.image.format = format;
     } else {
       facts.move.volume = {named ? named->pool : request_.pool, name};
     }
@@ -347,7 +349,7 @@ Facts gather_facts(const MigrateRequest& request, const MigrateContext& context)
 
 DiskTarget disk_target(const MigrateRequest& request, const MovingDisk& disk) {
   if (request.to_files()) {
-    return FileTarget{.path = disk.image.path};
+    return FileTarget{.path = disk.image.path, .format = disk.image.format.name()};
   }
   return RbdTarget{.pool = disk.volume.pool,
                    .image = disk.volume.image,

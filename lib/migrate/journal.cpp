@@ -195,6 +195,7 @@ void Journal::change_request(MigrateRequest request) {
     request.to = plan_.request.to;
   }
   request.to_dir = plan_.request.to_dir;
+  request.file_layout = plan_.request.file_layout;
   plan_.request = std::move(request);
 }
 

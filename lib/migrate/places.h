@@ -84,7 +84,7 @@ struct Places {
 /// What it is given must outlive it.
 Places places_for(const MigrateRequest& request, MigrationStorage& storage);
 
-std::unique_ptr<const NewPlace> new_files(MigrationStorage& storage);
+std::unique_ptr<const NewPlace> new_files(const MigrateRequest& request, MigrationStorage& storage);
 std::unique_ptr<const NewPlace> new_volumes(const MigrateRequest& request,
                                             MigrationStorage& storage);
 std::unique_ptr<const OldPlace> old_files(const MigrateRequest& request, MigrationStorage& storage);

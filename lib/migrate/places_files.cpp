@@ -7,7 +7,8 @@ namespace {
 
 class NewFiles : public NewPlace {
  public:
-  explicit NewFiles(MigrationStorage& storage) : storage_(storage) {}
+  NewFiles(const MigrateRequest& request, MigrationStorage& storage)
+      : layout_(request.file_layout), storage_(storage) {}
 
   std::string name(const MovingDisk& disk) const override { return disk.image.path; }
   std::string name_in_jobs(const MovingDisk& disk) const override { return disk.image.path; }
@@ -33,11 +34,11 @@ class NewFiles : public NewPlace {
   void prove_access(const MovingDisk&) const override {}
 
   void create(const MovingDisk& disk, const MigrationStorage::Made& made) const override {
-    storage_.create_raw_file(disk.image.path, disk.size, made);
+    storage_.create_empty_file(disk.image.path, disk.size, layout_, made);
   }
   CopyDone copy(const MovingDisk& disk, const CopyTerms& terms,
                 const MigrationStorage::Made& made) const override {
-    return storage_.copy_out(disk.volume, disk.image.path, terms, made);
+    return storage_.copy_out(disk.volume, disk.image.path, layout_, terms, made);
   }
   bool can_resume(const MovingDisk& disk) const override {
     return storage_.can_resume_out(disk.volume, disk.image.path);
@@ -54,6 +55,7 @@ class NewFiles : public NewPlace {
   }
 
  private:
+  const ImageLayout layout_;
   MigrationStorage& storage_;
 };
 
@@ -100,8 +102,9 @@ class OldFiles : public OldPlace {
 
 }  // namespace
 
-std::unique_ptr<const NewPlace> new_files(MigrationStorage& storage) {
-  return std::make_unique<const NewFiles>(storage);
+std::unique_ptr<const NewPlace> new_files(const MigrateRequest& request,
+                                          MigrationStorage& storage) {
+  return std::make_unique<const NewFiles>(request, storage);
 }
 
 std::unique_ptr<const OldPlace> old_files(const MigrateRequest& request,

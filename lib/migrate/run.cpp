@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "lib/core/shell_word.h"
+#include "lib/domain/targets.h"
 #include "lib/migrate/steps/steps.h"
 #include "vmferry/error.h"
 
@@ -167,6 +168,7 @@ MigrateReport Run::report() const {
     MigrateReport::Disk line{.dev = disk.dev,
                              .from = disk.original,
                              .to = goal(disk),
+                             .format = image_format(new_place(disk)),
                              .before = {},
                              .after = {},
                              .copy = {}};

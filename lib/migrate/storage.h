@@ -16,6 +16,13 @@ namespace vmferry::migrate {
 /// to overlays then, or is off, and undoing would want the cluster as well.
 CephOptions for_copying(CephOptions ceph);
 
+/// What a disk is copied to.
+struct NewImage {
+  Location location;
+  ImageLayout layout = {};
+  TargetOptions options;
+};
+
 /// The files of this host and the volumes of one cluster. storage.cpp has what is asked of the
 /// cluster, storage_files.cpp what is asked of the host, storage_copies.cpp what needs both.
 class HostAndCluster : public MigrationStorage {
@@ -39,8 +46,8 @@ class HostAndCluster : public MigrationStorage {
                    const Made& made) override;
   bool can_resume_in(const HostImage& image, const VolumeName& volume) override;
   bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) override;
-  CopyDone copy_out(const VolumeName& volume, const std::string& path, const CopyTerms& terms,
-                    const Made& made) override;
+  CopyDone copy_out(const VolumeName& volume, const std::string& path, const ImageLayout& layout,
+                    const CopyTerms& terms, const Made& made) override;
   bool can_resume_out(const VolumeName& volume, const std::string& path) override;
   Usage image_usage(const HostImage& image) override;
 
@@ -52,16 +59,16 @@ class HostAndCluster : public MigrationStorage {
   uint64_t file_allocation(const std::string& path) override;
   uint64_t free_space(const std::string& path) override;
   bool remove_file(const std::string& path, const std::optional<std::string>& identity) override;
-  void create_overlay(const std::string& path, uint64_t size, const std::string& backing) override;
-  void create_raw_file(const std::string& path, uint64_t size, const Made& made) override;
+  void create_overlay(const std::string& path, uint64_t size, const std::string& backing,
+                      const std::string& backing_format) override;
+  void create_empty_file(const std::string& path, uint64_t size, const ImageLayout& layout,
+                         const Made& made) override;
 
  private:
   OpenImage open_volume(const VolumeName& volume, const CephOptions& ceph) const;
   /// Goes on with what a copy that died has left, if that is asked for and it fits.
-  CopyDone copy_or_resume(const OpenImage& image, const Location& to, TargetOptions target,
-                          CopyTerms terms);
-  CopyDone copy_and_check(const OpenImage& image, const Location& to, const TargetOptions& target,
-                          const CopyTerms& terms);
+  CopyDone copy_or_resume(const OpenImage& image, NewImage target, CopyTerms terms);
+  CopyDone copy_and_check(const OpenImage& image, const NewImage& target, const CopyTerms& terms);
   /// For something new of that size.
   TargetOptions new_target(uint64_t size, const Made& made) const;
   TargetOptions new_volume(uint64_t size, const Made& made) const;

@@ -8,6 +8,7 @@
 #include "lib/image/chain.h"
 #include "lib/image/whole_sectors.h"
 #include "lib/store/file/file_io.h"
+#include "vmferry/create.h"
 #include "vmferry/error.h"
 #include "vmferry/open.h"
 #include "vmferry/transfer.h"
@@ -64,8 +65,9 @@ CopyDone HostAndCluster::copy_in(const HostImage& image, const VolumeName& volum
   }
   CopyTerms of_file = terms;
   of_file.frozen = false;  // a file that is open does not look like one that changes
-  return copy_or_resume(source, location_of(volume), new_volume(source.guest->size(), made),
-                        of_file);
+  return copy_or_resume(
+      source, {.location = location_of(volume), .options = new_volume(source.guest->size(), made)},
+      of_file);
 }
 
 bool HostAndCluster::can_resume_in(const HostImage& image, const VolumeName& volume) {
@@ -89,12 +91,17 @@ bool HostAndCluster::same(const HostImage& image, const VolumeName& volume, std:
 }
 
 CopyDone HostAndCluster::copy_out(const VolumeName& volume, const std::string& path,
-                                  const CopyTerms& terms, const Made& made) {
+                                  const ImageLayout& layout, const CopyTerms& terms,
+                                  const Made& made) {
   const OpenImage source = open_volume(volume, for_copying(options_.ceph));
   if (!terms.frozen) {
     refuse_being_written(source);
   }
-  return copy_or_resume(source, PathLocation{path}, new_target(source.guest->size(), made), terms);
+  return copy_or_resume(source,
+                        {.location = PathLocation{path},
+                         .layout = layout,
+                         .options = new_target(source.guest->size(), made)},
+                        terms);
 }
 
 bool HostAndCluster::can_resume_out(const VolumeName& volume, const std::string& path) {
@@ -102,15 +109,15 @@ bool HostAndCluster::can_resume_out(const VolumeName& volume, const std::string&
                     {.ceph = options_.ceph});
 }
 
-CopyDone HostAndCluster::copy_or_resume(const OpenImage& image, const Location& to,
-                                        TargetOptions target, CopyTerms terms) {
+CopyDone HostAndCluster::copy_or_resume(const OpenImage& image, NewImage target, CopyTerms terms) {
   const EitherStop either(terms.stop, options_.stop);
-  terms.stop = target.stop = either.token();
-  target.sources = image.opened;
+  const Location& to = target.location;
+  terms.stop = target.options.stop = either.token();
+  target.options.sources = image.opened;
   if (terms.resume && can_resume(*image.guest, to, {.ceph = options_.ceph})) {
-    target.resume = true;
+    target.options.resume = true;
     try {
-      return copy_and_check(image, to, target, terms);
+      return copy_and_check(image, target, terms);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kConflict) {
         throw;
@@ -125,13 +132,13 @@ CopyDone HostAndCluster::copy_or_resume(const OpenImage& image, const Location& 
     // The journal is the run's alone, so it is from a run that died.
     remove_unfinished(to, {.ceph = options_.ceph}, terms.stop);
   }
-  target.resume = false;
-  return copy_and_check(image, to, target, terms);
+  target.options.resume = false;
+  return copy_and_check(image, target, terms);
 }
 
-CopyDone HostAndCluster::copy_and_check(const OpenImage& image, const Location& to,
-                                        const TargetOptions& options, const CopyTerms& terms) {
-  const std::unique_ptr<Target> target = open_target(to, options);
+CopyDone HostAndCluster::copy_and_check(const OpenImage& image, const NewImage& made,
+                                        const CopyTerms& terms) {
+  const std::unique_ptr<Target> target = create_image(made.location, made.options, made.layout);
   // A volume that QEMU has open looks like one that changes.
   TransferOptions work = {.jobs = options_.jobs,
                           .source_in_use = terms.frozen,

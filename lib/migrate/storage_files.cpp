@@ -16,6 +16,7 @@
 #include "lib/store/file/image_lock.h"
 #include "lib/store/file/new_file.h"
 #include "lib/store/file/unique_fd.h"
+#include "vmferry/create.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
@@ -131,14 +132,18 @@ bool HostAndCluster::remove_file(const std::string& path,
 }
 
 void HostAndCluster::create_overlay(const std::string& path, uint64_t size,
-                                    const std::string& backing) {
-  const EmptyQcow2 image = make_empty_qcow2(size, backing, "raw", path);
+                                    const std::string& backing, const std::string& backing_format) {
+  const EmptyQcow2 image = make_empty_qcow2(size, backing, backing_format, path);
   about_to_make();
   create_file(path, image.file_size, image.start);
 }
 
-void HostAndCluster::create_raw_file(const std::string& path, uint64_t size, const Made& made) {
-  open_target(PathLocation{path}, new_target(size, made))->publish();
+void HostAndCluster::create_empty_file(const std::string& path, uint64_t size,
+                                       const ImageLayout& layout, const Made& made) {
+  const std::unique_ptr<Target> target =
+      create_image(PathLocation{path}, new_target(size, made), layout);
+  target->sink().flush();
+  target->publish();
 }
 
 }  // namespace migrate

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "lib/domain/disk_source.h"
+#include "lib/domain/targets.h"
 #include "lib/migrate/facts.h"
 #include "lib/store/rbd/qemu_rbd_name.h"
 
@@ -71,7 +72,7 @@ std::string bridge_disk(const MigrateRequest& request, const MovingDisk& disk) {
       Element backing(out, "backingStore");
       const DiskTarget target = disk_target(request, disk);
       backing.set("type", disk_type(target));
-      Element(out, "format").set("type", "raw");
+      Element(out, "format").set("type", image_format(target));
       print_source(out, target);
       Element(out, "backingStore");
     }

@@ -25,6 +25,7 @@ answers "vmferry convert --re" --resume --reflink --report
 answers "vmferry convert -f " raw qcow2 ova parallels qed vdi vpc vhdx vmdk
 answers "vmferry convert --reflink al" always
 answers "vmferry rewrite -O " raw qcow2
+answers "vmferry migrate -O " raw qcow2
 answers "vmferry migrate --mode " auto live offline
 answers "vmferry convert --rate-limit " ""
 answers "vmferry convert --force d" disk.raw domain.xml

@@ -37,6 +37,11 @@ useless "mean nothing to the files of --to-dir" migrate web1 --to-dir . --object
 for option in --allow-file=/a --define-secret --secret-uuid=u --secret-usage=u; do
   useless "${option%=*} is for a move to Ceph" migrate web1 --to-dir . "$option"
 done
+for option in -Oqcow2 --compress=zstd --compression-level=3 --cluster-size=64K; do
+  useless "is for a move to files .--to-dir." migrate web1 --pool p "$option"
+done
+useless "a raw image has no clusters" migrate web1 --to-dir . --compress zstd
+useless "a level is given, but no compression" migrate web1 --to-dir . -O qcow2 --compression-level 3
 for option in --method=staged --overlay-dir=. --overlay-max=1G --quiesce --timeout=9 --synchronous-writes --tls; do
   useless "${option%=*} is for a machine that runs on" migrate web1 --pool p --mode offline --to qemu:///x "$option"
 done

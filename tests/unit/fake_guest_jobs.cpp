@@ -70,7 +70,7 @@ void FakeGuest::block_copy(const std::string& dev, const std::string& disk,
         world_->images.at(live.chain.front().image).size) {
       refuse(ErrorKind::kIo, domain_, "Source and target image have different sizes");
     }
-    if (!options.shallow && goal.front().format != "raw") {
+    if (!options.shallow && !world_->images.at(goal.front().image).backing.empty()) {
       refuse(ErrorKind::kIo, domain_, "Copy failed");
     }
     if (options.shallow && goal.size() == 1 && live.chain.size() > 1) {

@@ -123,7 +123,7 @@ bool FakeStorage::fits(const std::string& from, const std::string& to) const {
 }
 
 CopyDone FakeStorage::copy(const std::string& what, const std::string& from, const std::string& to,
-                           const CopyTerms& terms, const Made& made) {
+                           const ImageFormat& format, const CopyTerms& terms, const Made& made) {
   uint64_t kept = 0;
   const auto act = [&] {
     if (terms.stop.stop_requested()) {
@@ -138,7 +138,7 @@ CopyDone FakeStorage::copy(const std::string& what, const std::string& from, con
       first_half = world_->images[unfinished(to)].own;
       kept = first_half.size() * kClusterBytes;
     }
-    world_->images[unfinished(to)] = {.format = "raw", .size = size, .own = first_half};
+    world_->images[unfinished(to)] = {.format = format.name(), .size = size, .own = first_half};
     world_->checkpoints.erase(unfinished(to));
     if (world_->hangs()) {
       world_->wait([&] { return terms.stop.stop_requested(); });
@@ -147,7 +147,7 @@ CopyDone FakeStorage::copy(const std::string& what, const std::string& from, con
         throw cancelled_error();
       }
     }
-    if (world_->makes_checkpoints) {
+    if (world_->makes_checkpoints && !format.is_container()) {
       world_->checkpoints[unfinished(to)] = before;
     }
     world_->middle();
@@ -159,7 +159,7 @@ CopyDone FakeStorage::copy(const std::string& what, const std::string& from, con
       whole[sector] = value;
     }
     world_->images.erase(unfinished(to));
-    create(to, {.format = "raw", .size = size, .backing = {}, .own = whole}, made);
+    create(to, {.format = format.name(), .size = size, .backing = {}, .own = whole}, made);
   };
   world_->call(what, act, true);
   return {.kept_bytes = kept, .digest = "a digest"};
@@ -167,12 +167,13 @@ CopyDone FakeStorage::copy(const std::string& what, const std::string& from, con
 
 CopyDone FakeStorage::copy_in(const HostImage& image, const VolumeName& volume,
                               const CopyTerms& terms, const Made& made) {
-  return copy("copy_in", image.path, volume.display(), terms, made);
+  return copy("copy_in", image.path, volume.display(), ImageFormat(), terms, made);
 }
 
 CopyDone FakeStorage::copy_out(const VolumeName& volume, const std::string& path,
-                               const CopyTerms& terms, const Made& made) {
-  return copy("copy_out", volume.display(), path, terms, made);
+                               const ImageLayout& layout, const CopyTerms& terms,
+                               const Made& made) {
+  return copy("copy_out", volume.display(), path, layout.format, terms, made);
 }
 
 bool FakeStorage::can_resume_in(const HostImage& image, const VolumeName& volume) {
@@ -188,7 +189,9 @@ bool FakeStorage::same(const HostImage& image, const VolumeName& volume, std::st
     if (stop.stop_requested()) {
       throw cancelled_error();
     }
-    world_->require_image(image.path);
+    if (world_->require_image(image.path).format != image.format.name()) {
+      world_->wrong("reads " + image.path + " as " + image.format.name());
+    }
     world_->require_image(volume.display());
     return world_->view(image.path) == world_->view(volume.display());
   });
@@ -255,14 +258,21 @@ bool FakeStorage::remove_file(const std::string& path, const std::optional<std::
   });
 }
 
-void FakeStorage::create_overlay(const std::string& path, uint64_t size,
-                                 const std::string& backing) {
-  world_->call("create_overlay",
-               [&] { create(path, {.format = "qcow2", .size = size, .backing = backing}); });
+void FakeStorage::create_overlay(const std::string& path, uint64_t size, const std::string& backing,
+                                 const std::string& backing_format) {
+  world_->call("create_overlay", [&] {
+    const auto below = world_->images.find(backing);  // not of a volume, which QEMU names otherwise
+    if (below != world_->images.end() && below->second.format != backing_format) {
+      world_->wrong(path + " calls the format of " + backing + " " + backing_format);
+    }
+    create(path, {.format = "qcow2", .size = size, .backing = backing});
+  });
 }
 
-void FakeStorage::create_raw_file(const std::string& path, uint64_t size, const Made& made) {
-  world_->call("create_raw_file", [&] { create(path, {.format = "raw", .size = size}, made); });
+void FakeStorage::create_empty_file(const std::string& path, uint64_t size,
+                                    const ImageLayout& layout, const Made& made) {
+  world_->call("create_empty_file",
+               [&] { create(path, {.format = layout.format.name(), .size = size}, made); });
 }
 
 }  // namespace vmferry::test

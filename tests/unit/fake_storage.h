@@ -28,8 +28,8 @@ class FakeStorage : public MigrationStorage {
                    const Made& made) override;
   bool can_resume_in(const HostImage& image, const VolumeName& volume) override;
   bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) override;
-  CopyDone copy_out(const VolumeName& volume, const std::string& path, const CopyTerms& terms,
-                    const Made& made) override;
+  CopyDone copy_out(const VolumeName& volume, const std::string& path, const ImageLayout& layout,
+                    const CopyTerms& terms, const Made& made) override;
   bool can_resume_out(const VolumeName& volume, const std::string& path) override;
   Usage image_usage(const HostImage& image) override;
 
@@ -41,12 +41,14 @@ class FakeStorage : public MigrationStorage {
   uint64_t file_allocation(const std::string& path) override;
   uint64_t free_space(const std::string& path) override;
   bool remove_file(const std::string& path, const std::optional<std::string>& identity) override;
-  void create_overlay(const std::string& path, uint64_t size, const std::string& backing) override;
-  void create_raw_file(const std::string& path, uint64_t size, const Made& made) override;
+  void create_overlay(const std::string& path, uint64_t size, const std::string& backing,
+                      const std::string& backing_format) override;
+  void create_empty_file(const std::string& path, uint64_t size, const ImageLayout& layout,
+                         const Made& made) override;
 
  private:
   CopyDone copy(const std::string& what, const std::string& from, const std::string& to,
-                const CopyTerms& terms, const Made& made);
+                const ImageFormat& format, const CopyTerms& terms, const Made& made);
   /// A dead copy has left half of `from`, as it is now.
   bool fits(const std::string& from, const std::string& to) const;
   /// Answers whether another of that name was there, and stays.

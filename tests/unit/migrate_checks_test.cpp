@@ -91,6 +91,12 @@ TEST_CASE("what cannot be known, or is only unwelcome, is a warning", "[migrate]
           to_beta(request, facts);
           facts.leaving.tried = false;
         }) == "way to the target");
+  // How small it becomes, nobody knows.
+  CHECK(warnings([](MigrateRequest& request, Facts& facts) {
+          request.to_dir = "/img";
+          request.file_layout = {.format = *find_format("qcow2"), .compression = "zstd"};
+          facts.file_room = 1000;
+        }) == "room for the files");
 }
 
 TEST_CASE("what is in an image and does not move is named before", "[migrate]") {

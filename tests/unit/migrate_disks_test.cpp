@@ -44,6 +44,9 @@ TEST_CASE("names of new disks are made as those of rewrite", "[migrate]") {
   back.request.name_template = "{dev}-of-{uuid}";
   CHECK(back.plan().disks[0].image.path == std::string("/back/vda-of-") + kGuestUuid + ".raw");
 
+  back.request.file_layout.format = *find_format("qcow2");
+  CHECK(back.plan().disks[0].image.path == std::string("/back/vda-of-") + kGuestUuid + ".qcow2");
+
   for (const char* bad : {"{host}-{dev}", "{dev", "{domain}@{dev}", "{domain}/{dev}"}) {
     CAPTURE(bad);
     rig.request.disks.clear();
@@ -95,6 +98,24 @@ TEST_CASE("a disk on RBD that a file could not be stays there, with the reason",
     CHECK(plan.stays.front().starts_with("vdb: " + odd.reason));
     CHECK(plan.disks.size() == 1);
   }
+}
+
+TEST_CASE("a layout that new files cannot have is refused before", "[migrate]") {
+  const auto told = [](uint64_t size, const ImageLayout& layout) {
+    Rig rig(way_named("back to files, live"));
+    rig.world().images.at("rbd:vms/old-a").size = size;
+    rig.request.file_layout = layout;
+    const Plan plan = rig.plan();
+    CHECK_FALSE(plan.possible());
+    return message_of(plan, "disk vda");
+  };
+  const ImageFormat qcow2 = *find_format("qcow2");
+  CHECK(told(uint64_t{1} << 40, {.format = qcow2, .cluster_size = 512})
+            .find("is too large for clusters of 512") != std::string::npos);
+  CHECK(told(kDiskBytes, {.format = qcow2, .compression_level = 3})
+            .find("a level is given, but no compression") != std::string::npos);
+  CHECK(told(kDiskBytes, {.compression = "zstd"}).find("a raw image has no clusters") !=
+        std::string::npos);
 }
 
 TEST_CASE("checkpoints are named with what removes them", "[migrate]") {

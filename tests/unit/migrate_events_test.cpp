@@ -245,7 +245,7 @@ TEST_CASE("what is in the way of a copy is named, with what may be done about it
           "name another with --disk vda=rbd:POOL/IMAGE");
   }
   for (const auto& [way, call] : {std::pair{"back to files, live", "copy_out"},
-                                  std::pair{"back to files, mirrored", "create_raw_file"}}) {
+                                  std::pair{"back to files, mirrored", "create_empty_file"}}) {
     CHECK(hint_of(way, "/back/web1-vda.raw", call) ==
           "/back/web1-vda.raw was made after the checks: move it away, or name another "
           "directory with --to-dir");

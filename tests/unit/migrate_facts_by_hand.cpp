@@ -281,6 +281,12 @@ const std::vector<BadCase>& bad_cases() {
          request.to_dir = "/img";
          request.overlay_max = (uint64_t{100} << 30) - 1000;
        }},
+      {"compression",
+       [](auto& request, auto&) {
+         request.to_dir = "/img";
+         request.file_layout = {.format = *find_format("qcow2"), .compression = "zstd"};
+         request.method = MigrateMethod::kMirror;
+       }},
       // A mirror may write all of it.
       {"room for the files",
        [](auto& request, auto& facts) {

@@ -43,6 +43,10 @@ Plan full_plan(const std::string& domain = "web1") {
                     .stripe_count = 4,
                     .data_pool = "ec",
                     .features = {"layering"}};
+  request.file_layout = {.format = *find_format("qcow2"),
+                         .compression = "zstd",
+                         .compression_level = 3,
+                         .cluster_size = 1 << 17};
   request.allow_files = {"/bases"};
   request.overlay_max = 12345;
   request.bandwidth = uint64_t{1} << 40;
@@ -107,6 +111,7 @@ TEST_CASE("a journal brings back what was written", "[migrate]") {
   CHECK(Journal::request("web1", state).to == plan.request.to);
   CHECK(Journal::request("web1", state).keyring == plan.request.keyring);
   CHECK(Journal::request("web1", state).layout == plan.request.layout);
+  CHECK(Journal::request("web1", state).file_layout == plan.request.file_layout);
   again.remove();
   CHECK(failure_to_open(state) == ErrorKind::kNotFound);
   CHECK(fs::is_empty(state));
@@ -139,6 +144,7 @@ TEST_CASE("the request of a recovery does not turn the move", "[migrate]") {
   CHECK(recovered(plan, request).to == plan.request.to);
   CHECK(recovered(plan, request).bandwidth == 5);
   CHECK_FALSE(recovered(plan, request).to_files());
+  CHECK(recovered(plan, request).file_layout == plan.request.file_layout);
   request.to = "qemu+ssh://same-host-by-another-name/system";
   CHECK(recovered(plan, request).to == request.to);
   plan.request.to.clear();

@@ -136,7 +136,8 @@ std::vector<std::string> Rig::problems_if_untouched() {
 
 std::map<std::string, std::string> Rig::goals() const {
   if (!request.to_dir.empty()) {
-    return {{"vda", "/back/web1-vda.raw"}, {"vdb", "/back/web1-vdb.raw"}};
+    const std::string suffix = std::string(".") + request.file_layout.format.name();
+    return {{"vda", "/back/web1-vda" + suffix}, {"vdb", "/back/web1-vdb" + suffix}};
   }
   return {{"vda", "rbd:vms/web1-vda"}, {"vdb", "rbd:vms/web1-vdb"}};
 }
@@ -145,7 +146,8 @@ std::string Rig::rewritten(const std::string& definition) const {
   std::vector<DiskMove> moves;
   for (const auto& [dev, goal] : goals()) {
     if (!request.to_dir.empty()) {
-      moves.push_back({.disk = dev, .to = FileTarget{.path = goal}});
+      const std::string format = request.file_layout.format.name();
+      moves.push_back({.disk = dev, .to = FileTarget{.path = goal, .format = format}});
     } else {
       moves.push_back({.disk = dev, .to = RbdTarget{.pool = "vms", .image = "web1-" + dev}});
     }
@@ -160,7 +162,7 @@ void Rig::check_moved_definitions() {
     for (const DefinedDisk& disk : read_definition(text).disks) {
       if (disk.device == "disk") {
         require(!disk.chain.empty() && disk.chain.front().image == goals().at(disk.dev) &&
-                    disk.chain.front().format == "raw",
+                    disk.chain.front().format == request.file_layout.format.name(),
                 "the " + which + " definition does not name the goal of " + disk.dev);
       }
     }

@@ -21,7 +21,7 @@ constexpr const char* kCopyingWays[] = {
 };
 
 std::string copying_call(const std::string& way) {
-  return way.starts_with("back to files") ? "copy_out" : "copy_in";
+  return way.starts_with("back to ") ? "copy_out" : "copy_in";
 }
 
 /// Of all disks, in the report.
@@ -82,6 +82,21 @@ TEST_CASE("a copy that died before its first checkpoint is undone", "[migrate]")
     CHECK(outcome.done());
     CHECK(outcome.report.end == MigrateReport::End::kUndone);
     CHECK(dead.rig.problems_if_untouched() == Problems());
+  }
+}
+
+TEST_CASE("of a copy to qcow2 that died nothing can be kept", "[migrate]") {
+  for (const std::string way : {"back to qcow2 files, live", "back to qcow2 files, offline"}) {
+    for (const Recovery how : {Recovery::kAuto, Recovery::kFinish}) {
+      INFO(way);
+      Dead dead(way);
+      const Outcome outcome = dead.rig.recover(how);
+      INFO(outcome.message << " hint: " << outcome.hint);
+      CHECK(outcome.done());
+      CHECK(kept_bytes(outcome) == 0);
+      CHECK((how == Recovery::kAuto ? dead.rig.problems_if_untouched()
+                                    : dead.rig.problems_if_moved()) == Problems());
+    }
   }
 }
 

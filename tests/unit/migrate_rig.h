@@ -20,6 +20,9 @@ struct WayUnderTest {
   std::function<void(World&, MigrateRequest&)> prepare;
 };
 const std::vector<WayUnderTest>& all_ways();
+/// Those back to files, with images of qcow2 in place of raw ones: what else can go wrong on them
+/// is seen on all_ways().
+const std::vector<WayUnderTest>& ways_to_qcow2();
 const WayUnderTest& way_named(std::string_view name);
 
 /// Of each disk; not a multiple of a usual cluster.

@@ -102,20 +102,47 @@ void strike_all(const WayUnderTest& way, unsigned n, Fault fault) {
   }
 }
 
+/// Undisturbed, to new disks of that format.
+void check_end(const WayUnderTest& way, const std::string& format) {
+  INFO(way.name);
+  Rig rig(way);
+  const Plan plan = rig.plan();
+  CHECK(failed_checks(plan).empty());
+  rig.world().arm(0, Fault::kNone);
+  const Outcome outcome = rig.run(plan);
+  INFO("says: " << outcome.message << " hint: " << outcome.hint);
+  CHECK(outcome.done());
+  CHECK(rig.problems_if_moved() == Problems());
+  CHECK(outcome.report.disks.size() == 2);
+  for (const MigrateReport::Disk& disk : outcome.report.disks) {
+    CHECK(disk.format == format);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("each way ends as it should", "[migrate]") {
   for (const WayUnderTest& way : all_ways()) {
-    INFO(way.name);
-    Rig rig(way);
-    const Plan plan = rig.plan();
-    CHECK(failed_checks(plan).empty());
-    rig.world().arm(0, Fault::kNone);
-    const Outcome outcome = rig.run(plan);
-    INFO("says: " << outcome.message << " hint: " << outcome.hint);
-    CHECK(outcome.done());
-    CHECK(rig.problems_if_moved() == Problems());
-    CHECK(outcome.report.disks.size() == 2);
+    check_end(way, "raw");
+  }
+  for (const WayUnderTest& way : ways_to_qcow2()) {
+    check_end(way, "qcow2");
+  }
+}
+
+TEST_CASE("a death on the way to qcow2 images is recovered from", "[faults][sweep]") {
+  for (const WayUnderTest& way : ways_to_qcow2()) {
+    DYNAMIC_SECTION(way.name) {
+      for (const unsigned n : moments_of(way)) {
+        strike_all(way, n, Fault::kKillBefore);
+      }
+      const std::vector<std::string> calls = calls_of(way);
+      for (unsigned n = 1; n <= calls.size(); ++n) {
+        if (takes_long(calls[n - 1])) {
+          strike_all(way, n, Fault::kKillMiddle);
+        }
+      }
+    }
   }
 }
 

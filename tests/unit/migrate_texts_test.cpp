@@ -37,6 +37,23 @@ TEST_CASE("texts for libvirt and QEMU escape what they must", "[migrate]") {
         R"(10.0.0.1\:6789;[\:\:1]\:3300)");
 }
 
+TEST_CASE("an overlay of a new file is told the format of that file", "[migrate]") {
+  MigrateRequest request;
+  request.to_dir = "/back";
+  for (const char* format : {"raw", "qcow2"}) {
+    MovingDisk disk;
+    disk.dev = "vda";
+    disk.bridge = "/back/bridge";
+    disk.image.path = "/back/a";
+    disk.image.format = *find_format(format);
+    const std::vector<Layer> chain = read_disk_chain(migrate::bridge_disk(request, disk));
+    REQUIRE(chain.size() == 2);
+    CHECK(chain[0].format == "qcow2");
+    CHECK(chain[1].image == "/back/a");
+    CHECK(chain[1].format == format);
+  }
+}
+
 TEST_CASE("a disk that stays is left out of the snapshot by name", "[migrate]") {
   Plan plan;
   const std::string text = migrate::snapshot_definition(plan, parse_domain(kMachine, "web1"));

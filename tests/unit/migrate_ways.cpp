@@ -114,6 +114,11 @@ void to_files(World& world, MigrateRequest& request) {
   request.to_dir = "/back";
 }
 
+void to_qcow2(World& world, MigrateRequest& request) {
+  to_files(world, request);
+  request.file_layout.format = *find_format("qcow2");
+}
+
 void shut_off(World& world) { world.stop(world.hosts["alpha"].domains[kGuestName]); }
 
 constexpr const char* kBeta = "qemu+unix:///system?socket=/run/beta";
@@ -195,10 +200,29 @@ const std::vector<WayUnderTest>& all_ways() {
   return kWays;
 }
 
+const std::vector<WayUnderTest>& ways_to_qcow2() {
+  static const std::vector<WayUnderTest> kWays = {
+      {"back to qcow2 files, live", to_qcow2},
+      {"back to qcow2 files, mirrored",
+       [](World& world, MigrateRequest& request) {
+         to_qcow2(world, request);
+         request.method = MigrateMethod::kMirror;
+       }},
+      {"back to qcow2 files, offline",
+       [](World& world, MigrateRequest& request) {
+         to_qcow2(world, request);
+         request.mode = MigrateMode::kOffline;
+       }},
+  };
+  return kWays;
+}
+
 const WayUnderTest& way_named(std::string_view name) {
-  for (const WayUnderTest& way : all_ways()) {
-    if (way.name == name) {
-      return way;
+  for (const auto* ways : {&all_ways(), &ways_to_qcow2()}) {
+    for (const WayUnderTest& way : *ways) {
+      if (way.name == name) {
+        return way;
+      }
     }
   }
   throw std::logic_error(std::string(name));

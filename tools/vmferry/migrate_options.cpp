@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 
+#include "vmferry/create.h"
 #include "vmferry/error.h"
 
 namespace vmferry::cli {
@@ -87,7 +88,7 @@ void add_way_options(CLI::App& app, MigrateOptions& options) {
   app.add_option("--name-template", request.name_template,
                  "Names of the volumes, from {domain}, {uuid} and {dev} (default: {domain}-{dev})")
       ->type_name("TEMPLATE");
-  app.add_option("--to-dir", request.to_dir, "The way back: from RBD to raw files in DIR")
+  app.add_option("--to-dir", request.to_dir, "The way back: from RBD to files in DIR")
       ->type_name("DIR");
   add_allow_option(app, request.allow_files);
   app.add_option_function<std::string>(
@@ -233,6 +234,7 @@ void add_migrate_options(CLI::App& app, MigrateOptions& options) {
   add_guest_options(app, options);
   add_cluster_options(app, options.ceph);
   add_layout_options(app, options.layout);
+  add_image_layout_options(app, options.request.file_layout);
   add_live_options(app, options);
   add_end_options(app, options);
   add_recovery_options(app, options);
@@ -262,6 +264,9 @@ void complete(MigrateOptions& options) {
   }
   if (request.to_files() && !request.pool.empty()) {
     refuse_usage("--pool and --to-dir do not go together", "one way at a time");
+  }
+  if (request.to_files()) {
+    check_new_image(PathLocation{request.to_dir}, {}, request.file_layout);
   }
   if (!request.secret.uuid.empty() && !request.secret.usage.empty()) {
     refuse_usage("--secret-uuid and --secret-usage name one secret twice", "leave one out");

@@ -63,6 +63,21 @@ std::string goal(const Plan& plan, const MovingDisk& disk) {
   return plan.request.to_files() ? disk.image.path : disk.volume.display();
 }
 
+/// Of the new disks. A volume is raw.
+ImageLayout layout_of(const Plan& plan) {
+  return plan.request.to_files() ? plan.request.file_layout : ImageLayout();
+}
+
+/// " (qcow2, zstd)"; nothing for disks that are raw, as most are.
+std::string layout_in_words(const Plan& plan) {
+  const ImageLayout layout = layout_of(plan);
+  if (!layout.format.is_container()) {
+    return {};
+  }
+  return fmt::format(" ({}{})", layout.format.name(),
+                     layout.compression ? ", " + *layout.compression : "");
+}
+
 Json usage(const Usage& usage) {
   return {{"virtual_bytes", usage.virtual_bytes}, {"allocated_bytes", usage.allocated_bytes}};
 }
@@ -94,7 +109,8 @@ std::string plan_text(const Plan& plan) {
                           plan.request.to_other_host() ? ", to another host" : "");
   text += "\nDisks\n";
   for (const MovingDisk& disk : plan.disks) {
-    text += line("  {:<6} {} -> {}", disk.dev, disk.original, goal(plan, disk)) +
+    text += line("  {:<6} {} -> {}{}", disk.dev, disk.original, goal(plan, disk),
+                 layout_in_words(plan)) +
             line("         {} of data, {} for the guest ({} bytes)", about_bytes(disk.data),
                  about_bytes(disk.size), disk.size);
   }
@@ -123,6 +139,7 @@ std::string plan_json(const Plan& plan) {
     disks.push_back({{"disk", disk.dev},
                      {"from", disk.original},
                      {"to", goal(plan, disk)},
+                     {"format", layout_of(plan).format.name()},
                      {"virtual_bytes", disk.size},
                      {"allocated_bytes", disk.data}});
   }
@@ -184,6 +201,7 @@ Json report_as_json(const std::string& domain, const MigrateReport& report) {
     Json one = {{"disk", disk.dev},
                 {"from", disk.from},
                 {"to", disk.to},
+                {"format", disk.format},
                 {"before", usage(disk.before)},
                 {"after", usage(disk.after)},
                 {"kept_bytes", disk.copy.kept_bytes}};

@@ -3,6 +3,7 @@
 
 #include "lib/core/format_bytes.h"
 #include "lib/core/shell_word.h"
+#include "lib/domain/targets.h"
 #include "lib/migrate/steps/steps.h"
 #include "lib/migrate/xml_text.h"
 #include "vmferry/error.h"
@@ -25,7 +26,8 @@ void StageOverlays::run() {
       require_same_size(disk);
       run_.remove_bridge(disk);
       run_.make_ours(bridged(disk), [&] {
-        context_.storage->create_overlay(disk.bridge, disk.size, fresh_.name_in_headers(disk));
+        context_.storage->create_overlay(disk.bridge, disk.size, fresh_.name_in_headers(disk),
+                                         image_format(run_.new_place(disk)));
       });
       run_.copy_onto(disk, disk.bridge, bridge_disk(plan_.request, disk), true);
     }
