@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <filesystem>
 
 #include "lib/image/whole_sectors.h"
@@ -87,27 +90,25 @@ class DiskLooker {
     for (const DiskImage& backing : disk.disk.backing) {
       image.backing.push_back(path_of(source_, backing));
     }
-    image.chain_known = disk.disk.chain_is_closed || !image.backing.empty();
     const std::optional<ImageFormat> format = format_of(disk.disk.image);
     if (!format && !mirrored) {
-      refuse_format(image.path, disk.disk.image.format, "which vmferry does not read");
+      refuse_format(image.path, disk.disk.image.format);
     }
-    if (format && format->is_foreign() && method_ == CopyMethod::kStaged) {
-      refuse_format(image.path, disk.disk.image.format, "which is copied offline only");
-    }
+    const bool foreign = format && format->is_foreign();
+    // A chain does not tell of what parts an image is made.
+    image.chain_known = !foreign && (disk.disk.chain_is_closed || !image.backing.empty());
     // What QEMU mirrors, QEMU alone has to read.
-    image.format =
-        mirrored && format && format->is_foreign() ? ImageFormat() : format.value_or(ImageFormat());
+    image.format = mirrored && foreign ? ImageFormat() : format.value_or(ImageFormat());
     image.allowed = request_.allow_files;
     if (!facts_.source.local) {
       return;
     }
     disk.look = storage_.look(image.path);
     // What was not looked at stays: such an image may be made of several files.
-    if (disk.look && !(format && format->is_foreign())) {
+    if (disk.look && !foreign) {
       image.identity = disk.look->identity;
     }
-    if (image.format.is_container()) {
+    if (image.format.is_container() && !foreign) {
       disk.parts = storage_.image_parts(image);
     }
     if (mirrored) {
@@ -118,7 +119,8 @@ class DiskLooker {
       return;
     }
     // A shut-off domain's chain is mostly not declared, and libvirt tells sizes of files only.
-    const Usage usage = storage_.image_usage(image);
+    const bool in_use = method_ == CopyMethod::kStaged;
+    const Usage usage = foreign && in_use ? usage_as_seen(disk.move) : storage_.image_usage(image);
     disk.move.size = usage.virtual_bytes;
     disk.move.data = usage.allocated_bytes;
     if (method_ == CopyMethod::kOffline) {
@@ -133,12 +135,36 @@ class DiskLooker {
     look_at_overlay(disk);
   }
 
-  [[noreturn]] static void refuse_format(const std::string& path, const std::string& format,
-                                         const std::string& which) {
+  /// Of an image of others under a running guest. QEMU writes to it, so that its tables may make
+  /// no sense for a moment: what libvirt tells has to do then. Once it is frozen it is looked at
+  /// again.
+  Usage usage_as_seen(const MovingDisk& disk) {
+    const DiskSizes seen = guest_->disk_sizes(disk.dev);
+    Usage usage = {.virtual_bytes = seen.capacity,
+                   .allocated_bytes = std::min(seen.capacity, seen.allocation)};
+    try {
+      usage = storage_.image_usage(disk.image);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kCorrupt) {
+        throw;
+      }
+    }
+    if (usage.virtual_bytes != seen.capacity) {  // QEMU before 10.0 cuts some VHDs
+      throw Error({.kind = ErrorKind::kUnsupported,
+                   .object = disk.image.path,
+                   .action = {},
+                   .cause = fmt::format("its disk has {} bytes, but the running guest sees {}",
+                                        usage.virtual_bytes, seen.capacity),
+                   .hint = "move it with --mode offline, or with --method mirror"});
+    }
+    return usage;
+  }
+
+  [[noreturn]] static void refuse_format(const std::string& path, const std::string& format) {
     throw Error({.kind = ErrorKind::kUnsupported,
                  .object = path,
                  .action = {},
-                 .cause = "its format is " + format + ", " + which,
+                 .cause = "its format is " + format + ", which vmferry does not read",
                  .hint =
                      "convert it first (vmferry convert, qemu-img convert); or move it while it "
                      "runs with --method mirror: QEMU reads it then"});

@@ -15,25 +15,48 @@ again() {
 }
 again
 
-# A foreign format is copied while the machine is off. While it runs, QEMU reads it for a mirror.
-qemu-img create -q -f vmdk disk.vmdk 64M
-qemu-io -f vmdk -c 'write -q -P 0x5a 1M 64k' disk.vmdk >/dev/null
-qemu-img convert -f vmdk -O raw disk.vmdk want.raw
-machine mg-vmdk "$(file_disk "$work/disk.vmdk" vda "type='vmdk'")"
+# A foreign format: while the machine is off, and while it runs. The image may have parts beside it, of which no chain tells.
+foreign_machine() { # FORMAT FILE [QEMU-IMG-OPTION...]
+  rm -f disk*
+  qemu-img create -q -f "$1" "${@:3}" "$2" 64M
+  qemu-io -f "$1" -c 'write -q -P 0x5a 1M 64k' "$2" >/dev/null
+  qemu-img convert -f "$1" -O raw "$2" want.raw
+  machine mg-odd "$(file_disk "$work/$2" vda "type='$1'")"
+}
+moved_whole() {
+  rbd export --no-progress rbd/mg-odd-vda - | cmp - want.raw || fail "$*: not the guest's disk"
+  on_a dumpxml mg-odd --inactive | grep "<driver name='qemu' type='raw'" >/dev/null || fail "$*: the definition says another format"
+  again
+}
+foreign_machine vmdk disk.vmdk
 expect 0 "old disk of vda: .*/disk.vmdk will stay: it is a vmdk image" move --delete-source --check
 move -q --delete-source
 [[ -f disk.vmdk ]] || fail "a file of several was deleted"
-rbd export --no-progress rbd/mg-vmdk-vda - | cmp - want.raw || fail "not the guest's disk"
-on_a dumpxml mg-vmdk | grep -q "<driver name='qemu' type='raw'" || fail "the definition says another format"
-again
-machine mg-vmdk "$(file_disk "$work/disk.vmdk" vda "type='vmdk'")"
-on_a start mg-vmdk >/dev/null
-expect 1 "disk.vmdk: its format is vmdk, which is copied offline only" move --check
-expect 1 "its format is vmdk" move
-! rbd ls | grep '^mg' >/dev/null || fail "a volume is left"
+moved_whole offline
+foreign_machine vmdk disk.vmdk
+on_a start mg-odd >/dev/null
 move -q --method mirror
-rbd export --no-progress rbd/mg-vmdk-vda - | cmp - want.raw || fail "not the guest's disk"
-again
+moved_whole mirrored
+for kind in vmdk "vmdk -o subformat=twoGbMaxExtentSparse" vdi vpc qed; do
+  read -ra options <<<"$kind"
+  foreign_machine "${options[0]}" "disk.${options[0]}" "${options[@]:1}"
+  on_a start mg-odd >/dev/null
+  # Undone, what the guest wrote meanwhile is in the image.
+  move_in_background --rate-limit 16K
+  wait_for_step 'copy the frozen'
+  guest_io "$VMFERRY_LAB_HOSTA" 0 "write -P 7 2M 64k" >/dev/null
+  kill -INT "$mover"
+  ended 130 "as it was before"
+  [[ $(disks "$VMFERRY_LAB_HOSTA") == "vda file $work/disk.${options[0]}" ]] || fail "$kind: not undone: $(disks "$VMFERRY_LAB_HOSTA")"
+  move -q --delete-source
+  [[ -f disk.${options[0]} ]] || fail "$kind: a file of several was deleted"
+  guest_io "$VMFERRY_LAB_HOSTA" 0 "write -P 6 3M 64k" >/dev/null
+  guest_io "$VMFERRY_LAB_HOSTA" 0 flush >/dev/null
+  for written in "7 32" "6 48"; do
+    dd if=<(head -c 65536 /dev/zero | tr '\0' "\\${written% *}") of=want.raw bs=64K seek="${written#* }" conv=notrunc status=none iflag=fullblock
+  done
+  moved_whole "$kind"
+done
 
 # A link: both stay, with a word, whichever way; and the overlay was beside the image, not beside the link.
 mkdir store links

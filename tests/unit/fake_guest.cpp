@@ -70,7 +70,7 @@ DiskSizes FakeGuest::disk_sizes(const std::string& dev) {
         refuse(ErrorKind::kIo, domain_, "cannot get the size of a disk of that type");
       }
       const Image& image = world_->require_image(disk.chain.front().image);
-      return {.capacity = image.size, .allocation = image.own.size() << 16};
+      return {.capacity = image.size - world_->qemu_cuts, .allocation = image.own.size() << 16};
     }
     refuse(ErrorKind::kIo, domain_, "invalid path " + dev);
   });

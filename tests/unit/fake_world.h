@@ -106,11 +106,12 @@ class World {
   std::set<std::string> left_open;              ///< volumes that a QEMU has open for nothing
   std::set<std::string> foreign;                ///< images that nobody may remove
   std::string failure = "an injected failure";  ///< what a call says that fails
-  bool stuck = false;               ///< the cluster stands still: no job on it gets anywhere
-  unsigned late_ticks = 12;         ///< until libvirt has done what a dead client asked for
-  unsigned unseen_ticks = 5;        ///< of those: until it has begun, and says that it is busy
-  unsigned ghosts = 0;              ///< dead clients that are still seen; one less each time
-  bool deaf = false;                ///< a hanging migration ignores its abort
+  uint64_t qemu_cuts = 0;     ///< bytes of a disk that a guest does not see: its format is odd
+  bool stuck = false;         ///< the cluster stands still: no job on it gets anywhere
+  unsigned late_ticks = 12;   ///< until libvirt has done what a dead client asked for
+  unsigned unseen_ticks = 5;  ///< of those: until it has begun, and says that it is busy
+  unsigned ghosts = 0;        ///< dead clients that are still seen; one less each time
+  bool deaf = false;          ///< a hanging migration ignores its abort
   std::vector<std::string> wrongs;  ///< what must never happen
 
   /// The n-th call from now on (or the n-th that is called `only`) fails in that way; 0: none does.

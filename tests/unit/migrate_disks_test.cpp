@@ -31,6 +31,22 @@ std::string message_of(const Plan& plan, const std::string& name) {
   return {};
 }
 
+/// The first image is a VMDK.
+const WayUnderTest& staged_from_vmdk() {
+  static const WayUnderTest kWay = {
+      "staged here, from VMDK", [](World& world, MigrateRequest& request) {
+        way_named("staged here").prepare(world, request);
+        world.images.at("/img/web1.img").format = "vmdk";
+        DomainData& guest = world.hosts.at("alpha").domains.at(kGuestName);
+        guest.disks.at("vda").chain.front().format = "vmdk";
+        const std::string raw = "type=\"raw\"";
+        for (std::string* text : {&guest.stored, &guest.running}) {
+          text->replace(text->find(raw), raw.size(), "type=\"vmdk\"");
+        }
+      }};
+  return kWay;
+}
+
 }  // namespace
 
 TEST_CASE("names of new disks are made as those of rewrite", "[migrate]") {
@@ -72,6 +88,35 @@ TEST_CASE("two disks on one file, under whatever names, are refused before", "[m
   const Plan plan = rig.plan();
   CHECK(!plan.possible());
   CHECK(message_of(plan, "disk vda").find("vda and vdb are on one image") != std::string::npos);
+}
+
+TEST_CASE("an image of others is frozen and copied as any", "[migrate]") {
+  {
+    Rig rig(staged_from_vmdk());
+    const Plan plan = rig.plan();
+    CHECK(plan.disks[0].image.format.name() == std::string("vmdk"));
+    // Its parts are in no chain.
+    CHECK_FALSE(plan.disks[0].image.chain_known);
+    CHECK(plan.disks[1].image.chain_known);
+    CHECK(rig.run(plan).done());
+    CHECK(rig.problems_if_moved() == std::vector<std::string>());
+  }
+  Rig rig(staged_from_vmdk());
+  const Plan plan = rig.plan();
+  rig.world().arm(1, Fault::kKillAfter, "alpha: block_copy");
+  CHECK(rig.run(plan).killed);
+  rig.world().arm(0, Fault::kNone);
+  CHECK(rig.recover(Recovery::kUndo).done());
+  CHECK(rig.problems_if_untouched() == std::vector<std::string>());
+}
+
+TEST_CASE("an image of others that QEMU shows otherwise is refused before", "[migrate]") {
+  Rig rig(staged_from_vmdk());
+  rig.world().qemu_cuts = 512;
+  CHECK(message_of(rig.plan(), "disk vda").find("but the running guest sees") != std::string::npos);
+  rig.world().qemu_cuts = 0;
+  rig.world().arm(1, Fault::kFailBefore, "image_usage");
+  CHECK_FALSE(rig.plan().possible());
 }
 
 TEST_CASE("a disk on RBD that a file could not be stays there, with the reason", "[migrate]") {
