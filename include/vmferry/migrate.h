@@ -61,6 +61,7 @@ struct HostImage {
   bool chain_known = true;           ///< no other file may be; false: those beside the image, too
   std::string identity;              ///< FileLook::identity when it was planned; empty: not looked
   std::vector<std::string> allowed = {};  ///< places that the user allows besides
+  bool with_snapshots = false;  ///< those inside of it become snapshots of the volume (copy_in)
 };
 
 /// What a path of this host leads to.
@@ -105,8 +106,9 @@ struct CopyTerms {
 
 /// What a copy did.
 struct CopyDone {
-  uint64_t kept_bytes = 0;  ///< of its data, that a run which died had copied
-  std::string digest;       ///< of what was copied (DiskDigest::text)
+  uint64_t kept_bytes = 0;                  ///< of its data, that a run which died had copied
+  std::string digest;                       ///< of what was copied (DiskDigest::text)
+  std::vector<std::string> snapshots = {};  ///< of the volume, copied with it; oldest first
 };
 
 /// Images and volumes, as a migration handles them. Every method throws Error; one thread.
@@ -240,6 +242,7 @@ struct MigrateRequest {
   std::string listen_address;
   bool tls = false;
   bool force_off = false;
+  bool snapshots = false;  ///< those inside of the images are copied, too
   bool delete_source = false;
   bool keep_source_definition = false;
 

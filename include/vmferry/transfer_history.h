@@ -39,4 +39,8 @@ HistoryResult transfer_history(const Source& source, const std::vector<size_t>& 
                                Target& target, const TransferOptions& options = {},
                                Observer* observer = nullptr);
 
+/// As can_resume(), for such a copy.
+bool can_resume_history(const Source& source, const std::vector<size_t>& points,
+                        const Location& target, const NetworkOptions& network);
+
 }  // namespace VMFERRY_API vmferry

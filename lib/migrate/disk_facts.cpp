@@ -100,6 +100,7 @@ class DiskLooker {
     // What QEMU mirrors, QEMU alone has to read.
     image.format = mirrored && foreign ? ImageFormat() : format.value_or(ImageFormat());
     image.allowed = request_.allow_files;
+    image.with_snapshots = request_.snapshots;
     if (!facts_.source.local) {
       return;
     }

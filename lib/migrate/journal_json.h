@@ -113,7 +113,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(RbdLayout, object_size, stripe_u
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ImageLayout, format, compression, compression_level,
                                                 cluster_size)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostImage, path, format, backing, chain_known,
-                                                identity, allowed)
+                                                identity, allowed, with_snapshots)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(MovingDisk, dev, original, image, volume, size,
                                                 data, overlay, bridge)
 
@@ -137,7 +137,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
     mode, method, monitors, ceph_conf, user, secret, define_secret, keyring, cluster, layout,
     overlay_dir, overlay_max, quiesce, bandwidth, timeout, shutdown_timeout, max_downtime_ms,
     parallel, auto_converge, synchronous_writes, migration_uri, listen_address, tls, force_off,
-    delete_source, keep_source_definition)
+    snapshots, delete_source, keep_source_definition)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostIdentity, hostname, uuid)
 // Not the checks: they were of that moment.
 inline void to_json(nlohmann::json& out, const Plan& plan) {

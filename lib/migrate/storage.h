@@ -21,6 +21,7 @@ struct NewImage {
   Location location;
   ImageLayout layout = {};
   TargetOptions options;
+  std::vector<size_t> points = {};  ///< states of the source that are copied before; see History
 };
 
 /// The files of this host and the volumes of one cluster. storage.cpp has what is asked of the
@@ -68,6 +69,8 @@ class HostAndCluster : public MigrationStorage {
   OpenImage open_volume(const VolumeName& volume, const CephOptions& ceph) const;
   /// Goes on with what a copy that died has left, if that is asked for and it fits.
   CopyDone copy_or_resume(const OpenImage& image, NewImage target, CopyTerms terms);
+  /// Has a copy that died left what this one can go on with?
+  bool can_go_on(const OpenImage& image, const NewImage& target) const;
   CopyDone copy_and_check(const OpenImage& image, const NewImage& target, const CopyTerms& terms);
   /// For something new of that size.
   TargetOptions new_target(uint64_t size, const Made& made) const;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <numeric>
 
 #include "lib/core/printable.h"
 #include "lib/image/chain.h"
@@ -12,6 +13,7 @@
 #include "vmferry/error.h"
 #include "vmferry/open.h"
 #include "vmferry/transfer.h"
+#include "vmferry/transfer_history.h"
 
 namespace vmferry {
 namespace migrate {
@@ -50,6 +52,27 @@ OpenImage open_host_image(const HostImage& image) {
   return open_as_guest(PathLocation{image.path}, options);
 }
 
+/// The volume begins as the first state.
+void add_snapshots(const OpenImage& source, NewImage& target) {
+  const auto* history = dynamic_cast<const History*>(source.guest.get());
+  const std::vector<Point> points = history != nullptr ? history->points() : std::vector<Point>();
+  if (points.empty()) {
+    return;
+  }
+  target.points.resize(points.size());
+  std::iota(target.points.begin(), target.points.end(), size_t{0});
+  target.options.marks = points.size();
+  target.options.size = points.front().size;
+}
+
+std::vector<std::string> names_of(const std::vector<KeptPoint>& points) {
+  std::vector<std::string> names;
+  for (const KeptPoint& point : points) {
+    names.push_back(point.name);
+  }
+  return names;
+}
+
 }  // namespace
 
 CopyDone HostAndCluster::copy_in(const HostImage& image, const VolumeName& volume,
@@ -65,13 +88,28 @@ CopyDone HostAndCluster::copy_in(const HostImage& image, const VolumeName& volum
   }
   CopyTerms of_file = terms;
   of_file.frozen = false;  // a file that is open does not look like one that changes
-  return copy_or_resume(
-      source, {.location = location_of(volume), .options = new_volume(source.guest->size(), made)},
-      of_file);
+  NewImage target = {.location = location_of(volume),
+                     .options = new_volume(source.guest->size(), made)};
+  if (image.with_snapshots) {
+    add_snapshots(source, target);
+  }
+  return copy_or_resume(source, std::move(target), of_file);
 }
 
 bool HostAndCluster::can_resume_in(const HostImage& image, const VolumeName& volume) {
-  return can_resume(*open_host_image(image).guest, location_of(volume), {.ceph = options_.ceph});
+  const OpenImage source = open_host_image(image);
+  NewImage target = {.location = location_of(volume), .options = {}};
+  if (image.with_snapshots) {
+    add_snapshots(source, target);
+  }
+  return can_go_on(source, target);
+}
+
+bool HostAndCluster::can_go_on(const OpenImage& image, const NewImage& target) const {
+  const NetworkOptions network = {.ceph = options_.ceph};
+  return target.points.empty()
+             ? can_resume(*image.guest, target.location, network)
+             : can_resume_history(*image.guest, target.points, target.location, network);
 }
 
 OpenImage HostAndCluster::open_volume(const VolumeName& volume, const CephOptions& ceph) const {
@@ -114,7 +152,7 @@ CopyDone HostAndCluster::copy_or_resume(const OpenImage& image, NewImage target,
   const Location& to = target.location;
   terms.stop = target.options.stop = either.token();
   target.options.sources = image.opened;
-  if (terms.resume && can_resume(*image.guest, to, {.ceph = options_.ceph})) {
+  if (terms.resume && can_go_on(image, target)) {
     target.options.resume = true;
     try {
       return copy_and_check(image, target, terms);
@@ -151,6 +189,13 @@ CopyDone HostAndCluster::copy_and_check(const OpenImage& image, const NewImage& 
   }
   DiskDigest digest(image.guest->size());
   work.digest = &digest;
+  if (!made.points.empty()) {
+    const HistoryResult result =
+        transfer_history(*image.guest, made.points, *target, work, options_.observer);
+    return {.kept_bytes = result.kept_bytes,
+            .digest = digest.text(),
+            .snapshots = names_of(result.points)};
+  }
   const TransferResult result = transfer(*image.guest, *target, work, options_.observer);
   return {.kept_bytes = result.kept_bytes, .digest = digest.text()};
 }

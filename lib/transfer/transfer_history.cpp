@@ -13,6 +13,7 @@
 
 #include "lib/core/null_sink.h"
 #include "lib/core/printable.h"
+#include "lib/transfer/checkpoints.h"
 #include "lib/transfer/delta.h"
 #include "lib/transfer/reading_back.h"
 #include "lib/transfer/state_copy.h"
@@ -22,6 +23,12 @@ namespace vmferry {
 namespace {
 
 constexpr const char* kNote = "vmferry.history";
+
+/// Which states of which source: words that are the same as long as they are.
+std::string stamp_of(const Source& source, const std::vector<size_t>& points) {
+  const std::string stamp = source.stamp();
+  return stamp.empty() ? stamp : fmt::format("{}, states {}", stamp, fmt::join(points, " "));
+}
 
 /// What may differ here, or there.
 class EitherChanges final : public Changes {
@@ -95,11 +102,7 @@ class HistoryTransfer {
     }
   }
 
-  /// Which states of which source: words that are the same as long as they are.
-  std::string stamp() const {
-    const std::string source = source_.stamp();
-    return source.empty() ? source : fmt::format("{}, states {}", source, fmt::join(points_, " "));
-  }
+  std::string stamp() const { return stamp_of(source_, points_); }
 
   void require_same_history() {
     is_kept_ = true;  // what earlier runs have done is not lost to an error of this one
@@ -190,7 +193,8 @@ class HistoryTransfer {
 
   /// From here on another run can go on with it.
   void write_note() {
-    if (options_.keep_partial && target_.notes() != nullptr && !stamp().empty()) {
+    const bool is_wanted = options_.keep_partial || options_.make_checkpoints;
+    if (is_wanted && target_.notes() != nullptr && !stamp().empty()) {
       target_.notes()->write(kNote, stamp());
       is_kept_ = true;
     }
@@ -298,6 +302,19 @@ class HistoryTransfer {
 HistoryResult transfer_history(const Source& source, const std::vector<size_t>& points,
                                Target& target, const TransferOptions& options, Observer* observer) {
   return HistoryTransfer(source, points, target, options, observer).run();
+}
+
+bool can_resume_history(const Source& source, const std::vector<size_t>& points,
+                        const Location& target, const NetworkOptions& network) {
+  const std::string stamp = stamp_of(source, points);
+  const auto notes = unfinished_notes(target, network);
+  const auto note = notes.find(kNote);
+  if (note != notes.end()) {
+    return !stamp.empty() && note->second == stamp;
+  }
+  // The first state was under way.
+  const auto first = dynamic_cast<const History&>(source).open_point(points.front());
+  return !first->stamp().empty() && is_checkpoint_of(first->stamp(), notes);
 }
 
 }  // namespace vmferry

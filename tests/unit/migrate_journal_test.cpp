@@ -48,6 +48,7 @@ Plan full_plan(const std::string& domain = "web1") {
                          .compression_level = 3,
                          .cluster_size = 1 << 17};
   request.allow_files = {"/bases"};
+  request.snapshots = true;
   request.overlay_max = 12345;
   request.bandwidth = uint64_t{1} << 40;
   request.timeout = std::chrono::seconds(77);
@@ -64,6 +65,7 @@ Plan full_plan(const std::string& domain = "web1") {
                 .backing = {"/img/b"},
                 .identity = "file 8:1"};
   disk.image.allowed = {"/bases"};
+  disk.image.with_snapshots = true;
   disk.volume = {"vms", "a"};
   disk.size = 4297064448;
   disk.overlay = "/img/overlay";
@@ -111,6 +113,7 @@ TEST_CASE("a journal brings back what was written", "[migrate]") {
   CHECK(Journal::request("web1", state).to == plan.request.to);
   CHECK(Journal::request("web1", state).keyring == plan.request.keyring);
   CHECK(Journal::request("web1", state).layout == plan.request.layout);
+  CHECK(Journal::request("web1", state).snapshots);
   CHECK(Journal::request("web1", state).file_layout == plan.request.file_layout);
   again.remove();
   CHECK(failure_to_open(state) == ErrorKind::kNotFound);

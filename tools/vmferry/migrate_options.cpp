@@ -180,6 +180,10 @@ void add_end_options(CLI::App& app, MigrateOptions& options) {
       ->group(offline);
   app.add_flag("--force-off", request.force_off, "Pull the plug when it does not shut down")
       ->group(offline);
+  app.add_flag(
+         "--snapshots", request.snapshots,
+         "Copy the snapshots inside of qcow2 images, too: they become snapshots of the volumes")
+      ->group(offline);
   const char* end = "Afterwards";
   app.add_flag("--delete-source", request.delete_source,
                "Remove the old disks once the guest was seen on the new ones")

@@ -180,6 +180,12 @@ std::string report_text(const std::string& domain, const MigrateReport& report) 
       text += line("         {} of it had been copied before the run was killed",
                    about_bytes(disk.copy.kept_bytes));
     }
+    if (!disk.copy.snapshots.empty()) {
+      text += line(
+          "         with its snapshots: {}; 'rbd snap rollback' returns to one while the "
+          "guest is shut off",
+          fmt::join(disk.copy.snapshots, ", "));
+    }
   }
   if (report.downtime_ms) {
     text += line("  the guest stood still for {} ms", *report.downtime_ms);
@@ -205,6 +211,9 @@ Json report_as_json(const std::string& domain, const MigrateReport& report) {
                 {"before", usage(disk.before)},
                 {"after", usage(disk.after)},
                 {"kept_bytes", disk.copy.kept_bytes}};
+    if (!disk.copy.snapshots.empty()) {
+      one["snapshots"] = disk.copy.snapshots;
+    }
     if (!disk.copy.digest.empty()) {
       one["copied_digest"] = disk.copy.digest;
     }
