@@ -120,7 +120,9 @@ bool HostAndCluster::remove_volume(const VolumeName& volume,
   if (another) {
     remove_rbd_left_over(location_of(volume), options_.ceph, stop);
   } else {
-    remove_rbd_volume(location_of(volume), options_.ceph, stop);
+    // What a move has made, it takes away as a whole.
+    const auto snapshots = identity ? SnapshotRemoval::kOfCopy : SnapshotRemoval::kNone;
+    remove_rbd_volume(location_of(volume), options_.ceph, snapshots, stop);
   }
   return !another;
 }

@@ -25,12 +25,24 @@ on_a snapshot-create-as mg-snap known >/dev/null
 expect 1 "virsh snapshot-delete --metadata" move --snapshots --check
 on_a snapshot-delete mg-snap known --metadata >/dev/null
 
+# killed_in CALL: a run that is killed there.
+killed_in() {
+  rm -f log
+  VMFERRY_FAULT="$1:hold:$PWD/go" VMFERRY_FAULT_LOG=$PWD/log LD_PRELOAD=$(dirname -- "$VMFERRY")/libvmferry-faults.so \
+    move_in_background --snapshots
+  until_true 30 grep -q hold log
+  kill -KILL "$mover"
+  wait "$mover" || true
+}
+
+# The volume is complete and has its name: it is taken back with its snapshots.
+killed_in rbd_metadata_remove:1
+[[ $(rbd ls | grep mg-snap) == mg-snap-vda ]] || fail "not published: $(rbd ls)"
+ferry migrate mg-snap --recover --undo --state-dir "$state"
+[[ -z $(rbd ls | grep mg-snap) ]] || fail "left after the undoing: $(rbd ls)"
+
 # A run that was killed between the states is gone on with.
-VMFERRY_FAULT="rbd_snap_create:2:hold:$PWD/go" VMFERRY_FAULT_LOG=$PWD/log LD_PRELOAD=$(dirname -- "$VMFERRY")/libvmferry-faults.so \
-  move_in_background --snapshots
-until_true 30 grep -q hold log
-kill -KILL "$mover"
-wait "$mover" || true
+killed_in rbd_snap_create:2
 expect 0 "with its snapshots: one, two_2, known" ferry migrate mg-snap --recover --finish --state-dir "$state"
 for state_of in one two/2 known; do
   qemu-img convert -O raw -l "snapshot.name=$state_of" disk.qcow2 want.raw

@@ -60,10 +60,15 @@ size_t rbd_volume_writers(const RbdLocation& volume, const CephOptions& options)
 /// Nothing: no such volume.
 std::optional<Identity> rbd_volume_identity(const RbdLocation& volume, const CephOptions& options);
 
+/// What becomes of the snapshots of a volume that is removed. kOfCopy: those go with it that were
+/// made together with it, as states of the disk that it is a copy of (Target::mark).
+enum class SnapshotRemoval { kNone, kOfCopy };
+
 /// Removes a volume and what a killed copy to that name left; none there is no error. While clients
 /// have it open it tries again, for 60 s: one that died counts for some 30 s. kConflict: it stays
-/// open. Stopped, it ends early with kCancelled.
-void remove_rbd_volume(const RbdLocation& volume, const CephOptions& options, std::stop_token stop);
+/// open, or has snapshots. Stopped, it ends early with kCancelled.
+void remove_rbd_volume(const RbdLocation& volume, const CephOptions& options,
+                       SnapshotRemoval snapshots, std::stop_token stop);
 
 /// The same for what a killed copy to that name left, and for that only.
 void remove_rbd_left_over(const RbdLocation& volume, const CephOptions& options,

@@ -37,6 +37,7 @@ struct RbdRemoval {
   std::chrono::seconds patience;
   std::stop_token stop;  ///< ends the trying again
   Pulse& pulse;          ///< beats as it goes on
+  /// Those of a copy (SnapshotRemoval), and of what has the name of an unfinished one all.
   bool with_snapshots = false;
 };
 

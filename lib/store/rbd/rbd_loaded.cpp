@@ -64,8 +64,8 @@ std::optional<Identity> rbd_volume_identity(const RbdLocation& volume, const Cep
 }
 
 void remove_rbd_volume(const RbdLocation& volume, const CephOptions& options,
-                       std::stop_token stop) {
-  rbd_module().remove_volume(volume, options, std::move(stop));
+                       SnapshotRemoval snapshots, std::stop_token stop) {
+  rbd_module().remove_volume(volume, options, snapshots, std::move(stop));
 }
 
 void remove_rbd_left_over(const RbdLocation& volume, const CephOptions& options,

@@ -86,8 +86,12 @@ std::string recorded_name(rbd_image_t image, const std::string& name) {
   return found != record.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-void remove_rbd_snapshots(rbd_image_t image, const RbdLocation& location, Pulse& pulse) {
+void remove_rbd_snapshots(rbd_image_t image, const RbdLocation& location, RbdMarks which,
+                          Pulse& pulse) {
   for (const SnapshotFacts& snapshot : read_rbd_snapshots(image, location)) {
+    if (which == RbdMarks::kRecorded && snapshot.recorded_name.empty()) {
+      continue;
+    }
     const int rc = rbd_snap_remove(image, snapshot.name.c_str());
     pulse.beat();
     if (rc < 0 && rc != -ENOENT) {

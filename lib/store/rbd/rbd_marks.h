@@ -24,7 +24,12 @@ std::string mark_rbd_state(rbd_image_t image, const RbdLocation& location, const
 /// What was written down of the snapshot `name`: the name that it had; empty: nothing was.
 std::string recorded_name(rbd_image_t image, const std::string& name);
 
-/// Removes all snapshots of the user. Throws Error about `location`.
-void remove_rbd_snapshots(rbd_image_t image, const RbdLocation& location, Pulse& pulse);
+enum class RbdMarks {
+  kAll,
+  kRecorded,  ///< of which it was written down that they are states of a copy
+};
+/// Removes snapshots of the user. Throws Error about `location`.
+void remove_rbd_snapshots(rbd_image_t image, const RbdLocation& location, RbdMarks which,
+                          Pulse& pulse);
 
 }  // namespace vmferry

@@ -70,13 +70,15 @@ Error in_use(const RbdPool& pool, const RbdLocation& volume) {
                         "forever (https://tracker.ceph.com/issues/58120)"});
 }
 
-void remove_one(const RbdPool& pool, const RbdLocation& volume, std::stop_token stop) {
+void remove_one(const RbdPool& pool, const RbdLocation& volume, SnapshotRemoval snapshots,
+                std::stop_token stop) {
   Pulse pulse;
-  const int rc = remove_rbd_image(pool.io(), volume, volume.image,
-                                  {.patience = kPatience,
-                                   .stop = stop,
-                                   .pulse = pulse,
-                                   .with_snapshots = is_unfinished(volume)});
+  const int rc = remove_rbd_image(
+      pool.io(), volume, volume.image,
+      {.patience = kPatience,
+       .stop = stop,
+       .pulse = pulse,
+       .with_snapshots = snapshots == SnapshotRemoval::kOfCopy || is_unfinished(volume)});
   if (rc == 0) {
     return;
   }
@@ -98,13 +100,14 @@ void remove_one(const RbdPool& pool, const RbdLocation& volume, std::stop_token 
 
 /// Removes `names` under a claim, so that no run at work loses what it writes. A volume that a
 /// killed run has renamed half-way has its old name still: that name goes, and the volume stays.
-void remove_claimed(const RbdLocation& volume, const CephOptions& options, std::stop_token stop,
+void remove_claimed(const RbdLocation& volume, const CephOptions& options,
+                    SnapshotRemoval snapshots, std::stop_token stop,
                     const std::vector<std::string>& names) {
   const RbdPool pool(volume, options, CephSharing::kOwn);
   RbdClaim claim(pool, volume, {.patience = kPatience, .stop = stop});
   settle_names(pool.io(), volume, {volume.image, partial_of(volume).image});
   for (const std::string& name : names) {
-    remove_one(pool, volume.beside(name), stop);
+    remove_one(pool, volume.beside(name), snapshots, stop);
   }
 }
 
@@ -167,13 +170,13 @@ std::optional<Identity> rbd_volume_identity(const RbdLocation& volume, const Cep
 }
 
 void remove_rbd_volume(const RbdLocation& volume, const CephOptions& options,
-                       std::stop_token stop) {
-  remove_claimed(volume, options, stop, {volume.image, partial_of(volume).image});
+                       SnapshotRemoval snapshots, std::stop_token stop) {
+  remove_claimed(volume, options, snapshots, stop, {volume.image, partial_of(volume).image});
 }
 
 void remove_rbd_left_over(const RbdLocation& volume, const CephOptions& options,
                           std::stop_token stop) {
-  remove_claimed(volume, options, stop, {partial_of(volume).image});
+  remove_claimed(volume, options, SnapshotRemoval::kOfCopy, stop, {partial_of(volume).image});
 }
 
 }  // namespace vmferry
