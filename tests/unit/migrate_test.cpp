@@ -103,7 +103,7 @@ void strike_all(const WayUnderTest& way, unsigned n, Fault fault) {
 }
 
 /// Undisturbed, to new disks of that format.
-void check_end(const WayUnderTest& way, const std::string& format) {
+void check_undisturbed(const WayUnderTest& way, const std::string& format) {
   INFO(way.name);
   Rig rig(way);
   const Plan plan = rig.plan();
@@ -123,10 +123,10 @@ void check_end(const WayUnderTest& way, const std::string& format) {
 
 TEST_CASE("each way ends as it should", "[migrate]") {
   for (const WayUnderTest& way : all_ways()) {
-    check_end(way, "raw");
+    check_undisturbed(way, "raw");
   }
   for (const WayUnderTest& way : ways_to_qcow2()) {
-    check_end(way, "qcow2");
+    check_undisturbed(way, "qcow2");
   }
 }
 
