@@ -37,17 +37,21 @@ foreign_machine vmdk disk.vmdk
 on_a start mg-odd >/dev/null
 move -q --method mirror
 moved_whole mirrored
-for kind in vmdk "vmdk -o subformat=twoGbMaxExtentSparse" vdi vpc qed; do
+for kind in "vmdk -o subformat=twoGbMaxExtentSparse" vdi vpc; do
   read -ra options <<<"$kind"
   foreign_machine "${options[0]}" "disk.${options[0]}" "${options[@]:1}"
   on_a start mg-odd >/dev/null
-  # Undone, what the guest wrote meanwhile is in the image.
-  move_in_background --rate-limit 16K
-  wait_for_step 'copy the frozen'
-  guest_io "$VMFERRY_LAB_HOSTA" 0 "write -P 7 2M 64k" >/dev/null
-  kill -INT "$mover"
-  ended 130 "as it was before"
-  [[ $(disks "$VMFERRY_LAB_HOSTA") == "vda file $work/disk.${options[0]}" ]] || fail "$kind: not undone: $(disks "$VMFERRY_LAB_HOSTA")"
+  if [[ $kind == vmdk* ]]; then
+    # Undone, what the guest wrote meanwhile is in the image.
+    move_in_background --rate-limit 16K
+    wait_for_step 'copy the frozen'
+    guest_io "$VMFERRY_LAB_HOSTA" 0 "write -P 7 2M 64k" >/dev/null
+    kill -INT "$mover"
+    ended 130 "as it was before"
+    [[ $(disks "$VMFERRY_LAB_HOSTA") == "vda file $work/disk.vmdk" ]] || fail "$kind: not undone: $(disks "$VMFERRY_LAB_HOSTA")"
+  else
+    guest_io "$VMFERRY_LAB_HOSTA" 0 "write -P 7 2M 64k" >/dev/null
+  fi
   move -q --delete-source
   [[ -f disk.${options[0]} ]] || fail "$kind: a file of several was deleted"
   guest_io "$VMFERRY_LAB_HOSTA" 0 "write -P 6 3M 64k" >/dev/null
