@@ -37,6 +37,8 @@ copied reset=4
 copied status=503,every=3
 copied status=429,first=1,retry=1
 copied status=500,first=2,from=2
+copied status=503,from=2,first=2,retry=imf:-100
+copied status=503,from=2,first=2,retry=nonsense
 # A redirect leads elsewhere when the place of before is gone.
 serve mirror
 copied "first-to=http:||127.0.0.1:$(<mirror.port)|hang=3|disk.raw" --stall-timeout 2
@@ -48,3 +50,6 @@ for way in status=503,from=3 reset=1 hang=3; do
   ((SECONDS < 6)) || fail "$way took $SECONDS s"
 done
 refused "read at [0-9]+ KiB.*says: again in 100 s" status=503,from=2,retry=100 --stall-timeout 2
+for date in imf rfc850 asctime; do
+  refused "says: again in (99|100) s" "status=503,from=2,retry=$date:100" --stall-timeout 2
+done

@@ -13,7 +13,6 @@ namespace {
 
 constexpr size_t kLongestTag = 512;
 constexpr size_t kLongestTime = 64;
-constexpr std::chrono::seconds kLongestPause = std::chrono::hours(24 * 365);
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -101,11 +100,6 @@ void read_field(HttpAnswer& answer, std::string_view name, std::string_view valu
   } else if (is_same_name(name, "Content-Encoding")) {
     if (!is_same_name(value, "identity")) {
       answer.encoding = printable(std::string(value.substr(0, kLongestTime)));
-    }
-  } else if (is_same_name(name, "Retry-After")) {
-    if (const std::optional<uint64_t> seconds = number_of(value)) {
-      answer.retry_after = std::min<std::chrono::seconds>(
-          kLongestPause, std::chrono::seconds(std::min<uint64_t>(*seconds, kLongestPause.count())));
     }
   }
 }

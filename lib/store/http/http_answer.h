@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -29,7 +28,6 @@ struct HttpAnswer {
   std::string etag;                ///< a strong one, with its quotes; empty: there is none
   std::string last_modified;       ///< as it was sent; empty: it is not said
   std::string encoding;            ///< of the body; empty: none
-  std::optional<std::chrono::seconds> retry_after;
   /// Two lines do not go together, or a number is none; empty: nothing is wrong.
   std::string contradiction;
 };

@@ -17,6 +17,7 @@ using Clock = std::chrono::steady_clock;
 using End = HttpOutcome::End;
 
 constexpr long kReceiveBuffer = 256 << 10;  // bytes; libcurl's own is 16 KiB
+constexpr std::chrono::seconds kLongestRetryAfter = std::chrono::hours(24 * 365);
 
 struct EasyCleaner {
   void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
@@ -57,6 +58,13 @@ End end_of(CURLcode code) {
     default:
       return End::kFailed;
   }
+}
+
+/// Of Retry-After, which is a number of seconds or a date (RFC 9110, 10.2.3); libcurl reads both.
+std::chrono::seconds pause_after(CURL* easy) {
+  curl_off_t seconds = 0;
+  curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &seconds);
+  return std::chrono::seconds(std::clamp<curl_off_t>(seconds, 0, kLongestRetryAfter.count()));
 }
 
 }  // namespace
@@ -190,6 +198,7 @@ HttpOutcome HttpConnection::get(const HttpRequest& request, const Body& body) {
 
   HttpOutcome outcome;
   outcome.answer = state.answer;
+  outcome.pause = pause_after(state.easy.get());
   outcome.end = end_of(code);
   outcome.cause = printable(state.said[0] == '\0' ? curl_easy_strerror(code) : state.said);
   if (state.was_unwanted) {

@@ -40,6 +40,8 @@ struct HttpOutcome {
   };
   End end = End::kFailed;
   HttpAnswer answer;
+  /// How long the server wants not to be asked; zero: it says nothing of that, or it is over.
+  std::chrono::seconds pause{0};
   std::string redirect;  ///< where the server sends us; empty: nowhere
   std::string cause;     ///< what libcurl said of a failure
 };

@@ -69,8 +69,8 @@ class HttpObject::Patience {
   }
 
   /// Waits a while, or as long as the server wants. False: that is too long.
-  bool pause(std::optional<seconds> wanted) {
-    const milliseconds time = std::max<milliseconds>(pause_, wanted.value_or(seconds(0)));
+  bool pause(seconds wanted) {
+    const milliseconds time = std::max<milliseconds>(pause_, wanted);
     if (Clock::now() + time > last_ + limit_) {
       return false;
     }
@@ -195,7 +195,7 @@ void HttpObject::read_start(Patience& patience) {
     if (is_empty(outcome)) {
       return;
     }
-    if (!may_pass(outcome, is_open_) || !patience.pause(answer.retry_after)) {
+    if (!may_pass(outcome, is_open_) || !patience.pause(outcome.pause)) {
       throw error_of(trouble_of(outcome, is_open_), std::nullopt);
     }
   }
@@ -243,7 +243,7 @@ void HttpObject::read(uint64_t offset, uint64_t length, const Deliver& deliver) 
     if (forget_address(url) && is_http_refusal(outcome.answer.status)) {
       continue;
     }
-    if (!may_pass(outcome, is_open_) || !patience.pause(outcome.answer.retry_after)) {
+    if (!may_pass(outcome, is_open_) || !patience.pause(outcome.pause)) {
       throw error_of(trouble_of(outcome, is_open_), offset + done);
     }
   }

@@ -53,10 +53,10 @@ HttpTrouble trouble_itself(const HttpOutcome& outcome) {
     return {ErrorKind::kUnsupported, outcome.cause, "give the final address"};
   }
   if (is_passing(status)) {
-    const auto after = outcome.answer.retry_after;
+    const auto seconds = outcome.pause.count();
     return {ErrorKind::kIo,
             "the server is out of order or busy" + number +
-                (after ? fmt::format(" and says: again in {} s", after->count()) : ""),
+                (seconds > 0 ? fmt::format(" and says: again in {} s", seconds) : ""),
             "try again later"};
   }
   switch (status) {
