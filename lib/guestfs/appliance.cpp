@@ -16,8 +16,8 @@
 #include <sstream>
 
 #include "lib/core/threads.h"
+#include "lib/core/unique_fd.h"
 #include "lib/store/file/file_text.h"
-#include "lib/store/file/unique_fd.h"
 
 namespace vmferry {
 namespace {

@@ -14,10 +14,10 @@
 #include <vector>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/unique_fd.h"
 #include "lib/core/zeros.h"
 #include "lib/store/file/file_io.h"
 #include "lib/store/file/file_source.h"
-#include "lib/store/file/unique_fd.h"
 #include "vmferry/error.h"
 #include "vmferry/observer.h"
 

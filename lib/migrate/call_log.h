@@ -10,7 +10,7 @@
 #include <string>
 #include <thread>
 
-#include "lib/store/file/unique_fd.h"
+#include "lib/core/unique_fd.h"
 #include "vmferry/call_trace.h"
 
 namespace vmferry::migrate {

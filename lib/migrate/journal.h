@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "lib/store/file/unique_fd.h"
+#include "lib/core/unique_fd.h"
 #include "vmferry/migrate.h"
 
 namespace vmferry::migrate {

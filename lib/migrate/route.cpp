@@ -13,7 +13,7 @@
 #include <memory>
 #include <vector>
 
-#include "lib/store/file/unique_fd.h"
+#include "lib/core/unique_fd.h"
 #include "vmferry/error.h"
 
 namespace vmferry::migrate {

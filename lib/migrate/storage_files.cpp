@@ -11,11 +11,11 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "lib/core/unique_fd.h"
 #include "lib/format/qcow2/qcow2_empty.h"
 #include "lib/store/file/file_io.h"
 #include "lib/store/file/image_lock.h"
 #include "lib/store/file/new_file.h"
-#include "lib/store/file/unique_fd.h"
 #include "vmferry/create.h"
 #include "vmferry/error.h"
 

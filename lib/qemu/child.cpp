@@ -14,8 +14,8 @@
 #include <cstring>
 #include <mutex>
 
+#include "lib/core/unique_fd.h"
 #include "lib/qemu/confinement.h"
-#include "lib/store/file/unique_fd.h"
 #include "vmferry/error.h"
 
 namespace vmferry {

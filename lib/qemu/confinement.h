@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "lib/store/file/unique_fd.h"
+#include "lib/core/unique_fd.h"
 
 namespace vmferry {
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "lib/store/file/unique_fd.h"
+#include "lib/core/unique_fd.h"
 
 namespace vmferry {
 

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "lib/core/unique_fd.h"
 #include "lib/format/qemu_image.h"
 #include "lib/qemu/child.h"
 #include "lib/qemu/private_socket.h"
-#include "lib/store/file/unique_fd.h"
 #include "vmferry/error.h"
 
 namespace vmferry {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "lib/core/unique_fd.h"
 #include "lib/format/qemu_image.h"
-#include "lib/store/file/unique_fd.h"
 
 namespace vmferry {
 

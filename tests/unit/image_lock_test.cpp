@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <string>
 
-#include "lib/store/file/unique_fd.h"
+#include "lib/core/unique_fd.h"
 #include "tests/unit/catch.h"
 #include "vmferry/error.h"
 

@@ -6,11 +6,11 @@
 
 #include <filesystem>
 
+#include "lib/core/unique_fd.h"
 #include "lib/image/backing.h"
 #include "lib/store/descriptors.h"
 #include "lib/store/file/file_notes.h"
 #include "lib/store/file/file_source.h"
-#include "lib/store/file/unique_fd.h"
 #include "lib/store/rbd/ceph_args.h"
 #include "lib/store/rbd/ceph_keyring.h"
 #include "tests/unit/catch.h"

@@ -17,8 +17,8 @@
 #include <span>
 #include <vector>
 
+#include "lib/core/unique_fd.h"
 #include "lib/store/file/file_io.h"
-#include "lib/store/file/unique_fd.h"
 #include "tools/vmferry/surroundings.h"
 #include "vmferry/domain.h"
 #include "vmferry/error.h"

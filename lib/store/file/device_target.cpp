@@ -8,11 +8,11 @@
 #include <stdexcept>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/unique_fd.h"
 #include "lib/store/file/file_io.h"
 #include "lib/store/file/file_source.h"
 #include "lib/store/file/file_target.h"
 #include "lib/store/file/image_lock.h"
-#include "lib/store/file/unique_fd.h"
 #include "vmferry/error.h"
 
 namespace vmferry {

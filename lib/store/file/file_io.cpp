@@ -15,8 +15,8 @@
 #include <limits>
 #include <string_view>
 
+#include "lib/core/unique_fd.h"
 #include "lib/store/file/file_text.h"
-#include "lib/store/file/unique_fd.h"
 #include "vmferry/error.h"
 
 namespace vmferry {

@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-#include "lib/store/file/unique_fd.h"
+#include "lib/core/unique_fd.h"
 #include "vmferry/target.h"
 
 namespace vmferry {

@@ -5,8 +5,8 @@
 #include <mutex>
 #include <string>
 
+#include "lib/core/unique_fd.h"
 #include "lib/store/file/file_stamp.h"
-#include "lib/store/file/unique_fd.h"
 #include "lib/store/store.h"
 #include "vmferry/map.h"
 #include "vmferry/source.h"

@@ -6,7 +6,7 @@
 
 #include <cerrno>
 
-#include "lib/store/file/unique_fd.h"
+#include "lib/core/unique_fd.h"
 
 namespace vmferry {
 

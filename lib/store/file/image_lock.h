@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "lib/store/file/unique_fd.h"
+#include "lib/core/unique_fd.h"
 
 // Who else has an image open, and keeping others out. A question that the file system cannot answer
 // is not answered with "nobody": it is an Error (kConflict) that names --assume-unused, unless the

@@ -7,8 +7,8 @@
 
 #include <cerrno>
 
+#include "lib/core/unique_fd.h"
 #include "lib/store/file/file_io.h"
-#include "lib/store/file/unique_fd.h"
 #include "vmferry/error.h"
 
 namespace vmferry {

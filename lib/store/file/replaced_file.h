@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "lib/core/unique_fd.h"
 #include "lib/store/file/file_stamp.h"
-#include "lib/store/file/unique_fd.h"
 #include "vmferry/target.h"
 
 namespace vmferry {

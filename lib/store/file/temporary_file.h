@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "lib/core/unique_fd.h"
 #include "lib/store/file/file_notes.h"
-#include "lib/store/file/unique_fd.h"
 #include "vmferry/error.h"
 
 namespace vmferry {

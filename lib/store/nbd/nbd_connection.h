@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "lib/core/blocking_call.h"
-#include "lib/store/file/unique_fd.h"
+#include "lib/core/unique_fd.h"
 #include "lib/store/nbd/nbd_location.h"
 #include "vmferry/error.h"
 #include "vmferry/extent.h"

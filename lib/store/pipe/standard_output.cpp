@@ -13,8 +13,8 @@
 #include <limits>
 #include <stdexcept>
 
+#include "lib/core/unique_fd.h"
 #include "lib/store/file/file_io.h"
-#include "lib/store/file/unique_fd.h"
 #include "lib/store/pipe/pipe_size.h"
 #include "vmferry/error.h"
 
