@@ -43,7 +43,7 @@ void put_little_endian(std::span<std::byte> bytes, size_t offset, uint64_t value
   }
 }
 
-/// All of `bytes` as one integer, as qcow2 has them. REQUIRES: 8 bytes at most.
+/// All of `bytes` as one integer, as qcow2 and VHD have them. REQUIRES: 8 bytes at most.
 inline uint64_t big_endian(std::span<const std::byte> bytes) {
   uint64_t value = 0;
   for (const std::byte byte : bytes) {
@@ -52,7 +52,16 @@ inline uint64_t big_endian(std::span<const std::byte> bytes) {
   return value;
 }
 
-/// The same the other way round: fills `bytes`.
+/// An integer at `at`; 0 if it is not wholly inside `b`.
+inline uint32_t be32(std::span<const std::byte> b, size_t at) {
+  const bool inside = at <= b.size() && b.size() - at >= 4;
+  return inside ? static_cast<uint32_t>(big_endian(b.subspan(at, 4))) : 0;
+}
+inline uint64_t be64(std::span<const std::byte> b, size_t at) {
+  return at <= b.size() && b.size() - at >= 8 ? big_endian(b.subspan(at, 8)) : 0;
+}
+
+/// big_endian() the other way round: fills `bytes`.
 inline void put_big_endian(std::span<std::byte> bytes, uint64_t value) {
   for (size_t i = bytes.size(); i-- > 0; value >>= 8) {
     bytes[i] = static_cast<std::byte>(value);

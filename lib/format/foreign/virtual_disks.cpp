@@ -21,14 +21,6 @@ bool is_all_zero(std::span<const std::byte> bytes) {
 
 constexpr std::string_view kVhdCookie = "conectix";
 
-uint32_t be32(std::span<const std::byte> bytes, size_t at) {
-  return static_cast<uint32_t>(big_endian(bytes.subspan(at, 4)));
-}
-
-uint64_t be64(std::span<const std::byte> bytes, size_t at) {
-  return big_endian(bytes.subspan(at, 8));
-}
-
 struct VhdFooter {
   std::vector<std::byte> bytes;
   uint64_t at;  ///< 0: the copy with which a dynamic disk begins
