@@ -221,6 +221,26 @@ TEST_CASE("an xz does not choose how much memory it takes") {
   }
 }
 
+TEST_CASE("a zstd with a long window is refused, and not called damaged") {
+  using std::string_literals::operator""s;
+  // RFC 8878, 3.1.1: a frame with a window and nothing else, and a last raw block of one byte.
+  const auto frame = [](char window) { return "\x28\xb5\x2f\xfd\0"s + window + "\x09\0\0x"s; };
+  const std::string most = frame('\x88');  // 128 MiB
+  CHECK(unpacked(unpack_zstd, most) == "x");
+  for (const char window : {'\x89', '\x90', '\xa8'}) {  // 144 MiB, 256 MiB, 2 GiB
+    for (const std::string& before : {""s, most}) {
+      try {
+        unpacked(unpack_zstd, before + frame(window));
+        FAIL("it was unpacked");
+      } catch (const Error& error) {
+        CHECK(error.kind() == ErrorKind::kUnsupported);
+        CHECK_THAT(error.what(), Contains("a window of more than 128 MiB"));
+        CHECK(error.parts().hint == "unpack it first: zstd -d --long=31 FILE");
+      }
+    }
+  }
+}
+
 TEST_CASE("a read that fails between two members is an error, not the end") {
   using std::string_literals::operator""s;
   const std::string x =

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <archive.h>
 #include <archive_entry.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <exception>
 #include <new>
+#include <string_view>
 #include <utility>
 
 #include "lib/format/compressed/packed_stream.h"
@@ -16,6 +18,11 @@ namespace vmferry {
 namespace {
 
 constexpr int kStored = -1;  // of archive_filter_bytes: what comes into all filters
+
+/// Of an error of libarchive, which ends with libzstd's words for it.
+bool is_window_too_long(std::string_view error) {
+  return error.ends_with(::ZSTD_getErrorString(ZSTD_error_frameParameter_windowTooLarge));
+}
 
 /// One filter of libarchive, and no other: a disk that begins as a compressed file does is a disk.
 class ArchiveStream : public PackedStream {
@@ -80,6 +87,7 @@ class ArchiveStream : public PackedStream {
       return;
     }
     throw_of_stream();
+    require_short_window();
     throw broken(taken(), "not one byte can be unpacked", kCutOrDamaged);
   }
 
@@ -119,11 +127,21 @@ class ArchiveStream : public PackedStream {
     if (::archive_errno(archive_) == ENOMEM) {
       throw std::bad_alloc();
     }
+    require_short_window();
     if (input_ended() && used_bytes() == taken()) {
       return broken(taken(), "it ends in the middle", "it was cut: fetch or make it again");
     }
     const char* cause = ::archive_error_string(archive_);
     return broken(used_bytes(), cause != nullptr ? cause : "it is damaged", kCutOrDamaged);
+  }
+
+  void require_short_window() const {
+    const char* error = ::archive_error_string(archive_);
+    if (error != nullptr && is_window_too_long(error)) {
+      throw broken(used_bytes(),
+                   "it wants a window of more than 128 MiB to be unpacked, and no more is given",
+                   "unpack it first: zstd -d --long=31 FILE", ErrorKind::kUnsupported);
+    }
   }
 
   /// Throws what the stream that is unpacked threw, if it did.
