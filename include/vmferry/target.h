@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -35,6 +36,9 @@ struct TargetOptions {
   bool assume_unused = false;
   Reflink reflink = Reflink::kAuto;
   RbdLayout layout;
+  /// It is a clone of this snapshot, which shows through wherever nothing is written
+  /// (Target::base()). Of the same store; reached with `network`. Nothing: it begins as zeros.
+  std::optional<Location> base = {};
   NetworkOptions network;
   /// Called once everything was checked, just before the first change to the store. May be empty.
   std::function<void()> before_making;
@@ -59,6 +63,13 @@ class TargetNotes {
   /// Durable when this returns. A key has letters, digits and dots; a text is one line of 16 KiB at
   /// most. Throws Error.
   virtual void write(const std::string& key, const std::string& text) = 0;
+};
+
+/// A disk that is read wherever nothing was written to a target.
+struct TargetBase {
+  const Source* disk = nullptr;  ///< of the target's size; lives as long as the target
+  /// Bytes, a power of two: the first write to a part of such a block has it copied as a whole.
+  uint32_t block = 0;
 };
 
 /// A disk that is being made, with its name. Destroyed before publish() it takes away what it made,
@@ -89,6 +100,9 @@ class Target {
   /// The names of the states that were marked so far, in order, also by the run whose target was
   /// adopted. Asks the store. Throws Error.
   virtual std::vector<std::string> marks() { return {}; }
+
+  /// Nothing: what was not written is zero, or unknown (SinkTraits::starts_zeroed).
+  virtual std::optional<TargetBase> base() const { return std::nullopt; }
 
   /// Null: nobody can go on with this target. Lives as long as the target.
   virtual TargetNotes* notes() { return nullptr; }

@@ -61,9 +61,17 @@ struct Store {
                                     const TargetOptions& options) = nullptr;
   /// create() can make a regular file.
   bool makes_files = false;
+  /// create() can make a clone of a snapshot (TargetOptions::base).
+  bool makes_clones = false;
   /// unfinished_notes(): of what grows under the temporary name.
   std::map<std::string, std::string> (*unfinished_notes)(const Location& location,
                                                          const NetworkOptions& network) = nullptr;
+  /// The digest (DiskDigest::text()) that keep_digest() has kept of what never changes, a snapshot;
+  /// empty: none. Throws Error.
+  std::string (*kept_digest)(const Location& location, const NetworkOptions& network) = nullptr;
+  /// Keeps it beside the snapshot, where this user may do that.
+  void (*keep_digest)(const Location& location, const NetworkOptions& network,
+                      const std::string& digest) = nullptr;
   /// remove_unfinished().
   void (*remove_unfinished)(const Location& location, const NetworkOptions& network,
                             std::stop_token stop) = nullptr;

@@ -17,6 +17,21 @@ void check_target_options(const Location& location, const TargetOptions& options
                  .cause = "such a place can only be read",
                  .hint = "name a file, a block device or rbd:POOL/IMAGE as the target"});
   }
+  if (options.base && !store.makes_clones) {
+    throw Error({.kind = ErrorKind::kUsage,
+                 .object = location.display(),
+                 .action = "open as a target",
+                 .cause = "only an RBD volume can share a base",
+                 .hint = "leave --base out, or name rbd:POOL/IMAGE as the target"});
+  }
+  if (options.base && &options.base->store() != &store) {
+    throw Error({.kind = ErrorKind::kUsage,
+                 .object = options.base->display(),
+                 .action = "take as a base",
+                 .cause = "it is no snapshot of an RBD volume",
+                 .hint = "copy it to a volume first, make a snapshot of that ('rbd snap create "
+                         "POOL/IMAGE@SNAPSHOT'), and name it rbd:POOL/IMAGE@SNAPSHOT"});
+  }
   if (store.check_target != nullptr) {
     store.check_target(location, options);
   }

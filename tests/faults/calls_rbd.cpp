@@ -155,6 +155,10 @@ STAND_BEFORE(ssize_t, rados_list_lockers,
 STAND_BEFORE(int, rbd_create4,
              (rados_ioctx_t io, const char* name, uint64_t size, rbd_image_options_t opts),
              (io, name, size, opts))
+STAND_BEFORE(int, rbd_clone3,
+             (rados_ioctx_t p_ioctx, const char* p_name, const char* p_snapname,
+              rados_ioctx_t c_ioctx, const char* c_name, rbd_image_options_t c_opts),
+             (p_ioctx, p_name, p_snapname, c_ioctx, c_name, c_opts))
 STAND_BEFORE(int, rbd_rename, (rados_ioctx_t src_io_ctx, const char* srcname, const char* destname),
              (src_io_ctx, srcname, destname))
 STAND_BEFORE(int, rbd_remove, (rados_ioctx_t io, const char* name), (io, name))
@@ -188,6 +192,7 @@ STAND_BEFORE(int, rbd_open_read_only,
 STAND_BEFORE(int, rbd_open_by_id_read_only,
              (rados_ioctx_t io, const char* id, rbd_image_t* image, const char* snap_name),
              (io, id, image, snap_name))
+STAND_BEFORE(int, rbd_snap_set_by_id, (rbd_image_t image, uint64_t snap_id), (image, snap_id))
 STAND_BEFORE(int, rbd_close, (rbd_image_t image), (image))
 STAND_BEFORE(int, rbd_resize, (rbd_image_t image, uint64_t size), (image, size))
 STAND_BEFORE(int, rbd_resize_with_progress,
@@ -250,6 +255,9 @@ STAND_BEFORE(int, rbd_break_lock, (rbd_image_t image, const char* client, const 
 STAND_BEFORE(int, rbd_stat, (rbd_image_t image, rbd_image_info_t* info, size_t infosize),
              (image, info, infosize))
 STAND_BEFORE(int, rbd_get_size, (rbd_image_t image, uint64_t* size), (image, size))
+STAND_BEFORE(int, rbd_metadata_get,
+             (rbd_image_t image, const char* key, char* value, size_t* val_len),
+             (image, key, value, val_len))
 STAND_BEFORE(int, rbd_metadata_set, (rbd_image_t image, const char* key, const char* value),
              (image, key, value))
 STAND_BEFORE(int, rbd_metadata_remove, (rbd_image_t image, const char* key), (image, key))

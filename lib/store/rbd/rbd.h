@@ -23,6 +23,12 @@ std::unique_ptr<Target> open_rbd_target(const RbdLocation& location, const Targe
 /// unfinished_notes() of a volume.
 std::map<std::string, std::string> rbd_notes(const RbdLocation& volume, const CephOptions& options);
 
+/// Store::kept_digest and keep_digest(), in metadata of the volume. A snapshot that was made anew
+/// under the same name has none.
+std::string rbd_kept_digest(const RbdLocation& snapshot, const CephOptions& options);
+void rbd_keep_digest(const RbdLocation& snapshot, const CephOptions& options,
+                     const std::string& digest);
+
 /// sparsify_in_place() for a volume, which nobody else may have open.
 SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& options,
                          Progress& progress);

@@ -141,6 +141,11 @@ int RbdImage::open(rados_ioctx_t io, const std::string& name, const std::string&
                    : rbd_open(io, name.c_str(), &image_, snap);
 }
 
+int RbdImage::open_by_id(rados_ioctx_t io, const std::string& id, uint64_t snapshot_id) {
+  const int rc = rbd_open_by_id_read_only(io, id.c_str(), &image_, nullptr);
+  return rc < 0 ? rc : rbd_snap_set_by_id(image_, snapshot_id);
+}
+
 int RbdImage::close() {
   if (image_ == nullptr) {
     return 0;

@@ -37,6 +37,7 @@ class RbdPool {
   ~RbdPool() { rados_ioctx_destroy(io_); }
 
   const CephClient& client() const { return *client_; }
+  std::shared_ptr<const CephClient> hold_client() const { return client_; }
   rados_ioctx_t io() const { return io_; }
   /// Names one volume in all the world.
   Identity identity_of(rbd_image_t image, const RbdLocation& location) const;
@@ -60,6 +61,8 @@ class RbdImage {
 
   /// Return codes as rbd_open and rbd_open_read_only give them.
   int open(rados_ioctx_t io, const std::string& name, const std::string& snapshot, bool read_only);
+  /// Read-only, and without its name, which may have gone to another.
+  int open_by_id(rados_ioctx_t io, const std::string& id, uint64_t snapshot_id);
   /// 0, or the negative code of rbd_close.
   int close();
   rbd_image_t get() const { return image_; }

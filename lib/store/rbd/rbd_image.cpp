@@ -41,6 +41,11 @@ Error bad_layout(const RbdLocation& location, std::string cause, std::string hin
                 .hint = std::move(hint)});
 }
 
+Error no_data_pool(const RbdLocation& location, const RbdLayout& layout) {
+  return bad_layout(location, "there is no data pool '" + layout.data_pool + "'",
+                    "'ceph osd pool ls' shows those there are");
+}
+
 uint64_t feature_bits(const RbdLocation& location, const std::vector<std::string>& names) {
   uint64_t bits = 0;
   for (const std::string& name : names) {
@@ -163,8 +168,7 @@ void create_rbd_image(rados_ioctx_t io, const std::string& name, uint64_t size,
     throw invalid_volume_error(io, location, size, layout, features);
   }
   if (rc == -ENOENT && !layout.data_pool.empty()) {
-    throw bad_layout(location, "there is no data pool '" + layout.data_pool + "'",
-                     "'ceph osd pool ls' shows those there are");
+    throw no_data_pool(location, layout);
   }
   if (rc == -EEXIST) {
     throw Error({.kind = ErrorKind::kConflict,
@@ -175,6 +179,34 @@ void create_rbd_image(rados_ioctx_t io, const std::string& name, uint64_t size,
   }
   if (rc < 0) {
     throw rbd_error(rc, location, fmt::format("create a volume of {} bytes", size));
+  }
+}
+
+void clone_rbd_image(rados_ioctx_t base_io, const RbdLocation& base, uint64_t size,
+                     rados_ioctx_t io, const std::string& name, const RbdLayout& layout,
+                     const RbdLocation& location) {
+  ImageOptions options;
+  const uint64_t features = set_layout(location, layout, options);
+  if (features != 0 && (features & RBD_FEATURE_LAYERING) == 0) {
+    throw bad_layout(location, "a volume that shares a base needs the feature layering",
+                     "add layering");
+  }
+  // Otherwise the base's stripe unit, which is the size of its objects, goes with another size.
+  if (layout.object_size && !layout.stripe_unit) {
+    options.set(RBD_IMAGE_OPTION_STRIPE_UNIT, *layout.object_size);
+    options.set(RBD_IMAGE_OPTION_STRIPE_COUNT, 1);
+  }
+  options.set(RBD_IMAGE_OPTION_CLONE_FORMAT, 2);
+  const int rc = rbd_clone3(base_io, base.image.c_str(), base.snapshot.c_str(), io, name.c_str(),
+                            options.get());
+  if (rc == -EINVAL) {
+    throw invalid_volume_error(io, location, size, layout, features);
+  }
+  if (rc == -ENOENT && !layout.data_pool.empty()) {
+    throw no_data_pool(location, layout);
+  }
+  if (rc < 0) {
+    throw rbd_error(rc, base, "make a clone of it ('" + location.beside(name).ceph_name() + "')");
   }
 }
 

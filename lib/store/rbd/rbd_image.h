@@ -27,6 +27,13 @@ RbdLocation old_of(const RbdLocation& volume);
 void create_rbd_image(rados_ioctx_t io, const std::string& name, uint64_t size,
                       const RbdLayout& layout, const RbdLocation& location);
 
+/// The same, as a clone (of format 2) of a snapshot of `size` bytes in `base_io`, which it has
+/// then, and where `layout` does not say, its layout. What the snapshot's image has as metadata the
+/// clone gets, too.
+void clone_rbd_image(rados_ioctx_t base_io, const RbdLocation& base, uint64_t size,
+                     rados_ioctx_t io, const std::string& name, const RbdLayout& layout,
+                     const RbdLocation& location);
+
 /// Has an image with the bits `found` the features that `layout` asks for? Throws kUsage about
 /// `location` where it asks for one that is not known.
 bool has_features(uint64_t found, const RbdLayout& layout, const RbdLocation& location);

@@ -27,6 +27,15 @@ std::map<std::string, std::string> rbd_notes(const RbdLocation& volume,
   return rbd_module().notes(volume, options);
 }
 
+std::string rbd_kept_digest(const RbdLocation& snapshot, const CephOptions& options) {
+  return rbd_module().kept_digest(snapshot, options);
+}
+
+void rbd_keep_digest(const RbdLocation& snapshot, const CephOptions& options,
+                     const std::string& digest) {
+  rbd_module().keep_digest(snapshot, options, digest);
+}
+
 SpaceUse sparsify_volume(const RbdLocation& location, const InPlaceOptions& options,
                          Progress& progress) {
   return rbd_module().sparsify(location, options, progress);

@@ -7,6 +7,8 @@ extern "C" const vmferry::RbdModule vmferry_module = {
     vmferry::open_rbd_source,
     vmferry::open_rbd_target,
     vmferry::rbd_notes,
+    vmferry::rbd_kept_digest,
+    vmferry::rbd_keep_digest,
     vmferry::sparsify_volume,
     vmferry::volume_bytes,
     vmferry::hold_ceph_connection,

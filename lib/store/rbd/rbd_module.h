@@ -14,6 +14,8 @@ struct RbdModule : ModuleTable {
   decltype(&open_rbd_source) open_source;
   decltype(&open_rbd_target) open_target;
   decltype(&rbd_notes) notes;
+  decltype(&rbd_kept_digest) kept_digest;
+  decltype(&rbd_keep_digest) keep_digest;
   decltype(&sparsify_volume) sparsify;
   decltype(&volume_bytes) bytes;
   decltype(&hold_ceph_connection) hold_connection;

@@ -45,6 +45,9 @@ Error RbdNewVolume::conflict(std::string action, std::string cause, std::string 
 
 void RbdNewVolume::begin() {
   refuse_unfit_pools(pool_, location_, options_.layout);
+  if (options_.base) {
+    base_.emplace(options_.base->inside<RbdLocation>(), pool_);
+  }
   if (options_.before_making) {
     options_.before_making();
   }
@@ -185,11 +188,7 @@ void RbdNewVolume::clear_left_over() {
 
 void RbdNewVolume::create() {
   made_ = true;  // the name is ours: whatever comes of it, end() removes it
-  create_rbd_image(pool_.io(), partial_.image, options_.size, options_.layout, location_);
-  const int rc = image_.open(pool_.io(), partial_.image, "", false);
-  if (rc < 0) {
-    throw rbd_error(rc, location_, "open the new volume");
-  }
+  make_image();
   look_at_new();
 }
 

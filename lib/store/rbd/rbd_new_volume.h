@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lib/core/blocking_call.h"
+#include "lib/store/rbd/rbd_base.h"
 #include "lib/store/rbd/rbd_claim.h"
 #include "lib/store/rbd/rbd_flight.h"
 #include "lib/store/rbd/rbd_names.h"
@@ -63,6 +64,8 @@ class RbdNewVolume {
   RbdFlight& flight() { return flight_; }
   RbdClaim& claim() { return *claim_; }
   rbd_image_t image() const { return image_.get(); }
+  /// Nothing: it shares none. After begin().
+  const std::optional<RbdBase>& base() const { return base_; }
 
  private:
   std::string old_name() const;
@@ -73,6 +76,7 @@ class RbdNewVolume {
   void find_old();
   void clear_left_over();
   void create();
+  void make_image();
   void look_at_new();
   bool adopt();
   bool open_unfinished();
@@ -80,6 +84,7 @@ class RbdNewVolume {
   void require_same_layout() const;
   void tell_of_left_over() const;
   void remove_notes();
+  void forget_notes_of_base();
   void make_room();
   bool has_final_name(const Error& failure) const;
   void put_old_back();
@@ -97,6 +102,7 @@ class RbdNewVolume {
   RbdPool pool_;
   std::optional<RbdClaim> claim_;
   std::optional<RbdOldVolume> old_;
+  std::optional<RbdBase> base_;
   RbdImage image_;
   RbdFlight flight_;
   std::string id_;  // of the volume that we made

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <string>
+#include <utility>
+
 #include "lib/store/rbd/qemu_rbd_name.h"
 #include "lib/store/rbd/rbd.h"
 #include "lib/store/rbd/rbd_admin.h"
@@ -18,7 +21,39 @@ std::optional<Location> parse(std::string_view text) {
   return parse_rbd_location(text);
 }
 
+Error not_a_base(const RbdLocation& base, std::string cause, std::string hint) {
+  return Error({.kind = ErrorKind::kUsage,
+                .object = base.display(),
+                .action = "take as a base",
+                .cause = std::move(cause),
+                .hint = std::move(hint)});
+}
+
+void check_base(const Location& location, const TargetOptions& options) {
+  const RbdLocation& base = volume(*options.base);
+  if (base.snapshot.empty()) {
+    const std::string snapshot = base.ceph_name() + "@v1";
+    throw not_a_base(base, "it is a volume, which may change; a base is a snapshot",
+                     "make one ('rbd snap create " + snapshot + "'), and name it rbd:" + snapshot);
+  }
+  if (!base.options.empty() && base.options != volume(location).options) {
+    throw not_a_base(base, "a base is reached as the target is: they are in the same cluster",
+                     "leave out what follows the snapshot's name");
+  }
+  if (options.resume) {
+    throw not_a_base(base, "a copy that shares a base cannot be resumed",
+                     "leave --resume out: what an earlier run has left is removed");
+  }
+  if (options.grows) {
+    throw not_a_base(base, "the size of the disk has to be known before its volume is made",
+                     "save the disk to a file first");
+  }
+}
+
 void check(const Location& location, const TargetOptions& options) {
+  if (options.base) {
+    check_base(location, options);
+  }
   if (options.reflink != Reflink::kAlways) {
     return;
   }
@@ -39,9 +74,18 @@ const Store kRbdStore = {
     .check_target = check,
     .create = [](const Location& at,
                  const TargetOptions& options) { return open_rbd_target(volume(at), options); },
+    .makes_clones = true,
     .unfinished_notes =
         [](const Location& at, const NetworkOptions& network) {
           return rbd_notes(volume(at), network.ceph);
+        },
+    .kept_digest =
+        [](const Location& at, const NetworkOptions& network) {
+          return rbd_kept_digest(volume(at), network.ceph);
+        },
+    .keep_digest =
+        [](const Location& at, const NetworkOptions& network, const std::string& digest) {
+          rbd_keep_digest(volume(at), network.ceph, digest);
         },
     .remove_unfinished =
         [](const Location& at, const NetworkOptions& network, std::stop_token stop) {

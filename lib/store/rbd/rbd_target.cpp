@@ -91,6 +91,10 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
     return std::move(*names);
   }
 
+  std::optional<TargetBase> base() const override {
+    return volume_->base() ? std::optional(TargetBase{&volume_->base()->disk(), object_size_})
+                           : std::nullopt;
+  }
   TargetNotes* notes() override { return may_be_resumed_ ? this : nullptr; }
   bool adopted() const override { return volume_->adopted(); }
   std::string keep() override {
@@ -116,7 +120,7 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
   SinkTraits traits() const override {
     return {.write_size = write_size_,
             .zero_granularity = granularity_,
-            .starts_zeroed = !volume_->adopted(),
+            .starts_zeroed = !volume_->adopted() && !volume_->base(),
             .has_checksums = checksums_ != nullptr};
   }
 
@@ -288,11 +292,12 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
       throw rbd_error(rc, location_, "stat");
     }
     size_ = info.size;
+    object_size_ = static_cast<uint32_t>(info.obj_size);
     write_size_ = static_cast<uint32_t>(std::clamp<uint64_t>(info.obj_size, 4096, kLargestWrite));
     granularity_ = std::min(granularity_, write_size_);
     uint64_t features = 0;
     // What a journal holds shows in the objects only when somebody has opened the volume to write.
-    may_be_resumed_ = rbd_get_features(volume_->image(), &features) >= 0 &&
+    may_be_resumed_ = !volume_->base() && rbd_get_features(volume_->image(), &features) >= 0 &&
                       (features & RBD_FEATURE_JOURNALING) == 0;
     checksums_ = RbdChecksums::of(volume_->pool(), volume_->image(), location_);
   }
@@ -360,6 +365,7 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
   std::optional<std::stop_callback<StopTrying>> stopped_;
   bool may_be_resumed_ = false;
   std::atomic<bool> gave_up_ = false;
+  uint32_t object_size_ = 0;
   uint32_t write_size_ = kLargestWrite;
   // Skipping a short run of zeros saves less than the extra operation costs.
   uint32_t granularity_ = 64 << 10;

@@ -133,6 +133,18 @@ void RbdNewVolume::remove_notes() {
   }
 }
 
+/// A clone gets the metadata of its parent. What is not ours stays.
+void RbdNewVolume::forget_notes_of_base() {
+  std::map<std::string, std::string> notes;
+  if (list_notes(image_.get(), notes) != 0) {
+    return;
+  }
+  for (const auto& [key, text] : notes) {
+    rbd_metadata_remove(image_.get(), key.c_str());
+    pulse_.beat();
+  }
+}
+
 /// False: there is nothing that could be gone on with.
 bool RbdNewVolume::adopt() {
   if (!open_unfinished()) {
