@@ -33,6 +33,10 @@ struct TransferOptions {
   bool source_in_use = false;               ///< it may change meanwhile: that is meant
   Verify verify = Verify::kNo;
   DiskDigest* digest = nullptr;  ///< told of what was read; of the source's size
+  /// The target's base (Target::base()) holds what the image at this depth of the source's chain
+  /// shows (MappedExtent::depth): what the source has from there on is not read, unless `digest`
+  /// wants it. 0: what the base holds already is found by reading both.
+  unsigned base_depth = 0;
   /// What is done is written down now and then: should the process die, a later run can go on.
   bool make_checkpoints = false;
   /// The same, and what was copied stays if the store or the machine fails, or the work is stopped,
@@ -47,6 +51,7 @@ struct TransferResult : CopyResult {
   /// How what was written was verified: kNo, kReading, or kYes: by the store's own checksums.
   Verify verified = Verify::kNo;
   uint64_t kept_bytes = 0;  ///< of data that an earlier run had copied
+  uint64_t base_bytes = 0;  ///< of data that the target's base has
 };
 
 /// Copies what a guest sees of `source` to `target`: copy, flush, verify if wanted, publish. Only

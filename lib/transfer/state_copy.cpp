@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lib/core/format_bytes.h"
+#include "lib/transfer/base_sink.h"
 #include "lib/transfer/reading_back.h"
 #include "lib/transfer/rest_source.h"
 
@@ -68,7 +69,7 @@ TransferResult StateCopy::run() {
   TransferResult result;
   take_up(result);
   const uint64_t kept = result.kept_bytes;
-  result = {copy_rest(), Verify::kNo, kept};
+  result = {copy_rest(), Verify::kNo, kept, base_bytes_};
   result.verified = verify();
   // What was there is not among the zeros that were skipped.
   result.zero_bytes -= std::min(result.zero_bytes, result.kept_bytes);
@@ -149,19 +150,31 @@ CopyResult StateCopy::copy_rest() {
   std::optional<Follower> follower;
   start_following(follower, ended);
   try {
-    const CopyResult copied = copy(source, limited ? *limited : sink,
-                                   {.jobs = options_.jobs,
-                                    .memory = options_.memory,
-                                    .stop = ended.get_token(),
-                                    .digest = digest_,
-                                    .digest_from = digest_from_},
-                                   counters);
+    const CopyResult copied = copy_to(limited ? *limited : sink, source,
+                                      {.jobs = options_.jobs,
+                                       .memory = options_.memory,
+                                       .stop = ended.get_token(),
+                                       .digest = digest_,
+                                       .digest_from = digest_from_},
+                                      counters);
     finish(follower);
     return copied;
   } catch (const Error&) {
     finish(follower);  // what it says came first
     throw;
   }
+}
+
+CopyResult StateCopy::copy_to(Sink& sink, const Source& source, const CopyOptions& options,
+                              Progress& counters) {
+  const std::optional<TargetBase> base = target_.base();
+  if (!base) {
+    return copy(source, sink, options, counters);
+  }
+  const CopyOverBase copied =
+      copy_over_base(source, sink, *base, options_.base_depth, options, counters);
+  base_bytes_ = copied.base_bytes;
+  return copied.result;
 }
 
 void StateCopy::finish(std::optional<Follower>& follower) {

@@ -35,6 +35,8 @@ class StateCopy {
   void zero_different();
   std::vector<uint64_t> find_different(Progress& counters);
   CopyResult copy_rest();
+  CopyResult copy_to(Sink& sink, const Source& source, const CopyOptions& options,
+                     Progress& counters);
   static void finish(std::optional<Follower>& follower);
   void start_following(std::optional<Follower>& follower, std::stop_source& ended);
   Verify verify();
@@ -53,6 +55,7 @@ class StateCopy {
   std::chrono::steady_clock::time_point digest_from_ = {};
   bool by_checksums_ = false;
   std::optional<Checkpoints> checkpoints_;
+  uint64_t base_bytes_ = 0;
   bool is_wrong_ = false;  ///< what was written
 };
 

@@ -29,6 +29,7 @@ class StreamTransfer {
 
   TransferResult run() {
     require_same_size();
+    refuse_base();
     TransferResult result = {copy_all()};
     result.verified = verify();
     if (options_.stop.stop_requested()) {
@@ -52,6 +53,16 @@ class StreamTransfer {
                    .action = "copy",
                    .cause = "it was opened for " + exact_bytes(sink_.size()) +
                             ", and the source has " + exact_bytes(*size)});
+    }
+  }
+
+  void refuse_base() const {
+    if (target_.base()) {
+      throw Error({.kind = ErrorKind::kUsage,
+                   .object = sink_.name(),
+                   .action = "copy",
+                   .cause = "what is read in order cannot be compared with a base",
+                   .hint = "save it to a file first"});
     }
   }
 
