@@ -55,6 +55,9 @@ struct OpenImage {
   /// In its place, if SourceOptions::streams: a raw disk that comes through a pipe, or that is
   /// unpacked while it is read (gzip, xz, zstd, bzip2). Null: guest is there.
   std::unique_ptr<ByteStream> stream;
+  /// What a guest would see of the images below it: the nearest first. Of a chain that is read by
+  /// QEMU they are not told.
+  std::vector<std::shared_ptr<const Source>> below;
   ImageFormat format;
   std::vector<Identity> opened;       ///< every file, device or volume that reads go to
   std::vector<std::string> warnings;  ///< e.g. another process is writing to it

@@ -67,7 +67,10 @@ class ChainOpener {
 
     std::shared_ptr<const Source> open_backing(
         const std::string& stored_name, const std::optional<std::string>& stored_format) override {
-      return chain_.open_backing(self_, stored_name, stored_format);
+      auto backing = chain_.open_backing(self_, stored_name, stored_format);
+      // The deepest is open first.
+      chain_.image_.below.insert(chain_.image_.below.begin(), backing);
+      return backing;
     }
     std::shared_ptr<const Source> open_data_file(const std::string& stored_name) override {
       return chain_.open_bytes(

@@ -87,6 +87,22 @@ class ToVolume(VolumeScene):
         return read(self.source) == self.image.content
 
 
+class ToClone(ToVolume):
+    """convert --base rbd:...@s source.raw rbd:..."""
+
+    def __init__(self, room):
+        super().__init__(room)
+        self.base = f"golden-{os.getpid()}-{os.path.basename(room)}"
+        _CLUSTER.make("", self.base, images.OLD)
+        with _CLUSTER.volume("", self.base) as volume:
+            volume.create_snap("s")
+        self.command[4:4] = ["--base", f"rbd:rbd/{self.base}@s"]
+
+    def close(self):
+        super().close()
+        _CLUSTER.forget("", self.base)
+
+
 class FromVolume(VolumeScene):
     """convert rbd:...[@snapshot] out.raw"""
 
@@ -213,6 +229,7 @@ RBD = [
     Job("rbd-force", lambda room: ToVolume(room, "--force"), ("second", "second-half", "guest", "snapshot")),
     Job("rbd-force-verify", lambda room: ToVolume(room, "--force", "--verify", namespace=NAMESPACE),
         ("second", "snapshot")),
+    Job("rbd-base", ToClone, ("second",)),
     Job("from-volume", FromVolume, ("volume-overwritten", "volume-shrunk", "volume-removed")),
     Job("from-snapshot", lambda room: FromVolume(room, "s"), ("snapshot-removed",)),
     Job("rbd-compare-same", lambda room: CompareVolume(room, False)),

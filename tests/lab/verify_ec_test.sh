@@ -60,6 +60,18 @@ for layout in "" "--object-size 32M"; do
   rbd rm --no-progress rbd/a
 done
 
+# What differs from a base, in whole objects.
+"$VMFERRY" convert -q --data-pool ec disk.raw rbd:rbd/golden
+rbd snap create --no-progress rbd/golden@v1
+cp disk.raw other.raw
+printf X | dd of=other.raw bs=1 seek=5000000 conv=notrunc status=none
+fallocate -p -o 32M -l 5M other.raw
+for pool in ec rbd; do
+  expect 0 "verified by reading" ferry convert --verify --data-pool $pool --base rbd:rbd/golden@v1 other.raw rbd:rbd/clone
+  rbd export --no-progress rbd/clone - | cmp - other.raw
+  rbd rm --no-progress rbd/clone
+done
+
 # damaged WHERE COMMAND...: COMMAND is run between the copy and the question, with the prefix of the objects' names as $prefix.
 # The first call asks what names there are.
 damaged() {

@@ -4,6 +4,7 @@
 #include "tests/unit/catch.h"
 #include "tests/unit/memory_sources.h"
 #include "tests/unit/test_sinks.h"
+#include "vmferry/base.h"
 #include "vmferry/copy.h"
 #include "vmferry/error.h"
 #include "vmferry/open.h"
@@ -37,6 +38,18 @@ std::unique_ptr<Target> make_picture(const Location& /*at*/, const TargetOptions
   return std::make_unique<PictureTarget>(options.size);
 }
 
+std::string kept_digest_text;  // of the only snapshot that there is
+int digests_kept = 0;
+
+const Store kKeeper = {
+    .open = open_picture,
+    .kept_digest = [](const Location& /*at*/,
+                      const NetworkOptions& /*network*/) { return kept_digest_text; },
+    .keep_digest =
+        [](const Location& /*at*/, const NetworkOptions& /*network*/, const std::string& digest) {
+          kept_digest_text = digest;
+          ++digests_kept;
+        }};
 const Store kReadable = {.open = open_picture};
 const Store kWritable = {.open = open_picture, .create = make_picture};
 
@@ -69,6 +82,34 @@ TEST_CASE("what a store has no entry for it cannot do") {
   CHECK(!allocated_bytes(place, {}));
   CHECK(unfinished_notes(place, {}).empty());
   CHECK_NOTHROW(remove_unfinished(place, {}));
+}
+
+TEST_CASE("the image below that a base holds is known by its digest") {
+  const auto image = [](const char* picture) -> std::shared_ptr<const Source> {
+    return std::make_shared<PictureSource>(picture);
+  };
+  kept_digest_text.clear();
+  digests_kept = 0;
+  const Location base = at(kKeeper, "64K:A 1M:- 64K:B");
+  // The third one holds the same in another way.
+  const std::vector<std::shared_ptr<const Source>> below = {
+      image("64K:A 64K:B"), image("64K:A 1M:- 64K:C"), image("64K:A 512K:0 512K:- 64K:B")};
+  CHECK(find_base_below(below, base, {}, {}) == 3);
+  CHECK(digests_kept == 1);
+  CHECK(find_base_below(below, base, {}, {}) == 3);
+  CHECK(digests_kept == 1);
+  // None has the base's size: nothing is read.
+  CHECK(find_base_below({below[0]}, base, {}, {}) == 0);
+  CHECK(find_base_below({}, base, {}, {}) == 0);
+  kept_digest_text = "xxh64t:0000000000000000";
+  CHECK(find_base_below(below, base, {}, {}) == 0);
+}
+
+TEST_CASE("only a store that makes clones has bases") {
+  TargetOptions options;
+  options.size = 64 << 10;
+  options.base = at(kReadable, "64K:A");
+  CHECK_THROWS_WITH(open_target(at(kWritable, ""), options), Contains("only an RBD volume"));
 }
 
 }  // namespace vmferry::test

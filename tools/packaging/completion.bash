@@ -64,6 +64,7 @@ _vmferry_value() {
             ;;
         *' DIR'*) _vmferry_files -d ;;
         *' FILE'* | *' PREFIX'*) _vmferry_files -f ;;
+        *' SNAPSHOT'*) _vmferry_place ;;
         *' POOL'*) _vmferry_offer < <(_vmferry_pools) ;;
     esac
 }

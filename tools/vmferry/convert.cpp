@@ -42,17 +42,28 @@ std::string points_in_words(const std::vector<KeptPoint>& points) {
                                       points.size() == 1 ? "" : "s", names_of(points));
 }
 
+/// Data that needed no writing.
+std::string already_there(const TransferResult& result) {
+  return (result.kept_bytes == 0
+              ? ""
+              : ", beside " + about_bytes(result.kept_bytes) + " that were there") +
+         (result.base_bytes == 0 ? ""
+                                 : ", beside " + about_bytes(result.base_bytes) + " of its base");
+}
+
 using Json = nlohmann::ordered_json;
 
 struct ConvertOptions {
   std::string source;
   std::string target;
+  std::string base;  ///< a snapshot; empty: none
   ImageCopy copy;
   bool digest = false;
   std::string report;  ///< a file; empty: none
 };
 
-Json facts_of(const std::string& target, const CopyOutcome& outcome, double seconds) {
+Json facts_of(const std::string& target, const std::optional<Location>& base,
+              const CopyOutcome& outcome, double seconds) {
   const TransferResult& result = outcome.copied;
   Json facts = {{"target", target},
                 {"virtual_bytes", result.virtual_bytes},
@@ -62,6 +73,10 @@ Json facts_of(const std::string& target, const CopyOutcome& outcome, double seco
                 {"zero_skipped_bytes", result.zero_bytes},
                 {"seconds", seconds},
                 {"verified", result.verified != Verify::kNo}};
+  if (base) {
+    facts["base"] = base->display();
+    facts["base_bytes"] = result.base_bytes;
+  }
   if (result.verified != Verify::kNo) {
     facts["verified_by"] = result.verified == Verify::kYes ? "checksums" : "reading";
   }
@@ -77,7 +92,7 @@ std::string output_of(const ConvertOptions& options, const std::string& target,
   const TransferResult& result = outcome.copied;
   const ImageCopy& job = options.copy;
   if (job.run.json) {
-    Json report = facts_of(target, outcome, seconds);
+    Json report = facts_of(target, job.to.base, outcome, seconds);
     if (job.to.resume) {
       report["kept_bytes"] = result.kept_bytes;
     }
@@ -100,10 +115,7 @@ std::string output_of(const ConvertOptions& options, const std::string& target,
                      name_of_target(*job.target), about_bytes(result.written_bytes),
                      about_bytes(result.zero_bytes),
                      job.target->is_standard_output() ? "" : " skipped", seconds,
-                     result.kept_bytes == 0
-                         ? ""
-                         : ", beside " + about_bytes(result.kept_bytes) + " that were there",
-                     verified_in_words(result.verified)) +
+                     already_there(result), verified_in_words(result.verified)) +
          points_in_words(outcome.points) +
          (options.digest ? fmt::format("digest: {}\n", outcome.digest) : "");
 }
@@ -181,6 +193,9 @@ int convert(Session& session, ConvertOptions& options) {
   refuse_useless_directory(job);
   job.source = parse_location(options.source);
   job.target = parse_location(options.target);
+  if (!options.base.empty()) {
+    job.to.base = parse_location(options.base);
+  }
   job.digest = options.digest || !options.report.empty();
   if (!options.report.empty()) {
     check_report(options.report);
@@ -196,7 +211,8 @@ int convert(Session& session, ConvertOptions& options) {
     }
   }
   if (!options.report.empty()) {
-    write_report(session, options, began, facts_of(target, outcome, elapsed.count()), outcome);
+    write_report(session, options, began, facts_of(target, job.to.base, outcome, elapsed.count()),
+                 outcome);
   }
   tell_result(job, output_of(options, target, outcome, elapsed.count()), "the target is complete");
   return 0;
@@ -230,6 +246,14 @@ std::function<int(Session&)> add_convert(CLI::App& app) {
       ->type_name("FILE");
   app.add_option("--to-id", options->copy.to_id, "Ceph user for the target, without 'client.'")
       ->type_name("USER");
+  app.add_option(
+         "--base", options->base,
+         "Make the volume a clone of this snapshot, rbd:POOL/IMAGE@SNAPSHOT, and write only "
+         "what differs from it")
+      ->type_name("SNAPSHOT")
+      ->excludes("--snapshots")
+      ->excludes("--chain-as-snapshots")
+      ->group("New RBD volume");
   app.add_flag("--digest", options->digest,
                "Print a digest of what the guest sees, the same for every copy of this disk");
   app.add_option("--report", options->report,
@@ -239,6 +263,7 @@ std::function<int(Session&)> add_convert(CLI::App& app) {
       "Examples:\n"
       "  vmferry convert web1.raw web1-sparse.raw\n"
       "  vmferry convert -f qcow2 --verify web1.qcow2 rbd:vms/web1\n"
+      "  vmferry convert --base rbd:vms/golden@v1 -f qcow2 web1.qcow2 rbd:vms/web1\n"
       "  vmferry convert rbd:vms/web1@monday /backup/web1.raw\n"
       "  curl -f URL/web1.raw.xz | vmferry convert - rbd:vms/web1\n"
       "\nSee vmferry-convert(1).");

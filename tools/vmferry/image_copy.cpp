@@ -8,6 +8,7 @@
 #include "lib/core/format_bytes.h"
 #include "lib/core/null_sink.h"
 #include "tools/vmferry/history.h"
+#include "tools/vmferry/shared_base.h"
 #include "tools/vmferry/trim_options.h"
 #include "tools/vmferry/ui/output.h"
 #include "tools/vmferry/ui/progress.h"
@@ -59,6 +60,8 @@ void refuse_for_stream(const ImageCopy& job) {
       {job.to.resume, "a copy of what is read in order cannot be resumed", "leave --resume out"},
       {job.trim, "what is read in order cannot be trimmed", "save it to a file first"},
       {!job.snapshots.empty(), "what is read in order has no snapshots", "leave --snapshots out"},
+      {job.to.base.has_value(), "what is read in order cannot be compared with a base",
+       "save it to a file first"},
       {job.from.snapshot.is_given(), "it is raw, and only qcow2 images have snapshots of their own",
        "leave --snapshot out"},
       {job.to.reflink == Reflink::kAlways, "what is read in order shares no blocks with its copy",
@@ -127,7 +130,8 @@ void refuse_size(const ImageCopy& job, const Source& source) {
 
 struct OpenedSource {
   std::shared_ptr<const Source> guest;
-  std::unique_ptr<ByteStream> stream;  ///< null: guest is there
+  std::unique_ptr<ByteStream> stream;                ///< null: guest is there
+  std::vector<std::shared_ptr<const Source>> below;  ///< OpenImage::below
   std::vector<Identity> identities;
   std::vector<TrimmedPart> parts;
 };
@@ -147,8 +151,11 @@ OpenedSource open_source(Session& session, ImageCopy& job) {
     refuse_being_written(image);
   }
   print_warnings(image, job.run.quiet);
-  OpenedSource opened = {
-      std::move(image.guest), std::move(image.stream), std::move(image.opened), {}};
+  OpenedSource opened = {std::move(image.guest),
+                         std::move(image.stream),
+                         std::move(image.below),
+                         std::move(image.opened),
+                         {}};
   if (opened.stream) {
     refuse_for_stream(job);
     if (job.size) {
@@ -161,6 +168,7 @@ OpenedSource open_source(Session& session, ImageCopy& job) {
     session.making_something();
     TrimmedImage trimmed = trim_copy(from, opened.guest, image.format, trim_options(session, job));
     opened.guest = std::move(trimmed.guest);
+    opened.below.clear();  // it has one more above them
     opened.parts = std::move(trimmed.parts);
   }
   return opened;
@@ -269,12 +277,16 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
     say_notice(to.display() +
                ": there is no unfinished copy of it, so it is copied from the beginning");
   }
+  const unsigned base_depth = opened.stream ? 0
+                                            : base_depth_of(job, opened.guest->name(), opened.below,
+                                                            session.stop(), observer);
   const TransferOptions options = {.phase = what,
                                    .jobs = job.run.jobs,
                                    .rate_limit = job.rate_limit,
                                    .source_in_use = job.source_in_use,
                                    .verify = verify,
                                    .digest = digest ? &*digest : nullptr,
+                                   .base_depth = base_depth,
                                    .keep_partial = may_be_resumed(job),
                                    .checkpoint_every = std::chrono::milliseconds(
                                        static_cast<int64_t>(job.checkpoint_every * 1000)),
