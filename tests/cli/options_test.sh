@@ -2,7 +2,7 @@
 # Options: each page has those of its command and no others, and what would have no effect is refused.
 truncate -s 1M disk.raw
 
-for command in convert compare info map sparsify rewrite migrate; do
+for command in bases convert compare info map sparsify rewrite migrate; do
   ferry "$command" --help | sed -nE 's/^ +(-[a-zA-Z],)?(--[a-z-]+).*/\2/p' | grep -v '^--help$' | sort -u >told
   # A page names its options in bold, at the beginning of a line.
   grep -E '^\*-' "$ROOT/docs/vmferry-$command.1.scd" | grep -oE -- '\*--[a-z-]+\*' | tr -d '*' | sort -u >written

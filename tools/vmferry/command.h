@@ -19,6 +19,7 @@ struct Command {
   std::function<int(Session&)> (*add)(CLI::App& app);
 };
 
+std::function<int(Session&)> add_bases(CLI::App& app);
 std::function<int(Session&)> add_convert(CLI::App& app);
 std::function<int(Session&)> add_compare(CLI::App& app);
 std::function<int(Session&)> add_info(CLI::App& app);

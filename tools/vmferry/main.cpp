@@ -35,6 +35,8 @@ constexpr Row kCommands[] = {
     {{"map", "Where an image keeps its data: a table, JSON, or a picture", add_map}, 1},
     {{"sparsify", "Give back the space that holds no data, in place or into a copy", add_sparsify},
      1},
+    {{"bases", "Which images could share a base on Ceph, and how much that would save", add_bases},
+     1},
     {{"rewrite", "Put the disks of a libvirt domain definition on RBD", add_rewrite}, 1},
     {{"migrate",
       "Move a virtual machine's disks to Ceph: offline, or live, here or to another host",
