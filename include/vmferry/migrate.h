@@ -101,6 +101,8 @@ struct CopyTerms {
   /// What a copy that died has left is gone on with where it fits; otherwise it is removed, as it
   /// is without this.
   bool resume = false;
+  /// A snapshot, "rbd:POOL/IMAGE@SNAPSHOT", of which a new volume is made a clone; empty: none.
+  std::string base = {};
   std::stop_token stop = {};
 };
 
@@ -120,6 +122,8 @@ class MigrationStorage {
   /// Reads and writes a small object in `pool` as the guest will: with its user, through its
   /// monitors. Takes seconds. Throws what is wrong.
   virtual void prove_access(const std::string& pool) = 0;
+  /// Throws what keeps the guest from reading this snapshot below its new volume.
+  virtual void prove_base(const std::string& base) = 0;
   /// Nothing: it does not exist.
   virtual std::optional<Usage> volume(const VolumeName& volume) = 0;
   /// How many clients have it open for writing.
@@ -211,10 +215,11 @@ struct MigrateRequest {
   std::string to;    ///< libvirt URI; empty: the same host
   std::string pool;
   std::string name_template = "{domain}-{dev}";
-  std::map<std::string, VolumeName> disks;  ///< by target dev; empty: every disk that can move
-  std::string to_dir;                       ///< directory; not empty: from RBD to files there
-  ImageLayout file_layout;                  ///< of each of those files
-  std::vector<std::string> allow_files;     ///< see OpenPolicy::allowed_prefixes
+  std::map<std::string, VolumeName> disks;   ///< by target dev; empty: every disk that can move
+  std::map<std::string, std::string> bases;  ///< by target dev: CopyTerms::base
+  std::string to_dir;                        ///< directory; not empty: from RBD to files there
+  ImageLayout file_layout;                   ///< of each of those files
+  std::vector<std::string> allow_files;      ///< see OpenPolicy::allowed_prefixes
   MigrateMode mode = MigrateMode::kAuto;
   MigrateMethod method = MigrateMethod::kAuto;
 

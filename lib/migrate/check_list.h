@@ -30,8 +30,9 @@ class CheckList {
   std::vector<Check> checks_;
 };
 
-/// Of the cluster, its pools and the secrets (checks_cluster.cpp).
-void check_cluster(const MigrateRequest& request, const Facts& facts, CheckList& checks);
+/// Of the cluster, its pools, the bases and the secrets (checks_cluster.cpp).
+void check_cluster(const MigrateRequest& request, const Facts& facts, CopyMethod method,
+                   CheckList& checks);
 /// Of what a machine needs of the host it goes to, and what keeps it from leaving its own
 /// (checks_leaving.cpp).
 void check_leaving(const MigrateRequest& request, const Facts& facts, CopyMethod method,

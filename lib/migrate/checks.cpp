@@ -30,7 +30,7 @@ class Checker : private CheckList {
     if (request_.to_other_host()) {
       check_leaving(request_, facts_, method_, *this);
     }
-    check_cluster(request_, facts_, *this);
+    check_cluster(request_, facts_, method_, *this);
     names();
     if (method_ == CopyMethod::kStaged) {
       staging();

@@ -44,6 +44,27 @@ class ClusterChecker {
                     request_.monitors.empty() ? "" : " through its monitors", proven));
   }
 
+  void check_bases(CopyMethod method) {
+    for (const auto& [dev, base] : request_.bases) {
+      const auto disk = std::find_if(facts_.disks.begin(), facts_.disks.end(),
+                                     [&](const DiskFacts& one) { return one.move.dev == dev; });
+      if (disk == facts_.disks.end()) {
+        checks_.fail("base", "disk " + dev + " does not move, so it shares no base",
+                     "leave --base " + dev + "=... out");
+      } else if (method == CopyMethod::kMirrored) {
+        checks_.fail("base",
+                     "QEMU's mirror writes all of a disk, so " + dev + " would share nothing",
+                     "--method staged or --mode offline");
+      } else if (!disk->base_access.ok()) {
+        checks_.fail("base", disk->base_access.failure,
+                     disk->base_access.hint.empty() ? "see SHARED BASES in vmferry-convert(1)"
+                                                    : disk->base_access.hint);
+      } else if (facts_.access.ok()) {
+        checks_.pass("base", fmt::format("{} will hold what differs from {}", dev, base));
+      }
+    }
+  }
+
   void check_secret(const SecretFacts& secret) {
     const std::string name = "secret on " + secret.host;
     const SecretName& asked = request_.secret;
@@ -155,9 +176,11 @@ class ClusterChecker {
 
 }  // namespace
 
-void check_cluster(const MigrateRequest& request, const Facts& facts, CheckList& checks) {
+void check_cluster(const MigrateRequest& request, const Facts& facts, CopyMethod method,
+                   CheckList& checks) {
   ClusterChecker checker(request, facts, checks);
   checker.reach();
+  checker.check_bases(method);
   for (const SecretFacts& secret : facts.secrets) {
     checker.check_secret(secret);
   }

@@ -247,6 +247,7 @@ class Gatherer {
           return;
         }
         disk.volume = context_.storage->volume(disk.move.volume);
+        look_at_base(disk);
         if (request_.to_files() && disk.volume) {
           disk.move.data = disk.volume->allocated_bytes;
         }
@@ -254,6 +255,13 @@ class Gatherer {
     }
     if (facts_.access.ok() && !request_.to_files()) {
       secrets();
+    }
+  }
+
+  void look_at_base(DiskFacts& disk) const {
+    if (const auto base = request_.bases.find(disk.move.dev); base != request_.bases.end()) {
+      disk.base = base->second;
+      disk.base_access = attempt([&] { context_.storage->prove_base(disk.base); });
     }
   }
 

@@ -41,6 +41,8 @@ struct DiskFacts {
   ImageParts parts;              ///< likewise
   std::string source_stays;      ///< asked with delete_source: why the old disk is not deleted
   std::optional<Usage> volume;   ///< of that name already there (to RBD)
+  std::string base;              ///< the snapshot that its volume shall share; empty: none
+  Trial base_access;             ///< whether it can be read
   bool file_taken = false;       ///< the target file exists already (to files)
   bool overlay_taken = false;    ///< an overlay of that name exists already (staged)
   uint64_t overlay_room = 0;     ///< bytes free where it grows

@@ -133,11 +133,11 @@ inline void from_json(const nlohmann::json& in, Step& step) {
   step.no_return = migrate::in_words(row->no_return);
 }
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
-    MigrateRequest, domain, from, to, pool, name_template, disks, to_dir, file_layout, allow_files,
-    mode, method, monitors, ceph_conf, user, secret, define_secret, keyring, cluster, layout,
-    overlay_dir, overlay_max, quiesce, bandwidth, timeout, shutdown_timeout, max_downtime_ms,
-    parallel, auto_converge, synchronous_writes, migration_uri, listen_address, tls, force_off,
-    snapshots, delete_source, keep_source_definition)
+    MigrateRequest, domain, from, to, pool, name_template, disks, bases, to_dir, file_layout,
+    allow_files, mode, method, monitors, ceph_conf, user, secret, define_secret, keyring, cluster,
+    layout, overlay_dir, overlay_max, quiesce, bandwidth, timeout, shutdown_timeout,
+    max_downtime_ms, parallel, auto_converge, synchronous_writes, migration_uri, listen_address,
+    tls, force_off, snapshots, delete_source, keep_source_definition)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostIdentity, hostname, uuid)
 // Not the checks: they were of that moment.
 inline void to_json(nlohmann::json& out, const Plan& plan) {

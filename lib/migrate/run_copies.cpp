@@ -65,12 +65,15 @@ void Run::copy_disk(const MovingDisk& disk, std::stop_token stop) {
   }
   const bool may_be_begun = journal_.noted(made(disk));
   make_new_place(disk, [&](const MigrationStorage::Made& made) {
-    copies_[disk.dev] = places_.fresh->copy(disk,
-                                            {.frozen = plan_.method == CopyMethod::kStaged,
-                                             .bandwidth = plan_.request.bandwidth,
-                                             .resume = may_be_begun,
-                                             .stop = stop},
-                                            made);
+    const auto base = plan_.request.bases.find(disk.dev);
+    copies_[disk.dev] =
+        places_.fresh->copy(disk,
+                            {.frozen = plan_.method == CopyMethod::kStaged,
+                             .bandwidth = plan_.request.bandwidth,
+                             .resume = may_be_begun,
+                             .base = base == plan_.request.bases.end() ? "" : base->second,
+                             .stop = stop},
+                            made);
   });
   journal_.note(copied(disk));
 }

@@ -85,6 +85,13 @@ CephOptions for_copying(CephOptions ceph) {
   return ceph;
 }
 
+void HostAndCluster::prove_base(const std::string& base) {
+  TargetOptions options;
+  options.base = parse_location(base);
+  check_target_options(location_of({"pool", "image"}), options);
+  open_image(*options.base, {.format = ImageFormat(), .network = {.ceph = options_.ceph}});
+}
+
 TargetOptions HostAndCluster::new_target(uint64_t size, const Made& made) const {
   TargetOptions options;
   options.size = size;

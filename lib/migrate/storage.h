@@ -34,6 +34,7 @@ class HostAndCluster : public MigrationStorage {
   /// not ask counts as good: writing will tell.
   PoolFacts pool(const std::string& pool) override;
   void prove_access(const std::string& pool) override;
+  void prove_base(const std::string& base) override;
   std::optional<Usage> volume(const VolumeName& volume) override;
   size_t writers(const VolumeName& volume) override;
   void create_volume(const VolumeName& volume, uint64_t size, const Made& made) override;

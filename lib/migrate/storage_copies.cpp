@@ -90,6 +90,9 @@ CopyDone HostAndCluster::copy_in(const HostImage& image, const VolumeName& volum
   of_file.frozen = false;  // a file that is open does not look like one that changes
   NewImage target = {.location = location_of(volume),
                      .options = new_volume(source.guest->size(), made)};
+  if (!terms.base.empty()) {
+    target.options.base = parse_location(terms.base);
+  }
   if (image.with_snapshots) {
     add_snapshots(source, target);
   }

@@ -29,6 +29,14 @@ void FakeStorage::prove_access(const std::string& pool) {
   });
 }
 
+void FakeStorage::prove_base(const std::string& base) {
+  world_->call("prove_base", [&] {
+    if (!world_->images.contains(base)) {
+      refuse(ErrorKind::kNotFound, base, "no such snapshot");
+    }
+  });
+}
+
 Usage FakeStorage::usage(const std::string& image) {
   const Image& found = world_->require_image(image);
   return {.virtual_bytes = found.size, .allocated_bytes = found.own.size() * kClusterBytes};
@@ -167,7 +175,9 @@ CopyDone FakeStorage::copy(const std::string& what, const std::string& from, con
 
 CopyDone FakeStorage::copy_in(const HostImage& image, const VolumeName& volume,
                               const CopyTerms& terms, const Made& made) {
-  return copy("copy_in", image.path, volume.display(), ImageFormat(), terms, made);
+  CopyDone done = copy("copy_in", image.path, volume.display(), ImageFormat(), terms, made);
+  world_->images[volume.display()].base = terms.base;
+  return done;
 }
 
 CopyDone FakeStorage::copy_out(const VolumeName& volume, const std::string& path,

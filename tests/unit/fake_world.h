@@ -34,7 +34,8 @@ struct Image {
   /// The same as definitions name it: libvirt keeps what was under a snapshot, with its secret.
   std::optional<Layer> declared = {};
   Content own = {};
-  unsigned file = 0;  ///< another number: another file of the same name
+  std::string base = {};  ///< the snapshot that it was made a clone of
+  unsigned file = 0;      ///< another number: another file of the same name
 };
 
 struct DomainData {

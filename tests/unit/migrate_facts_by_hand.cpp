@@ -104,6 +104,20 @@ const std::vector<BadCase>& bad_cases() {
          to_beta(request, facts);
          facts.target.rbd_driver = false;
        }},
+      {"base",
+       [](auto& request, auto& facts) {
+         request.bases = {{"vda", "rbd:vms/golden@v1"}};
+         facts.disks[0].base_access = {.failure = "no such snapshot", .hint = "make it"};
+       }},
+      {"base",
+       [](auto& request, auto&) {
+         request.bases = {{"vdz", "rbd:vms/golden@v1"}};
+       }},
+      {"base",
+       [](auto& request, auto&) {
+         request.bases = {{"vda", "rbd:vms/golden@v1"}};
+         request.method = MigrateMethod::kMirror;
+       }},
       {"state", [](auto&, auto& facts) { facts.state = DomainState::kOther; }},
       {"state",
        [](auto& request, auto& facts) {

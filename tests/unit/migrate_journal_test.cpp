@@ -49,6 +49,7 @@ Plan full_plan(const std::string& domain = "web1") {
                          .cluster_size = 1 << 17};
   request.allow_files = {"/bases"};
   request.snapshots = true;
+  request.bases = {{"vda", "rbd:vms/golden@v1"}};
   request.overlay_max = 12345;
   request.bandwidth = uint64_t{1} << 40;
   request.timeout = std::chrono::seconds(77);

@@ -91,4 +91,26 @@ TEST_CASE("of two pools each is looked at", "[migrate]") {
   }
 }
 
+TEST_CASE("a volume shares the base that its disk was given", "[migrate]") {
+  for (const char* name : {"staged here", "offline here, running before"}) {
+    const WayUnderTest& way = way_named(name);
+    Rig rig({.name = name, .prepare = [&way](World& world, MigrateRequest& request) {
+               way.prepare(world, request);
+               world.images["rbd:vms/golden@v1"] = {.size = kDiskBytes};
+               request.bases["vdb"] = "rbd:vms/golden@v1";
+             }});
+    const Plan plan = rig.plan();
+    REQUIRE(plan.possible());
+    INFO(rig.said());
+    REQUIRE(rig.run(plan).done());
+    CHECK(rig.world().images.at(plan.disks[0].volume.display()).base.empty());
+    CHECK(rig.world().images.at(plan.disks[1].volume.display()).base == "rbd:vms/golden@v1");
+  }
+  Rig rig({.name = "none", .prepare = [](World& world, MigrateRequest& request) {
+             way_named("staged here").prepare(world, request);
+             request.bases["vdb"] = "rbd:vms/golden@v1";
+           }});
+  CHECK_FALSE(rig.plan().possible());
+}
+
 }  // namespace vmferry::test

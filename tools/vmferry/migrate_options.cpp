@@ -68,6 +68,26 @@ void take_disk(MigrateRequest& request, const std::string& text) {
   }
 }
 
+/// "vda=rbd:pool/image@snapshot".
+void take_base(MigrateRequest& request, const std::string& text) {
+  const std::string wanted = "--base vda=rbd:POOL/IMAGE@SNAPSHOT";
+  const size_t equals = text.find('=');
+  const std::string dev = text.substr(0, equals);
+  if (equals == std::string::npos || equals == 0) {
+    refuse_usage("no disk is named in --base " + text, wanted);
+  }
+  const RbdLocation base = parse_rbd_location(text.substr(equals + 1));
+  if (base.snapshot.empty()) {
+    refuse_usage("a volume is named in --base " + dev + ", which may change", wanted);
+  }
+  if (!base.options.empty()) {
+    refuse_usage("a base is in the cluster of the volumes: options after it mean nothing", wanted);
+  }
+  if (!request.bases.emplace(dev, text.substr(equals + 1)).second) {
+    refuse_usage("--base names " + dev + " twice", wanted);
+  }
+}
+
 void add_way_options(CLI::App& app, MigrateOptions& options) {
   static const std::map<std::string, MigrateMode> kModes = {{"auto", MigrateMode::kAuto},
                                                             {"live", MigrateMode::kLive},
@@ -84,6 +104,11 @@ void add_way_options(CLI::App& app, MigrateOptions& options) {
   app.add_option("--disk", options.disks,
                  "Move only this disk, to this volume: vda=rbd:POOL/IMAGE; may be repeated")
       ->type_name("DISK=VOLUME")
+      ->allow_extra_args(false);
+  app.add_option("--base", options.bases,
+                 "Make the volume of this disk a clone of a snapshot, with what differs from it: "
+                 "vda=rbd:POOL/IMAGE@SNAPSHOT; may be repeated")
+      ->type_name("DISK=SNAPSHOT")
       ->allow_extra_args(false);
   app.add_option("--name-template", request.name_template,
                  "Names of the volumes, from {domain}, {uuid} and {dev} (default: {domain}-{dev})")
@@ -253,6 +278,9 @@ void complete(MigrateOptions& options) {
   make_paths_absolute(options);
   for (const std::string& disk : options.disks) {
     take_disk(request, disk);
+  }
+  for (const std::string& base : options.bases) {
+    take_base(request, base);
   }
   for (const std::string& monitor : options.monitors) {
     request.monitors.push_back(parse_monitor(monitor));

@@ -16,6 +16,7 @@ namespace vmferry::cli {
 struct MigrateOptions {
   MigrateRequest request;
   std::vector<std::string> disks;
+  std::vector<std::string> bases;
   std::vector<std::string> monitors;
   CephOptions ceph;
   RbdLayout layout;

@@ -54,9 +54,10 @@ void refuse_useless(const CLI::App& app, const MigrateOptions& options) {
                  "leave those options out");
   }
   if (to_files) {
-    refuse_any(
-        app, {"--allow-file", "--snapshots", "--define-secret", "--secret-uuid", "--secret-usage"},
-        "is for a move to Ceph", "leave it out: --to-dir moves to files");
+    refuse_any(app,
+               {"--allow-file", "--base", "--snapshots", "--define-secret", "--secret-uuid",
+                "--secret-usage"},
+               "is for a move to Ceph", "leave it out: --to-dir moves to files");
   } else {
     refuse_any(app, {"--target-format", "--compress", "--compression-level", "--cluster-size"},
                "is for a move to files (--to-dir)", "leave it out: a volume is raw");
