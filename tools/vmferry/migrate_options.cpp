@@ -208,6 +208,7 @@ void add_end_options(CLI::App& app, MigrateOptions& options) {
   app.add_flag(
          "--snapshots", request.snapshots,
          "Copy the snapshots inside of qcow2 images, too: they become snapshots of the volumes")
+      ->excludes("--base")
       ->group(offline);
   const char* end = "Afterwards";
   app.add_flag("--delete-source", request.delete_source,
