@@ -20,7 +20,8 @@ void check_new_image(const Location& location, const TargetOptions& options,
 /// `options.size` bytes. What is not raw can be made in a regular file only; it shares no blocks,
 /// and nobody can go on with an unfinished one. A qcow2 image has whole sectors of 512 bytes (QEMU
 /// would cut off what is not): what is beyond the size is zero. Throws Error.
+/// With a `link` the image may lie over another: what is neither written nor zeroed shows that one.
 std::unique_ptr<Target> create_image(const Location& location, const TargetOptions& options,
-                                     const ImageLayout& layout);
+                                     const ImageLayout& layout, const ImageLink& link = {});
 
 }  // namespace VMFERRY_API vmferry

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "vmferry/api.h"
+#include "vmferry/history.h"
+#include "vmferry/source.h"
 
 namespace VMFERRY_API vmferry {
 
@@ -52,6 +55,17 @@ struct ImageLayout {
   std::optional<uint64_t> cluster_size = {};    ///< bytes
 
   bool operator==(const ImageLayout&) const = default;
+};
+
+/// What a new image is beside a disk: a link of a chain, maybe.
+struct ImageLink {
+  /// The name by which it calls the image that it lies over: what is not written shows that one's
+  /// disk, or zeros beyond its end. Empty: it lies over none.
+  std::string backing = {};
+  ImageFormat backing_format = {};
+  std::shared_ptr<const Source> below = nullptr;  ///< that disk, for reading back
+  /// The state of a disk that it holds, written down in it. Nothing: of no state that was kept.
+  std::optional<Point> point = {};
 };
 
 /// The format that has this name in QEMU and libvirt; nothing: vmferry does not read it.

@@ -74,10 +74,14 @@ struct FormatMaker {
   /// Throws Error kUsage, about `object`, where the layout has no disks of `size` bytes. REQUIRES:
   /// check() passed.
   void (*check_size)(const ImageLayout& layout, uint64_t size, const std::string& object) = nullptr;
+  /// Throws Error kUsage, about `object`, where such an image cannot say what `link` does. Null: no
+  /// image of the format lies over another. REQUIRES: check() passed.
+  void (*check_link)(const ImageLayout& layout, const ImageLink& link,
+                     const std::string& object) = nullptr;
   /// A target that takes the bytes of a disk of `size` bytes, and makes its image in `file`, a
   /// regular one that grows (TargetOptions). Null: the image is the disk.
   std::unique_ptr<Target> (*make)(std::unique_ptr<Target> file, const ImageLayout& layout,
-                                  uint64_t size) = nullptr;
+                                  uint64_t size, const ImageLink& link) = nullptr;
 };
 
 /// A format of images: one row of the table.

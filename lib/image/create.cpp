@@ -59,9 +59,15 @@ void check_new_image(const Location& location, const TargetOptions& options,
 }
 
 std::unique_ptr<Target> create_image(const Location& location, const TargetOptions& options,
-                                     const ImageLayout& layout) {
+                                     const ImageLayout& layout, const ImageLink& link) {
   check_new_image(location, options, layout);
   const FormatMaker& maker = maker_of(layout, location);
+  if (!link.backing.empty() && maker.check_link == nullptr) {
+    throw usage(
+        location,
+        std::string("no image of the format ") + layout.format.name() + " lies over another",
+        "add -O qcow2");
+  }
   if (maker.make == nullptr) {
     return open_target(location, options);
   }
@@ -69,11 +75,12 @@ std::unique_ptr<Target> create_image(const Location& location, const TargetOptio
     throw usage(location, "the size of the disk has to be known before its image is made",
                 "say it with --size, or save the disk to a file first");
   }
+  maker.check_link(layout, link, location.display());
   TargetOptions of_file = options;
   of_file.size = 0;
   of_file.grows = true;
   of_file.regular_file = true;
-  return maker.make(open_target(location, of_file), layout, options.size);
+  return maker.make(open_target(location, of_file), layout, options.size, link);
 }
 
 }  // namespace vmferry

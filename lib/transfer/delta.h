@@ -56,6 +56,27 @@ class BlockChanges final : public Changes {
   const uint64_t block_;
 };
 
+/// Changes to a disk that has become shorter: its last block differs, too. There a target may keep
+/// what was behind the new end (an image has whole sectors), which must not show. Any thread.
+/// `changes` must outlive it.
+class CutChanges final : public Changes {
+ public:
+  /// The sizes of both states.
+  CutChanges(const Changes& changes, uint64_t before, uint64_t after)
+      : changes_(changes), last_(before > after && after > 0 ? after - 1 : after) {}
+
+  Run run_at(uint64_t offset, uint64_t max) const override {
+    if (offset >= last_) {
+      return {max, true};
+    }
+    return changes_.run_at(offset, std::min(max, last_ - offset));
+  }
+
+ private:
+  const Changes& changes_;
+  const uint64_t last_;  ///< from here on all differs
+};
+
 /// What of a state is to be copied onto a target that holds the state before: what is the same
 /// looks like a hole. Any thread. What it is given must outlive it.
 class DeltaSource final : public ForwardingSource {

@@ -31,13 +31,16 @@ void append_words(FilePieces& pieces, uint64_t offset, std::span<const Word> wor
   for (size_t at = 0; at < words.size(); at += step) {
     const auto part = words.subspan(at, std::min(step, words.size() - at));
     const bool is_end = zeros == TableZeros::kWithEnd && at + step >= words.size();
-    if (!is_end && std::all_of(part.begin(), part.end(), [](Word word) { return word == 0; })) {
+    const bool is_needed = is_end || zeros == TableZeros::kWritten;
+    if (!is_needed && std::all_of(part.begin(), part.end(), [](Word word) { return word == 0; })) {
       continue;
     }
     ByteWriter out(grow(pieces, offset + at * sizeof(Word), part.size_bytes()));
     for (size_t i = 0; i < part.size(); ++i) {
       if constexpr (sizeof(Word) == 2) {
         out.u16(2 * i, part[i]);
+      } else if constexpr (sizeof(Word) == 4) {
+        out.u32(4 * i, part[i]);
       } else {
         out.u64(8 * i, part[i]);
       }
@@ -48,6 +51,11 @@ void append_words(FilePieces& pieces, uint64_t offset, std::span<const Word> wor
 }  // namespace
 
 void append_table(FilePieces& pieces, uint64_t offset, std::span<const uint64_t> words,
+                  TableZeros zeros) {
+  append_words(pieces, offset, words, zeros);
+}
+
+void append_table(FilePieces& pieces, uint64_t offset, std::span<const uint32_t> words,
                   TableZeros zeros) {
   append_words(pieces, offset, words, zeros);
 }

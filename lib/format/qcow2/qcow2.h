@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lib/format/qcow2/cluster_codec.h"
+#include "vmferry/history.h"
 #include "vmferry/source.h"
 
 namespace vmferry {
@@ -64,6 +65,8 @@ struct Qcow2Header {
   std::optional<Qcow2Place> luks_header;      ///< with kLuks
   std::optional<Qcow2BitmapDirectory> bitmaps;
   std::vector<Qcow2FeatureName> feature_names;
+  /// Which state of a disk the image was made of, as vmferry wrote it down. Unverified.
+  std::optional<Point> point;
 
   uint64_t cluster_size() const { return uint64_t{1} << cluster_bits; }
   /// The image was not closed cleanly. Harmless to a reader: only refcounts may be wrong.

@@ -183,6 +183,26 @@ class HeaderParser {
         corrupt(at, "the bitmap directory is named twice");
       }
       header_.bitmaps = {in_.u32(at), {in_.u64(at + 16), in_.u64(at + 8)}};
+    } else if (type == kQcow2PointExtension) {
+      read_point(at, length);
+    }
+  }
+
+  void read_point(uint64_t at, uint64_t length) {
+    if (length < kQcow2PointHead || in_.string(at, 8) != kQcow2PointMark) {
+      return;  // somebody else's
+    }
+    const uint64_t id_length = in_.u32(at + 24);
+    if (header_.point || id_length > length - kQcow2PointHead) {
+      corrupt(at, "the state that the image holds makes no sense");
+    }
+    const auto seconds = static_cast<int64_t>(in_.u64(at + 16));
+    const uint64_t name_at = at + kQcow2PointHead + id_length;
+    header_.point = {.name = in_.string(name_at, at + length - name_at),
+                     .id = in_.string(at + kQcow2PointHead, id_length),
+                     .size = in_.u64(at + 8)};
+    if (seconds != std::numeric_limits<int64_t>::min()) {
+      header_.point->seconds = seconds;
     }
   }
 

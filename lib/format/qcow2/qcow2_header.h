@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "lib/format/qcow2/qcow2.h"
+#include "vmferry/format.h"
 
 namespace vmferry {
 
@@ -21,5 +23,19 @@ constexpr uint64_t kQcow2MaxL1Bytes = uint64_t{32} << 20;
 /// thread.
 Qcow2Header parse_qcow2_header(std::span<const std::byte> start, const std::string& name,
                                uint64_t file_size);
+
+/// Puts into `header` what links the image with others.
+void add_link(const ImageLink& link, Qcow2Header& header);
+
+/// The header as the bytes that a file of version 3 begins with, whole sectors of 512. Of the
+/// extensions it writes that of the backing format, and the state that the image holds. Pure.
+std::vector<std::byte> encode_qcow2_header(const Qcow2Header& header);
+
+// The state that an image holds is in an extension of our own, which QEMU keeps and does not know:
+// "vmferry1", the size of the disk, when it was taken (INT64_MIN: unknown), the length of the id in
+// 4 bytes, the id, the name.
+constexpr uint32_t kQcow2PointExtension = 0x766d6650;
+constexpr char kQcow2PointMark[] = "vmferry1";
+constexpr uint64_t kQcow2PointHead = 28;
 
 }  // namespace vmferry

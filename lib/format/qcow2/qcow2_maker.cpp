@@ -16,6 +16,7 @@ namespace {
 
 constexpr uint64_t kUsualCluster = uint64_t{64} << 10;
 constexpr uint64_t kSmallestCluster = 512;
+constexpr size_t kLongestBackingName = 1023;
 
 Error refused(const std::string& object, std::string cause, std::string hint) {
   return Error({.kind = ErrorKind::kUsage,
@@ -77,22 +78,38 @@ NewQcow2 plan(const ImageLayout& layout, uint64_t size) {
 }
 
 void check_size(const ImageLayout& layout, uint64_t size, const std::string& object) {
-  const NewQcow2 image = plan(layout, size);
-  if (!can_map(image)) {
+  require_mappable(plan(layout, size), object);
+}
+
+void check_link(const ImageLayout& layout, const ImageLink& link, const std::string& object) {
+  if (link.backing.size() > kLongestBackingName) {
     throw refused(object,
-                  fmt::format("a disk of {} is too large for clusters of {}", exact_bytes(size),
-                              exact_bytes(uint64_t{1} << image.cluster_bits)),
+                  fmt::format("the name of the image below has {} bytes, and qcow2 has room for {}",
+                              link.backing.size(), kLongestBackingName),
+                  "give it a shorter name");
+  }
+  Qcow2Header header;
+  add_link(link, header);
+  const uint64_t bytes = encode_qcow2_header(header).size();
+  const uint64_t cluster = layout.cluster_size.value_or(kUsualCluster);
+  if (bytes > cluster) {
+    throw refused(object,
+                  fmt::format("its header takes {}, and has to fit into one cluster of {}",
+                              exact_bytes(bytes), exact_bytes(cluster)),
                   "choose a larger --cluster-size");
   }
 }
 
-std::unique_ptr<Target> make(std::unique_ptr<Target> file, const ImageLayout& layout,
-                             uint64_t size) {
-  return make_qcow2_target(std::move(file), plan(layout, size));
+std::unique_ptr<Target> make(std::unique_ptr<Target> file, const ImageLayout& layout, uint64_t size,
+                             const ImageLink& link) {
+  NewQcow2 image = plan(layout, size);
+  image.link = link;
+  return make_qcow2_target(std::move(file), image);
 }
 
 }  // namespace
 
-const FormatMaker kQcow2Maker = {.check = check, .check_size = check_size, .make = make};
+const FormatMaker kQcow2Maker = {
+    .check = check, .check_size = check_size, .check_link = check_link, .make = make};
 
 }  // namespace vmferry

@@ -2,6 +2,7 @@
 #include "lib/format/qcow2/qcow2_space.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <stdexcept>
 
@@ -29,6 +30,9 @@ Qcow2Space::Counts& Qcow2Space::block(uint64_t index) {
 }
 
 void Qcow2Space::count_use(uint64_t first, uint64_t clusters) {
+  if (!is_counting_) {
+    return;
+  }
   for (uint64_t at = first; at < first + clusters;) {
     Counts& counts = block(at / per_block_);
     const uint64_t end = std::min(first + clusters, (at / per_block_ + 1) * per_block_);
@@ -105,20 +109,22 @@ void Qcow2Space::give_back_rest() {
   streams_end_ = stream_;
 }
 
+Qcow2Space::Needed Qcow2Space::needed(uint64_t per_block, uint64_t blocks_there) const {
+  // Blocks and table count themselves, and may need more of both for that.
+  Needed all;
+  for (;;) {
+    const uint64_t new_blocks = all.blocks - std::min(all.blocks, blocks_there);
+    const uint64_t blocks = divide_up(end_ / cluster_ + new_blocks + all.table, per_block);
+    if (blocks == all.blocks) {
+      return all;
+    }
+    all = {blocks, divide_up(blocks * sizeof(uint64_t), cluster_)};
+  }
+}
+
 Qcow2Space::Table Qcow2Space::finish(FilePieces& pieces) {
   give_back_rest();
-  // Blocks and table count themselves, and may need more of both for that.
-  uint64_t all = 0;
-  uint64_t table = 0;
-  for (;;) {
-    const uint64_t clusters = end_ / cluster_ + (all - std::min(all, written_blocks_)) + table;
-    const uint64_t needed = divide_up(clusters, per_block_);
-    if (needed == all) {
-      break;
-    }
-    all = needed;
-    table = divide_up(all * sizeof(uint64_t), cluster_);
-  }
+  const auto [all, table] = needed(per_block_, written_blocks_);
   uint64_t place = take_clusters(all - written_blocks_ + table);
   table_.resize(table * cluster_ / sizeof(uint64_t));
   for (uint64_t index = 0; index < all; ++index) {
@@ -130,6 +136,29 @@ Qcow2Space::Table Qcow2Space::finish(FilePieces& pieces) {
   }
   append_table(pieces, place, table_, TableZeros::kWithEnd);
   return {place, table};
+}
+
+void Qcow2Space::stop_counting() {
+  is_counting_ = false;
+  std::copy_if(table_.begin(), table_.end(), std::back_inserter(spare_),
+               [](uint64_t place) { return place != 0; });
+  table_.clear();
+  blocks_.clear();
+}
+
+Qcow2Space::Blocks Qcow2Space::take_blocks() {
+  give_back_rest();
+  const auto [all, table] = needed(cluster_ / sizeof(uint32_t), spare_.size());
+  Blocks blocks;
+  blocks.places = std::move(spare_);
+  blocks.places.resize(std::min<uint64_t>(all, blocks.places.size()));
+  const uint64_t more = all - blocks.places.size();
+  const uint64_t place = take_clusters(more + table);
+  for (uint64_t i = 0; i < more; ++i) {
+    blocks.places.push_back(place + i * cluster_);
+  }
+  blocks.table = {place + more * cluster_, table};
+  return blocks;
 }
 
 }  // namespace vmferry

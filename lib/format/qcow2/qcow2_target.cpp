@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/format/qcow2/qcow2_target.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <cstring>
 #include <mutex>
 #include <stdexcept>
 #include <utility>
 #include <vector>
 
-#include "lib/core/zeros.h"
-#include "lib/format/qcow2/byte_writer.h"
-#include "lib/format/qcow2/cluster_packer.h"
+#include "lib/core/format_bytes.h"
+#include "lib/format/qcow2/cluster_batch.h"
 #include "lib/format/qcow2/qcow2.h"
 #include "lib/format/qcow2/qcow2_header.h"
+#include "lib/format/qcow2/qcow2_new_file.h"
+#include "lib/format/qcow2/qcow2_new_states.h"
 #include "lib/format/qcow2/qcow2_new_tables.h"
+#include "lib/format/qcow2/qcow2_recount.h"
 #include "lib/format/qcow2/qcow2_space.h"
 
 namespace vmferry {
@@ -25,26 +28,19 @@ constexpr uint64_t kCompressed = uint64_t{1} << 62;
 constexpr uint64_t kOffsetEnd = uint64_t{1} << 56;  // of places in the file, as entries have them
 // What is packed before space is asked for and a write is made.
 constexpr uint64_t kBatch = uint64_t{1} << 20;
-// More threads than a copy has: nobody waits for another's memory.
-constexpr size_t kMostBatches = 65;
+// For so much of the disk tables of zeros are made before they may be written.
+constexpr uint64_t kZeroBatch = uint64_t{256} << 20;
+constexpr uint64_t kMostRefcountTable = uint64_t{8} << 20;  // bytes: QEMU's limit
 
-/// A cluster of the guest that is stored packed: where it is in the batch's memory.
-struct PackedCluster {
-  uint64_t guest_cluster = 0;
-  size_t position = 0;
-  size_t bytes = 0;
-  uint64_t host_offset = 0;
-};
-
-/// What becomes of the clusters of one piece of the disk.
-struct ClusterBatch {
-  uint64_t offset = 0;  ///< in the disk
-  Slice data;           ///< of the disk
-  std::vector<uint64_t> plain = {};
-  uint64_t plain_offset = 0;  ///< in the file: of the first, which the others follow
-  std::optional<Buffer> memory = {};
-  std::vector<PackedCluster> packed = {};
-};
+/// How long a file its entries and refcounts can reach.
+uint64_t most_bytes_in_file(const NewQcow2& image, uint64_t bytes_per_count) {
+  const uint64_t cluster = uint64_t{1} << image.cluster_bits;
+  const uint64_t blocks = kMostRefcountTable / sizeof(uint64_t);
+  const uint64_t counted = blocks * (cluster / bytes_per_count) * cluster;
+  // A place in the file is the lower part of the entry of a packed cluster.
+  const uint64_t reachable = uint64_t{1} << (62 - (image.cluster_bits - 8));
+  return std::min({counted, reachable, kOffsetEnd});
+}
 
 class Qcow2Target : public Target, private Sink {
  public:
@@ -54,75 +50,168 @@ class Qcow2Target : public Target, private Sink {
         image_(image),
         cluster_(uint64_t{1} << image.cluster_bits),
         batch_(std::max(kBatch, cluster_)),
-        memory_(kMostBatches, batch_),
+        packers_(image.cluster_bits, image.codec, image.level, batch_),
+        size_(image.guest_size),
+        is_fresh_(!image.link.below),
         space_(image.cluster_bits),
-        tables_(image.cluster_bits, image.guest_size) {}
+        tables_(image.cluster_bits, image.guest_size,
+                image.link.below ? image.link.below->size() : 0) {}
 
   Sink& sink() override { return *this; }
+  bool can_mark() const override { return true; }
+  std::vector<std::string> marks() override { return states_.names(); }
+
+  std::string mark(const Point& point) override {
+    require_complete("mark");
+    const std::lock_guard lock(mutex_);
+    states_.add(point, divide_up(size_, kSector) * kSector, l1_, name());
+    change_completed();
+    newest_begins_ = space_.end();
+    return point.name;
+  }
+
   void publish() override {
-    if (!complete_) {
-      throw std::logic_error("publish before flush");
-    }
+    require_complete("publish");
+    write_states();
+    Qcow2Header all = header();
+    const Qcow2Space::Table refcounts = space_.is_counting() ? write_counts() : count_all(all);
+    all.refcount_table_offset = refcounts.offset;
+    all.refcount_table_clusters = static_cast<uint32_t>(refcounts.clusters);
+    bytes_.set_size(space_.end());
+    bytes_.flush();
+    write({{0, encode_qcow2_header(all)}});
+    bytes_.flush();
     file_->publish();
   }
 
  private:
   const std::string& name() const override { return bytes_.name(); }
-  uint64_t size() const override { return image_.guest_size; }
+  uint64_t size() const override { return size_; }
   SinkTraits traits() const override {
     return {.write_size = static_cast<uint32_t>(batch_),
             .zero_granularity = static_cast<uint32_t>(std::max<uint64_t>(cluster_, 4096)),
             .write_unit = static_cast<uint32_t>(cluster_),
-            .starts_zeroed = true};
+            .starts_zeroed = is_fresh_};
   }
   void check_writes() override { bytes_.check_writes(); }
   std::chrono::milliseconds silent_for() const override { return bytes_.silent_for(); }
-  /// What is not written is not allocated.
-  void zero_range(uint64_t /*offset*/, uint64_t /*length*/) override {}
+
+  void zero_range(uint64_t offset, uint64_t length) override {
+    require_whole_clusters(offset, length);
+    for (const uint64_t end = offset + length; offset < end;) {
+      const uint64_t step = std::min(kZeroBatch, end - offset);
+      FilePieces tables;
+      {
+        const std::lock_guard lock(mutex_);
+        change_completed();
+        tables_.set_zeros(cluster_at(offset), divide_up(offset + step, cluster_));
+        tables_.keep_within_budget(space_, tables);
+        require_room();
+        bytes_.grow(space_.end());
+      }
+      write(std::move(tables));
+      offset += step;
+    }
+  }
 
   void write_at(uint64_t offset, Slice data) override {
-    const uint64_t end = offset + data.size();
-    if (offset % cluster_ != 0 || (end % cluster_ != 0 && end != size())) {
-      throw std::logic_error("a part of a cluster is written");
-    }
+    require_whole_clusters(offset, data.size());
     for (uint64_t at = 0; at < data.size(); at += batch_) {
       write_batch({.offset = offset + at,
                    .data = data.part(at, std::min<uint64_t>(batch_, data.size() - at))});
     }
   }
 
+  void set_size(uint64_t size) override {
+    if (size == size_) {
+      return;
+    }
+    NewQcow2 image = image_;
+    image.guest_size = size;
+    require_mappable(image, name());
+    const std::lock_guard lock(mutex_);
+    change_completed();
+    if (size < size_) {
+      space_.stop_counting();  // clusters behind the new end may be in no table any more
+    }
+    tables_.resize(size);
+    size_ = size;
+  }
+
   void barrier() override { bytes_.barrier(); }
 
   void flush() override {
-    FilePieces pieces;
-    const uint64_t l1 = tables_.finish(space_, pieces);
-    const Qcow2Space::Table refcounts = space_.finish(pieces);
-    bytes_.grow(space_.end());
-    write(std::move(pieces));
-    bytes_.set_size(space_.end());
+    if (!is_complete_) {
+      const std::unique_ptr<Source> before = tables_.needs_file() ? new_file_.written() : nullptr;
+      l1_ = {tables_.complete(space_, before.get(),
+                              [this](FilePieces pieces) { write(std::move(pieces)); }),
+             tables_.l1_entries()};
+      require_room();
+      bytes_.grow(space_.end());
+      is_complete_ = true;
+    }
     bytes_.flush();
-    write({{0, header(l1, refcounts)}});
-    bytes_.flush();
-    complete_ = true;
   }
 
   std::unique_ptr<Source> read_back() override {
-    std::shared_ptr<const Source> file = bytes_.read_back();
-    Qcow2Header header = read_qcow2_header(*file);
-    header.virtual_size = image_.guest_size;  // without what fills up its last sector
-    return open_qcow2({.file = std::move(file)}, header);
+    require_complete("read back");
+    write_states();
+    bytes_.flush();
+    Qcow2Header written = header();
+    written.virtual_size = size_;  // without what fills up its last sector
+    return open_qcow2({.file = bytes_.read_back(), .backing = image_.link.below}, written);
+  }
+
+  void require_complete(const char* action) const {
+    if (!is_complete_) {
+      throw std::logic_error(std::string(action) + " before flush");
+    }
+  }
+
+  void require_whole_clusters(uint64_t offset, uint64_t length) const {
+    const uint64_t end = offset + length;
+    if (offset % cluster_ != 0 || (end % cluster_ != 0 && end != size())) {
+      throw std::logic_error("a part of a cluster is written");
+    }
+  }
+
+  /// REQUIRES: mutex_ held.
+  void change_completed() {
+    if (is_complete_) {
+      is_complete_ = false;
+      is_fresh_ = false;
+      space_.stop_counting();
+      tables_.begin_next();
+    }
+  }
+
+  /// The image of one state has room for all (can_map); no one knows how many others there will be.
+  void require_room() const {
+    const uint64_t most = most_bytes_in_file(image_, sizeof(uint32_t));
+    const uint64_t for_counts = most / 64;
+    if (space_.is_counting() || space_.end() <= most - for_counts) {
+      return;
+    }
+    throw Error(
+        {.kind = ErrorKind::kUnsupported,
+         .object = name(),
+         .action = "keep states of the disk",
+         .cause = "all of them together are too large for clusters of " + exact_bytes(cluster_),
+         .hint = "choose a larger --cluster-size"});
   }
 
   uint64_t cluster_at(uint64_t offset) const { return offset / cluster_; }
 
   void write_batch(ClusterBatch batch) {
-    pack(batch);
+    packers_.pack(batch);
     FilePieces tables;
     {
       const std::lock_guard lock(mutex_);
+      change_completed();
       place(batch);
       tables_.keep_within_budget(space_, tables);
       space_.write_final_blocks(tables);
+      require_room();
       bytes_.grow(space_.end());
     }
     write_plain(batch);
@@ -130,64 +219,11 @@ class Qcow2Target : public Target, private Sink {
     write(std::move(tables));
   }
 
-  /// Decides how each cluster is stored.
-  void pack(ClusterBatch& batch) {
-    std::unique_ptr<ClusterPacker> packer;
-    const std::span<const std::byte> data = batch.data.bytes();
-    size_t used = 0;
-    for (size_t at = 0; at < data.size(); at += cluster_) {
-      const auto cluster = data.subspan(at, std::min<size_t>(cluster_, data.size() - at));
-      if (is_zero(cluster)) {
-        continue;
-      }
-      const uint64_t index = cluster_at(batch.offset + at);
-      size_t bytes = 0;
-      if (image_.codec) {
-        if (!packer) {
-          packer = take_packer();
-          batch.memory = memory_.acquire({});
-        }
-        bytes = pack_cluster(*packer, cluster, batch.memory->bytes().subspan(used));
-      }
-      if (bytes == 0) {
-        batch.plain.push_back(index);
-      } else {
-        batch.packed.push_back({index, used, bytes});
-        used += bytes;
-      }
-    }
-    if (packer) {
-      const std::lock_guard lock(mutex_);
-      packers_.push_back(std::move(packer));
-    }
-  }
-
-  /// 0: it is not shorter than a cluster.
-  size_t pack_cluster(ClusterPacker& packer, std::span<const std::byte> cluster,
-                      std::span<std::byte> out) const {
-    out = out.first(std::min<size_t>(out.size(), cluster_ - 1));
-    if (cluster.size() == cluster_) {
-      return packer.pack(cluster, out);
-    }
-    std::vector<std::byte> whole(cluster_);  // the last one of the disk
-    std::memcpy(whole.data(), cluster.data(), cluster.size());
-    return packer.pack(whole, out);
-  }
-
-  std::unique_ptr<ClusterPacker> take_packer() {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!packers_.empty()) {
-        std::unique_ptr<ClusterPacker> packer = std::move(packers_.back());
-        packers_.pop_back();
-        return packer;
-      }
-    }
-    return make_cluster_packer(*image_.codec, image_.level);
-  }
-
   /// REQUIRES: mutex_ held.
   void place(ClusterBatch& batch) {
+    for (const uint64_t zero : batch.zeros) {
+      tables_.set_zeros(zero, zero + 1);
+    }
     batch.plain_offset = space_.take_clusters(batch.plain.size());
     for (size_t i = 0; i < batch.plain.size(); ++i) {
       tables_.set(batch.plain[i], (batch.plain_offset + i * cluster_) | kCopied);
@@ -230,33 +266,57 @@ class Qcow2Target : public Target, private Sink {
     }
   }
 
-  void write(FilePieces pieces) {
-    for (FilePiece& piece : pieces) {
-      const auto owner = std::make_shared<const std::vector<std::byte>>(std::move(piece.bytes));
-      bytes_.write_at(piece.offset, Slice({owner, owner->data()}, *owner));
-    }
+  void write(FilePieces pieces) { new_file_.write(std::move(pieces)); }
+
+  /// Of the state that is complete.
+  Qcow2Header header() const {
+    constexpr uint64_t kHasCompressionType = uint64_t{1} << 3;
+    Qcow2Header header;
+    header.version = 3;
+    header.cluster_bits = image_.cluster_bits;
+    header.virtual_size = divide_up(size_, kSector) * kSector;
+    header.l1_offset = l1_.offset;
+    header.l1_entries = static_cast<uint32_t>(l1_.entries);
+    header.codec = image_.codec.value_or(ClusterCodec::kDeflate);
+    header.incompatible_features = header.codec == ClusterCodec::kDeflate ? 0 : kHasCompressionType;
+    header.snapshot_count = static_cast<uint32_t>(states_in_table_);
+    header.snapshots_offset = states_offset_;
+    add_link(image_.link, header);
+    return header;
   }
 
-  /// The fields are those of QEMU's docs/interop/qcow2.txt.
-  std::vector<std::byte> header(uint64_t l1, const Qcow2Space::Table& refcounts) const {
-    constexpr uint32_t kLength = 112;
-    constexpr uint64_t kHasCompressionType = uint64_t{1} << 3;
-    const ClusterCodec codec = image_.codec.value_or(ClusterCodec::kDeflate);
-    std::vector<std::byte> bytes(kSector);
-    ByteWriter out(bytes);
-    out.u32(0, 0x514649fb);
-    out.u32(4, 3);
-    out.u32(20, image_.cluster_bits);
-    out.u64(24, divide_up(image_.guest_size, kSector) * kSector);
-    out.u32(36, tables_.l1_entries());
-    out.u64(40, l1);
-    out.u64(48, refcounts.offset);
-    out.u32(56, refcounts.clusters);
-    out.u64(72, codec == ClusterCodec::kDeflate ? 0 : kHasCompressionType);
-    out.u32(96, 4);  // counts of 1 << 4 bits
-    out.u32(100, kLength);
-    out.u8(104, static_cast<uint64_t>(codec));
-    return bytes;
+  /// The table of snapshots, unless it was written since the last mark().
+  void write_states() {
+    if (states_in_table_ == states_.count()) {
+      return;
+    }
+    states_offset_ = space_.take_clusters(divide_up(states_.table_bytes(), cluster_));
+    bytes_.grow(space_.end());
+    FilePieces pieces;
+    states_.append(pieces, states_offset_);
+    write(std::move(pieces));
+    states_in_table_ = states_.count();
+  }
+
+  Qcow2Space::Table write_counts() {
+    FilePieces pieces;
+    const Qcow2Space::Table counts = space_.finish(pieces);
+    bytes_.grow(space_.end());
+    write(std::move(pieces));
+    return counts;
+  }
+
+  Qcow2Space::Table count_all(Qcow2Header& header) {
+    Qcow2Uses uses{.cluster_bits = image_.cluster_bits,
+                   .states = states_.l1(),
+                   .newest_begins = newest_begins_,
+                   .others = {{0, cluster_}}};
+    uses.states.push_back(l1_);
+    if (header.snapshot_count > 0) {
+      uses.others.push_back({header.snapshots_offset, states_.table_bytes()});
+    }
+    header.refcount_order = 5;
+    return recount(uses, space_, new_file_);
   }
 
   const std::unique_ptr<Target> file_;
@@ -264,18 +324,24 @@ class Qcow2Target : public Target, private Sink {
   const NewQcow2 image_;
   const uint64_t cluster_;
   const uint64_t batch_;
-  BufferPool memory_;
-  bool complete_ = false;
+  ClusterPackers packers_;
+  Qcow2NewFile new_file_{bytes_};
+  Qcow2NewStates states_;
+  size_t states_in_table_ = 0;  ///< of snapshots, which is in the file
+  uint64_t states_offset_ = 0;
+  uint64_t newest_begins_ = 0;  ///< in the file: what was taken since the last mark()
+  Qcow2L1Place l1_;             ///< of what is complete
   std::mutex mutex_;  // guards what follows, until flush(); held for no reading or writing
+  uint64_t size_;
+  bool is_complete_ = false;  ///< the tables of what was written are in the file
+  bool is_fresh_;             ///< what was not written is zero
   Qcow2Space space_;
   Qcow2NewTables tables_;
-  std::vector<std::unique_ptr<ClusterPacker>> packers_;
 };
 
 }  // namespace
 
 bool can_map(const NewQcow2& image) {
-  constexpr uint64_t kMostRefcountTable = uint64_t{8} << 20;  // QEMU's limit
   const uint64_t cluster = uint64_t{1} << image.cluster_bits;
   const uint64_t data = divide_up(image.guest_size, cluster);
   const uint64_t l2_tables = divide_up(data, cluster / sizeof(uint64_t));
@@ -288,13 +354,21 @@ bool can_map(const NewQcow2& image) {
   const uint64_t counted = data + l2_tables + divide_up(l1, cluster) + rest;
   const uint64_t blocks = counted / (cluster / sizeof(uint16_t) - 1) + 2;
   const uint64_t table = blocks * sizeof(uint64_t);
-  if (table > kMostRefcountTable) {
-    return false;
-  }
   const uint64_t bytes = (counted + blocks + divide_up(table, cluster) + 1) * cluster;
-  // A place in the file is the lower part of the entry of a packed cluster.
-  const uint64_t reachable = uint64_t{1} << (62 - (image.cluster_bits - 8));
-  return bytes <= std::min(reachable, kOffsetEnd);
+  return bytes <= most_bytes_in_file(image, sizeof(uint16_t));
+}
+
+void require_mappable(const NewQcow2& image, const std::string& object) {
+  if (can_map(image)) {
+    return;
+  }
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = object,
+               .action = "make a qcow2 image",
+               .cause = fmt::format("a disk of {} is too large for clusters of {}",
+                                    exact_bytes(image.guest_size),
+                                    exact_bytes(uint64_t{1} << image.cluster_bits)),
+               .hint = "choose a larger --cluster-size"});
 }
 
 std::unique_ptr<Target> make_qcow2_target(std::unique_ptr<Target> file, const NewQcow2& image) {
