@@ -8,6 +8,7 @@
 
 #include "vmferry/api.h"
 #include "vmferry/format.h"
+#include "vmferry/history.h"
 
 // What is known of an image, as plain values.
 
@@ -90,6 +91,8 @@ struct ImageFacts {
   std::optional<uint64_t> data_bytes;
   uint64_t compressed_bytes = 0;  ///< of data_bytes: guest bytes that are kept compressed
   std::vector<ExtentFacts> extents;
+  /// The state of a disk that it says it holds (ImageLink).
+  std::optional<Point> point = {};
   std::optional<Qcow2Facts> qcow2;
   std::optional<RbdFacts> rbd;
 };

@@ -101,6 +101,11 @@ Json as_json(const ImageFacts& facts) {
     set_known(one, "allocated_bytes", extent.allocated_bytes);
     json["extents"].push_back(one);
   }
+  if (facts.point) {
+    json["state"] = {{"name", facts.point->name}, {"id", facts.point->id}};
+    set_date(json["state"], "date", facts.point->seconds.value_or(0));
+    json["state"]["virtual_bytes"] = facts.point->size;
+  }
   if (facts.qcow2 && facts.data_bytes) {
     json["compressed_bytes"] = facts.compressed_bytes;
   }

@@ -121,6 +121,12 @@ void add_rbd(const RbdFacts& facts, Lines& lines) {
   add_snapshots(facts.snapshots, lines);
 }
 
+std::string state_text(const Point& point) {
+  return fmt::format("snapshot {}{}{}", point.name,
+                     point.id.empty() ? "" : " (id " + point.id + ")",
+                     point.seconds ? ", " + format_date(*point.seconds) : "");
+}
+
 std::string image_text(const ImageFacts& facts) {
   Lines lines;
   lines.raw(printable(facts.name) + "\n");
@@ -138,6 +144,9 @@ std::string image_text(const ImageFacts& facts) {
   lines.add("data", describe_data(facts));
   for (const ExtentFacts& extent : facts.extents) {
     lines.add("extent", fmt::format("{}, {}", extent.name, both_sizes(extent.file_size)));
+  }
+  if (facts.point) {
+    lines.add("state", state_text(*facts.point));
   }
   if (facts.qcow2) {
     add_qcow2(*facts.qcow2, lines);

@@ -107,6 +107,7 @@ void add_bitmaps(const Source& file, const Qcow2Header& header, Qcow2Facts& fact
 void describe_qcow2(const Source& file, ImageFacts& facts, std::vector<std::string>& damage) {
   const Qcow2Header header = read_qcow2_header(file);
   facts.virtual_size = header.virtual_size;
+  facts.point = header.point;
   facts.qcow2 = facts_of(header);
   for (const auto add : {add_snapshots, add_bitmaps}) {
     try {
