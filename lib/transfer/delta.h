@@ -56,6 +56,20 @@ class BlockChanges final : public Changes {
   const uint64_t block_;
 };
 
+/// What may differ here, or there. Any thread. What it is given must outlive it.
+class EitherChanges final : public Changes {
+ public:
+  EitherChanges(const Changes& a, const Changes& b) : a_(a), b_(b) {}
+  Run run_at(uint64_t offset, uint64_t max) const override {
+    const Run a = a_.run_at(offset, max);
+    return a.may_differ ? a : b_.run_at(offset, a.length);
+  }
+
+ private:
+  const Changes& a_;
+  const Changes& b_;
+};
+
 /// Changes to a disk that has become shorter: its last block differs, too. There a target may keep
 /// what was behind the new end (an image has whole sectors), which must not show. Any thread.
 /// `changes` must outlive it.

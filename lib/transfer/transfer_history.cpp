@@ -13,7 +13,9 @@
 
 #include "lib/core/null_sink.h"
 #include "lib/core/printable.h"
+#include "lib/core/rounding.h"
 #include "lib/transfer/checkpoints.h"
+#include "lib/transfer/copy_changes.h"
 #include "lib/transfer/delta.h"
 #include "lib/transfer/reading_back.h"
 #include "lib/transfer/state_copy.h"
@@ -23,26 +25,13 @@ namespace vmferry {
 namespace {
 
 constexpr const char* kNote = "vmferry.history";
+constexpr uint64_t kImageSector = 512;  // an image may have states of whole ones only
 
 /// Which states of which source: words that are the same as long as they are.
 std::string stamp_of(const Source& source, const std::vector<size_t>& points) {
   const std::string stamp = source.stamp();
   return stamp.empty() ? stamp : fmt::format("{}, states {}", stamp, fmt::join(points, " "));
 }
-
-/// What may differ here, or there.
-class EitherChanges final : public Changes {
- public:
-  EitherChanges(const Changes& a, const Changes& b) : a_(a), b_(b) {}
-  Run run_at(uint64_t offset, uint64_t max) const override {
-    const Run a = a_.run_at(offset, max);
-    return a.may_differ ? a : b_.run_at(offset, a.length);
-  }
-
- private:
-  const Changes& a_;
-  const Changes& b_;
-};
 
 /// One call of transfer_history().
 class HistoryTransfer {
@@ -155,25 +144,14 @@ class HistoryTransfer {
   /// Onto the state before, which the target holds.
   void copy_changes(size_t number) {
     const Source& state = open(number);
-    if (sink_.size() != state.size()) {
+    const uint64_t size_before = sink_.size();
+    if (size_before != state.size()) {
       sink_.set_size(state.size());
     }
-    const SinkTraits traits = sink_.traits();
-    const std::unique_ptr<Changes> changes = changes_to(number);
-    const BlockChanges blocks(*changes, state.size(),
-                              std::max(traits.zero_granularity, traits.write_unit));
-    const DeltaSource delta(state, blocks);
-    DeltaSink onto(sink_, blocks);
-    std::unique_ptr<Sink> limited;
-    if (options_.rate_limit) {
-      limited = limit_rate(onto, *options_.rate_limit, options_.stop);
-    }
-    Progress counters;
-    counters.silent_for = [&] { return std::max(state.silent_for(), sink_.silent_for()); };
-    const ObservedPhase observed(observer_, phase(options_.phase, number), counters, {&delta});
+    TransferOptions options = options_;
+    options.phase = phase(options_.phase, number);
     const CopyResult copied =
-        copy(delta, limited ? *limited : onto,
-             {.jobs = options_.jobs, .memory = options_.memory, .stop = options_.stop}, counters);
+        vmferry::copy_changes(state, *changes_to(number), size_before, sink_, options, observer_);
     result_.read_bytes += copied.read_bytes;
     result_.written_bytes += copied.written_bytes;
     check_source(state, options_.source_in_use);
@@ -238,7 +216,11 @@ class HistoryTransfer {
     Progress counters;
     const ObservedPhase observed(observer_, phase("verify", number), counters, {&state, &there});
     const CompareResult result =
-        compare(state, there, {.jobs = options_.jobs, .stop = options_.stop}, counters);
+        compare(state, there,
+                {.jobs = options_.jobs,
+                 .ignore_trailing_zeros = there.size() == round_up(state.size(), kImageSector),
+                 .stop = options_.stop},
+                counters);
     if (result.same) {
       return;
     }
