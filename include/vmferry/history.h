@@ -51,10 +51,13 @@ class History {
   /// From points()[before] to points()[after]; `after` may be points().size(): the disk as it is
   /// now. Lives without this. REQUIRES: before < after.
   virtual std::unique_ptr<Changes> changes(size_t before, size_t after) const = 0;
+  /// What was opened, if that is itself a state that was kept: what is called the disk as it is now
+  /// is that one then, and points() are those before it.
+  virtual std::optional<Point> here() const { return std::nullopt; }
 };
 
-/// What a Source may implement besides, if it is a layer over another one, which shows through where
-/// it says nothing. Any thread.
+/// What a Source may implement besides, if it is a layer over another one, which shows through
+/// where it says nothing. Any thread.
 class Overlay {
  public:
   virtual ~Overlay() = default;

@@ -107,6 +107,15 @@ class RbdChanges final : public Changes {
   mutable std::optional<ExtentCache> changes_;
 };
 
+Point point_of(const SnapshotFacts& snapshot) {
+  Point point = {.name = snapshot.name, .id = snapshot.id};
+  point.size = snapshot.virtual_size.value_or(0);
+  if (snapshot.date_seconds != 0) {
+    point.seconds = snapshot.date_seconds;
+  }
+  return point;
+}
+
 }  // namespace
 
 std::vector<Point> rbd_points(rbd_image_t image, const RbdLocation& location) {
@@ -115,14 +124,18 @@ std::vector<Point> rbd_points(rbd_image_t image, const RbdLocation& location) {
     if (snapshot.name == location.snapshot) {
       break;
     }
-    Point point = {.name = snapshot.name, .id = snapshot.id};
-    point.size = snapshot.virtual_size.value_or(0);
-    if (snapshot.date_seconds != 0) {
-      point.seconds = snapshot.date_seconds;
-    }
-    points.push_back(std::move(point));
+    points.push_back(point_of(snapshot));
   }
   return points;
+}
+
+std::optional<Point> rbd_point(rbd_image_t image, const RbdLocation& location) {
+  for (const SnapshotFacts& snapshot : read_rbd_snapshots(image, location)) {
+    if (snapshot.name == location.snapshot) {
+      return point_of(snapshot);
+    }
+  }
+  return std::nullopt;
 }
 
 std::unique_ptr<Changes> rbd_changes(std::shared_ptr<const RbdPool> pool,
