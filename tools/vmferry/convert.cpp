@@ -11,6 +11,7 @@
 #include "lib/core/format_bytes.h"
 #include "lib/core/printable.h"
 #include "lib/core/utc_time.h"
+#include "tools/vmferry/chain_copy.h"
 #include "tools/vmferry/command.h"
 #include "tools/vmferry/history.h"
 #include "tools/vmferry/image_copy.h"
@@ -60,6 +61,7 @@ struct ConvertOptions {
   ImageCopy copy;
   bool digest = false;
   std::string report;  ///< a file; empty: none
+  ChainCopy chain;
 };
 
 Json facts_of(const std::string& target, const std::optional<Location>& base,
@@ -170,6 +172,19 @@ void refuse_useless_directory(const ImageCopy& job) {
                .hint = "leave it out: nothing goes there"});
 }
 
+void add_chain_options(CLI::App& app, ChainCopy& chain) {
+  CLI::Option* directory =
+      app.add_option(
+             "--chain", chain.directory,
+             "In place of TARGET: make one image of each snapshot in DIR, each over the one "
+             "before, and the disk as it is now last")
+          ->type_name("DIR");
+  app.add_option("--since", chain.since,
+                 "Add to that chain what has changed since SNAPSHOT, which is the newest in it")
+      ->type_name("SNAPSHOT")
+      ->needs(directory);
+}
+
 void add_checksum_option(CLI::App& app, ImageCopy& job) {
   app.add_option_function<std::string>(
          "--checksum",
@@ -188,15 +203,75 @@ void add_checksum_option(CLI::App& app, ImageCopy& job) {
   app.get_option("--tmp")->remove_needs(app.get_option("--trim"));
 }
 
+void refuse_targets(const ConvertOptions& options) {
+  if (options.target.empty() != options.chain.directory.empty()) {
+    return;
+  }
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = options.source,
+               .action = {},
+               .cause = options.target.empty() ? "there is no target"
+                                               : "--chain and a target are both given",
+               .hint = "name a target, or a directory with --chain"});
+}
+
+std::string chain_in_words(const std::vector<LinkOutcome>& made) {
+  std::string text;
+  for (const auto& [path, point, copied] : made) {
+    text += fmt::format("{}: {} of data{}\n", printable(path), about_bytes(copied.written_bytes),
+                        verified_in_words(copied.verified));
+  }
+  return text;
+}
+
+std::string chain_as_json(const std::vector<LinkOutcome>& made) {
+  Json links = Json::array();
+  for (const auto& [path, point, copied] : made) {
+    Json link = {{"target", path},
+                 {"virtual_bytes", copied.virtual_bytes},
+                 {"read_bytes", copied.read_bytes},
+                 {"written_bytes", copied.written_bytes},
+                 {"verified", copied.verified != Verify::kNo}};
+    if (point) {
+      link["snapshot"] = {{"name", point->name}, {"id", point->id}};
+    }
+    links.push_back(std::move(link));
+  }
+  return json_text({{"links", links}}) + "\n";
+}
+
+int make_chain(Session& session, ImageCopy& job, const ChainCopy& chain) {
+  std::vector<LinkOutcome> made;
+  try {
+    copy_chain(session, job, chain, made);
+  } catch (const Error& error) {
+    if (made.empty()) {
+      throw;
+    }
+    ErrorParts parts = error.parts();
+    parts.cause += fmt::format(" (complete so far: {})", made.back().path);
+    throw Error(std::move(parts));
+  }
+  if (job.run.json || !job.run.quiet) {
+    tell_result(job, job.run.json ? chain_as_json(made) : chain_in_words(made),
+                "the images are complete");
+  }
+  return 0;
+}
+
 int convert(Session& session, ConvertOptions& options) {
   ImageCopy& job = options.copy;
   refuse_useless_directory(job);
+  refuse_targets(options);
   job.source = parse_location(options.source);
-  job.target = parse_location(options.target);
   if (!options.base.empty()) {
     job.to.base = parse_location(options.base);
   }
   job.digest = options.digest || !options.report.empty();
+  if (!options.chain.directory.empty()) {
+    return make_chain(session, job, options.chain);
+  }
+  job.target = parse_location(options.target);
   if (!options.report.empty()) {
     check_report(options.report);
   }
@@ -227,10 +302,9 @@ std::function<int(Session&)> add_convert(CLI::App& app) {
                  "rbd:POOL/IMAGE[@SNAPSHOT], https://..., or - for standard input")
       ->required();
   app.add_option(
-         "TARGET", options->target,
-         "A new file, a block device or nbd://... (with --force), rbd:POOL/IMAGE, - for standard "
-         "output, or null: to measure")
-      ->required();
+      "TARGET", options->target,
+      "A new file, a block device or nbd://... (with --force), rbd:POOL/IMAGE, - for standard "
+      "output, or null: to measure");
   add_copy_options(app, options->copy);
   add_checksum_option(app, options->copy);
   app.add_option("--snapshots", options->copy.snapshots,
@@ -241,6 +315,7 @@ std::function<int(Session&)> add_convert(CLI::App& app) {
   app.add_flag("--chain-as-snapshots", options->copy.chain_as_snapshots,
                "Each backing image of SOURCE becomes a snapshot, the lowest one first")
       ->excludes("--snapshots");
+  add_chain_options(app, options->chain);
   app.add_option("--to-ceph-conf", options->copy.to_ceph_conf,
                  "Configuration file of the target's cluster, where that is another one")
       ->type_name("FILE");
@@ -265,6 +340,7 @@ std::function<int(Session&)> add_convert(CLI::App& app) {
       "  vmferry convert -f qcow2 --verify web1.qcow2 rbd:vms/web1\n"
       "  vmferry convert --base rbd:vms/golden@v1 -f qcow2 web1.qcow2 rbd:vms/web1\n"
       "  vmferry convert rbd:vms/web1@monday /backup/web1.raw\n"
+      "  vmferry convert --chain /backup/web1 --since monday rbd:vms/web1@tuesday\n"
       "  curl -f URL/web1.raw.xz | vmferry convert - rbd:vms/web1\n"
       "\nSee vmferry-convert(1).");
   return [options](Session& session) { return convert(session, *options); };

@@ -15,7 +15,6 @@
 #include "tools/vmferry/ui/say.h"
 #include "vmferry/create.h"
 #include "vmferry/error.h"
-#include "vmferry/in_use.h"
 #include "vmferry/transfer.h"
 
 namespace vmferry::cli {
@@ -48,34 +47,6 @@ void refuse_resuming(const ImageCopy& job) {
 
 bool may_be_resumed(const ImageCopy& job) {
   return !job.never_keep && !job.trim && !job.source_in_use;
-}
-
-/// What needs more than one look at the source.
-void refuse_for_stream(const ImageCopy& job) {
-  const struct {
-    bool is_wanted;
-    const char* cause;
-    const char* hint;
-  } impossible[] = {
-      {job.to.resume, "a copy of what is read in order cannot be resumed", "leave --resume out"},
-      {job.trim, "what is read in order cannot be trimmed", "save it to a file first"},
-      {!job.snapshots.empty(), "what is read in order has no snapshots", "leave --snapshots out"},
-      {job.to.base.has_value(), "what is read in order cannot be compared with a base",
-       "save it to a file first"},
-      {job.from.snapshot.is_given(), "it is raw, and only qcow2 images have snapshots of their own",
-       "leave --snapshot out"},
-      {job.to.reflink == Reflink::kAlways, "what is read in order shares no blocks with its copy",
-       "leave out --reflink always"},
-  };
-  for (const auto& [is_wanted, cause, hint] : impossible) {
-    if (is_wanted) {
-      throw Error({.kind = ErrorKind::kUsage,
-                   .object = job.source->display(),
-                   .action = {},
-                   .cause = cause,
-                   .hint = hint});
-    }
-  }
 }
 
 void refuse_json_in_disk(const ImageCopy& job, const Location& to) {
@@ -112,66 +83,8 @@ void require_marks(Target& target, const TargetOptions& options) {
                .object = target.sink().name(),
                .action = {},
                .cause = "such a target keeps no snapshots",
-               .hint = "copy to a volume (rbd:POOL/IMAGE), or one state: --snapshot NAME"});
-}
-
-/// Only the size of a stream is not known before.
-void refuse_size(const ImageCopy& job, const Source& source) {
-  if (!job.size) {
-    return;
-  }
-  throw Error(
-      {.kind = ErrorKind::kUsage,
-       .object = source.name(),
-       .action = {},
-       .cause = "--size is for what is read in order; this disk has " + exact_bytes(source.size()),
-       .hint = "leave --size out"});
-}
-
-struct OpenedSource {
-  std::shared_ptr<const Source> guest;
-  std::unique_ptr<ByteStream> stream;                ///< null: guest is there
-  std::vector<std::shared_ptr<const Source>> below;  ///< OpenImage::below
-  std::vector<Identity> identities;
-  std::vector<TrimmedPart> parts;
-};
-
-OpenedSource open_source(Session& session, ImageCopy& job) {
-  const Location& from = *job.source;
-  job.from.streams = true;
-  if (job.trim) {
-    refuse_snapshot(job);
-  }
-  if (job.trim || !job.connect.empty()) {
-    refuse_running_guest(from, job.connect, session.stop());
-  }
-  OpenImage image = open_image(from, job.from);
-  // A file system that changes underneath cannot be trimmed, whatever the user says.
-  if (job.trim || !job.source_in_use) {
-    refuse_being_written(image);
-  }
-  print_warnings(image, job.run.quiet);
-  OpenedSource opened = {std::move(image.guest),
-                         std::move(image.stream),
-                         std::move(image.below),
-                         std::move(image.opened),
-                         {}};
-  if (opened.stream) {
-    refuse_for_stream(job);
-    if (job.size) {
-      opened.stream = expect_size(std::move(opened.stream), *job.size);
-    }
-    return opened;
-  }
-  refuse_size(job, *opened.guest);
-  if (job.trim) {
-    session.making_something();
-    TrimmedImage trimmed = trim_copy(from, opened.guest, image.format, trim_options(session, job));
-    opened.guest = std::move(trimmed.guest);
-    opened.below.clear();  // it has one more above them
-    opened.parts = std::move(trimmed.parts);
-  }
-  return opened;
+               .hint = "copy to a volume or a qcow2 image (-O qcow2), or one state: --snapshot "
+                       "NAME"});
 }
 
 /// Another cluster has other users and keys.
@@ -210,36 +123,24 @@ std::vector<size_t> choose_states(ImageCopy& job, OpenedSource& opened) {
 
 }  // namespace
 
-void refuse_snapshot(const ImageCopy& job) {
-  if (!job.from.snapshot.is_given()) {
-    return;
-  }
-  throw Error({.kind = ErrorKind::kUsage,
-               .object = job.source->display(),
-               .action = {},
-               .cause = "a snapshot can be copied, but neither trimmed nor made sparse in place",
-               .hint = "copy it first: vmferry convert --snapshot"});
-}
-
-TrimOptions trim_options(Session& session, const ImageCopy& job) {
-  TrimOptions options = job.trimming;
-  options.network = job.from.network;
-  options.assume_unused = job.to.assume_unused;
-  options.stop = session.stop();
-  options.notice = [quiet = job.run.quiet](const std::string& text) {
-    if (!quiet) {
-      say_notice(text);
-    }
-  };
-  return options;
+TransferOptions transfer_options(Session& session, const ImageCopy& job, const std::string& what) {
+  const Verify verify = job.verify_how.empty()     ? Verify::kNo
+                        : job.verify_how == "read" ? Verify::kReading
+                                                   : Verify::kYes;
+  return {.phase = what,
+          .jobs = job.run.jobs,
+          .rate_limit = job.rate_limit,
+          .source_in_use = job.source_in_use,
+          .verify = verify,
+          .keep_partial = may_be_resumed(job),
+          .checkpoint_every =
+              std::chrono::milliseconds(static_cast<int64_t>(job.checkpoint_every * 1000)),
+          .stop = session.stop()};
 }
 
 CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what) {
   const Location& to = *job.target;
-  const Verify verify = job.verify_how.empty()     ? Verify::kNo
-                        : job.verify_how == "read" ? Verify::kReading
-                                                   : Verify::kYes;
-  job.to.verify = verify != Verify::kNo;
+  job.to.verify = !job.verify_how.empty();
   check_new_image(to, job.to, job.layout);
   refuse_json_in_disk(job, to);
   refuse_limited_sharing(job);
@@ -277,20 +178,12 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
     say_notice(to.display() +
                ": there is no unfinished copy of it, so it is copied from the beginning");
   }
-  const unsigned base_depth = opened.stream ? 0
-                                            : base_depth_of(job, opened.guest->name(), opened.below,
-                                                            session.stop(), observer);
-  const TransferOptions options = {.phase = what,
-                                   .jobs = job.run.jobs,
-                                   .rate_limit = job.rate_limit,
-                                   .source_in_use = job.source_in_use,
-                                   .verify = verify,
-                                   .digest = digest ? &*digest : nullptr,
-                                   .base_depth = base_depth,
-                                   .keep_partial = may_be_resumed(job),
-                                   .checkpoint_every = std::chrono::milliseconds(
-                                       static_cast<int64_t>(job.checkpoint_every * 1000)),
-                                   .stop = session.stop()};
+  TransferOptions options = transfer_options(session, job, what);
+  options.digest = digest ? &*digest : nullptr;
+  if (!opened.stream) {
+    options.base_depth =
+        base_depth_of(job, opened.guest->name(), opened.below, session.stop(), observer);
+  }
   if (!points.empty()) {
     const HistoryResult copied =
         transfer_history(*opened.guest, points, *target, options, &observer);

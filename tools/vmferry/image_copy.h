@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "vmferry/format.h"
 #include "vmferry/location.h"
 #include "vmferry/open.h"
+#include "vmferry/stream.h"
 #include "vmferry/target.h"
 #include "vmferry/transfer.h"
 #include "vmferry/transfer_history.h"
@@ -29,8 +31,8 @@ struct ImageCopy {
   TargetOptions to;
   ImageLayout layout;  ///< of the target
   RunOptions run;
-  std::string to_ceph_conf;  ///< of the target's cluster; empty: it is the source's
-  std::string to_id;         ///< the user there; empty: as there
+  std::string to_ceph_conf;            ///< of the target's cluster; empty: it is the source's
+  std::string to_id;                   ///< the user there; empty: as there
   bool chain_as_snapshots = false;     ///< each layer below the source is a state that is kept
   std::vector<std::string> snapshots;  ///< to be kept, or "all"; empty: none
   std::optional<uint64_t> size;        ///< of what is read in order
@@ -53,9 +55,23 @@ struct CopyOutcome {
   std::string digest;              ///< with --digest
 };
 
+struct OpenedSource {
+  std::shared_ptr<const Source> guest;
+  std::unique_ptr<ByteStream> stream;                ///< null: guest is there
+  std::vector<std::shared_ptr<const Source>> below;  ///< OpenImage::below
+  std::vector<Identity> identities;
+  std::vector<TrimmedPart> parts;
+};
+
 /// Format and policy of the source; how to make, check and lay out the target; then the options
 /// that every command has.
 void add_copy_options(CLI::App& app, ImageCopy& job);
+
+/// Opens the source, trimmed if that is wanted. Throws Error, also if it is being written.
+OpenedSource open_source(Session& session, ImageCopy& job);
+
+/// How it is copied; `what` names the work in the progress display.
+TransferOptions transfer_options(Session& session, const ImageCopy& job, const std::string& what);
 
 /// Opens both ends, copies, verifies if asked for, and publishes. `what` names the work in the
 /// progress display. Throws Error; then nothing carries the target's name that did not before.
