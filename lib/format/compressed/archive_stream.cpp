@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <archive.h>
 #include <archive_entry.h>
+#include <zstd.h>
 #include <zstd_errors.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <exception>
+#include <memory>
 #include <new>
+#include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "lib/format/compressed/packed_stream.h"
 #include "lib/format/compressed/unpack.h"
@@ -22,6 +26,21 @@ constexpr int kStored = -1;  // of archive_filter_bytes: what comes into all fil
 /// Of an error of libarchive, which ends with libzstd's words for it.
 bool is_window_too_long(std::string_view error) {
   return error.ends_with(::ZSTD_getErrorString(ZSTD_error_frameParameter_windowTooLarge));
+}
+
+/// Does libzstd refuse a stream that begins so for its window? Of a stream that gave nothing yet
+/// libarchive says only that it is no archive.
+bool begins_with_long_window(std::span<const std::byte> packed) {
+  const std::unique_ptr<ZSTD_DStream, decltype(&::ZSTD_freeDStream)> zstd(::ZSTD_createDStream(),
+                                                                          &::ZSTD_freeDStream);
+  std::vector<std::byte> unpacked(::ZSTD_DStreamOutSize());
+  ZSTD_inBuffer in = {packed.data(), packed.size(), 0};
+  size_t rc = 0;
+  while (zstd != nullptr && in.pos < in.size && ::ZSTD_isError(rc) == 0) {
+    ZSTD_outBuffer out = {unpacked.data(), unpacked.size(), 0};
+    rc = ::ZSTD_decompressStream(zstd.get(), &out, &in);
+  }
+  return ::ZSTD_getErrorCode(rc) == ZSTD_error_frameParameter_windowTooLarge;
 }
 
 /// One filter of libarchive, and no other: a disk that begins as a compressed file does is a disk.
@@ -87,7 +106,9 @@ class ArchiveStream : public PackedStream {
       return;
     }
     throw_of_stream();
-    require_short_window();
+    if (begins_with_long_window(given_)) {
+      throw long_window(0);
+    }
     throw broken(taken(), "not one byte can be unpacked", kCutOrDamaged);
   }
 
@@ -95,7 +116,7 @@ class ArchiveStream : public PackedStream {
   static la_ssize_t give_more(archive* handle, void* self, const void** bytes) noexcept {
     auto* stream = static_cast<ArchiveStream*>(self);
     try {
-      const auto more = stream->take_more(stream->stop_);
+      const auto more = stream->given_ = stream->take_more(stream->stop_);
       *bytes = more.data();
       return static_cast<la_ssize_t>(more.size());
     } catch (...) {
@@ -127,21 +148,19 @@ class ArchiveStream : public PackedStream {
     if (::archive_errno(archive_) == ENOMEM) {
       throw std::bad_alloc();
     }
-    require_short_window();
+    const char* cause = ::archive_error_string(archive_);
+    if (cause != nullptr && is_window_too_long(cause)) {
+      return long_window(used_bytes());
+    }
     if (input_ended() && used_bytes() == taken()) {
       return broken(taken(), "it ends in the middle", "it was cut: fetch or make it again");
     }
-    const char* cause = ::archive_error_string(archive_);
     return broken(used_bytes(), cause != nullptr ? cause : "it is damaged", kCutOrDamaged);
   }
 
-  void require_short_window() const {
-    const char* error = ::archive_error_string(archive_);
-    if (error != nullptr && is_window_too_long(error)) {
-      throw broken(used_bytes(),
-                   "it wants a window of more than 128 MiB to be unpacked, and no more is given",
-                   "unpack it first: zstd -d --long=31 FILE", ErrorKind::kUnsupported);
-    }
+  Error long_window(uint64_t at) const {
+    return broken(at, "it wants a window of more than 128 MiB to be unpacked, and no more is given",
+                  "unpack it first: zstd -d --long=31 FILE", ErrorKind::kUnsupported);
   }
 
   /// Throws what the stream that is unpacked threw, if it did.
@@ -155,7 +174,8 @@ class ArchiveStream : public PackedStream {
 
   archive* const archive_ = ::archive_read_new();
   std::stop_token stop_;
-  std::exception_ptr failure_;  ///< of the stream that is unpacked
+  std::span<const std::byte> given_;  ///< what libarchive got last
+  std::exception_ptr failure_;        ///< of the stream that is unpacked
   bool begun_ = false;
   bool ended_ = false;
 };
