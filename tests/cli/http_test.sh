@@ -6,9 +6,9 @@ qemu-img convert -O qcow2 files/disk.raw files/disk.qcow2
 qemu-img convert -c -O qcow2 files/disk.raw files/small.qcow2
 # Half of this file is of a snapshot.
 qemu-img create -q -f qcow2 files/two.qcow2 64M
-qemu-io -c "write -P 7 0 16M" files/two.qcow2 >io.txt
+qemu-io -c "write -P 7 0 8M" files/two.qcow2 >io.txt
 qemu-img snapshot -c monday files/two.qcow2
-qemu-io -c "write -P 8 0 16M" files/two.qcow2 >io.txt
+qemu-io -c "write -P 8 0 8M" files/two.qcow2 >io.txt
 serve web
 web=http://127.0.0.1:$(<web.port)
 
@@ -28,7 +28,7 @@ done
 : >web.log
 ferry convert -q --verify -f qcow2 "$web/two.qcow2" out.raw
 qemu-img compare -q files/two.qcow2 out.raw
-(($(sent web) < 20000000)) || fail "what is of the snapshot travelled, too: $(sent web)"
+(($(sent web) < 10000000)) || fail "what is of the snapshot travelled, too: $(sent web)"
 ferry convert -q --force --snapshot monday -f qcow2 "$web/two.qcow2" out.raw
 qemu-img convert -l monday -O raw files/two.qcow2 monday.raw
 same monday.raw out.raw

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <iterator>
+#include <optional>
 #include <utility>
 
 namespace vmferry {
@@ -12,13 +12,18 @@ namespace {
 // A copy announces 64 MiB ahead. Whoever announces more than this and reads none of it is not
 // heard.
 constexpr size_t kMostAnnounced = 8192;
+// Blocks beyond the budget, 512 MiB. The buffers of all readers take 64 MiB (compare).
+constexpr size_t kMostWanted = 8192;
 // What was read ahead and not used for so long will not be.
 constexpr std::chrono::seconds kStale{60};
 
 }  // namespace
 
 ReadCache::ReadCache(uint64_t size, Fetch fetch, uint64_t budget)
-    : size_(size), fetch_(std::move(fetch)), budget_(std::max<uint64_t>(1, budget / kBlock)) {}
+    : size_(size),
+      fetch_(std::move(fetch)),
+      budget_(std::max<uint64_t>(1, budget / kBlock)),
+      memory_(budget_ + kMostWanted, kBlock) {}
 
 uint64_t ReadCache::length_of(uint64_t block) const {
   return std::min(kBlock, size_ - block * kBlock);
@@ -32,8 +37,8 @@ void ReadCache::read(uint64_t offset, std::span<std::byte> out) {
   while (!out.empty()) {
     const uint64_t begin = offset % kBlock;
     const uint64_t length = std::min<uint64_t>(out.size(), length_of(offset / kBlock) - begin);
-    const Bytes bytes = take(offset / kBlock, last, length);
-    std::memcpy(out.data(), bytes->data() + begin, length);
+    const Slice block = take(offset / kBlock, last, length);
+    std::memcpy(out.data(), block.bytes().data() + begin, length);
     out = out.subspan(length);
     offset += length;
   }
@@ -54,23 +59,26 @@ void ReadCache::announce(uint64_t offset, uint64_t length) {
 }
 
 void ReadCache::put_start(std::span<const std::byte> bytes) {
-  const std::lock_guard lock(mutex_);
   for (uint64_t block = 0; !bytes.empty(); ++block) {
     const uint64_t length = length_of(block);
     if (bytes.size() < length) {
       break;
     }
-    blocks_[block].run = std::make_shared<Run>();
-    ++coming_;
-    came(block, std::make_shared<std::vector<std::byte>>(
-                    bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length)));
+    Buffer memory = memory_.acquire({});
+    std::memcpy(memory.bytes().data(), bytes.data(), length);
+    {
+      const std::lock_guard lock(mutex_);
+      blocks_[block].run = std::make_shared<Run>();
+      ++coming_;
+    }
+    came(block, memory.slice(0, length));
     bytes = bytes.subspan(length);
   }
 }
 
 /// The bytes of `block`, which this or another reader fetches if need be, together with what comes
 /// after it up to `last`.
-ReadCache::Bytes ReadCache::take(uint64_t block, uint64_t last, uint64_t wanted) {
+Slice ReadCache::take(uint64_t block, uint64_t last, uint64_t wanted) {
   std::unique_lock lock(mutex_);
   for (;;) {
     const auto found = blocks_.find(block);
@@ -81,13 +89,13 @@ ReadCache::Bytes ReadCache::take(uint64_t block, uint64_t last, uint64_t wanted)
       lock.lock();
       continue;
     }
-    if (found->second.bytes) {
+    if (found->second.bytes.size() > 0) {
       return use(found->second, block, wanted);
     }
     const std::shared_ptr<Run> run = found->second.run;
     changed_.wait(lock, [&] {
       const auto now = blocks_.find(block);
-      return run->failure || now == blocks_.end() || now->second.bytes;
+      return run->failure || now == blocks_.end() || now->second.bytes.size() > 0;
     });
     if (run->failure) {
       std::rethrow_exception(run->failure);
@@ -100,7 +108,7 @@ void ReadCache::move(Block& block, std::list<uint64_t>& to) {
   block.list = &to;
 }
 
-ReadCache::Bytes ReadCache::use(Block& block, uint64_t index, uint64_t wanted) {
+Slice ReadCache::use(Block& block, uint64_t index, uint64_t wanted) {
   block.unread -= std::min(block.unread, wanted);
   move(block, block.unread == 0 ? used_ : begun_);
   announced_.erase(index);
@@ -134,22 +142,25 @@ bool ReadCache::may_read_ahead() const { return unused_.size() + coming_ < budge
 void ReadCache::fetch_run(Run& run) {
   uint64_t block = run.first;
   try {
-    auto bytes = std::make_shared<std::vector<std::byte>>();
-    bytes->reserve(length_of(block));
+    std::optional<Buffer> memory;
+    uint64_t filled = 0;
     const uint64_t offset = run.first * kBlock;
     const uint64_t length = std::min(size_, run.end * kBlock) - offset;
     fetch_(offset, length, [&](std::span<const std::byte> piece) {
       while (!piece.empty()) {
-        const size_t room = length_of(block) - bytes->size();
-        const auto part = piece.first(std::min(room, piece.size()));
-        bytes->insert(bytes->end(), part.begin(), part.end());
+        if (!memory) {
+          memory = memory_.acquire({});
+        }
+        const uint64_t room = length_of(block) - filled;
+        const auto part = piece.first(std::min<uint64_t>(room, piece.size()));
+        std::memcpy(memory->bytes().data() + filled, part.data(), part.size());
         piece = piece.subspan(part.size());
+        filled += part.size();
         if (part.size() == room) {
-          const std::lock_guard lock(mutex_);
-          came(block, std::exchange(bytes, std::make_shared<std::vector<std::byte>>()));
-          if (++block < run.end) {
-            bytes->reserve(length_of(block));
-          }
+          came(block, memory->slice(0, filled));
+          ++block;
+          filled = 0;
+          memory.reset();
         }
       }
     });
@@ -161,8 +172,10 @@ void ReadCache::fetch_run(Run& run) {
   }
 }
 
-/// REQUIRES: the mutex, and that the block is on its way.
-void ReadCache::came(uint64_t index, Bytes bytes) {
+/// REQUIRES: the block is on its way.
+void ReadCache::came(uint64_t index, Slice bytes) {
+  std::map<uint64_t, Block> dropped;  // without the mutex: the memory has one of its own
+  const std::lock_guard lock(mutex_);
   Block& block = blocks_.at(index);
   block.place = unused_.insert(unused_.end(), index);
   block.list = &unused_;
@@ -171,7 +184,7 @@ void ReadCache::came(uint64_t index, Bytes bytes) {
   block.run.reset();
   block.came = Clock::now();
   --coming_;
-  shrink();
+  shrink(dropped);
   changed_.notify_all();
 }
 
@@ -185,7 +198,7 @@ void ReadCache::give_up(Run& run, uint64_t from) {
 
 /// What was used goes, the oldest first, then what was used in part. What was not has a reader who
 /// waits for it, or was read ahead within its bound.
-void ReadCache::shrink() {
+void ReadCache::shrink(std::map<uint64_t, Block>& dropped) {
   const Clock::time_point stale = Clock::now() - kStale;
   while (!unused_.empty() && blocks_.at(unused_.front()).came < stale) {
     move(blocks_.at(unused_.front()), used_);
@@ -193,7 +206,7 @@ void ReadCache::shrink() {
   while (used_.size() + begun_.size() > 0 &&
          used_.size() + begun_.size() + unused_.size() > budget_) {
     std::list<uint64_t>& from = used_.empty() ? begun_ : used_;
-    blocks_.erase(from.front());
+    dropped.insert(blocks_.extract(from.front()));
     from.pop_front();
   }
 }

@@ -13,7 +13,8 @@
 #include <mutex>
 #include <set>
 #include <span>
-#include <vector>
+
+#include "vmferry/buffer.h"
 
 namespace vmferry {
 
@@ -25,7 +26,7 @@ class ReadCache {
  public:
   static constexpr uint64_t kBlock = 64 << 10;
   static constexpr uint64_t kLargestRequest = 2 << 20;
-  static constexpr uint64_t kDefaultBudget = 32 << 20;
+  static constexpr uint64_t kDefaultBudget = 16 << 20;
 
   using Deliver = std::function<void(std::span<const std::byte>)>;
   /// Gives the bytes of a range to `deliver`, in order, a few at a time; or throws.
@@ -45,7 +46,6 @@ class ReadCache {
 
  private:
   using Clock = std::chrono::steady_clock;
-  using Bytes = std::shared_ptr<std::vector<std::byte>>;
 
   /// One fetch that is under way.
   struct Run {
@@ -54,7 +54,7 @@ class ReadCache {
     std::exception_ptr failure;
   };
   struct Block {
-    Bytes bytes;               ///< null: it is on its way
+    Slice bytes;               ///< empty: it is on its way
     std::shared_ptr<Run> run;  ///< by which it comes
     uint64_t unread = 0;       ///< bytes that nobody has read yet, if nobody read any twice
     std::list<uint64_t>* list = nullptr;
@@ -63,19 +63,20 @@ class ReadCache {
   };
 
   uint64_t length_of(uint64_t block) const;
-  Bytes take(uint64_t block, uint64_t last, uint64_t wanted);
-  Bytes use(Block& block, uint64_t index, uint64_t wanted);
+  Slice take(uint64_t block, uint64_t last, uint64_t wanted);
+  Slice use(Block& block, uint64_t index, uint64_t wanted);
   void move(Block& block, std::list<uint64_t>& to);
   std::shared_ptr<Run> claim(uint64_t block, uint64_t last);
   bool may_read_ahead() const;
   void fetch_run(Run& run);
-  void came(uint64_t index, Bytes bytes);
+  void came(uint64_t index, Slice bytes);
   void give_up(Run& run, uint64_t from);
-  void shrink();
+  void shrink(std::map<uint64_t, Block>& dropped);
 
   const uint64_t size_;
   const Fetch fetch_;
   const uint64_t budget_;  // blocks
+  BufferPool memory_;      // of blocks, used again: the heap of each thread would keep some
   std::mutex mutex_;       // of what follows
   std::condition_variable changed_;
   std::map<uint64_t, Block> blocks_;
