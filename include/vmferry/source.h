@@ -53,6 +53,11 @@ class Source {
 
   /// Reads aligned to this many bytes do no work twice (the cluster size of a compressed image).
   virtual uint64_t read_alignment() const { return 1; }
+
+  /// How much to read at once (bytes) of a store that is far away: who reads less mostly waits for
+  /// answers. Zeros that are shorter than a part of this are better read than left out. 0: as much
+  /// as is wanted. May ask the store.
+  virtual uint64_t preferred_read() const { return 0; }
 };
 
 /// Passes every call on to another source, which must outlive it: for one that changes a few of
@@ -77,6 +82,7 @@ class ForwardingSource : public Source {
   std::string stamp() const override { return inner_.stamp(); }
   std::chrono::milliseconds silent_for() const override { return inner_.silent_for(); }
   uint64_t read_alignment() const override { return inner_.read_alignment(); }
+  uint64_t preferred_read() const override { return inner_.preferred_read(); }
 
  private:
   const Source& inner_;

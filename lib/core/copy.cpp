@@ -21,6 +21,7 @@ namespace {
 
 constexpr uint64_t kBlock = 4 << 20;        // what one worker takes at a time, at least
 constexpr uint64_t kAheadBytes = 64 << 20;  // how far ahead reads are announced
+constexpr uint64_t kGapPart = 16;           // see Source::preferred_read()
 constexpr uint64_t kZeroStep = 1 << 30;     // zeroing may be slow on a device: look at stop often
 
 uint64_t next_multiple(uint64_t value, uint64_t multiple) {
@@ -49,9 +50,12 @@ class Copier {
         traits_(sink.traits()),
         jobs_(std::clamp(options.jobs, 1u, 64u)),
         unit_(traits_.write_unit),
-        window_(round_up(std::max<uint64_t>(traits_.write_size, source.read_alignment()),
+        far_(source.preferred_read()),
+        gap_(std::max<uint64_t>(traits_.zero_granularity, far_ / kGapPart)),
+        window_(round_up(std::max({uint64_t{traits_.write_size}, source.read_alignment(), far_}),
                          std::max<uint64_t>(unit_, 4096))),
-        hot_(round_up(round_up(kHotWindow, source.read_alignment()), unit_)),
+        hot_(round_up(round_up(std::max<uint64_t>(kHotWindow, far_), source.read_alignment()),
+                      unit_)),
         pool_(std::max<size_t>(2, options.memory / window_), window_),
         digest_(options.digest),
         digest_from_(options.digest_from),
@@ -118,8 +122,8 @@ class Copier {
     return wanted ? digest_ : nullptr;
   }
 
-  /// What the source says of the block, zeros too short for the sink counted as data. Returns how
-  /// much of it the source calls data.
+  /// What the source says of the block, zeros too short for the sink, or not worth two reads,
+  /// counted as data. Returns how much of it the source calls data.
   uint64_t find_runs(const Extent& block, std::vector<Extent>& runs) {
     runs.clear();
     uint64_t data = 0;
@@ -127,7 +131,7 @@ class Copier {
       Extent extent = source_.extent_at(at, block.end() - at);
       at = extent.end();
       // extent_at need not give the longest: what follows may belong to it.
-      while (extent.is_zero() && at < block.end() && extent.length < traits_.zero_granularity) {
+      while (extent.is_zero() && at < block.end() && extent.length < gap_) {
         const Extent next = source_.extent_at(at, block.end() - at);
         if (!next.is_zero()) {
           break;
@@ -139,7 +143,7 @@ class Copier {
         data += extent.length;
       }
       const bool at_an_end = extent.offset == block.offset || extent.end() == block.end();
-      if (extent.is_zero() && extent.length < traits_.zero_granularity && !at_an_end) {
+      if (extent.is_zero() && extent.length < gap_ && !at_an_end) {
         extent.kind = ExtentKind::kData;
       }
       append_run(runs, extent);
@@ -289,6 +293,8 @@ class Copier {
   const SinkTraits traits_;
   const unsigned jobs_;
   const uint64_t unit_;
+  const uint64_t far_;  ///< what is read at once of a store that is far away
+  const uint64_t gap_;  ///< zeros that are shorter are read
   const uint64_t window_;
   const uint64_t hot_;
   BufferPool pool_;

@@ -36,6 +36,7 @@ class WindowSource final : public Source {
     return all.empty() ? all : all + ", part at " + std::to_string(offset_);
   }
   std::chrono::milliseconds silent_for() const override { return whole_->silent_for(); }
+  uint64_t preferred_read() const override { return whole_->preferred_read(); }
 
   const Source& whole() const { return *whole_; }
   uint64_t offset() const { return offset_; }

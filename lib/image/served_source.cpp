@@ -80,6 +80,7 @@ class ServedSource final : public Source {
   }
   std::chrono::milliseconds silent_for() const override { return disk_->silent_for(); }
   uint64_t read_alignment() const override { return disk_->read_alignment(); }
+  uint64_t preferred_read() const override { return disk_->preferred_read(); }
 
  private:
   /// What QEMU does not show of a disk would be missing in its copy, and nobody would see it.

@@ -18,6 +18,13 @@ constexpr SinkTraits kUsed = {
 constexpr SinkTraits kObjects = {
     .write_size = 4 << 20, .zero_granularity = 65536, .starts_zeroed = true};
 
+/// Much should be read of it at once.
+class FarAwaySource : public MemorySource {
+ public:
+  using MemorySource::MemorySource;
+  uint64_t preferred_read() const override { return 4 * M; }
+};
+
 std::vector<Call> calls_of(const std::string& picture, SinkTraits traits) {
   PictureSource source(picture);
   RecordingSink sink(source.size(), traits);
@@ -103,6 +110,27 @@ TEST_CASE("zeros among data leave their place to what comes next") {
   CHECK(result.written_bytes == 64 * K);
   CHECK(result.zero_bytes == 3 * M);
   CHECK(result.read_bytes == source.size());
+}
+
+TEST_CASE("of a source that is far away much is read at once, with holes that are short") {
+  using Ranges = std::vector<MemorySource::Range>;
+  for (const auto& [hole, reads] :
+       {std::pair(100 * K, Ranges{{0, 4 * M}, {4 * M, 4 * M}, {8 * M, 2 * M}}),
+        std::pair(256 * K,
+                  Ranges{{0, 1 * M}, {1280 * K, 2816 * K}, {4 * M, 4 * M}, {8 * M, 2 * M}})}) {
+    CAPTURE(hole);
+    FarAwaySource source(std::vector<std::byte>(10 * M, std::byte{'A'}));
+    source.hole = {M, hole};
+    std::fill_n(source.bytes().begin() + M, hole, std::byte{0});
+    source.log_reads = true;
+    RecordingSink sink(source.size(), kFresh);
+    Progress progress;
+    const CopyResult result = copy(source, sink, {.jobs = 1}, progress);
+    CHECK(source.read_ranges == reads);
+    CHECK(result.read_bytes == 10 * M - hole);
+    CHECK(result.written_bytes == 10 * M - hole);
+    CHECK(same_bytes(sink.bytes(), source.bytes()));
+  }
 }
 
 TEST_CASE("progress adds up to what the source calls data") {

@@ -124,6 +124,10 @@ class Qcow2Source final : public Source, public Layout, public History, public O
     const uint64_t cluster = map_.geometry().cluster_size();
     return backing_ ? std::max(cluster, backing_->read_alignment()) : cluster;
   }
+  uint64_t preferred_read() const override {
+    const uint64_t here = data_->preferred_read();
+    return backing_ ? std::max(here, backing_->preferred_read()) : here;
+  }
 
   void map(uint64_t offset, uint64_t length, const MapVisitor& visit) const override {
     Qcow2Map::Walker walker(map_, Qcow2Map::View::kLayer);

@@ -43,6 +43,8 @@ class NbdExport {
 
   /// Fills `out`, or throws Error.
   void read(uint64_t offset, std::span<std::byte> out);
+  /// Has each read so far taken long? The first byte is read to see that, if nothing was.
+  bool is_far();
   /// Where the data is within the range: sorted, apart. What the server does not tell is data.
   /// Throws kCancelled when stopped, and nothing else.
   std::vector<Extent> data_in(uint64_t offset, uint64_t length);
@@ -59,6 +61,8 @@ class NbdExport {
   std::chrono::milliseconds silent_for() const;
 
  private:
+  static constexpr std::chrono::nanoseconds kNeverRead = std::chrono::nanoseconds::max();
+
   struct Member {
     std::unique_ptr<NbdConnection> connection;
     unsigned users = 0;
@@ -80,6 +84,7 @@ class NbdExport {
   Member& take();
   void give_back(Member& member);
   void add_connection();
+  void note_time(std::chrono::nanoseconds read);
   void read_part_of_block(uint64_t offset, std::span<std::byte> out);
   void write_part_of_block(uint64_t offset, std::span<const std::byte> data);
   void zero_blocks(uint64_t offset, uint64_t length);
@@ -96,7 +101,8 @@ class NbdExport {
   std::vector<std::unique_ptr<Member>> members_;
   bool may_grow_ = false;
   std::atomic<unsigned> users_ = 0;
-  std::mutex part_mutex_;  ///< one writes a part of a block
+  std::atomic<std::chrono::nanoseconds> quickest_ = kNeverRead;  ///< of all reads
+  std::mutex part_mutex_;                                        ///< one writes a part of a block
   std::atomic<bool> zeroes_fast_ = false;
 };
 

@@ -15,6 +15,8 @@ namespace {
 // that the first bytes should not wait for that.
 constexpr uint64_t kPiece = 1 << 30;
 constexpr size_t kMostKept = 1 << 20;  // 24 MiB
+// So that the workers of a copy have all of its memory under way.
+constexpr uint64_t kFarRead = 4 << 20;
 
 /// Nothing tells whether an export changes, or who writes to it.
 class NbdSource : public Source, public Layout {
@@ -36,6 +38,7 @@ class NbdSource : public Source, public Layout {
     export_->read(offset, out);
   }
   std::chrono::milliseconds silent_for() const override { return export_->silent_for(); }
+  uint64_t preferred_read() const override { return export_->is_far() ? kFarRead : 0; }
 
   void map(uint64_t offset, uint64_t length, const MapVisitor& visit) const override {
     map_store(*this, offset, length, visit);
