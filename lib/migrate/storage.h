@@ -8,6 +8,7 @@
 #include <string>
 
 #include "vmferry/migrate.h"
+#include "vmferry/open.h"
 #include "vmferry/target.h"
 
 namespace vmferry::migrate {
@@ -24,8 +25,8 @@ struct NewImage {
   std::vector<size_t> points = {};  ///< states of the source that are copied before; see History
 };
 
-/// The files of this host and the volumes of one cluster. storage.cpp has what is asked of the
-/// cluster, storage_files.cpp what is asked of the host, storage_copies.cpp what needs both.
+/// The files of this host and the volumes of one cluster. migration_storage.cpp has what is asked
+/// of the cluster, storage_files.cpp what is asked of the host, storage_copies.cpp what needs both.
 class HostAndCluster : public MigrationStorage {
  public:
   explicit HostAndCluster(MigrationStorageOptions options);

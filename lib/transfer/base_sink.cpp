@@ -34,7 +34,7 @@ void visit_data(const Source& source, uint64_t offset, uint64_t length, const Vi
 
 }  // namespace
 
-Changes::Run LayerChanges::run_at(uint64_t offset, uint64_t max) const {
+Changes::Run DepthChanges::run_at(uint64_t offset, uint64_t max) const {
   const uint64_t end = std::min(round_up(offset + max, block_), size_);
   std::optional<bool> differs;  // the run
   uint64_t at = offset / block_ * block_;
@@ -176,7 +176,7 @@ void BaseSink::note_shared(uint64_t offset, uint64_t length) {
 CopyOverBase copy_over_base(const Source& source, Sink& sink, const TargetBase& base,
                             unsigned base_depth, const CopyOptions& options, Progress& progress) {
   const auto* layout = dynamic_cast<const Layout*>(&source);
-  std::optional<LayerChanges> changes;
+  std::optional<DepthChanges> changes;
   if (base_depth > 0 && layout != nullptr && options.digest == nullptr) {
     changes.emplace(*layout, source.size(), base_depth, base.block);
   }

@@ -14,11 +14,11 @@ namespace vmferry {
 
 /// Where a disk shows more than what an image of its chain and those below that show: in whole
 /// blocks, but for the last one. Any thread.
-class LayerChanges final : public Changes {
+class DepthChanges final : public Changes {
  public:
   /// `depth` of that image (MappedExtent), at least 1; `size` of the disk. `layout` must outlive
   /// it.
-  LayerChanges(const Layout& layout, uint64_t size, unsigned depth, uint32_t block)
+  DepthChanges(const Layout& layout, uint64_t size, unsigned depth, uint32_t block)
       : layout_(layout), size_(size), depth_(depth), block_(block) {}
   Run run_at(uint64_t offset, uint64_t max) const override;
 

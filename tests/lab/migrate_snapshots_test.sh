@@ -39,7 +39,7 @@ killed_in() {
 killed_in rbd_metadata_remove:1
 [[ $(rbd ls | grep mg-snap) == mg-snap-vda ]] || fail "not published: $(rbd ls)"
 ferry migrate mg-snap --recover --undo --state-dir "$state"
-[[ -z $(rbd ls | grep mg-snap) ]] || fail "left after the undoing: $(rbd ls)"
+! rbd ls | grep mg-snap || fail "left after the undoing: $(rbd ls)"
 
 # A run that was killed between the states is gone on with.
 killed_in rbd_snap_create:2

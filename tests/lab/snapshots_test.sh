@@ -11,8 +11,7 @@ clear_all() {
 }
 trap 'finish clear_all' EXIT
 
-# write IMAGE COMMAND...: with the options of the image.
-options=()
+# write IMAGE COMMAND...
 write() {
   local image=$1 command
   local commands=()
@@ -20,9 +19,8 @@ write() {
   for command in "$@"; do
     commands+=(-c "$command")
   done
-  qemu-io "${secret[@]}" "${options[@]}" "${commands[@]}" $image >/dev/null
+  qemu-io "${commands[@]}" "$image" >/dev/null
 }
-secret=()
 
 # have_history IMAGE: four states of a disk, after a return to the first one; the second has another size.
 have_history() {
@@ -100,7 +98,7 @@ done
 
 # ---- The layers of a chain.
 qemu-img create -q -f raw base.raw 40M
-write "-f raw base.raw" 'write -P 1 0 9M'
+qemu-io -f raw -c 'write -P 1 0 9M' base.raw >/dev/null
 qemu-img create -q -f qcow2 -F raw -b base.raw middle.qcow2
 write middle.qcow2 'write -P 2 4M 1M' 'write -z 8M 1M'
 qemu-img create -q -f qcow2 -F qcow2 -b middle.qcow2 top.qcow2 50M

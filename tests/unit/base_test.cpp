@@ -146,7 +146,7 @@ TEST_CASE("layers are told apart in whole blocks") {
   std::vector<bool> own(16 * 40, false);  // 40 MiB
   own[0] = own[37] = own[16 * 39 + 15] = true;
   const OverlayPicture overlay(std::vector<std::byte>(own.size() * 65536), own);
-  const LayerChanges changes(overlay, overlay.size(), 1, kObject);
+  const DepthChanges changes(overlay, overlay.size(), 1, kObject);
   uint64_t differing = 0;
   std::vector<Extent> runs;
   for (uint64_t at = 0; at < overlay.size();) {

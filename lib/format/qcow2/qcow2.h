@@ -140,8 +140,8 @@ struct Qcow2Parts {
   /// Of the size that the snapshot had; otherwise of the size that the disk has now, as QEMU shows
   /// it (qemu-img convert -l).
   bool has_size_of_snapshot = false;
-  std::shared_ptr<Qcow2TableCache> tables = nullptr;     ///< null: one of its own
-  bool force_corrupt = false;                            ///< in spite of the mark
+  std::shared_ptr<Qcow2TableCache> tables = nullptr;  ///< null: one of its own
+  bool force_corrupt = false;                         ///< in spite of the mark
 };
 
 /// The guest disk in an image whose header is `header`. Throws kUnsupported where a part that is
