@@ -56,18 +56,23 @@ class BlockChanges final : public Changes {
   const uint64_t block_;
 };
 
-/// What may differ here, or there. Any thread. What it is given must outlive it.
+/// What may differ here, or there, and all behind `size` bytes: one of the two may be longer. Any
+/// thread. What it is given must outlive it.
 class EitherChanges final : public Changes {
  public:
-  EitherChanges(const Changes& a, const Changes& b) : a_(a), b_(b) {}
+  EitherChanges(const Changes& a, const Changes& b, uint64_t size) : a_(a), b_(b), size_(size) {}
   Run run_at(uint64_t offset, uint64_t max) const override {
-    const Run a = a_.run_at(offset, max);
+    if (offset >= size_) {
+      return {max, true};
+    }
+    const Run a = a_.run_at(offset, std::min(max, size_ - offset));
     return a.may_differ ? a : b_.run_at(offset, a.length);
   }
 
  private:
   const Changes& a_;
   const Changes& b_;
+  const uint64_t size_;
 };
 
 /// Changes to a disk that has become shorter: its last block differs, too. There a target may keep

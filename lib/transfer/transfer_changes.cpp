@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "vmferry/transfer_changes.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "lib/transfer/copy_changes.h"
@@ -54,7 +55,7 @@ Verify verify_changes(const Source& source, const Changes& changes, Sink& sink,
     return Verify::kReading;
   }
   const OwnChanges own(*layer);
-  const EitherChanges either(changes, own);
+  const EitherChanges either(changes, own, std::min(source.size(), written->size()));
   const DeltaSource here(source, either);
   const DeltaSource there(*written, either);
   compare_written(here, there, sink.name(), options, observer);

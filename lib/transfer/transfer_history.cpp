@@ -208,7 +208,8 @@ class HistoryTransfer {
     }
     const std::unique_ptr<Changes> here_changed = changes_to(number);
     const std::unique_ptr<Changes> there_changed = kept.changes(number - 1, number);
-    const EitherChanges changed(*here_changed, *there_changed);
+    const EitherChanges changed(*here_changed, *there_changed,
+                                std::min(state.size(), there.size()));
     compare_states(number, DeltaSource(state, changed), DeltaSource(there, changed));
   }
 
