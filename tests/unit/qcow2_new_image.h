@@ -24,6 +24,7 @@ class GrowingFile : public Target, private Sink {
   /// Of the flush before the first byte was written; the header comes after all else is durable.
   int flushes_before_header = 0;
   std::function<void()> before_write;
+  std::function<void(Bytes&)> before_read_back;
 
  private:
   const std::string& name() const override { return name_; }
@@ -44,7 +45,12 @@ class GrowingFile : public Target, private Sink {
   void grow(uint64_t) override {}
   void set_size(uint64_t size) override { bytes_.resize(size); }
   void flush() override { ++flushes; }
-  std::unique_ptr<Source> read_back() override { return std::make_unique<MemorySource>(bytes_); }
+  std::unique_ptr<Source> read_back() override {
+    if (before_read_back) {
+      before_read_back(bytes_);
+    }
+    return std::make_unique<MemorySource>(bytes_);
+  }
 
   const std::string name_ = "new.qcow2";
   std::mutex mutex_;

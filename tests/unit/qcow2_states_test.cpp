@@ -11,6 +11,8 @@
 #include "tests/unit/kept_states.h"
 #include "tests/unit/qcow2_new_image.h"
 #include "tests/unit/temp_dir.h"
+#include "vmferry/transfer_changes.h"
+#include "vmferry/transfer_history.h"
 
 namespace vmferry::test::qcow2 {
 namespace {
@@ -166,15 +168,16 @@ TEST_CASE("a state in which nothing changed shares all but its L1 table") {
   const Bytes once = image_of({disk, disk}, new_image(16, disk.size(), std::nullopt), 4096);
   const Bytes often =
       image_of({disk, disk, disk, disk, disk}, new_image(16, disk.size(), std::nullopt), 4096);
-  CHECK(often.size() == once.size() + 3 * 65536);
+  // Each that is read back has a table of snapshots in the file.
+  CHECK(often.size() == once.size() + 3 * 2 * 65536);
   CHECK(Uses(often).are_counted());
 
-  // One cluster: itself, an L2 table, an L1 table.
+  // One cluster: itself, an L2 table, and the two.
   Bytes changed = disk;
   changed[1 << 20] ^= std::byte{1};
   const Bytes more =
       image_of({disk, disk, changed}, new_image(16, disk.size(), std::nullopt), 4096);
-  CHECK(more.size() == once.size() + 3 * 65536);
+  CHECK(more.size() == once.size() + 4 * 65536);
 }
 
 TEST_CASE("zeros of a later state take no space, and empty tables go") {
@@ -284,6 +287,63 @@ TEST_CASE("each image of a chain holds what changed, and shows the rest of the o
         CHECK(runs("qemu-img check -q -f qcow2 " + path));
         CHECK(runs(fmt::format("qemu-img compare -q -f qcow2 -F raw {} {}", path,
                                (dir / "raw").string())));
+      }
+    }
+  }
+}
+
+TEST_CASE("a copy of a disk with its states into a qcow2 image is verified, whatever their sizes") {
+  std::mt19937_64 random(4);
+  for (int round = 0; round < 20; ++round) {
+    const uint32_t bits = round % 2 == 0 ? 9 : 12;
+    const std::vector<Bytes> states =
+        random_states(5, uint64_t{1} << bits, random() % 100 << bits, random);
+    const KeptStates source(states, 512);
+    CAPTURE(round);
+    Bytes file;
+    const auto target = make_qcow2_target(std::make_unique<GrowingFile>(file),
+                                          new_image(bits, states[0].size(), kCodecs[round % 3]));
+    const Verify verify = round % 4 < 2 ? Verify::kYes : Verify::kReading;
+    const HistoryResult result =
+        transfer_history(source, {0, 1, 2, 3}, *target, {.verify = verify});
+    CHECK(result.points.size() == 4);
+    CHECK(result.verified == Verify::kReading);
+    CHECK(Uses(file).are_counted());
+    check_states(file, states);
+  }
+}
+
+TEST_CASE("what an image of a chain has of its own is verified") {
+  const uint64_t cluster = 4096;
+  Bytes before(64 * cluster, std::byte{1});
+  Bytes now = before;
+  std::fill_n(now.begin() + 10 * cluster, cluster, std::byte{2});
+  std::fill_n(now.begin() + 20 * cluster, cluster, std::byte{0});
+  const MemorySource source(now);
+  const BytesChanges changes(before, now, cluster);
+  for (const Verify verify : {Verify::kYes, Verify::kReading}) {
+    for (const bool is_damaged : {false, true}) {
+      Bytes file;
+      auto grown = std::make_unique<GrowingFile>(file);
+      if (is_damaged) {
+        grown->before_read_back = [](Bytes& bytes) {
+          *std::find(bytes.rbegin(), bytes.rend(), std::byte{2}) = std::byte{3};
+        };
+      }
+      NewQcow2 image = new_image(12, now.size(), std::nullopt);
+      image.link = {.backing = "below",
+                    .backing_format = *find_format("qcow2"),
+                    .below = std::make_shared<MemorySource>(before),
+                    .point = std::nullopt};
+      const auto target = make_qcow2_target(std::move(grown), image);
+      const auto run = [&] {
+        return transfer_changes(source, *image.link.below, changes, *target, {.verify = verify});
+      };
+      if (is_damaged) {
+        CHECK_THROWS_WITH(run(), Catch::Contains("reads back differently from the source"));
+      } else {
+        CHECK(run().written_bytes == cluster);
+        CHECK(Uses(file).plain == 1);
       }
     }
   }

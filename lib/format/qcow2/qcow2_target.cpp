@@ -156,7 +156,6 @@ class Qcow2Target : public Target, private Sink {
   std::unique_ptr<Source> read_back() override {
     require_complete("read back");
     write_states();
-    bytes_.flush();
     Qcow2Header written = header();
     written.virtual_size = size_;  // without what fills up its last sector
     return open_qcow2({.file = bytes_.read_back(), .backing = image_.link.below}, written);
@@ -295,6 +294,7 @@ class Qcow2Target : public Target, private Sink {
     FilePieces pieces;
     states_.append(pieces, states_offset_);
     write(std::move(pieces));
+    bytes_.flush();
     states_in_table_ = states_.count();
   }
 
