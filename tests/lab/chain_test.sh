@@ -3,7 +3,10 @@
 # Snapshots of a volume become internal snapshots of a qcow2 image, or a chain of images to which the newest is added alone.
 
 eval "$("$ROOT/tools/lab" env)"
-trap 'finish clear_volumes chain' EXIT
+clear_all() {
+  clear_volumes chain
+}
+trap 'finish clear_all' EXIT
 
 # is_state IMAGE VOLUME [OPTION...]: qemu-img reads of the image what the volume holds.
 is_state() {
@@ -11,6 +14,7 @@ is_state() {
   shift 2
   qemu-img check -q "$image" || fail "qemu-img check $image: $(qemu-img check "$image")"
   qemu-img convert -O raw "$@" "$image" found
+  rm -f expected
   rbd export --no-progress "$volume" expected
   truncate -s "$(stat -c %s expected)" found # QEMU shows the size that the disk has now
   same found expected
@@ -38,6 +42,7 @@ change 'write -P 5 0 64k'
 ferry convert -q --snapshots all -O qcow2 --verify --compress zstd rbd:rbd/chain-a all.qcow2
 is_state all.qcow2 rbd/chain-a
 for state in mon tue wed; do
+  rm -f expected
   rbd export --no-progress rbd/chain-a@$state expected
   size=$(stat -c %s expected)
   ferry convert -q --force --snapshot $state all.qcow2 found
