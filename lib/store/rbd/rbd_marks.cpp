@@ -11,6 +11,7 @@
 
 #include "lib/core/printable.h"
 #include "lib/core/utc_time.h"
+#include "lib/core/utf8.h"
 #include "lib/store/rbd/rbd_cluster.h"
 #include "lib/store/rbd/rbd_facts.h"
 
@@ -30,11 +31,7 @@ std::string rbd_snapshot_name(const std::string& wanted, const std::set<std::str
   std::string name = printable(wanted);
   std::replace_if(
       name.begin(), name.end(), [](char c) { return c == '@' || c == '/'; }, '_');
-  size_t length = std::min(name.size(), kLongestName);
-  while (length < name.size() && length > 0 && (name[length] & 0xc0) == 0x80) {
-    --length;  // not inside of a character
-  }
-  name.resize(length);
+  name = std::string(utf8_cut(name, kLongestName));
   if (name.empty()) {
     name = "unnamed";
   }
