@@ -140,13 +140,13 @@ std::string moved_text(const Domain& domain, const DomainSpans& spans, const Dis
   return new_disk(domain, spans, span, move);
 }
 
-using Changes = std::vector<std::pair<Span, std::string>>;
+using TextChanges = std::vector<std::pair<Span, std::string>>;
 
 Span place_of(const Domain& domain, const DomainSpans& spans, const DomainDisk& disk) {
   return spans.disks[static_cast<size_t>(&disk - domain.disks.data())].whole;
 }
 
-std::string changed(const std::string& text, Changes changes) {
+std::string changed(const std::string& text, TextChanges changes) {
   std::sort(changes.begin(), changes.end(),
             [](const auto& a, const auto& b) { return a.first.begin < b.first.begin; });
   std::string out;
@@ -162,7 +162,7 @@ std::string changed(const std::string& text, Changes changes) {
 std::string rewrite(const Domain& domain, std::span<const DiskMove> moves, There there) {
   require_qemu(domain);
   const DomainSpans& spans = DomainSpans::of(domain);
-  Changes changes;
+  TextChanges changes;
   for (const DiskMove& move : moves) {
     std::string text = moved_text(domain, spans, move, there);
     changes.emplace_back(place_of(domain, spans, *domain.find_disk(move.disk)), std::move(text));
@@ -192,7 +192,7 @@ std::string restore_disks(const Domain& domain, const Domain& original,
                           std::span<const std::string> targets) {
   const DomainSpans& spans = DomainSpans::of(domain);
   const DomainSpans& original_spans = DomainSpans::of(original);
-  Changes changes;
+  TextChanges changes;
   for (const std::string& target : targets) {
     const DomainDisk* now = domain.find_disk(target);
     const DomainDisk* before = original.find_disk(target);
