@@ -16,7 +16,7 @@ namespace {
 constexpr uint64_t kPiece = 1000;
 
 // Data in the second half of every hundred bytes, and how often each piece was asked for.
-struct Store {
+struct AskedStore {
   std::vector<Extent> ask(uint64_t offset, uint64_t length) {
     const std::lock_guard lock(mutex);
     ++asked[offset];
@@ -42,7 +42,7 @@ struct Store {
   bool broken = false;
 };
 
-ExtentCache cache_of(Store& store, uint64_t size, size_t max_extents) {
+ExtentCache cache_of(AskedStore& store, uint64_t size, size_t max_extents) {
   return ExtentCache(size, kPiece, max_extents, [&store](uint64_t offset, uint64_t length) {
     return store.ask(offset, length);
   });
@@ -51,7 +51,7 @@ ExtentCache cache_of(Store& store, uint64_t size, size_t max_extents) {
 }  // namespace
 
 TEST_CASE("extent cache: data and holes, cut at pieces and at max") {
-  Store store;
+  AskedStore store;
   ExtentCache cache = cache_of(store, 2500, 1000);
   CHECK(cache.extent_at(0, 2500) == Extent{0, 50, ExtentKind::kZero});
   CHECK(cache.extent_at(20, 10) == Extent{20, 10, ExtentKind::kZero});
@@ -62,7 +62,7 @@ TEST_CASE("extent cache: data and holes, cut at pieces and at max") {
 }
 
 TEST_CASE("extent cache: readers at several places do not push out each other's answers") {
-  Store store;
+  AskedStore store;
   ExtentCache cache = cache_of(store, 100 * kPiece, 10000);
   std::vector<std::thread> readers;
   std::atomic<bool> wrong = false;
@@ -85,7 +85,7 @@ TEST_CASE("extent cache: readers at several places do not push out each other's 
 }
 
 TEST_CASE("extent cache: what was used longest ago makes room") {
-  Store store;
+  AskedStore store;
   ExtentCache cache = cache_of(store, 10 * kPiece, 22);  // two pieces
   cache.extent_at(0, 1);
   cache.extent_at(kPiece, 1);
@@ -99,14 +99,14 @@ TEST_CASE("extent cache: what was used longest ago makes room") {
 }
 
 TEST_CASE("extent cache: an answer that is larger than the room is given all the same") {
-  Store store;
+  AskedStore store;
   ExtentCache cache = cache_of(store, 10 * kPiece, 1);
   CHECK(cache.extent_at(50, 100) == Extent{50, 50, ExtentKind::kData});
   CHECK(cache.extent_at(3 * kPiece, 100) == Extent{3 * kPiece, 50, ExtentKind::kZero});
 }
 
 TEST_CASE("extent cache: a failure is no answer") {
-  Store store;
+  AskedStore store;
   store.broken = true;
   ExtentCache cache = cache_of(store, kPiece, 100);
   CHECK_THROWS_AS(cache.extent_at(0, 100), Error);
