@@ -21,7 +21,7 @@ namespace {
 
 constexpr uint64_t kBlock = 4 << 20;        // what one worker takes at a time, at least
 constexpr uint64_t kAheadBytes = 64 << 20;  // how far ahead reads are announced
-constexpr uint64_t kGapPart = 16;           // see Source::preferred_read()
+constexpr uint64_t kGapPart = 8;            // see Source::preferred_read()
 constexpr uint64_t kZeroStep = 1 << 30;     // zeroing may be slow on a device: look at stop often
 
 uint64_t next_multiple(uint64_t value, uint64_t multiple) {

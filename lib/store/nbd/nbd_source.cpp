@@ -15,8 +15,8 @@ namespace {
 // that the first bytes should not wait for that.
 constexpr uint64_t kPiece = 1 << 30;
 constexpr size_t kMostKept = 1 << 20;  // 24 MiB
-// So that the workers of a copy have all of its memory under way.
-constexpr uint64_t kFarRead = 4 << 20;
+// So that the workers of a copy have half of its memory under way. The rest is being written.
+constexpr uint64_t kFarRead = 2 << 20;
 
 /// Nothing tells whether an export changes, or who writes to it.
 class NbdSource : public Source, public Layout {
