@@ -46,8 +46,9 @@ class ClusterChecker {
 
   void check_bases(CopyMethod method) {
     for (const auto& [dev, base] : request_.bases) {
-      const auto disk = std::find_if(facts_.disks.begin(), facts_.disks.end(),
-                                     [&](const DiskFacts& one) { return one.move.dev == dev; });
+      const auto disk =
+          std::find_if(facts_.disks.begin(), facts_.disks.end(),
+                       [&wanted = dev](const DiskFacts& one) { return one.move.dev == wanted; });
       if (disk == facts_.disks.end()) {
         checks_.fail("base", "disk " + dev + " does not move, so it shares no base",
                      "leave --base " + dev + "=... out");
