@@ -67,6 +67,7 @@ void add_snapshots(const OpenImage& source, NewImage& target) {
 
 std::vector<std::string> names_of(const std::vector<KeptPoint>& points) {
   std::vector<std::string> names;
+  names.reserve(points.size());
   for (const KeptPoint& point : points) {
     names.push_back(point.name);
   }

@@ -57,7 +57,7 @@ expect 2 "hint: see 'vmferry --help'" ferry
 expect 2 "no command 'frobnicate'" ferry frobnicate
 expect 2 "hint: see 'vmferry convert --help'" ferry convert --frobnicate disk.raw out.raw
 expect 2 "hint: see 'vmferry convert --help'" ferry convert --rate-limit
-expect 2 "hint: see 'vmferry convert --help'" ferry convert disk.raw
+expect 2 "hint: name a target.* see 'vmferry convert --help'" ferry convert disk.raw
 expect 2 "--rate-limit: .*is not a valid size" ferry convert --rate-limit fast disk.raw out.raw
 expect 2 "does not name a pool" ferry convert disk.raw rbd:volume
 expect 1 "not supported" ferry convert gopher://localhost/x out.raw

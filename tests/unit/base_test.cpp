@@ -93,7 +93,8 @@ TEST_CASE("zeros over data of the base are written, in any form") {
   const TransferResult result = transfer(disk, target);
   CHECK(holds(target, disk));
   CHECK(target.sink().calls().back() == Call{'Z', uint64_t{5} * kObject, 102400});
-  CHECK(std::none_of(target.sink().calls().begin(), target.sink().calls().end(),
+  const std::vector<Call> calls = target.sink().calls();
+  CHECK(std::none_of(calls.begin(), calls.end(),
                      [](const Call& call) { return call.offset / kObject == 4; }));
   // The block with zeros in it is empty before its data comes.
   std::vector<Call> third;

@@ -212,7 +212,7 @@ void refuse_targets(const ConvertOptions& options) {
                .action = {},
                .cause = options.target.empty() ? "there is no target"
                                                : "--chain and a target are both given",
-               .hint = "name a target, or a directory with --chain"});
+               .hint = "name a target, or a directory with --chain: see 'vmferry convert --help'"});
 }
 
 std::string chain_in_words(const std::vector<LinkOutcome>& made) {

@@ -111,7 +111,7 @@ std::vector<size_t> choose_states(ImageCopy& job, OpenedSource& opened) {
   if (job.snapshots.empty()) {
     return {};
   }
-  const std::vector<size_t> points = choose_points(*opened.guest, job.snapshots);
+  std::vector<size_t> points = choose_points(*opened.guest, job.snapshots);
   if (points.empty()) {
     say_notice(opened.guest->name() + ": it has no snapshots");
     return points;

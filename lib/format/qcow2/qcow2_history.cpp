@@ -17,7 +17,7 @@ namespace {
 /// to look. It is the same for encrypted ones: what is encrypted depends on the place alone.
 class Qcow2Changes final : public Changes {
  public:
-  Qcow2Changes(Qcow2Parts before, Qcow2Parts after, const Qcow2Header& header)
+  Qcow2Changes(const Qcow2Parts& before, const Qcow2Parts& after, const Qcow2Header& header)
       : file_(before.file),
         before_(*file_, geometry_of(before, header), 0, before.tables),
         after_(*file_, geometry_of(after, header), 0, after.tables),

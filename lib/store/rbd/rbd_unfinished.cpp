@@ -106,7 +106,7 @@ void RbdNewVolume::write_note(const std::string& key, const std::string& text) {
 
 std::string RbdNewVolume::mark(const Point& point) {
   claim_->check();
-  const std::string name = mark_rbd_state(image_.get(), partial_, point);
+  std::string name = mark_rbd_state(image_.get(), partial_, point);
   pulse_.beat();
   return name;
 }
