@@ -197,8 +197,16 @@ void clone_rbd_image(rados_ioctx_t base_io, const RbdLocation& base, uint64_t si
     options.set(RBD_IMAGE_OPTION_STRIPE_COUNT, 1);
   }
   options.set(RBD_IMAGE_OPTION_CLONE_FORMAT, 2);
-  const int rc = rbd_clone3(base_io, base.image.c_str(), base.snapshot.c_str(), io, name.c_str(),
-                            options.get());
+  const auto clone = [&] {
+    return rbd_clone3(base_io, base.image.c_str(), base.snapshot.c_str(), io, name.c_str(),
+                      options.get());
+  };
+  int rc = clone();
+  // Seen once on Ceph 16, on a busy cluster and with all of it there: the base was opened just now.
+  for (int again = 0; rc == -ENOENT && layout.data_pool.empty() && again < 3; ++again) {
+    std::this_thread::sleep_for(500ms);
+    rc = clone();
+  }
   if (rc == -EINVAL) {
     throw invalid_volume_error(io, location, size, layout, features);
   }
