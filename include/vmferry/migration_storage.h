@@ -45,6 +45,11 @@ struct PoolFacts {
   bool nearly_full = false;
   uint64_t available = 0;  ///< bytes that clients may still write; the largest number: not told
   std::string health;      ///< empty: data can be read and written now; else what is wrong
+  /// Bytes stored for each byte of data (replicas, erasure code); 0: not told.
+  double overhead = 0;
+  /// Of `available`, until the cluster calls itself nearly full: an estimate, as OSDs are not
+  /// filled alike. Nothing: not told.
+  std::optional<uint64_t> until_nearly_full = {};
 };
 
 /// An image on this host with the other files that it is made of, as libvirt names them.

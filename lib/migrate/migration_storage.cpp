@@ -42,7 +42,9 @@ PoolFacts HostAndCluster::pool(const std::string& pool) {
                      .full = state.full.value_or(false),
                      .nearly_full = state.nearly_full.value_or(false),
                      .available = state.available.value_or(kUnknownRoom),
-                     .health = state.trouble};
+                     .health = state.trouble,
+                     .overhead = state.overhead.value_or(0),
+                     .until_nearly_full = state.until_nearly_full};
   if (options_.layout.data_pool.empty()) {
     return facts;
   }
@@ -51,6 +53,8 @@ PoolFacts HostAndCluster::pool(const std::string& pool) {
   facts.full = facts.full || data.full.value_or(false);
   facts.nearly_full = facts.nearly_full || data.nearly_full.value_or(false);
   facts.available = data.available.value_or(kUnknownRoom);
+  facts.overhead = data.overhead.value_or(0);
+  facts.until_nearly_full = data.until_nearly_full;
   if (!data.exists) {
     facts.health = "there is no data pool '" + options_.layout.data_pool + "'";
   }

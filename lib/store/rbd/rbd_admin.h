@@ -31,6 +31,9 @@ struct RbdPoolState {
   std::optional<bool> full;     ///< writes are refused; its quota counts, too
   std::optional<bool> nearly_full;
   std::optional<uint64_t> available;  ///< bytes that clients may still write
+  /// Of these, until the cluster calls itself nearly full: an estimate.
+  std::optional<uint64_t> until_nearly_full;
+  std::optional<double> overhead;  ///< bytes stored for each that is written
   std::string trouble;  ///< empty: data could be written and read just now; else what is wrong
 };
 

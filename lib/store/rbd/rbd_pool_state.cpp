@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -49,6 +50,7 @@ class PoolObserver {
     state_.exists = true;
     // What a monitor of another version says in other words is as good as not said.
     forgiving([this] { look_at_flags(); });
+    forgiving([this] { look_at_overhead(); });
     forgiving([this] { look_at_room(); });
     forgiving([this] { look_at_health(); });
     return state_;
@@ -65,18 +67,55 @@ class PoolObserver {
   }
 
   void look_at_flags() {
-    const auto pool = ask_about_pool(client_, pool_, location_);
-    if (!pool) {
+    detail_ = ask_about_pool(client_, pool_, location_);
+    if (!detail_) {
       return;
     }
-    state_.for_rbd = pool->at("application_metadata").contains("rbd");
-    const auto flags = pool->at("flags_names").get<std::string>();
+    state_.for_rbd = detail_->at("application_metadata").contains("rbd");
+    const auto flags = detail_->at("flags_names").get<std::string>();
     state_.full = has_flag(flags, "full") || has_flag(flags, "full_quota");
     state_.nearly_full = has_flag(flags, "nearfull") || has_flag(flags, "backfillfull");
-    const auto quota = pool->at("quota_max_bytes").get<uint64_t>();
+    const auto quota = detail_->at("quota_max_bytes").get<uint64_t>();
     if (quota > 0) {
       quota_ = quota;
     }
+  }
+
+  /// The size of a replicated pool are its replicas; of an erasure-coded one it is k + m.
+  void look_at_overhead() {
+    if (!detail_) {
+      return;
+    }
+    const auto size = detail_->at("size").get<double>();
+    constexpr int kErasureCoded = 3;  // pg_pool_t::TYPE_ERASURE
+    if (detail_->at("type") != kErasureCoded) {
+      state_.overhead = size;
+      return;
+    }
+    const auto code = ask_monitors(client_,
+                                   {{"prefix", "osd erasure-code-profile get"},
+                                    {"name", detail_->at("erasure_code_profile")},
+                                    {"format", "json"}},
+                                   location_);
+    const unsigned long k =
+        code ? std::strtoul(code->at("k").get<std::string>().c_str(), nullptr, 10) : 0;
+    if (k != 0) {
+      state_.overhead = size / static_cast<double>(k);
+    }
+  }
+
+  /// Room ends for all where the fullest OSD is full; it is scaled as if all were filled alike.
+  void look_at_nearly_full(const json& cluster) {
+    const auto map = ask_monitors(client_, {{"prefix", "osd dump"}, {"format", "json"}}, location_);
+    if (!map || !state_.available) {
+      return;
+    }
+    const auto total = cluster.at("total_bytes").get<double>();
+    const auto used = cluster.at("total_used_raw_bytes").get<double>();
+    const double until_full = map->at("full_ratio").get<double>() * total - used;
+    const double until_nearly = map->at("nearfull_ratio").get<double>() * total - used;
+    const double part = until_full > 0 ? std::clamp(until_nearly / until_full, 0.0, 1.0) : 0;
+    state_.until_nearly_full = static_cast<uint64_t>(static_cast<double>(*state_.available) * part);
   }
 
   void look_at_room() {
@@ -95,6 +134,7 @@ class PoolObserver {
       room = std::min(room, *quota_ - std::min(*quota_, stored));
     }
     state_.available = room;
+    look_at_nearly_full(report->at("stats"));
   }
 
   void look_at_health() {
@@ -132,6 +172,7 @@ class PoolObserver {
   int64_t id_ = -1;
   RbdPoolState state_;
   std::optional<uint64_t> quota_;
+  std::optional<json> detail_;
 };
 
 /// No two runs anywhere have the same.
