@@ -201,6 +201,8 @@ struct MigrateContext {
   std::string state_dir;
   std::stop_token stop;
   Patience patience = {};
+  /// It is only planned here, and will be run on the host of the guest.
+  bool run_at_source = false;
 };
 
 /// Gathers the facts and makes the plan. Changes nothing (a test object in the pool comes and

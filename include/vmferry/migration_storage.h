@@ -78,6 +78,7 @@ struct ImageParts {
   std::string unknown;                 ///< why there may be more of them; empty: there are not
   std::vector<std::string> snapshots;  ///< names of those inside the image itself
   std::vector<std::string> bitmaps;    ///< likewise
+  std::vector<std::string> backing;    ///< paths of its backing images that were opened
 };
 
 /// How a disk is copied.
@@ -157,6 +158,8 @@ class MigrationStorage {
   virtual uint64_t file_allocation(const std::string& path) = 0;
   /// Free bytes of the file system that holds `path` (a file or directory).
   virtual uint64_t free_space(const std::string& path) = 0;
+  /// Which file system that is: what two paths have in common if they share its room.
+  virtual std::string file_system(const std::string& path) = 0;
   /// As remove_volume.
   virtual bool remove_file(const std::string& path, const std::optional<std::string>& identity) = 0;
   /// An empty qcow2 of `size` bytes over an image of the format `backing_format`, which QEMU calls

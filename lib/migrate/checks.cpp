@@ -32,7 +32,7 @@ class Checker : private CheckList {
     }
     check_cluster(request_, facts_, method_, *this);
     names();
-    if (method_ == CopyMethod::kStaged) {
+    if (method_ == CopyMethod::kStaged && !facts_.run_there) {
       staging();
     }
     if (request_.to_files()) {
@@ -64,7 +64,7 @@ class Checker : private CheckList {
         pass("target host", describe(facts_.target));
       }
     }
-    if (!facts_.source.local) {
+    if (!facts_.source.local && !facts_.run_there) {
       where_it_runs();
     }
     rbd_driver("QEMU's rbd driver at the source", facts_.source.rbd_driver,

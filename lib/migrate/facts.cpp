@@ -54,6 +54,7 @@ class Gatherer {
   void hosts() {
     facts_.source = source_.facts();
     facts_.target = request_.to_other_host() ? target_.facts() : facts_.source;
+    facts_.run_there = context_.run_at_source && !facts_.source.local;
   }
 
   void domain() {

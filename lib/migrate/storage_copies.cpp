@@ -231,7 +231,11 @@ ImageParts HostAndCluster::image_parts(const HostImage& image) {
     parts.files.push_back(identity_of(stat_of(seen.store.name())).text);
     complete = !seen.format.is_foreign() &&
                (!facts.qcow2 || (facts.qcow2->backing_file.empty() && !facts.qcow2->has_data_file));
-    if (parts.files.size() > 1 || !facts.qcow2) {
+    if (parts.files.size() > 1) {
+      parts.backing.push_back(seen.store.name());
+      return;
+    }
+    if (!facts.qcow2) {
       return;
     }
     for (const SnapshotFacts& snapshot : facts.qcow2->snapshots) {

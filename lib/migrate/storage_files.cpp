@@ -116,6 +116,10 @@ uint64_t HostAndCluster::free_space(const std::string& path) {
   return static_cast<uint64_t>(status.f_bavail) * status.f_frsize;
 }
 
+std::string HostAndCluster::file_system(const std::string& path) {
+  return std::to_string(stat_of(path).st_dev);
+}
+
 bool HostAndCluster::remove_file(const std::string& path,
                                  const std::optional<std::string>& identity) {
   remove_unfinished(PathLocation{path}, {});

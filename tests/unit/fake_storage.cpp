@@ -216,6 +216,9 @@ ImageParts FakeStorage::image_parts(const HostImage& image) {
     ImageParts parts;
     for (std::string name = image.path; !name.empty(); name = world_->require_image(name).backing) {
       parts.files.push_back(identity_of(name, world_->require_image(name)));
+      if (name != image.path) {
+        parts.backing.push_back(name);
+      }
     }
     return parts;
   });
@@ -255,6 +258,10 @@ uint64_t FakeStorage::file_allocation(const std::string& path) {
 
 uint64_t FakeStorage::free_space(const std::string&) {
   return world_->call("free_space", [&] { return world_->room; });
+}
+
+std::string FakeStorage::file_system(const std::string&) {
+  return world_->call("file_system", [] { return std::string("/"); });
 }
 
 bool FakeStorage::remove_file(const std::string& path, const std::optional<std::string>& identity) {

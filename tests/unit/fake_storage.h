@@ -41,6 +41,7 @@ class FakeStorage : public MigrationStorage {
   bool file_exists(const std::string& path) override;
   uint64_t file_allocation(const std::string& path) override;
   uint64_t free_space(const std::string& path) override;
+  std::string file_system(const std::string& path) override;
   bool remove_file(const std::string& path, const std::optional<std::string>& identity) override;
   void create_overlay(const std::string& path, uint64_t size, const std::string& backing,
                       const std::string& backing_format) override;
