@@ -3,7 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -94,5 +97,53 @@ FleetPlan read_plan(std::string_view text, const std::string& name);
 /// What `vmferry migrate` is asked for to do a job, without what belongs to the host that does it
 /// (MigrateRequest::from is the job's `connect`; ceph_conf, keyring and overlay_dir are empty).
 MigrateRequest migrate_request(const FleetPlan& plan, const FleetJob& job);
+
+/// Which guests a plan is made for, and how they shall move.
+struct FleetRequest {
+  std::vector<std::string> hosts;   ///< libvirt URIs
+  std::vector<std::string> guests;  ///< names, on whatever host; empty: all persistent ones
+  std::string pool;
+  std::string to;  ///< libvirt URI, as their hosts reach it; empty: none moves
+  MigrateMode way = MigrateMode::kAuto;  ///< kAuto: live if it runs and that is possible
+  std::string name_template = "{domain}-{dev}";
+  FleetCeph ceph;
+  FleetLimits limits;
+};
+
+struct FleetContext {
+  /// The cluster, and this machine's files: of hosts with a local URI images are looked at, too.
+  MigrationStorage* storage = nullptr;
+  std::function<std::shared_ptr<Host>(const std::string& uri)> connect = connect_host;
+  std::stop_token stop = {};
+};
+
+/// A guest that cannot move as things are.
+struct FleetRefusal {
+  std::string guest;
+  std::string host;
+  std::vector<std::string> reasons;  ///< one or more, each with what to do about it
+};
+
+/// What asking every host brought.
+struct FleetSurvey {
+  /// The jobs that are possible, by host and name, with what a person should know as remarks.
+  FleetPlan plan;
+  std::vector<FleetRefusal> refused;
+  std::vector<std::string> left_out;  ///< "web9 on h1: all of its disks are on RBD"
+  /// What is wrong with the whole: hosts that could not be asked, guests that no host has, a pool
+  /// without room for all. Empty: nothing.
+  std::vector<std::string> troubles;
+  std::vector<std::string> sums;  ///< data, room, time, images that guests share: lines for people
+};
+
+/// Connects to every host, several at once, and plans the move of each guest; changes nothing. A
+/// host that cannot be asked is among the troubles, and stops no other. The plan's head and tail
+/// are the rest of the answer. Throws Error where there can be no plan at all: the cluster cannot
+/// be reached, there is no such pool, a name template that makes no sense.
+FleetSurvey plan_fleet(const FleetRequest& request, const FleetContext& context);
+
+/// Asks again for the jobs of a plan: what is possible now, as the plan has it, with the amount of
+/// data of now. Throws as plan_fleet().
+FleetSurvey check_fleet(const FleetPlan& plan, const FleetContext& context);
 
 }  // namespace VMFERRY_API vmferry

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/unit/catch.h"
+#include "tests/unit/fake_host.h"
+#include "tests/unit/fake_storage.h"
+#include "vmferry/error.h"
+#include "vmferry/fleet.h"
+
+// Plans of a fleet, made of several hosts of the model, each with guests.
+
+namespace vmferry::test {
+namespace {
+
+constexpr uint64_t kFleetDiskBytes = uint64_t{1} << 30;
+/// Of a raw image: all that a guest of the model may write is written already.
+constexpr uint64_t kFleetDiskData = kSectors * 65536;
+
+struct FleetGuest {
+  std::string host;
+  std::string name;
+  bool running = false;
+  std::string disks = {};  ///< empty: one raw image
+};
+
+std::string image_disk(const std::string& path, const std::string& driver = "type='raw'") {
+  return fmt::format(
+      "<disk type='file' device='disk'><driver name='qemu' {}/><source file='{}'/>"
+      "<target dev='vda' bus='virtio'/></disk>",
+      driver, path);
+}
+
+constexpr const char* kVolumeDisk =
+    "<disk type='network' device='disk'><driver name='qemu' type='raw'/>"
+    "<source protocol='rbd' name='vms/old'/><target dev='vda' bus='virtio'/></disk>";
+
+/// Hosts "h1", "h2" ..., whose URIs are "qemu:///h1" ..., and a cluster with the pool "vms".
+class FleetRig {
+ public:
+  explicit FleetRig(unsigned hosts) : world(std::make_shared<World>()), storage_(world) {
+    for (unsigned i = 1; i <= hosts; ++i) {
+      const std::string name = fmt::format("h{}", i);
+      world->hosts[name].facts = {.uri = "qemu:///" + name,
+                                  .hostname = name,
+                                  .uuid = "uuid-of-" + name,
+                                  .libvirt = 9000000,
+                                  .hypervisor = 7002000,
+                                  .local = true,
+                                  .rbd_driver = true};
+      request.hosts.push_back("qemu:///" + name);
+      hosts_["qemu:///" + name] = std::make_shared<FakeHost>(world, name);
+    }
+    PoolFacts& pool = world->pools["vms"];
+    pool.exists = pool.for_rbd = true;
+    pool.available = uint64_t{1} << 40;
+    pool.overhead = 3;
+    world->images["rbd:vms/old"] = {.size = kFleetDiskBytes};
+    request.pool = "vms";
+  }
+
+  DomainData& add(const FleetGuest& guest) {
+    const std::string path = fmt::format("/{}/{}.img", guest.host, guest.name);
+    if (guest.disks.empty()) {
+      Image& image = world->images[path];
+      image.size = kFleetDiskBytes;
+      for (unsigned sector = 0; sector < kSectors; ++sector) {
+        image.own[sector] = 1;
+      }
+    }
+    DomainData domain;
+    domain.name = guest.name;
+    domain.uuid = fmt::format("6b1c2a3e-55d1-4f5c-9f0e-{:012}", ++count_);
+    domain.stored = laid_out(fmt::format(
+        "<domain type='kvm'><name>{}</name><uuid>{}</uuid><memory unit='KiB'>65536</memory>"
+        "<os><type arch='x86_64' machine='pc'>hvm</type></os><devices>"
+        "<emulator>/usr/bin/qemu-system-x86_64</emulator>{}</devices></domain>",
+        guest.name, domain.uuid, guest.disks.empty() ? image_disk(path) : guest.disks));
+    GuestData& data = world->guests[domain.uuid];
+    data.counter = 100;
+    for (const DefinedDisk& disk : read_definition(domain.stored).disks) {
+      data.wrote[disk.dev] = world->view(disk.chain.front().image);
+    }
+    HostData& host = world->hosts.at(guest.host);
+    host.domains[guest.name] = domain;
+    if (guest.running) {
+      world->launch(host, host.domains[guest.name], false);
+    }
+    return host.domains[guest.name];
+  }
+
+  FleetSurvey plan() { return plan_fleet(request, context()); }
+  FleetSurvey check(const FleetPlan& plan) { return check_fleet(plan, context()); }
+
+  size_t calls(const std::string& what) const {
+    return static_cast<size_t>(std::count(world->log().begin(), world->log().end(), what));
+  }
+
+  std::shared_ptr<World> world;
+  FleetRequest request;
+
+ private:
+  FleetContext context() {
+    return {.storage = &storage_,
+            .connect = [this](const std::string& uri) -> std::shared_ptr<Host> {
+              const auto found = hosts_.find(uri);
+              if (found == hosts_.end()) {
+                throw Error({.kind = ErrorKind::kIo,
+                             .object = uri,
+                             .action = "connect",
+                             .cause = "no route to host"});
+              }
+              return found->second;
+            }};
+  }
+
+  FakeStorage storage_;
+  std::map<std::string, std::shared_ptr<FakeHost>> hosts_;
+  unsigned count_ = 0;
+};
+
+const FleetJob& job_of(const FleetSurvey& survey, const std::string& name) {
+  const auto& jobs = survey.plan.jobs;
+  const auto found =
+      std::find_if(jobs.begin(), jobs.end(), [&](const FleetJob& job) { return job.name == name; });
+  REQUIRE(found != jobs.end());
+  return *found;
+}
+
+std::string lines(const std::vector<std::string>& all) {
+  return fmt::format("{}", fmt::join(all, "\n"));
+}
+
+std::string refusals(const FleetSurvey& survey) {
+  std::string text;
+  for (const FleetRefusal& each : survey.refused) {
+    text += fmt::format("{} on {}: {}\n", each.guest, each.host, fmt::join(each.reasons, "; "));
+  }
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("a fleet's plan has the guests of all hosts, with way, targets and data", "[fleet]") {
+  FleetRig rig(2);
+  rig.add({.host = "h1", .name = "web", .running = true});
+  rig.add({.host = "h1", .name = "db"});
+  rig.add({.host = "h2", .name = "mail", .running = true});
+  const std::string before = rig.world->outline();
+  const FleetSurvey survey = rig.plan();
+  INFO(refusals(survey) << lines(survey.troubles));
+  REQUIRE(survey.plan.jobs.size() == 3);
+  CHECK(survey.refused.empty());
+  CHECK(survey.troubles.empty());
+  CHECK(survey.plan.jobs[0].name == "db");  // by host and name
+  const FleetJob& web = job_of(survey, "web");
+  CHECK(web.way == MigrateMode::kLive);
+  CHECK(web.host == "h1");
+  CHECK(web.connect == "qemu:///h1");
+  CHECK(web.uuid == rig.world->hosts["h1"].domains["web"].uuid);
+  CHECK(web.wave == 1);
+  CHECK(web.data == kFleetDiskData);
+  REQUIRE(web.disks.size() == 1);
+  CHECK(web.disks[0].target == VolumeName{"vms", "web-vda"});
+  CHECK(job_of(survey, "db").way == MigrateMode::kOffline);
+  // It reads back, and nothing was changed.
+  CHECK(read_plan(write_plan(survey.plan), "p").jobs.size() == 3);
+  CHECK(rig.world->outline() == before);
+  CHECK(rig.world->wrongs.empty());
+}
+
+TEST_CASE("a fleet's plan asks the cluster once, however many guests there are", "[fleet]") {
+  FleetRig rig(3);
+  for (int i = 0; i < 20; ++i) {
+    rig.add({.host = fmt::format("h{}", i % 3 + 1), .name = fmt::format("g{}", i)});
+  }
+  CHECK(rig.plan().plan.jobs.size() == 20);
+  CHECK(rig.calls("pool") == 1);
+  CHECK(rig.calls("prove_access") == 1);
+}
+
+TEST_CASE("guests that cannot move are named with the reasons, others left out", "[fleet]") {
+  FleetRig rig(1);
+  rig.add({.host = "h1", .name = "good"});
+  rig.add({.host = "h1", .name = "snap"}).snapshots = 2;
+  rig.add({.host = "h1", .name = "moved", .disks = kVolumeDisk});
+  const FleetSurvey survey = rig.plan();
+  CHECK(survey.plan.jobs.size() == 1);
+  CHECK_THAT(refusals(survey), Contains("snap on h1: snapshots: the domain has 2 snapshots"));
+  CHECK_THAT(lines(survey.left_out), Contains("moved on h1: all of its disks are on RBD"));
+  CHECK_THAT(lines(survey.plan.tail),
+             Contains("refused: snap on h1: snapshots: ") && Contains("left out: moved on h1: "));
+  CHECK(survey.troubles.empty());
+}
+
+TEST_CASE("a host that cannot be asked stops no other", "[fleet]") {
+  FleetRig rig(2);
+  rig.add({.host = "h1", .name = "web"});
+  rig.add({.host = "h2", .name = "db"});
+  rig.add({.host = "h2", .name = "mail"});
+  rig.request.hosts.push_back("qemu+ssh://h9/system");
+  FleetSurvey survey = rig.plan();
+  CHECK(survey.plan.jobs.size() == 3);
+  CHECK_THAT(lines(survey.troubles), Contains("qemu+ssh://h9/system: connect: no route to host"));
+  CHECK_THAT(lines(survey.plan.head), Contains("trouble: qemu+ssh://h9/system"));
+  // One that goes away while its second guest is looked at: what it said so far counts.
+  const auto to_second = [](const std::string& what) { return what.starts_with("h2: "); };
+  const auto& log = rig.world->log();
+  const auto all = std::count_if(log.begin(), log.end(), to_second);
+  ptrdiff_t calls = 0;
+  rig.world->hook = [&](unsigned, const std::string& what) {
+    calls += to_second(what) ? 1 : 0;
+    if (to_second(what) && calls > all * 3 / 4) {
+      refuse(ErrorKind::kIo, "h2", "connection reset");
+    }
+  };
+  rig.request.hosts.pop_back();
+  survey = rig.plan();
+  CHECK_THAT(lines(survey.troubles), Contains("h2: connection reset"));
+  CHECK(survey.plan.jobs.size() == 2);
+  CHECK(survey.refused.empty());
+}
+
+TEST_CASE("a guest that cannot move live is shut down only if nothing was said", "[fleet]") {
+  FleetRig rig(1);
+  rig.world->images["/h1/odd.img"] = {.size = kFleetDiskBytes, .own = {{0, 1}}};
+  rig.add({.host = "h1",
+           .name = "odd",
+           .running = true,
+           .disks = image_disk("/h1/odd.img", "type='raw' copy_on_read='on'")});
+  FleetSurvey survey = rig.plan();
+  CHECK(job_of(survey, "odd").way == MigrateMode::kOffline);
+  CHECK_THAT(lines(job_of(survey, "odd").remarks),
+             Contains("it will be shut down: it cannot move live: disk vda: it has copy_on_read"));
+  rig.request.way = MigrateMode::kLive;
+  survey = rig.plan();
+  CHECK(survey.plan.jobs.empty());
+  CHECK_THAT(refusals(survey), Contains("copy_on_read"));
+}
+
+TEST_CASE("a fleet's plan gives no two guests one volume", "[fleet]") {
+  FleetRig rig(2);
+  rig.add({.host = "h1", .name = "web"});
+  rig.add({.host = "h2", .name = "web"});
+  const FleetSurvey survey = rig.plan();
+  CHECK(survey.plan.jobs.size() == 1);
+  CHECK_THAT(refusals(survey),
+             Contains("web on h2: the volume rbd:vms/web-vda is web on h1's already"));
+  rig.request.name_template = "{uuid}-{dev}";
+  CHECK(rig.plan().plan.jobs.size() == 2);
+  rig.request.name_template = "{what}";
+  CHECK_THROWS_AS(rig.plan(), Error);
+}
+
+TEST_CASE("only the guests that were named are in a fleet's plan", "[fleet]") {
+  FleetRig rig(2);
+  rig.add({.host = "h1", .name = "web"});
+  rig.add({.host = "h1", .name = "db"});
+  rig.add({.host = "h2", .name = "mail"});
+  rig.request.guests = {"db", "mail", "nobody"};
+  const FleetSurvey survey = rig.plan();
+  CHECK(survey.plan.jobs.size() == 2);
+  CHECK(lines(survey.troubles) == "no host that was asked has a guest nobody");
+}
+
+TEST_CASE("a host that is named twice is asked for its guests once", "[fleet]") {
+  FleetRig rig(2);
+  rig.add({.host = "h1", .name = "web"});
+  rig.world->hosts["h2"] = rig.world->hosts["h1"];
+  FleetSurvey survey = rig.plan();
+  CHECK(survey.plan.jobs.size() == 1);
+  CHECK(survey.troubles.empty());
+  CHECK_THAT(lines(survey.left_out), Contains("qemu:///h2: it is h1, as qemu:///h1 is"));
+  rig.world->hosts["h2"].facts.uuid = "another";
+  survey = rig.plan();
+  CHECK_THAT(lines(survey.troubles), Contains("qemu:///h2: it calls itself h1"));
+}
+
+TEST_CASE("a fleet's plan sums up data, room and time", "[fleet]") {
+  FleetRig rig(1);
+  rig.add({.host = "h1", .name = "web", .running = true});
+  rig.add({.host = "h1", .name = "db", .running = true});
+  rig.request.limits.bandwidth = 1024;
+  FleetSurvey survey = rig.plan();
+  const std::string sums = lines(survey.sums);
+  CHECK_THAT(sums, Contains("2 guests on 1 host: 2 live, 0 offline; 1.0 MiB of data to copy"));
+  CHECK_THAT(sums, Contains("time: 18 min at 1.0 KiB/s"));
+  CHECK_THAT(sums, Contains("pool vms: 1.0 MiB of data, 3.0 MiB on its disks (3 for each byte)"));
+  CHECK_THAT(sums, Contains("h1: 64.0 GiB free in the file system of /h1 for what 2 guests at once "
+                            "write meanwhile, 32.0 GiB for each of 2 disks"));
+  CHECK(survey.troubles.empty());
+  rig.world->room = 1 << 20;
+  rig.world->pools["vms"].until_nearly_full = 900'000;
+  survey = rig.plan();
+  CHECK_THAT(lines(survey.sums), Contains("warning: h1: that is little"));
+  CHECK_THAT(lines(survey.troubles), Contains("with 1.0 MiB of data the cluster becomes nearly"));
+  // Each of them would fit, but not all.
+  rig.world->pools["vms"].available = 900'000;
+  survey = rig.plan();
+  CHECK(survey.plan.jobs.size() == 2);
+  CHECK_THAT(lines(survey.troubles), Contains("pool vms has no room for all"));
+}
+
+TEST_CASE("a fleet's plan says what sharing a backing image would save", "[fleet]") {
+  FleetRig rig(1);
+  rig.world->images["/h1/base.qcow2"] = {
+      .format = "qcow2", .size = kFleetDiskBytes, .own = {{2, 4}, {3, 5}}};
+  for (const char* name : {"a", "b", "c"}) {
+    const std::string path = fmt::format("/h1/{}.qcow2", name);
+    rig.world->images[path] = {
+        .format = "qcow2", .size = kFleetDiskBytes, .backing = "/h1/base.qcow2", .own = {{0, 1}}};
+    rig.add({.host = "h1", .name = name, .disks = image_disk(path, "type='qcow2'")});
+  }
+  const FleetSurvey survey = rig.plan();
+  CHECK(survey.plan.jobs.size() == 3);
+  CHECK_THAT(lines(survey.sums), Contains("h1: /h1/base.qcow2 is below the disks of 3 guests") &&
+                                     Contains("; sharing one would save 768.0 KiB at most"));
+}
+
+TEST_CASE("guests of a host that is far away are planned, and looked at less", "[fleet]") {
+  FleetRig rig(2);
+  rig.add({.host = "h1", .name = "web", .running = true});
+  rig.add({.host = "h1", .name = "db"});
+  rig.world->hosts["h1"].facts.local = false;
+  rig.world->hosts["h1"].facts.rbd_driver = std::nullopt;
+  FleetSurvey survey = rig.plan();
+  INFO(refusals(survey));
+  CHECK(survey.plan.jobs.size() == 2);
+  CHECK(job_of(survey, "web").way == MigrateMode::kLive);
+  CHECK_THAT(lines(survey.sums), Contains("h1: room for the overlays of 1 guest is not known") &&
+                                     Contains("warning: every guest of h1: QEMU's rbd driver"));
+  CHECK(rig.calls("image_usage") == 0);
+  // A target that each host would take for itself.
+  rig.request.to = "qemu:///h2";
+  rig.request.hosts = {"qemu:///h1"};
+  survey = rig.plan();
+  CHECK(survey.plan.jobs.empty());
+  CHECK_THAT(refusals(survey), Contains("it means the host itself where h1 uses it"));
+  rig.world->hosts["h2"].facts.local = false;
+  survey = rig.plan();
+  INFO(refusals(survey));
+  CHECK(job_of(survey, "web").target_host == "h2");
+  CHECK(job_of(survey, "web").to == "qemu:///h2");
+}
+
+TEST_CASE("a plan is checked again, and what changed is named", "[fleet]") {
+  FleetRig rig(2);
+  for (const char* name : {"a", "b", "c", "d", "e"}) {
+    rig.add({.host = "h1", .name = name});
+  }
+  rig.add({.host = "h2", .name = "f"});
+  FleetPlan plan = rig.plan().plan;
+  plan.jobs[0].disks[0].target.image = "by-hand";
+  FleetSurvey survey = rig.check(plan);
+  INFO(refusals(survey));
+  CHECK(survey.plan.jobs.size() == 6);
+  CHECK(survey.troubles.empty());
+  CHECK(survey.plan.jobs[0].disks[0].target.image == "by-hand");
+
+  auto& domains = rig.world->hosts["h1"].domains;
+  domains["a"].snapshots = 1;
+  domains["b"].uuid = "6b1c2a3e-55d1-4f5c-9f0e-999999999999";
+  domains.erase("c");
+  rig.world->images["rbd:vms/d-vda"] = {.size = 1};
+  plan.jobs[4].way = MigrateMode::kLive;  // of a guest that is shut off
+  plan.jobs[5].host = "h7";
+  survey = rig.check(plan);
+  CHECK(survey.plan.jobs.empty());
+  const std::string said = refusals(survey);
+  CHECK_THAT(said, Contains("a on h1: snapshots: "));
+  CHECK_THAT(said, Contains("b on h1: UUID: it is another guest of that name now"));
+  CHECK_THAT(said, Contains("c on h1: domain c: no domain of that name"));
+  CHECK_THAT(said, Contains("d on h1: volume rbd:vms/d-vda: exists already"));
+  CHECK_THAT(said, Contains("e on h1: state: the domain is shut off"));
+  CHECK_THAT(said, Contains("f on h2: host: qemu:///h2 leads to h2 now, and the plan has h7"));
+}
+
+TEST_CASE("without its pool there is no plan of a fleet", "[fleet]") {
+  FleetRig rig(1);
+  rig.add({.host = "h1", .name = "web"});
+  rig.request.pool = "none";
+  CHECK_THROWS_WITH(rig.plan(), Contains("pool none: there is no such pool"));
+}
+
+}  // namespace vmferry::test
