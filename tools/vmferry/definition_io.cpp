@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "tools/vmferry/definition_io.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
@@ -20,7 +17,6 @@
 #include "lib/core/unique_fd.h"
 #include "lib/store/file/file_io.h"
 #include "tools/vmferry/surroundings.h"
-#include "vmferry/domain.h"
 #include "vmferry/error.h"
 
 namespace vmferry::cli {
@@ -34,12 +30,6 @@ UniqueFd memory_file(const std::string& text) {
   }
   pwrite_all(fd.get(), 0, std::as_bytes(std::span(text)), "a file in memory");
   return fd;
-}
-
-/// For a descriptor that another program made non-blocking.
-bool wait_for_input(int fd) {
-  pollfd wanted = {.fd = fd, .events = POLLIN, .revents = 0};
-  return ::poll(&wanted, 1, -1) > 0;
 }
 
 /// Runs a program on our standard output and error; its exit status, or -1 for a signal.
@@ -75,34 +65,6 @@ int run_program(std::vector<std::string> arguments) {
 }
 
 }  // namespace
-
-std::string read_definition(const std::string& path) {
-  UniqueFd file;
-  if (path != "-") {
-    file = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-    if (!file.valid()) {
-      throw errno_error(errno, path, "open");
-    }
-  }
-  const int fd = file.valid() ? file.get() : STDIN_FILENO;
-  std::string text;
-  while (text.size() <= kMaxDefinitionBytes) {
-    char piece[65536];
-    const size_t wanted = std::min(sizeof piece, kMaxDefinitionBytes + 1 - text.size());
-    const ssize_t got = ::read(fd, piece, wanted);
-    if (got < 0 && (errno == EINTR || (errno == EAGAIN && wait_for_input(fd)))) {
-      continue;
-    }
-    if (got < 0) {
-      throw errno_error(errno, path == "-" ? "standard input" : path, "read");
-    }
-    if (got == 0) {
-      break;
-    }
-    text.append(piece, static_cast<size_t>(got));
-  }
-  return text;
-}
 
 void print_diff(const std::string& name, const std::string& before, const std::string& after) {
   const UniqueFd from = memory_file(before);

@@ -118,8 +118,8 @@ void check_output_options(const RewriteOptions& options) {
 int rewrite(Session& session, const RewriteOptions& options) {
   check_output_options(options);
   const bool from_stdin = options.input == "-";
-  const Domain domain =
-      parse_domain(read_definition(options.input), from_stdin ? "standard input" : options.input);
+  const Domain domain = parse_domain(read_text_file(options.input, kMaxDefinitionBytes),
+                                     from_stdin ? "standard input" : options.input);
   if (domain.disks.empty()) {
     throw Error({.kind = ErrorKind::kNotFound,
                  .object = domain.object,

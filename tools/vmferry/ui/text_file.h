@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,10 @@
 #include "vmferry/target.h"
 
 namespace vmferry::cli {
+
+/// A whole file, or standard input for "-"; but no more than one byte beyond `most`, so that who
+/// reads it can tell that it is too long. Throws Error.
+std::string read_text_file(const std::string& path, size_t most);
 
 /// Makes a file that holds `text`, under a temporary name first; see Target. Replaces an existing
 /// one if `force`, but no device, and none of `sources`.
