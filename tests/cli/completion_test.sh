@@ -35,6 +35,11 @@ answers "vmferry convert disk.raw rbd:" rbd/ vms/
 answers "vmferry info rbd:rbd/web" rbd/web1 'rbd/web2-\$\(touch\ ran\)'
 answers "vmferry migrate " web1 'db\ one' '\$\(touch\ ran\)'
 answers "vmferry migrate web1 --pool v" vms
+answers "vmferry fl" fleet
+answers "vmferry fleet pl" plan
+answers "vmferry fleet plan --way " auto live offline
+answers "vmferry fleet plan --pool v" vms
+answers "vmferry fleet plan --check disk" disk.raw
 answers "vmferry nonsense --" ""
 # Half of a name that is quoted would become another one.
 touch "my disk.raw" "co:lon.raw"

@@ -2,8 +2,17 @@
 # Options: each page has those of its command and no others, and what would have no effect is refused.
 truncate -s 1M disk.raw
 
-for command in bases convert compare info map sparsify rewrite migrate; do
-  ferry "$command" --help | sed -nE 's/^ +(-[a-zA-Z],)?(--[a-z-]+).*/\2/p' | grep -v '^--help$' | sort -u >told
+# help_of COMMAND: with that of its own commands.
+help_of() {
+  local help
+  help=$(ferry "$1" --help)
+  echo "$help"
+  for own in $(sed -nE '/^Subcommands:/,$s/^  ([a-z]+) .*/\1/p' <<<"$help"); do
+    ferry "$1" "$own" --help
+  done
+}
+for command in bases convert compare fleet info map sparsify rewrite migrate; do
+  help_of "$command" | sed -nE 's/^ +(-[a-zA-Z],)?(--[a-z-]+).*/\2/p' | grep -v '^--help$' | sort -u >told
   # A page names its options in bold, at the beginning of a line.
   grep -E '^\*-' "$ROOT/docs/vmferry-$command.1.scd" | grep -oE -- '\*--[a-z-]+\*' | tr -d '*' | sort -u >written
   diff told written >differences || fail "vmferry $command --help (<) and its page (>): $(cat differences)"

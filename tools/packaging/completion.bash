@@ -69,6 +69,11 @@ _vmferry_value() {
     esac
 }
 
+# The commands and options of a --help that has commands.
+_vmferry_commands() {
+    _vmferry_offer < <(sed -nE '/^Subcommands:/,$s/^  ([a-z]+) .*/\1/p; s/^  .*(--[a-z]+) .*/\1/p' <<<"$1")
+}
+
 _vmferry() {
     local program=$1 line=${COMP_LINE:0:COMP_POINT} words cur previous help option
     # What is quoted is left to the person: half of a name would become another one.
@@ -79,11 +84,18 @@ _vmferry() {
     [[ -z $cur ]] || unset "words[-1]"
     COMPREPLY=()
     if ((${#words[@]} < 2)); then
-        _vmferry_offer < <("$program" --help 2>/dev/null | sed -nE '/^Subcommands:/,$s/^  ([a-z]+) .*/\1/p; s/^  .*(--[a-z]+) .*/\1/p')
+        _vmferry_commands "$("$program" --help 2>/dev/null)"
         return
     fi
     previous=${words[-1]}
     help=$("$program" "${words[1]}" --help 2>/dev/null) || return 0
+    if [[ $help == *$'\n'Subcommands:* ]]; then
+        if ((${#words[@]} < 3)); then
+            _vmferry_commands "$help"
+            return
+        fi
+        help=$("$program" "${words[1]}" "${words[2]}" --help 2>/dev/null) || return 0
+    fi
     if [[ $previous =~ ^--?[a-zA-Z-]+$ ]]; then
         option=$(grep -E -- "^ +(-[a-zA-Z],)?$previous([, ]|$)" <<<"$help")
         # What takes a value has the value's name, in capitals, beside its own.

@@ -27,5 +27,9 @@ std::function<int(Session&)> add_map(CLI::App& app);
 std::function<int(Session&)> add_rewrite(CLI::App& app);
 std::function<int(Session&)> add_migrate(CLI::App& app);
 std::function<int(Session&)> add_sparsify(CLI::App& app);
+std::function<int(Session&)> add_fleet(CLI::App& app);
+
+// Of `vmferry fleet`.
+std::function<int(Session&)> add_fleet_plan(CLI::App& app);
 
 }  // namespace vmferry::cli

@@ -42,6 +42,9 @@ constexpr Row kCommands[] = {
       "Move a virtual machine's disks to Ceph: offline, or live, here or to another host",
       add_migrate},
      1},
+    {{"fleet", "Move the virtual machines of many hosts: a plan, then its jobs on every host",
+      add_fleet},
+     1},
 };
 
 constexpr int kUsageStatus = 2;
@@ -111,13 +114,13 @@ int print_help(const CLI::App& app, const CLI::ParseError& error) {
 }
 
 int usage_error(const CLI::App& app, const CLI::ParseError& error) {
-  const CLI::App* where = &app;
-  for (const CLI::App* command : app.get_subcommands()) {
-    where = command;
+  std::string words = "vmferry";
+  for (const CLI::App* where = &app; !where->get_subcommands().empty();) {
+    where = where->get_subcommands().back();
+    words += " " + where->get_name();
   }
   say_line(fmt::format("vmferry: {}", error.what()));
-  say_line(fmt::format("hint: see '{} --help'",
-                       where == &app ? "vmferry" : "vmferry " + where->get_name()));
+  say_line(fmt::format("hint: see '{} --help'", words));
   return kUsageStatus;
 }
 
