@@ -58,6 +58,8 @@ struct FleetCeph {
 struct FleetDisk {
   std::string dev;  ///< libvirt's target: "vda"
   VolumeName target;
+  /// A snapshot, "rbd:POOL/IMAGE@SNAPSHOT", of which the volume becomes a clone; empty: none.
+  std::string base = {};
 };
 
 /// One guest that moves.

@@ -211,7 +211,10 @@ class HostSurveyor {
     job.disks.clear();
     job.data = 0;
     for (const MovingDisk& disk : plan.disks) {
-      job.disks.push_back({.dev = disk.dev, .target = disk.volume});
+      const auto base = plan.request.bases.find(disk.dev);
+      job.disks.push_back({.dev = disk.dev,
+                           .target = disk.volume,
+                           .base = base == plan.request.bases.end() ? "" : base->second});
       const uint64_t data = std::min(disk.data, disk.size);
       job.data += data;
       guest.data[disk.volume.pool] += data;

@@ -297,6 +297,9 @@ class PlanReader {
     FleetDisk disk;
     disk.dev = keys.required_text("dev").value_or("");
     const std::optional<std::string> target = keys.required_text("target");
+    if (const std::optional<std::string> base = keys.text("base")) {
+      passes(keys, "base", [&] { disk.base = base_of(*base); });
+    }
     keys.refuse_unknown();
     if (!disk.dev.empty()) {
       if (const auto before = devs.before(disk.dev, keys.line())) {
@@ -325,6 +328,17 @@ class PlanReader {
     }
     check_target(RbdTarget{.pool = volume.pool, .image = volume.image});
     return {volume.pool, volume.image};
+  }
+
+  static std::string base_of(const std::string& text) {
+    const RbdLocation base = parse_rbd_location(text);
+    if (base.snapshot.empty() || !base.options.empty()) {
+      throw Error({.kind = ErrorKind::kUsage,
+                   .object = base.display(),
+                   .action = {},
+                   .cause = "a base is rbd:POOL/IMAGE@SNAPSHOT, without options"});
+    }
+    return base.display();
   }
 
   const std::string name_;

@@ -157,6 +157,7 @@ class PlanWriter {
       out_ += "[[guest.disk]]\n";
       text("dev", disk.dev);
       text("target", disk.target.display());
+      text_if_any("base", disk.base);
     }
   }
 
@@ -176,6 +177,9 @@ MigrateRequest migrate_request(const FleetPlan& plan, const FleetJob& job) {
   request.pool = plan.pool;
   for (const FleetDisk& disk : job.disks) {
     request.disks[disk.dev] = disk.target;
+    if (!disk.base.empty()) {
+      request.bases[disk.dev] = disk.base;
+    }
   }
   request.mode = job.way;
   request.monitors = plan.ceph.monitors;

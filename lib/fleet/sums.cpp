@@ -192,7 +192,7 @@ class SumMaker {
     }
     try {
       const uint64_t bytes = storage_.file_allocation(path);
-      return fmt::format("; sharing one would save {} at most",
+      return fmt::format("; sharing one (base = ..., see vmferry-bases(1)) would save {} at most",
                          about_bytes(bytes * static_cast<uint64_t>(count - 1)));
     } catch (const Error& error) {
       return std::string("; how much that is, cannot be told: ") + error.what();

@@ -319,7 +319,7 @@ TEST_CASE("a fleet's plan says what sharing a backing image would save", "[fleet
   const FleetSurvey survey = rig.plan();
   CHECK(survey.plan.jobs.size() == 3);
   CHECK_THAT(lines(survey.sums), Contains("h1: /h1/base.qcow2 is below the disks of 3 guests") &&
-                                     Contains("; sharing one would save 768.0 KiB at most"));
+                                     Contains("would save 768.0 KiB at most"));
 }
 
 TEST_CASE("guests of a host that is far away are planned, and looked at less", "[fleet]") {

@@ -36,6 +36,7 @@ target = "rbd:vms/web1-vda"
 [[guest.disk]]
 dev = "vdb"
 target = "rbd:more/web1-vdb"
+base = "rbd:gold/debian@v1"
 [[guest]]
 name = "db"
 connect = "qemu+ssh://h2/system"
@@ -99,6 +100,9 @@ TEST_CASE("a plan of a fleet is read", "[fleet]") {
   CHECK(web.data == 123456789);
   REQUIRE(web.disks.size() == 2);
   CHECK(web.disks[1].target == VolumeName{"more", "web1-vdb"});
+  CHECK(web.disks[0].base.empty());
+  CHECK(web.disks[1].base == "rbd:gold/debian@v1");
+  CHECK(migrate_request(plan, web).bases.at("vdb") == "rbd:gold/debian@v1");
   const FleetJob& db = plan.jobs[1];
   CHECK(db.target_host == "h3");
   CHECK(db.wave == 2);
@@ -180,24 +184,26 @@ TEST_CASE("an error in a plan says in which line it is", "[fleet]") {
       {"name = \"web1\"", "name = \"a\\u0000b\"", "p:12: 'name' holds a control character"},
       {"name = \"web1\"", "name = 1", "p:12: 'name' is a whole number"},
       {"0a1b2c3d4e5f", "0a1b2c3d4e5", "p:15: 'uuid'"},
-      {"0a1b2c3d4e60", "0A1B2C3D4E5F", "p:28: a guest has this UUID already, as in line 11"},
+      {"0a1b2c3d4e60", "0A1B2C3D4E5F", "p:29: a guest has this UUID already, as in line 11"},
       {"way = \"live\"", "way = \"fast\"", "p:16: 'way' is \"fast\"; it has to be live or offline"},
       {"way = \"live\"", "way = \"auto\"", "p:16: 'way' is \"auto\""},
       {"way = \"live\"", "", "p:11: [[guest]] has no 'way'"},
       {"data = 123456789", "data = -1", "p:17: 'data' is -1"},
       {"data = 123456789", "weight = 3", "p:17: [[guest]] has no key 'weight'"},
-      {"wave = 2", "wave = 0", "p:32: 'wave' is 0"},
-      {"\"finish\"", "\"stay\"", "p:33: 'on_death' is \"stay\"; it has to be auto, finish or undo"},
-      {"to = \"qemu+ssh://h3/system\"", "", "p:24: 'to' and 'target_host' go together"},
-      {"target_host = \"h3\"", "target_host = \"h2\"", "p:30: 'target_host' is the guest's own"},
+      {"wave = 2", "wave = 0", "p:33: 'wave' is 0"},
+      {"\"finish\"", "\"stay\"", "p:34: 'on_death' is \"stay\"; it has to be auto, finish or undo"},
+      {"to = \"qemu+ssh://h3/system\"", "", "p:25: 'to' and 'target_host' go together"},
+      {"target_host = \"h3\"", "target_host = \"h2\"", "p:31: 'target_host' is the guest's own"},
       {"dev = \"vdb\"", "dev = \"vda\"", "p:22: vda is there twice, as in line 18"},
       {"rbd:more/web1-vdb", "rbd:vms/web1-vda", "p:23: rbd:vms/web1-vda is the target of another"},
-      {"rbd:more/web1-vdb", "rbd:vms/db-vda", "p:36: rbd:vms/db-vda is the target of another"},
+      {"rbd:more/web1-vdb", "rbd:vms/db-vda", "p:37: rbd:vms/db-vda is the target of another"},
       {"rbd:more/web1-vdb", "/dev/sda", "p:23: 'target'"},
       {"rbd:more/web1-vdb", "rbd:more/a@b", "p:23: 'target'"},
       {"rbd:more/web1-vdb", "rbd:more/ns/b", "p:23: 'target'"},
       {"rbd:more/web1-vdb", "rbd:more/b:key=secretkey", "p:23: 'target'"},
       {"rbd:more/web1-vdb", "rbd:more", "p:23: 'target'"},
+      {"rbd:gold/debian@v1", "rbd:gold/debian", "p:24: 'base'"},
+      {"rbd:gold/debian@v1", "rbd:gold/debian@v1:key=secretkey", "p:24: 'base'"},
   };
   CHECK(said_of(kGood) == "nothing");
   for (const BadEdit& edit : kEdits) {
