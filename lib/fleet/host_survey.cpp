@@ -40,6 +40,19 @@ bool is_on_rbd(const Domain& domain) {
   return found;
 }
 
+/// Why the text of a plan takes no such job; empty: it does. A guest's name may hold a tab.
+std::string why_not_in_a_plan(const FleetJob& job) {
+  FleetPlan plan;
+  plan.pool = job.disks.front().target.pool;
+  plan.jobs = {job};
+  try {
+    read_plan(write_plan(plan), "plan");
+    return {};
+  } catch (const Error& error) {
+    return error.parts().cause;
+  }
+}
+
 class HostSurveyor {
  public:
   HostSurveyor(const HostQuestion& question, const FleetContext& context, MigrationStorage& storage,
@@ -222,6 +235,9 @@ class HostSurveyor {
       if (!disk.overlay.empty()) {
         guest.overlays.push_back(disk.overlay);
       }
+    }
+    if (const std::string why = why_not_in_a_plan(job); !why.empty()) {
+      return refuse(job.name, {"plan: " + why});
     }
     job.remarks = {fmt::format("{}, {} of data", plan.was_running ? "running" : "shut off",
                                about_bytes(job.data))};

@@ -198,6 +198,17 @@ TEST_CASE("guests that cannot move are named with the reasons, others left out",
   CHECK(survey.troubles.empty());
 }
 
+TEST_CASE("a guest that a plan's text does not take stops no other", "[fleet]") {
+  FleetRig rig(1);
+  rig.add({.host = "h1", .name = "good"});
+  rig.world->images["/h1/odd.img"] = {.size = kFleetDiskBytes, .own = {{0, 1}}};
+  rig.add({.host = "h1", .name = "o\tdd", .disks = image_disk("/h1/odd.img")});
+  rig.request.name_template = "{uuid}-{dev}";
+  const FleetSurvey survey = rig.plan();
+  CHECK(survey.plan.jobs.size() == 1);
+  CHECK_THAT(refusals(survey), Contains("plan: 'name' holds a control character"));
+}
+
 TEST_CASE("a host that cannot be asked stops no other", "[fleet]") {
   FleetRig rig(2);
   rig.add({.host = "h1", .name = "web"});
