@@ -7,6 +7,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "vmferry/target.h"
 
@@ -39,6 +40,11 @@ struct RbdPoolState {
 
 /// Takes 15 seconds at most from a cluster that answers slowly. Throws when it cannot be reached.
 RbdPoolState rbd_pool_state(const std::string& pool, const CephOptions& options);
+
+/// What is wrong with the cluster that more load would make worse, in its own words: recovery, data
+/// that cannot be reached, OSDs or the pool nearly full, slow operations. Empty: nothing, or this
+/// user may not ask. Takes 15 seconds at most. Throws when it cannot be reached.
+std::vector<std::string> ceph_troubles(const std::string& pool, const CephOptions& options);
 
 /// Writes, reads and removes a small object of its own. Throws what is wrong within some 10 s, less
 /// if options.timeout is shorter.

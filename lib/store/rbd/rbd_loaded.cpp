@@ -88,4 +88,19 @@ void sparsify_rbd_volume(const RbdLocation& volume, const RbdSparsifyOptions& op
 
 std::string ceph_user_key(const CephOptions& options) { return rbd_module().user_key(options); }
 
+std::unique_ptr<SharedObject> open_shared_object(const SharedObjectPlace& place,
+                                                 const CephOptions& options,
+                                                 std::chrono::seconds patience) {
+  return rbd_module().shared_object(place, options, patience);
+}
+
+std::vector<std::string> pools_with_object(const std::string& name_space, const std::string& name,
+                                           const CephOptions& options) {
+  return rbd_module().pools_with(name_space, name, options);
+}
+
+std::vector<std::string> ceph_troubles(const std::string& pool, const CephOptions& options) {
+  return rbd_module().troubles(pool, options);
+}
+
 }  // namespace vmferry

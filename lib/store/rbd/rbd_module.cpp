@@ -21,4 +21,7 @@ extern "C" const vmferry::RbdModule vmferry_module = {
     vmferry::remove_rbd_left_over,
     vmferry::sparsify_rbd_volume,
     vmferry::ceph_user_key,
+    vmferry::open_shared_object,
+    vmferry::pools_with_object,
+    vmferry::ceph_troubles,
 };

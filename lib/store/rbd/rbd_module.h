@@ -4,11 +4,12 @@
 #include "lib/core/module.h"
 #include "lib/store/rbd/rbd.h"
 #include "lib/store/rbd/rbd_admin.h"
+#include "lib/store/rbd/shared_object.h"
 
 namespace vmferry {
 
-/// All that others may ask of the files that use librbd. A function of rbd.h or rbd_admin.h has a
-/// line here, one in rbd_module.cpp, and one in rbd_loaded.cpp.
+/// All that others may ask of the files that use librbd. A function of rbd.h, rbd_admin.h or
+/// shared_object.h has a line here, one in rbd_module.cpp, and one in rbd_loaded.cpp.
 struct RbdModule : ModuleTable {
   decltype(&librbd_version) version_of_library;
   decltype(&open_rbd_source) open_source;
@@ -28,6 +29,9 @@ struct RbdModule : ModuleTable {
   decltype(&remove_rbd_left_over) remove_left_over;
   decltype(&sparsify_rbd_volume) sparsify_with;
   decltype(&ceph_user_key) user_key;
+  decltype(&open_shared_object) shared_object;
+  decltype(&pools_with_object) pools_with;
+  decltype(&ceph_troubles) troubles;
 };
 
 }  // namespace vmferry
