@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/fleet/migrate_run.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "lib/fleet/job_process.h"
+#include "lib/fleet/job_words.h"
+#include "lib/migrate/journal.h"
+#include "vmferry/error.h"
+#include "vmferry/migrate.h"
+
+namespace vmferry::fleet {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using nlohmann::json;
+
+/// A copy writes a checkpoint about every ten seconds: after so long there is one.
+constexpr std::chrono::seconds kToCheckpoint{15};
+
+bool has_journal(const FleetJob& job, const std::string& state_dir) {
+  try {
+    recorded_request(job.name, state_dir);
+    return true;
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kNotFound) {
+      return false;
+    }
+    throw;
+  }
+}
+
+/// Held by whoever works on a guest of this host for a fleet, and by what runs for it: that may
+/// outlive a worker that sleeps.
+class GuestLock {
+ public:
+  GuestLock(const FleetJob& job, const std::string& state_dir)
+      : path_(state_dir + "/" + migrate::state_file_name(job.name) + ".fleet-lock") {
+    migrate::make_state_directory(state_dir);
+  }
+
+  bool take() {
+    UniqueFd fd(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!fd.valid()) {
+      throw errno_error(errno, path_, "open");
+    }
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+      return false;
+    }
+    fd_ = std::move(fd);
+    return true;
+  }
+  /// What was started since goes on holding it.
+  void release() { fd_ = UniqueFd(); }
+  int fd() const { return fd_.get(); }
+
+ private:
+  const std::string path_;
+  UniqueFd fd_;
+};
+
+class MigrateRun : public JobRun {
+ public:
+  MigrateRun(const JobOrder& order, const MigrateTerms& terms)
+      : order_(order), terms_(terms), job_(order_.plan.jobs.front()), lock_(job_, terms.state_dir) {
+    news_.phase = "waits for an earlier run on this host to end";
+  }
+
+  bool look() override {
+    try {
+      step();
+    } catch (const Error& error) {
+      fail(error.what(), error.hint());
+    }
+    return result_.has_value();
+  }
+  JobNews news() const override { return news_; }
+  JobResult result() const override { return *result_; }
+
+  void ask(std::optional<JobStop> stop) override {
+    if (stop == stop_) {
+      return;
+    }
+    stop_ = stop;
+    if (process_ && (stop == JobStop::kLeave || stop == JobStop::kUndo)) {
+      process_->signal(SIGTERM);
+    }
+  }
+
+ private:
+  void step() {
+    if (result_) {
+      return;
+    }
+    if (!process_) {
+      return begin_if_free();
+    }
+    const bool has_ended = process_->look();
+    read();
+    if (has_ended) {
+      process_ended();
+    } else if (stop_ == JobStop::kKeep) {
+      stop_at_checkpoint();
+    }
+  }
+
+  void begin_if_free() {
+    if (stop_ == JobStop::kLeave) {
+      return finish(tried_again_ ? JobResult::End::kKept : JobResult::End::kUndone);
+    }
+    if (lock_.take()) {
+      begin();
+      lock_.release();
+    }
+  }
+
+  /// Decides by what earlier runs left on this host.
+  void begin() {
+    if (has_journal(job_, terms_.state_dir)) {
+      const bool undo = order_.undo_only || job_.on_death == Recovery::kUndo;
+      const bool finish = !undo && job_.on_death == Recovery::kFinish;
+      return recover(tried_again_ ? "" : undo ? "--undo" : finish ? "--finish" : "");
+    }
+    if (const std::string record = record_since(job_, terms_.state_dir, order_.began);
+        !record.empty()) {
+      return finish(JobResult::End::kMoved, record);
+    }
+    if (order_.undo_only || stop_) {
+      return finish(stop_ == JobStop::kKeep ? JobResult::End::kKept : JobResult::End::kUndone);
+    }
+    migrate();
+  }
+
+  void recover(const std::string& how) {
+    start(recover_arguments(order_, terms_, how), "recovers what an earlier run left");
+  }
+
+  void migrate() {
+    if (!order_.may_begin) {
+      return fail("the worker or the host died each time that this was tried",
+                  "see what happened on the host, then: vmferry fleet retry");
+    }
+    start(migrate_arguments(order_, terms_), "begins");
+  }
+
+  void start(const std::vector<std::string>& arguments, const char* phase) {
+    if (order_.is_ours && !order_.is_ours()) {
+      return finish(JobResult::End::kUndone);
+    }
+    words_ = JobWords();
+    news_ = {.phase = phase, .done = 0, .total = 0};
+    copying_since_.reset();
+    process_.emplace(terms_.program, arguments, lock_.fd());
+  }
+
+  void read() {
+    for (const std::string& line : process_->take_lines()) {
+      words_.add(line);
+    }
+    if (const auto& news = words_.news()) {
+      if (news->phase != news_.phase) {
+        copying_since_ = news->phase == "copy" ? std::optional(Clock::now()) : std::nullopt;
+      }
+      news_ = *news;
+    }
+  }
+
+  /// A guest that runs writes into an overlay until its move is done: that goes on to the end.
+  void stop_at_checkpoint() {
+    if (job_.way == MigrateMode::kLive) {
+      return;
+    }
+    if (!words_.has_begun()) {
+      process_->signal(SIGTERM);
+    } else if (copying_since_ && Clock::now() - *copying_since_ >= kToCheckpoint) {
+      process_->signal(SIGKILL);
+    }
+  }
+
+  void process_ended() {
+    const int status = process_->status();
+    const json report = json::parse(process_->output(), nullptr, false);
+    const std::string end = report.is_object() ? report.value("end", "") : "";
+    std::string output = process_->output();
+    process_.reset();
+    if (status == 0 && end == "moved") {
+      return finish(JobResult::End::kMoved, output);
+    }
+    if (status == 0 && end == "undone" && !order_.undo_only && !stop_) {
+      return;  // and now from the beginning
+    }
+    if (status == 0 && end == "undone") {
+      return finish(JobResult::End::kUndone);
+    }
+    if (stop_) {
+      return stopped();
+    }
+    fail(status == 0 ? "it reports neither that the guest moved nor that it is as before"
+                     : words_.error(status),
+         words_.hint());
+  }
+
+  /// It was asked to end, and did not end well; it may have left something.
+  void stopped() {
+    const bool left = has_journal(job_, terms_.state_dir);
+    if (stop_ == JobStop::kUndo && left && !tried_again_) {
+      tried_again_ = true;  // in the way that is possible
+      return;
+    }
+    if (stop_ == JobStop::kUndo && left) {
+      return fail(words_.error(1), words_.hint());
+    }
+    finish(left || stop_ == JobStop::kKeep ? JobResult::End::kKept : JobResult::End::kUndone);
+  }
+
+  void finish(JobResult::End end, const std::string& record = {}) {
+    result_ = {.end = end, .error = {}, .hint = {}, .record = record};
+  }
+  void fail(const std::string& error, const std::string& hint) {
+    result_ = {.end = JobResult::End::kFailed, .error = error, .hint = hint, .record = {}};
+  }
+
+  const JobOrder order_;
+  const MigrateTerms terms_;
+  const FleetJob& job_;
+  GuestLock lock_;
+  std::optional<JobProcess> process_;
+  JobWords words_;
+  JobNews news_;
+  std::optional<Clock::time_point> copying_since_;
+  std::optional<JobStop> stop_;
+  std::optional<JobResult> result_;
+  bool tried_again_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<JobRun> MigrateRunner::begin(const JobOrder& order) {
+  return std::make_unique<MigrateRun>(order, terms_);
+}
+
+}  // namespace vmferry::fleet

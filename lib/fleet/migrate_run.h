@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "lib/fleet/job_run.h"
+#include "vmferry/ceph.h"
+
+namespace vmferry::fleet {
+
+/// How the migrations of a worker run.
+struct MigrateTerms {
+  std::string program;  ///< vmferry
+  std::string connect;  ///< libvirt's URI here; empty: its default
+  std::string state_dir;
+  CephOptions ceph;  ///< of this host; the user is the plan's
+};
+
+/// Runs `vmferry migrate` for each job: first what an earlier run left is recovered.
+class MigrateRunner : public JobRunner {
+ public:
+  explicit MigrateRunner(MigrateTerms terms) : terms_(std::move(terms)) {}
+  std::unique_ptr<JobRun> begin(const JobOrder& order) override;
+
+ private:
+  const MigrateTerms terms_;
+};
+
+/// The arguments of `vmferry migrate` for a job. Throws Error (kUsage) for one that a worker
+/// refuses to do: whoever may write to the fleet's object has written it.
+std::vector<std::string> migrate_arguments(const JobOrder& order, const MigrateTerms& terms);
+/// The same for the recovery of what an earlier run left. `how` is "--undo", "--finish" or nothing.
+std::vector<std::string> recover_arguments(const JobOrder& order, const MigrateTerms& terms,
+                                           const std::string& how);
+
+/// The record of a move of that guest to those volumes which ended at `since` or later (seconds
+/// since 1970); empty: there is none.
+std::string record_since(const FleetJob& job, const std::string& state_dir, int64_t since);
+
+}  // namespace vmferry::fleet

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <ctime>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "lib/fleet/migrate_run.h"
+#include "lib/migrate/journal.h"
+#include "lib/store/file/file_text.h"
+
+namespace vmferry::fleet {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+constexpr size_t kLongest = 1 << 20;
+
+/// "2026-11-27 16:01:02...Z" as seconds since 1970; 0: it is none.
+int64_t seconds_of(const std::string& text) {
+  std::tm time = {};
+  return ::strptime(text.c_str(), "%Y-%m-%d %H:%M:%S", &time) == nullptr ? 0 : ::timegm(&time);
+}
+
+bool is_of(const json& record, const FleetJob& job, int64_t since) {
+  if (record.at("domain") != job.name || seconds_of(record.at("ended")) < since ||
+      record.at("disks").size() != job.disks.size()) {
+    return false;
+  }
+  for (const json& disk : record.at("disks")) {
+    bool wanted = false;
+    for (const FleetDisk& each : job.disks) {
+      wanted = wanted || (disk.at("disk") == each.dev && disk.at("to") == each.target.display());
+    }
+    if (!wanted) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string record_since(const FleetJob& job, const std::string& state_dir, int64_t since) {
+  const std::string prefix = migrate::state_file_name(job.name) + "-";
+  std::error_code failed;
+  for (fs::directory_iterator file(state_dir, failed), end; !failed && file != end;
+       file.increment(failed)) {
+    const std::string name = file->path().filename().string();
+    if (!name.starts_with(prefix) || !name.ends_with(".record")) {
+      continue;
+    }
+    const FileText text = read_small_file(file->path().string());
+    try {
+      const json record = json::parse(text.text, nullptr, false);
+      if (text.error == 0 && record.is_object() && is_of(record, job, since)) {
+        return record.dump();
+      }
+    } catch (const json::exception&) {
+      continue;  // not written by us
+    }
+  }
+  return {};
+}
+
+}  // namespace vmferry::fleet

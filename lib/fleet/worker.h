@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "lib/fleet/job_run.h"
+#include "lib/fleet/ledger.h"
+
+namespace vmferry::fleet {
+
+struct WorkerTerms {
+  std::string host;
+  unsigned slots = 0;  ///< 0: as many as the fleet allows a host
+  std::chrono::seconds lease{30};
+  /// Names for leases: each call another one.
+  std::function<std::string()> new_name;
+  std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
+  /// Minutes since midnight, here.
+  std::function<unsigned()> minute;
+  /// Why the cluster should get no more load; empty: nothing. Asked every ten seconds at most.
+  std::function<std::string()> trouble;
+  std::function<void(const std::string&)> say;
+};
+
+/// Works on one fleet: takes jobs of its host, has them run, and writes down how far they are, all
+/// under a lease. It never sleeps: who has it calls tick() a few times a second. One thread.
+class Worker {
+ public:
+  Worker(SharedObject& object, std::string what, WorkerTerms terms, JobRunner& runner);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker();
+
+  /// Looks after what runs, and begins what may begin. A store that fails is tried again. Throws
+  /// kNotFound (the fleet is gone) and kUnsupported (it is of a newer version), once nothing runs.
+  void tick();
+  /// Something was told to the workers: look at once.
+  void wake() { look_at_ = {}; }
+  /// Begins nothing more, and undoes what runs.
+  void stop();
+  /// Nothing runs here, and after stop(), the lease is given back.
+  bool is_idle() const { return jobs_.empty() && !(stopping_ && in_); }
+  /// Another tick has something to do at once.
+  bool is_eager() const;
+  /// There is nothing more to do for this host, as far as was seen.
+  bool is_done() const { return jobs_.empty() && nothing_left_; }
+
+ private:
+  using Time = std::chrono::steady_clock::time_point;
+  struct Mine;
+
+  bool keep_lease();
+  Time trusted_until() const;
+  void enter();
+  void lose(const std::string& why);
+  void look_after(Mine& mine);
+  void tell_progress(Mine& mine);
+  void look_again(Mine& mine);
+  void end(Mine& mine);
+  JobEnding ending_of(const Mine& mine) const;
+  void pass_on(Mine& mine);
+  void look_around();
+  void take_orphans(const std::vector<RunningJob>& running);
+  void clear_dead();
+  void begin_some(const FleetFacts& facts, const std::vector<RunningJob>& running);
+  std::string reason_to_wait(const FleetFacts& facts);
+  bool is_full(const std::vector<RunningJob>& running) const;
+  unsigned slots() const;
+  void undo_some(const FleetFacts& facts);
+  void begin(JobEntry job, bool undo);
+  void set_waiting(const std::string& why);
+  FleetWorkerStatus own_status() const;
+  void say(const std::string& text) const;
+
+  SharedObject& object_;
+  const std::string what_;
+  const WorkerTerms terms_;
+  JobRunner& runner_;
+  std::optional<Ledger> ledger_;
+  std::optional<FleetLimits> limits_;
+  std::vector<std::unique_ptr<Mine>> jobs_;
+  Control control_;
+  bool in_ = false;  ///< has a lease
+  bool stopping_ = false;
+  bool nothing_left_ = false;
+  Time leased_{};  ///< when the lease was last renewed, or before
+  Time renew_at_{};
+  Time look_at_{};
+  Time enter_at_{};
+  Time clear_at_{};
+  Time trouble_at_{};
+  std::string trouble_;
+  std::string waiting_;
+  std::string store_trouble_;  ///< said already
+  int64_t since_ = 0;
+  std::minstd_rand random_;
+};
+
+}  // namespace vmferry::fleet

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "lib/fleet/worker.h"
+
+namespace vmferry::fleet {
+
+/// A job that runs in this process.
+struct Worker::Mine {
+  JobEntry job;
+  std::unique_ptr<JobRun> run;
+  std::chrono::steady_clock::time_point put_at{};  ///< when progress is written next
+  std::chrono::steady_clock::time_point rate_from{};
+  JobNews told;            ///< what was written last
+  bool cancelled = false;  ///< it was asked to undo
+  bool is_lost = false;    ///< another's by now, perhaps
+  bool is_over = false;
+};
+
+}  // namespace vmferry::fleet

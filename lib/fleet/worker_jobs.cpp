@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include "lib/fleet/window.h"
+#include "lib/fleet/worker.h"
+#include "lib/fleet/worker_job.h"
+#include "vmferry/error.h"
+
+// Of a worker, what begins jobs and looks after them.
+
+namespace vmferry::fleet {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr seconds kTellEvery{1};
+constexpr seconds kTellAtLeast{10};
+constexpr seconds kTroubleEvery{10};
+constexpr unsigned kMostAttempts = 5;  // whose worker died each time
+constexpr size_t kLookAhead = 64;      // jobs whose target host may be busy
+
+bool is_new(const JobNews& now, const JobNews& told) {
+  return now.phase != told.phase || now.done != told.done || now.total != told.total;
+}
+
+/// Throws Error where it is not the plan of one job.
+FleetPlan one_job(const std::string& text, const std::string& what) {
+  FleetPlan plan = read_plan(text, what);
+  if (plan.jobs.size() != 1) {
+    throw Error({.kind = ErrorKind::kCorrupt,
+                 .object = what,
+                 .action = "read the plan of one guest",
+                 .cause = "it is a plan of " + std::to_string(plan.jobs.size())});
+  }
+  return plan;
+}
+
+/// The run of a job that could not begin.
+class FailedRun : public JobRun {
+ public:
+  explicit FailedRun(const Error& error) : error_(error.what()), hint_(error.hint()) {}
+  bool look() override { return true; }
+  JobNews news() const override { return {.phase = "ended"}; }
+  JobResult result() const override {
+    return {.end = JobResult::End::kFailed, .error = error_, .hint = hint_, .record = {}};
+  }
+  void ask(std::optional<JobStop> /*stop*/) override {}
+
+ private:
+  const std::string error_;
+  const std::string hint_;
+};
+
+}  // namespace
+
+void Worker::look_after(Mine& mine) {
+  const bool has_ended = mine.run->look();
+  if (mine.is_lost) {
+    mine.is_over = has_ended;
+    if (has_ended) {
+      say(mine.job.status.guest + ": stopped here");
+    }
+  } else if (has_ended) {
+    end(mine);
+  } else if (in_ && terms_.now() >= mine.put_at) {
+    tell_progress(mine);
+  }
+}
+
+void Worker::tell_progress(Mine& mine) {
+  const Time now = terms_.now();
+  const JobNews news = mine.run->news();
+  mine.put_at = now + kTellEvery;
+  if (!is_new(news, mine.told) && now < mine.rate_from + kTellAtLeast) {
+    return;
+  }
+  const std::chrono::duration<double> passed = now - mine.rate_from;
+  const bool same_phase = news.phase == mine.told.phase && news.done >= mine.told.done;
+  const double rate =
+      same_phase ? static_cast<double>(news.done - mine.told.done) / passed.count() : 0;
+  mine.told = news;
+  mine.rate_from = now;
+  const FleetProgress progress = {.phase = news.phase,
+                                  .done = news.done,
+                                  .total = news.total,
+                                  .rate = static_cast<uint64_t>(rate),
+                                  .told = std::time(nullptr)};
+  if (!ledger_->put(mine.job, progress)) {
+    look_again(mine);  // somebody asked something of it
+    pass_on(mine);
+  }
+}
+
+/// Reads what is asked of the job, and whether it is still this worker's.
+void Worker::look_again(Mine& mine) {
+  if (mine.is_lost || mine.is_over) {
+    return;
+  }
+  JobEntry now = ledger_->job(mine.job.status.number);
+  if (now.status.state == FleetJobState::kRunning && now.status.worker == ledger_->who()) {
+    mine.job = std::move(now);
+    return;
+  }
+  say(mine.job.status.guest + ": another worker has it now");
+  mine.is_lost = true;
+  mine.run->ask(JobStop::kLeave);
+}
+
+/// What is asked of this job, or of the whole fleet.
+void Worker::pass_on(Mine& mine) {
+  if (mine.is_lost || stopping_ || mine.cancelled) {
+    return;
+  }
+  const std::string& asked = mine.job.status.asked;
+  if (asked == "cancel" || control_.state == "cancelled") {
+    mine.cancelled = true;
+    mine.run->ask(JobStop::kUndo);
+  } else if (asked == "pause" || control_.state == "paused") {
+    mine.run->ask(JobStop::kKeep);
+  } else {
+    mine.run->ask(std::nullopt);
+  }
+}
+
+JobEnding Worker::ending_of(const Mine& mine) const {
+  const JobResult result = mine.run->result();
+  switch (result.end) {
+    case JobResult::End::kMoved:
+      return {.state = FleetJobState::kDone, .error = {}, .hint = {}, .record = result.record};
+    case JobResult::End::kUndone:
+      if (mine.cancelled) {
+        return {.state = FleetJobState::kCancelled, .error = {}, .hint = {}, .record = {}};
+      }
+      if (stopping_) {  // another worker begins it anew
+        return {.state = FleetJobState::kPending, .error = {}, .hint = {}, .record = {}};
+      }
+      break;
+    case JobResult::End::kKept:
+      return {.state = mine.job.status.asked == "pause" ? FleetJobState::kPaused
+                                                        : FleetJobState::kPending,
+              .error = {},
+              .hint = {},
+              .record = {}};
+    case JobResult::End::kFailed:
+      break;
+  }
+  return {
+      .state = FleetJobState::kFailed, .error = result.error, .hint = result.hint, .record = {}};
+}
+
+void Worker::end(Mine& mine) {
+  if (!in_) {
+    return;  // later, or never
+  }
+  const JobEnding ending = ending_of(mine);
+  if (!ledger_->end(mine.job, ending, limits_->stop_after_failures.value_or(0))) {
+    look_again(mine);  // it was asked something, or only the counts changed: again at the next tick
+    mine.is_over = mine.is_lost;
+    return;
+  }
+  mine.is_over = true;
+  look_at_ = {};
+  say(fmt::format("{}: {}{}", mine.job.status.guest, word_of(ending.state),
+                  ending.error.empty() ? "" : ": " + ending.error));
+}
+
+unsigned Worker::slots() const { return terms_.slots == 0 ? limits_->jobs_per_host : terms_.slots; }
+
+bool Worker::is_full(const std::vector<RunningJob>& running) const {
+  const auto here = std::count_if(running.begin(), running.end(), [this](const RunningJob& job) {
+    return job.host == terms_.host;
+  });
+  return running.size() >= limits_->jobs || static_cast<size_t>(here) >= limits_->jobs_per_host ||
+         jobs_.size() >= slots();
+}
+
+/// Why nothing begins although something could; empty: nothing is in the way.
+std::string Worker::reason_to_wait(const FleetFacts& facts) {
+  if (facts.control.state == "paused") {
+    return "the fleet is paused";
+  }
+  if (facts.control.state == "stopped") {
+    return "the fleet is stopped: " + facts.control.why;
+  }
+  if (!is_open(limits_->window, terms_.minute())) {
+    return "outside of its hours (" + text_of(limits_->window) + ")";
+  }
+  if (limits_->wait_for_health && terms_.now() >= trouble_at_) {
+    trouble_ = terms_.trouble();
+    trouble_at_ = terms_.now() + kTroubleEvery;
+  }
+  return trouble_.empty() ? "" : "the cluster is not healthy: " + trouble_;
+}
+
+/// One job at most: what runs has to be counted again for the next.
+void Worker::begin_some(const FleetFacts& facts, const std::vector<RunningJob>& running) {
+  const std::vector<TodoJob> todo =
+      facts.count.wave() == 0 ? std::vector<TodoJob>()
+                              : ledger_->todo(terms_.host, facts.count.wave(), kLookAhead);
+  if (todo.empty()) {
+    const bool runs_here = std::any_of(running.begin(), running.end(),
+                                       [this](const auto& job) { return job.host == terms_.host; });
+    const bool has_later = !ledger_->todo(terms_.host, 0, 1).empty();
+    nothing_left_ = !runs_here && !has_later;
+    return set_waiting(has_later ? fmt::format("wave {} has not ended", facts.count.wave()) : "");
+  }
+  nothing_left_ = false;
+  if (is_full(running)) {
+    return set_waiting("");
+  }
+  const std::string why = reason_to_wait(facts);
+  set_waiting(why);
+  if (!why.empty()) {
+    return;
+  }
+  const auto has_room = [&](const TodoJob& job) {
+    return job.target_host.empty() ||
+           std::count_if(running.begin(), running.end(), [&](const RunningJob& other) {
+             return other.target_host == job.target_host;
+           }) < static_cast<std::ptrdiff_t>(limits_->jobs_per_target_host);
+  };
+  const auto next = std::find_if(todo.begin(), todo.end(), has_room);
+  if (next == todo.end()) {
+    return set_waiting("as many jobs as may go to " + todo.front().target_host);
+  }
+  if (auto job = ledger_->claim(facts, next->number)) {
+    look_at_ = {};  // there may be room for more
+    const bool undo = job->status.asked == "cancel";
+    begin(std::move(*job), undo);
+  } else {
+    // Another worker was faster, somewhere: not all of them again at the same time.
+    look_at_ = terms_.now() + std::chrono::milliseconds(random_() % 256);
+  }
+}
+
+/// Of a cancelled fleet, what is left half done here.
+void Worker::undo_some(const FleetFacts& facts) {
+  constexpr size_t kMost = 1000;
+  nothing_left_ = true;
+  set_waiting("");
+  for (const TodoJob& todo : ledger_->todo(terms_.host, 0, kMost)) {
+    if (!todo.begun) {
+      continue;
+    }
+    nothing_left_ = false;
+    if (jobs_.size() < slots()) {
+      if (auto job = ledger_->claim(facts, todo.number)) {
+        begin(std::move(*job), true);
+      }
+    }
+    look_at_ = terms_.now() + kTellEvery;
+    return;
+  }
+}
+
+/// Where its order cannot be read now, that is done later: it is a job of this worker that does not
+/// run (take_orphans).
+void Worker::begin(JobEntry job, bool undo) {
+  auto mine = std::make_unique<Mine>();
+  mine->job = std::move(job);
+  mine->cancelled = undo;
+  mine->rate_from = mine->put_at = terms_.now();
+  JobOrder order;
+  order.bandwidth = limits_->bandwidth / limits_->jobs;
+  order.began = mine->job.status.began;
+  order.undo_only = undo;
+  order.may_begin = mine->job.status.attempts <= kMostAttempts;
+  order.is_ours = [this, own = mine.get()] {
+    return in_ && !own->is_lost && terms_.now() < trusted_until();
+  };
+  const std::string text = ledger_->order(mine->job.status.number);
+  try {
+    order.plan = one_job(text, what_);
+    mine->run = runner_.begin(order);
+    say(mine->job.status.guest + (undo ? ": what is left half done is undone" : ": begins"));
+  } catch (const Error& error) {
+    mine->run = std::make_unique<FailedRun>(error);
+  }
+  jobs_.push_back(std::move(mine));
+}
+
+}  // namespace vmferry::fleet
