@@ -37,6 +37,7 @@ answers "vmferry migrate " web1 'db\ one' '\$\(touch\ ran\)'
 answers "vmferry migrate web1 --pool v" vms
 answers "vmferry fl" fleet
 answers "vmferry fleet pl" plan
+answers "vmferry fleet re" resume retry
 answers "vmferry fleet plan --way " auto live offline
 answers "vmferry fleet plan --pool v" vms
 answers "vmferry fleet plan --check disk" disk.raw

@@ -31,5 +31,12 @@ std::function<int(Session&)> add_fleet(CLI::App& app);
 
 // Of `vmferry fleet`.
 std::function<int(Session&)> add_fleet_plan(CLI::App& app);
+std::function<int(Session&)> add_fleet_submit(CLI::App& app);
+std::function<int(Session&)> add_fleet_work(CLI::App& app);
+std::function<int(Session&)> add_fleet_status(CLI::App& app);
+std::function<int(Session&)> add_fleet_pause(CLI::App& app);
+std::function<int(Session&)> add_fleet_resume(CLI::App& app);
+std::function<int(Session&)> add_fleet_cancel(CLI::App& app);
+std::function<int(Session&)> add_fleet_retry(CLI::App& app);
 
 }  // namespace vmferry::cli

@@ -7,6 +7,14 @@ namespace {
 constexpr Command kFleetCommands[] = {
     {"plan", "Ask every host, check every guest, and write a plan to read and edit",
      add_fleet_plan},
+    {"submit", "Store a plan in its pool, where the workers of all hosts find it",
+     add_fleet_submit},
+    {"work", "Move the guests of this host, one after the other, as fleets say", add_fleet_work},
+    {"status", "How far a fleet is: every guest, sums, and what failed", add_fleet_status},
+    {"pause", "Begin no more guests, and stop copies where they can go on", add_fleet_pause},
+    {"resume", "Go on after a pause, or after failures", add_fleet_resume},
+    {"cancel", "Begin no more guests, and undo what runs", add_fleet_cancel},
+    {"retry", "Try again what failed or was cancelled", add_fleet_retry},
 };
 
 }  // namespace
