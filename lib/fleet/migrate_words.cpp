@@ -88,6 +88,9 @@ std::vector<std::string> migrate_arguments(const JobOrder& order, const MigrateT
   for (const auto& [dev, volume] : request.disks) {
     add(words, "--disk", dev + "=" + volume.display());
   }
+  for (const auto& [dev, base] : request.bases) {
+    add(words, "--base", dev + "=" + base);
+  }
   for (const CephMonitor& monitor : request.monitors) {
     const bool ipv6 = monitor.host.find(':') != std::string::npos;
     add(words, "--monitor",

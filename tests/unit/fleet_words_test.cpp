@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <string>
+
+#include "lib/fleet/job_words.h"
+#include "lib/fleet/migrate_run.h"
+#include "lib/fleet/window.h"
+#include "tests/unit/catch.h"
+#include "tests/unit/fleet_model.h"
+#include "vmferry/error.h"
+
+namespace vmferry::test {
+namespace {
+
+fleet::JobOrder order_to(const std::string& uri) {
+  fleet::JobOrder order;
+  order.plan = model_plan(1, 1);
+  order.plan.jobs.front().to = uri;
+  return order;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string all;
+  for (const std::string& word : words) {
+    all += (all.empty() ? "" : " ") + word;
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("what a plan says of a guest becomes options of migrate", "[fleet]") {
+  fleet::JobOrder order = order_to("qemu+ssh://h2/system?no_tty=1");
+  order.bandwidth = 1000;
+  order.plan.ceph = {.id = "vms",
+                     .monitors = {{.host = "::1", .port = 6789}},
+                     .secret = {},
+                     .define_secret = true,
+                     .data_pool = "ec"};
+  order.plan.jobs.front().name = "-g1";
+  order.plan.jobs.front().disks.front().base = "rbd:vms/golden@v1";
+  fleet::MigrateTerms terms;
+  terms.state_dir = "/state";
+  terms.connect = "qemu:///system";
+  CHECK(joined(fleet::migrate_arguments(order, terms)) ==
+        "migrate --json --progress=json --state-dir=/state --connect=qemu:///system --id=vms "
+        "--rate-limit=1000 --mode=offline --to=qemu+ssh://h2/system?no_tty=1 "
+        "--disk=vda=rbd:vms/g1-vda --base=vda=rbd:vms/golden@v1 --monitor=[::1]:6789 "
+        "--secret-usage=client.vms secret --define-secret --data-pool=ec -- -g1");
+  CHECK(joined(fleet::recover_arguments(order, terms, "--undo")) ==
+        "migrate --json --progress=json --state-dir=/state --connect=qemu:///system --id=vms "
+        "--rate-limit=1000 --recover --undo -- -g1");
+}
+
+TEST_CASE("a worker refuses a URI that may name a command", "[fleet]") {
+  for (const char* uri : {"qemu+ssh://h2/system?command=/tmp/x", "qemu+ext:///system",
+                          "qemu+ssh://h2/system?socket=/a&netcat=/tmp/x", "xen:///", "/tmp/x",
+                          "qemu+ssh://h2/system?no_tty=1;command=/tmp/x"}) {
+    INFO(uri);
+    CHECK_THROWS_AS(fleet::migrate_arguments(order_to(uri), {}), Error);
+  }
+  CHECK_NOTHROW(fleet::migrate_arguments(order_to("qemu+tls://h2/system"), {}));
+}
+
+TEST_CASE("a job's child tells its phase, and why it failed", "[fleet]") {
+  fleet::JobWords words;
+  CHECK(!words.has_begun());
+  words.add("{\"step\":\"copy the image\"}");
+  CHECK(words.news()->phase == "copy the image");
+  words.add("{\"phase\":\"copy\",\"data_done_bytes\":5,\"data_total_bytes\":9}");
+  CHECK(words.news()->done == 5);
+  CHECK(words.news()->total == 9);
+  words.add("{\"phase\":7}");
+  words.add("{no json");
+  words.add("vmferry: warning: something small");
+  CHECK(words.error(1) == "it ended with status 1");
+  words.add("vmferry: domain g1: migrate: no room");
+  words.add("hint: make some");
+  CHECK(words.error(1) == "domain g1: migrate: no room");
+  CHECK(words.hint() == "make some");
+  words.add("  FAILED   room: 3 bytes are missing");
+  CHECK(words.error(1) == "a check failed: room: 3 bytes are missing");
+}
+
+TEST_CASE("moves begin within the hours of a plan", "[fleet]") {
+  const std::vector<FleetWindow> night = {{.from = 1320, .to = 360}, {.from = 720, .to = 780}};
+  CHECK(fleet::is_open({}, 0));
+  CHECK(fleet::is_open(night, 1320));
+  CHECK(fleet::is_open(night, 359));
+  CHECK(fleet::is_open(night, 779));
+  CHECK(!fleet::is_open(night, 360));
+  CHECK(!fleet::is_open(night, 780));
+  CHECK(fleet::text_of(night) == "22:00-06:00, 12:00-13:00");
+}
+
+}  // namespace vmferry::test
