@@ -10,8 +10,6 @@ namespace {
 
 constexpr size_t kPiece = 1000;  // keys in one answer
 
-std::string lease_of(const std::string& worker) { return "worker." + worker; }
-
 void require_known_format(const std::map<std::string, std::string>& values,
                           const std::string& what) {
   const auto found = values.find(kFormatKey);
@@ -43,6 +41,8 @@ std::string value_of(const std::map<std::string, std::string>& values, const std
 }
 
 }  // namespace
+
+std::string lease_of(const std::string& worker) { return "worker." + worker; }
 
 Ledger::Ledger(SharedObject& object, std::string what, std::string who)
     : object_(object), what_(std::move(what)), who_(std::move(who)) {}

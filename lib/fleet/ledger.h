@@ -102,6 +102,9 @@ class Ledger {
   unsigned marks_ = 0;
 };
 
+/// The name of a worker's lease.
+std::string lease_of(const std::string& worker);
+
 /// Writes down what moving a job from one state to another does to the count of jobs left, the list
 /// of pending ones and the gate. REQUIRES: neither is kRunning, or the change has all it needs of
 /// that itself.

@@ -23,8 +23,6 @@ RunningJob running_of(const FleetJobStatus& job, FleetProgress progress) {
           .progress = std::move(progress)};
 }
 
-std::string lease_of(const std::string& worker) { return "worker." + worker; }
-
 }  // namespace
 
 void move(ObjectChange& change, Count& count, const FleetJobStatus& from,

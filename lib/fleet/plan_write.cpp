@@ -12,7 +12,7 @@ namespace fleet {
 namespace {
 
 /// A TOML basic string. What TOML does not take as it is, is escaped.
-std::string quoted(std::string_view text) {
+std::string toml_string(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -79,7 +79,7 @@ class PlanWriter {
   }
   void number(const char* key, uint64_t value) { raw(key, std::to_string(value)); }
   void flag(const char* key, bool value) { raw(key, value ? "true" : "false"); }
-  void text(const char* key, const std::string& value) { raw(key, quoted(value)); }
+  void text(const char* key, const std::string& value) { raw(key, toml_string(value)); }
   void text_if_any(const char* key, const std::string& value) {
     if (!value.empty()) {
       text(key, value);
@@ -88,7 +88,7 @@ class PlanWriter {
   void list(const char* key, const std::vector<std::string>& values) {
     std::string all;
     for (const std::string& value : values) {
-      all += (all.empty() ? "" : ", ") + quoted(value);
+      all += (all.empty() ? "" : ", ") + toml_string(value);
     }
     raw(key, "[" + all + "]");
   }

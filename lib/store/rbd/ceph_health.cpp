@@ -19,7 +19,7 @@ const std::set<std::string_view> kBusyOrFull = {
     "OSD_DOWN",        "OSD_HOST_DOWN",     "OSD_FULL",         "OSD_BACKFILLFULL",
     "OSD_NEARFULL",    "POOL_FULL",         "POOL_NEARFULL",    "POOL_NEAR_FULL",
     "SLOW_OPS",        "POOL_BACKFILLFULL", "REQUEST_SLOW",     "REQUEST_STUCK"};
-constexpr unsigned kPatience = 7;  // seconds, for the connection and for the answer
+constexpr unsigned kHealthPatience = 7;  // seconds, for the connection and for the answer
 
 bool is_about_load(const std::string& name, const std::string& message) {
   const bool stands = message.find("pause") != message.npos || message.find("full") != message.npos;
@@ -41,7 +41,7 @@ bool is_about_another_pool(const std::string& name, const json& check, const std
 
 std::vector<std::string> ceph_troubles(const std::string& pool, const CephOptions& options) {
   CephOptions quick = options;
-  quick.timeout = std::min(quick.timeout, kPatience);
+  quick.timeout = std::min(quick.timeout, kHealthPatience);
   const RbdLocation location{.pool = pool};
   const auto client = connect_to_ceph(location, quick, CephSharing::kShared);
   const auto report = ask_monitors(
