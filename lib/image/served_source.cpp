@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -33,7 +35,7 @@ void collect_files(const QemuImage& image, Files& files) {
 class ServedSource final : public Source {
  public:
   ServedSource(const QemuImage& image, const NetworkOptions& network)
-      : server_(image), data_(image.data) {
+      : server_(image), data_(image.data), places_(image.places) {
     collect_files(image, files_);
     NbdAddress address;
     address.socket = server_.socket_path();
@@ -46,16 +48,37 @@ class ServedSource final : public Source {
   const std::string& name() const override { return files_.front()->name(); }
   uint64_t size() const override { return disk_->size(); }
   Extent extent_at(uint64_t offset, uint64_t max) const override {
-    if (data_) {
-      return extent_in(*data_, offset, max);
+    const Piece piece = piece_at(offset, max);
+    if (piece.is_placed) {
+      Extent extent = image_file().extent_at(piece.place, piece.length);
+      extent.offset = offset;
+      return extent;
     }
-    return explained([&] { return disk_->extent_at(offset, max); });
+    if (data_) {
+      return extent_in(*data_, offset, piece.length);
+    }
+    return explained([&] { return disk_->extent_at(offset, piece.length); });
   }
   void read_at(uint64_t offset, std::span<std::byte> out) const override {
-    explained([&] { disk_->read_at(offset, out); });
+    while (!out.empty()) {
+      const Piece piece = piece_at(offset, out.size());
+      const auto part = out.first(piece.length);
+      if (piece.is_placed) {
+        image_file().read_at(piece.place, part);
+      } else {
+        explained([&] { disk_->read_at(offset, part); });
+      }
+      offset += piece.length;
+      out = out.subspan(piece.length);
+    }
   }
   void prefetch(uint64_t offset, uint64_t length) const override {
-    disk_->prefetch(offset, length);
+    const Piece piece = piece_at(offset, length);
+    if (piece.is_placed) {
+      image_file().prefetch(piece.place, piece.length);
+    } else {
+      disk_->prefetch(offset, piece.length);
+    }
   }
   void check_unchanged() const override {
     for (const auto& file : files_) {
@@ -78,11 +101,40 @@ class ServedSource final : public Source {
     }
     return all;
   }
-  std::chrono::milliseconds silent_for() const override { return disk_->silent_for(); }
+  std::chrono::milliseconds silent_for() const override {
+    return std::max(disk_->silent_for(), image_file().silent_for());
+  }
   uint64_t read_alignment() const override { return disk_->read_alignment(); }
-  uint64_t preferred_read() const override { return disk_->preferred_read(); }
+  uint64_t preferred_read() const override {
+    return places_.empty() ? disk_->preferred_read() : image_file().preferred_read();
+  }
 
  private:
+  /// Bytes that are all read from the same place.
+  struct Piece {
+    uint64_t length = 0;
+    bool is_placed = false;
+    uint64_t place = 0;  // in the file
+  };
+
+  const Source& image_file() const { return *files_.front(); }
+
+  /// At most `most` bytes. REQUIRES: most > 0.
+  Piece piece_at(uint64_t offset, uint64_t most) const {
+    const auto next =
+        std::upper_bound(places_.begin(), places_.end(), offset,
+                         [](uint64_t wanted, const PlacedRun& run) { return wanted < run.offset; });
+    if (next != places_.begin()) {
+      const PlacedRun& run = *std::prev(next);
+      const uint64_t inside = offset - run.offset;
+      if (inside < run.length) {
+        return {std::min(most, run.length - inside), true, run.place + inside};
+      }
+    }
+    const uint64_t end = next == places_.end() ? UINT64_MAX : next->offset;
+    return {std::min(most, end - offset)};
+  }
+
   /// What QEMU does not show of a disk would be missing in its copy, and nobody would see it.
   void check_size(uint64_t said) const {
     constexpr uint64_t kSector = 512;  // QEMU's disks have whole ones
@@ -121,6 +173,7 @@ class ServedSource final : public Source {
   Files files_;
   QemuNbd server_;
   const std::optional<std::vector<Extent>> data_;
+  const std::vector<PlacedRun> places_;
   std::unique_ptr<Source> disk_;
 };
 

@@ -66,6 +66,18 @@ read=$(ferry convert --json large.vhdx copy.raw | jq .read_bytes)
 same large.raw copy.raw
 rm large.* copy.raw
 
+# Its blocks may lie in any order, and a block may have holes; the end need not be a whole block.
+qemu-img create -q -f vhdx mixed.vhdx $((200 * 1048576 + 512))
+for mib in 150 30 190 70 31; do
+  qemu-io -f vhdx -c "write -q -P $mib ${mib}M 3M" -c "write -q -P 9 $((mib + 6))M 512" mixed.vhdx
+done
+qemu-io -f vhdx -c "write -q -P 7 $((200 * 1048576)) 512" mixed.vhdx
+qemu-img convert -f vhdx -O raw mixed.vhdx mixed.raw
+ferry convert -q mixed.vhdx copy.raw
+same mixed.raw copy.raw
+expect 0 "are the same" ferry compare mixed.vhdx mixed.raw
+rm mixed.* copy.raw
+
 # The footer of an old Virtual PC has 511 bytes.
 cp fixed.vhd short.vhd
 truncate -s -1 short.vhd

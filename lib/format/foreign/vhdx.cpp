@@ -89,8 +89,8 @@ Vhdx read_vhdx(const Source& file) {
   return vhdx;
 }
 
-/// Where the disk has bytes, in no more runs than memory should be taken for: QEMU's driver calls
-/// all of it data, and gigabytes of zeros would come through its socket.
+/// Where the disk has bytes, and where in the file, in no more runs than memory should be taken
+/// for: QEMU's driver calls all of it data, and gigabytes of zeros would come through its socket.
 class BlockRuns {
  public:
   void add(const Extent& run) {
@@ -101,16 +101,33 @@ class BlockRuns {
       runs_.reset();
     }
   }
-  std::optional<std::vector<Extent>> take() { return std::move(runs_); }
+  /// QEMU reads what is left out here.
+  void add_place(const PlacedRun& run) {
+    if (!places_.empty()) {
+      PlacedRun& last = places_.back();
+      if (last.offset + last.length == run.offset && last.place + last.length == run.place) {
+        last.length += run.length;
+        return;
+      }
+    }
+    if (places_.size() < kMost) {
+      places_.push_back(run);
+    }
+  }
+  void put_into(QemuImage& image) {
+    image.data = std::move(runs_);
+    image.places = std::move(places_);
+  }
 
  private:
   static constexpr size_t kMost = 1 << 19;  // 12 MiB
   std::optional<std::vector<Extent>> runs_ = std::vector<Extent>();
+  std::vector<PlacedRun> places_;
 };
 
 /// The table has, after the blocks of each chunk, one entry for a bitmap. What a log that has to be
 /// replayed would change in it does not matter: QEMU refuses such an image.
-std::optional<std::vector<Extent>> check_vhdx_blocks(const Source& file, const Vhdx& vhdx) {
+BlockRuns check_vhdx_blocks(const Source& file, const Vhdx& vhdx) {
   constexpr uint64_t kUnknown = 4;  // what QEMU would not read
   constexpr uint64_t kSectorsOfBitmap = 1 << 23;
   constexpr uint64_t kPresent = 6;  // and 7: in part
@@ -128,12 +145,16 @@ std::optional<std::vector<Extent>> check_vhdx_blocks(const Source& file, const V
                            }
                            const uint64_t at = (index - index / (chunk + 1)) * vhdx.block;
                            const uint64_t length = std::min(vhdx.block, vhdx.disk_size - at);
+                           const uint64_t place = entry & ~(kPlaceUnit - 1);
                            runs.add({at, length, ExtentKind::kData});
                            if (state >= kPresent) {
-                             check_place(file, at, entry & ~(kPlaceUnit - 1), length);
+                             check_place(file, at, place, length);
+                           }
+                           if (state == kPresent) {
+                             runs.add_place({at, length, place});
                            }
                          });
-  return runs.take();
+  return runs;
 }
 
 }  // namespace
@@ -143,11 +164,11 @@ std::unique_ptr<QemuImage> prepare_vhdx(std::unique_ptr<Source> file, FormatGate
   if (vhdx.has_parent) {
     throw parent_missing(*file, "differencing VHDX");
   }
-  std::optional<std::vector<Extent>> data = check_vhdx_blocks(*file, vhdx);
+  BlockRuns runs = check_vhdx_blocks(*file, vhdx);
   auto image =
       as_qemu_reads(std::move(file), "vhdx", vhdx.disk_size,
                     "if its log has to be replayed, on a copy of it: qemu-img check -r all FILE");
-  image->data = std::move(data);
+  runs.put_into(*image);
   return image;
 }
 
