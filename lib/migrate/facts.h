@@ -106,7 +106,7 @@ inline constexpr const char* kBridgeSuffix = ".vmferry-bridge.qcow2";
 
 struct Facts {
   HostFacts source;
-  HostFacts target;  ///< = source on one host
+  HostFacts target;        ///< = source on one host
   bool run_there = false;  ///< the move will be run on the source host, which is not this one
 
   DomainState state = DomainState::kAbsent;

@@ -7,9 +7,9 @@ help_of() {
   local help
   help=$(ferry "$1" --help)
   echo "$help"
-  for own in $(sed -nE '/^Subcommands:/,$s/^  ([a-z]+) .*/\1/p' <<<"$help"); do
+  while read -r own; do
     ferry "$1" "$own" --help
-  done
+  done < <(sed -nE '/^Subcommands:/,$s/^  ([a-z]+) .*/\1/p' <<<"$help")
 }
 for command in bases convert compare fleet info map sparsify rewrite migrate; do
   help_of "$command" | sed -nE 's/^ +(-[a-zA-Z],)?(--[a-z-]+).*/\2/p' | grep -v '^--help$' | sort -u >told
