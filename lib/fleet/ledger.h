@@ -83,7 +83,7 @@ class Ledger {
   bool end(const JobEntry& job, const JobEnding& ending, unsigned stop_after);
 
   /// Changes a job that does not run here: what is asked of a running one, or the state of another.
-  bool change_job(const JobEntry& job, FleetJobStatus wanted, const FleetFacts& facts);
+  bool change_job(const JobEntry& job, const FleetJobStatus& wanted, const FleetFacts& facts);
   /// Changes many that do not run, all or none.
   bool change_jobs(const std::vector<JobEntry>& jobs, FleetJobState wanted, const FleetFacts& facts,
                    const Control& control);

@@ -149,7 +149,8 @@ bool Ledger::end(const JobEntry& job, const JobEnding& ending, unsigned stop_aft
   return apply(change, job_key) == Changed::kDone;
 }
 
-bool Ledger::change_job(const JobEntry& job, FleetJobStatus wanted, const FleetFacts& facts) {
+bool Ledger::change_job(const JobEntry& job, const FleetJobStatus& wanted,
+                        const FleetFacts& facts) {
   const std::string own = mark();
   const std::string job_key = numbered(kJobs, job.status.number);
   ObjectChange change;

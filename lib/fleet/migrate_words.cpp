@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
 #include <array>
 #include <string_view>
 
@@ -89,7 +91,7 @@ std::vector<std::string> migrate_arguments(const JobOrder& order, const MigrateT
     add(words, "--disk", dev + "=" + volume.display());
   }
   for (const auto& [dev, base] : request.bases) {
-    add(words, "--base", dev + "=" + base);
+    add(words, "--base", fmt::format("{}={}", dev, base));
   }
   for (const CephMonitor& monitor : request.monitors) {
     const bool ipv6 = monitor.host.find(':') != std::string::npos;

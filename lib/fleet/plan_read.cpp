@@ -147,8 +147,8 @@ class PlanReader {
     ceph.secret.usage = keys.text("secret_usage").value_or("");
     ceph.define_secret = keys.flag("define_secret").value_or(false);
     ceph.data_pool = keys.text("data_pool").value_or("");
-    for (const auto& [text, line] : keys.texts("monitors")) {
-      passes(keys, "monitors", [&] { ceph.monitors.push_back(parse_monitor(text)); });
+    for (const auto& monitor : keys.texts("monitors")) {
+      passes(keys, "monitors", [&] { ceph.monitors.push_back(parse_monitor(monitor.first)); });
     }
     check_pool(keys, "data_pool", ceph.data_pool);
     const bool secret =

@@ -14,8 +14,6 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr size_t kLongest = 1 << 20;
-
 /// "2026-11-27 16:01:02...Z" as seconds since 1970; 0: it is none.
 int64_t seconds_of(const std::string& text) {
   std::tm time = {};

@@ -27,7 +27,7 @@ std::string about_time(double seconds) {
   if (minutes < 60) {
     return fmt::format("{} min", minutes);
   }
-  if (minutes < 48 * 60) {
+  if (minutes / 60 < 48) {
     return fmt::format("{} h {} min", minutes / 60, minutes % 60);
   }
   return fmt::format("{} d {} h", minutes / 60 / 24, minutes / 60 % 24);
