@@ -12,7 +12,7 @@ begin() {
   copy=$!
   until_true 20 server_of "$copy"
   server=$(server_of "$copy")
-  until_true 20 grep -q vmferry-partial < <(ls -A)
+  until_true 20 compgen -G '.*.vmferry-partial*' >partial
 }
 is_gone() {
   ! kill -0 "$1" 2>/dev/null
