@@ -10,7 +10,10 @@ web=http://127.0.0.1:$(<web.port)
 : >web.log
 expect 1 "the server sends the whole file where a part of it was asked for" ferry convert "$web/whole/large.raw" out.raw
 expect 1 "hint: .*download the file, or pipe a raw disk: curl ADDRESS \| vmferry convert - TARGET" ferry convert "$web/whole/large.raw" out.raw
-until_true 5 test "$(requests web)" = 2
+has_both() {
+  [[ $(requests web) == 2 ]]
+}
+until_true 5 has_both
 (($(sent web) < 100000000)) || fail "the whole was sent: $(sent web)"
 refused "asked for bytes 0-65535, the server says that it sends 5-65540" shift=5
 refused "asked for bytes|say how long|makes no sense" "total=*"
