@@ -102,7 +102,7 @@ TEST_CASE("rewriting the samples changes what it should and nothing else") {
   CHECK(samples >= 50);
 }
 
-TEST_CASE("rewriting any definition changes what it should and nothing else") {
+TEST_CASE("rewriting any definition changes what it should and nothing else", "[alone]") {
   for (unsigned seed = 0; seed < 3000; ++seed) {
     const std::string text = Maker(seed).domain();
     CAPTURE(seed, text);
@@ -115,7 +115,7 @@ TEST_CASE("rewriting any definition changes what it should and nothing else") {
   }
 }
 
-TEST_CASE("a definition that was cut or damaged anywhere is refused or makes sense") {
+TEST_CASE("a definition that was cut or damaged anywhere is refused or makes sense", "[alone]") {
   const std::string whole = read_text(fs::path(VMFERRY_SAMPLES) / "live-chain.xml");
   REQUIRE(whole.size() > 1000);
   std::mt19937 random(7);

@@ -276,7 +276,7 @@ TEST_CASE("a journal of format 1 is written on with names", "[migrate]") {
   CHECK(written.at("plan").at("steps").at(0).at("name") == "snapshot");
 }
 
-TEST_CASE("a damaged journal is an error, and none is another", "[migrate]") {
+TEST_CASE("a damaged journal is an error, and none is another", "[migrate][alone]") {
   TempDir dir;
   const std::string state = (dir / "state").string();
   CHECK(failure_to_open(state) == ErrorKind::kNotFound);

@@ -149,7 +149,7 @@ TEST_CASE("the name that is shown leads to the same export") {
   CHECK(parse_location("nbd://host:10809/disk").display() == "nbd://host/disk");
 }
 
-TEST_CASE("no text makes the parser of NBD addresses do anything but answer or refuse") {
+TEST_CASE("no text makes the parser of NBD addresses do anything but answer or refuse", "[alone]") {
   constexpr std::string_view kPieces[] = {
       "nbd://", "nbds://",      "+unix", "/", "?",    "&",    "=",
       "%",      "%41",          "#",     "@", ":",    "[",    "]",

@@ -80,7 +80,7 @@ TEST_CASE("qcow2: a file cut anywhere gives the disk or an Error, never zeros fo
   }
 }
 
-TEST_CASE("qcow2: random damage gives an answer or an Error") {
+TEST_CASE("qcow2: random damage gives an answer or an Error", "[alone]") {
   std::mt19937_64 random(3);
   for (int round = 0; round < 4000; ++round) {
     Image image = every_kind(9, round % 2 == 0, 100);

@@ -263,7 +263,7 @@ TEST_CASE("qcow2 header: cut at any byte") {
   CHECK(whole.parse().backing_name == "base");
 }
 
-TEST_CASE("qcow2 header: random damage gives an answer or an Error") {
+TEST_CASE("qcow2 header: random damage gives an answer or an Error", "[alone]") {
   std::mt19937_64 random(11);
   Header good;
   good.extension(good.extension(112, 0xe2792aca, "raw"), 0x6803f857, std::string(96, 'x'));

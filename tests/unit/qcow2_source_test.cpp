@@ -15,7 +15,7 @@ TEST_CASE("qcow2: the magic") {
   CHECK(probe_format(MemorySource(Bytes())) == ImageFormat());
 }
 
-TEST_CASE("qcow2: clusters of every kind, in every cluster size") {
+TEST_CASE("qcow2: clusters of every kind, in every cluster size", "[alone]") {
   for (const uint32_t bits : {9u, 12u, 16u, 21u}) {
     for (const bool zstd : {false, true}) {
       const uint64_t cluster = uint64_t{1} << bits;

@@ -143,7 +143,7 @@ TEST_CASE("what is marked in a new qcow2 image stays as it was, whatever is writ
   }
 }
 
-TEST_CASE("many states of disks with many tables, as random changes make them") {
+TEST_CASE("many states of disks with many tables, as random changes make them", "[alone]") {
   std::mt19937_64 random(170);
   for (int round = 0; round < 60; ++round) {
     const uint32_t bits = random() % 2 == 0 ? 9 : 11;

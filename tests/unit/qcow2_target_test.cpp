@@ -100,7 +100,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("L2 tables and refcount blocks of a new qcow2 image do not stay in memory") {
+TEST_CASE("L2 tables and refcount blocks of a new qcow2 image do not stay in memory", "[alone]") {
   constexpr uint64_t kStride = 32 << 10;            // what an L2 table of 512 bytes maps
   constexpr uint64_t kSize = uint64_t{1100} << 20;  // more tables than the budget is for
   Bytes file;
