@@ -59,6 +59,7 @@ struct FleetJobStatus {
   uint64_t data = 0;  ///< bytes to copy, as the plan says
   FleetJobState state = FleetJobState::kPending;
   unsigned attempts = 0;
+  unsigned deaths = 0;  ///< of workers that had it, since somebody said that it be tried again
   std::string worker;   ///< who has it, or had it last
   std::string asked;    ///< of a running one: "pause" or "cancel", which its worker will do
   int64_t began = 0;    ///< the first time; seconds since 1970, 0: not yet

@@ -158,6 +158,7 @@ class Commander {
     wanted.asked = asked;
     wanted.error.clear();
     wanted.hint.clear();
+    wanted.deaths = 0;
     return said(ledger_.change_job(job, wanted, facts_), job.status.guest + ": " + text);
   }
 

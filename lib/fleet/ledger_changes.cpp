@@ -96,6 +96,7 @@ std::optional<JobEntry> Ledger::take_over(const RunningJob& running) {
   if (running.worker != who_) {
     change.ended_lease = lease_of(running.worker);
     entry.status.attempts += 1;
+    entry.status.deaths += 1;
   }
   entry.status.worker = who_;
   entry.text = text_of(entry.status, mark());
@@ -181,6 +182,7 @@ bool Ledger::change_jobs(const std::vector<JobEntry>& jobs, FleetJobState wanted
     changed.asked.clear();
     changed.error.clear();
     changed.hint.clear();
+    changed.deaths = 0;
     changed.ended = 0;
     move(change, count, job.status, changed);
     const std::string job_key = numbered(kJobs, job.status.number);

@@ -124,6 +124,7 @@ std::string text_of(const FleetJobStatus& job, const std::string& mark) {
   put(value, "target_host", job.target_host);
   put(value, "data", static_cast<int64_t>(job.data));
   put(value, "attempts", job.attempts);
+  put(value, "deaths", job.deaths);
   put(value, "worker", job.worker);
   put(value, "asked", job.asked);
   put(value, "began", job.began);
@@ -183,6 +184,7 @@ FleetJobStatus job_of(const std::string& text, const std::string& what) {
     job.data = value.value("data", uint64_t{0});
     job.state = state_of(value.at("state"), what);
     job.attempts = value.value("attempts", 0U);
+    job.deaths = value.value("deaths", 0U);
     job.worker = value.value("worker", "");
     job.asked = value.value("asked", "");
     job.began = value.value("began", int64_t{0});

@@ -20,8 +20,8 @@ using std::chrono::seconds;
 constexpr seconds kTellEvery{1};
 constexpr seconds kTellAtLeast{10};
 constexpr seconds kTroubleEvery{10};
-constexpr unsigned kMostAttempts = 5;  // whose worker died each time
-constexpr size_t kLookAhead = 64;      // jobs whose target host may be busy
+constexpr unsigned kMostDeaths = 5;  // of workers that had the job
+constexpr size_t kLookAhead = 64;    // jobs whose target host may be busy
 
 bool is_new(const JobNews& now, const JobNews& told) {
   return now.phase != told.phase || now.done != told.done || now.total != told.total;
@@ -268,7 +268,7 @@ void Worker::begin(JobEntry job, bool undo) {
   order.bandwidth = limits_->bandwidth / limits_->jobs;
   order.began = mine->job.status.began;
   order.undo_only = undo;
-  order.may_begin = mine->job.status.attempts <= kMostAttempts;
+  order.may_begin = mine->job.status.deaths < kMostDeaths;
   order.is_ours = [this, own = mine.get()] {
     return in_ && !own->is_lost && terms_.now() < trusted_until();
   };
