@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -39,7 +40,7 @@ bool has_journal(const FleetJob& job, const std::string& state_dir) {
 }
 
 /// Held by whoever works on a guest of this host for a fleet, and by what runs for it: that may
-/// outlive a worker that sleeps.
+/// outlive a worker that sleeps. Its file is removed in the end.
 class GuestLock {
  public:
   GuestLock(const FleetJob& job, const std::string& state_dir)
@@ -52,17 +53,33 @@ class GuestLock {
     if (!fd.valid()) {
       throw errno_error(errno, path_, "open");
     }
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (!is_held(fd)) {
       return false;
     }
     fd_ = std::move(fd);
     return true;
+  }
+  /// Removes the file, unless somebody else works on the guest now.
+  void remove() noexcept {
+    const UniqueFd fd(::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    if (fd.valid() && is_held(fd)) {
+      ::unlink(path_.c_str());
+    }
   }
   /// What was started since goes on holding it.
   void release() { fd_ = UniqueFd(); }
   int fd() const { return fd_.get(); }
 
  private:
+  /// A lock on a file that was removed since it was opened keeps nobody out.
+  bool is_held(const UniqueFd& fd) const noexcept {
+    struct stat opened = {};
+    struct stat named = {};
+    return ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0 && ::fstat(fd.get(), &opened) == 0 &&
+           ::stat(path_.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
+           opened.st_ino == named.st_ino;
+  }
+
   const std::string path_;
   UniqueFd fd_;
 };
@@ -75,10 +92,15 @@ class MigrateRun : public JobRun {
   }
 
   bool look() override {
-    try {
-      step();
-    } catch (const Error& error) {
-      fail(error.what(), error.hint());
+    if (!result_) {
+      try {
+        step();
+      } catch (const Error& error) {
+        fail(error.what(), error.hint());
+      }
+      if (result_) {
+        lock_.remove();
+      }
     }
     return result_.has_value();
   }
@@ -97,9 +119,6 @@ class MigrateRun : public JobRun {
 
  private:
   void step() {
-    if (result_) {
-      return;
-    }
     if (!process_) {
       return begin_if_free();
     }
