@@ -22,11 +22,17 @@ wrong() {
   expect 2 "$1" timeout 20 "$VMFERRY" fleet plan --check plan.toml
 }
 wrong "plan.toml:4: 'jobs' is 0; it has to be 1 at least" 's/jobs = 2/jobs = 0/'
+expect 2 "plan.toml:4: 'jobs' is 0" timeout 20 "$VMFERRY" fleet submit plan.toml --name x
 wrong "plan.toml:4: \[limits\] has no key 'job'; it may have bandwidth, jobs, " 's/jobs = 2/job = 2/'
 wrong "plan.toml:10: 'way' is \"fast\"; it has to be live or offline" 's/live/fast/'
 wrong "plan.toml:2: " 's/"vms"/"vms/'
 wrong "plan.toml:12: 'dev' is a whole number; it has to be a text" 's/"vda"/1/'
 wrong "plan.toml:13: 'target': " 's,rbd:vms/web1-vda,/dev/sda,'
+wrong "plan.toml:4: 'window' has \"25:00-26:00\"" 's/jobs = 2/window = ["25:00-26:00"]/'
+wrong "plan.toml:4: 'bandwidth'" 's/jobs = 2/bandwidth = "fast"/'
+wrong "plan.toml:9: 'uuid'" 's/6b1c2a3e/6b1c2a3/'
+wrong "plan.toml:11: \[\[guest\]\] has no key 'disk2'" 's/guest.disk/guest.disk2/'
+wrong "plan.toml:5: \[\[guest\]\] has no 'name'" '/^name/d'
 wrong "also wrong: line 10: 'way'" 's/jobs = 2/jobs = 0/; s/live/fast/'
 cat good.toml >twice.toml
 sed -n '5,$p' good.toml >>twice.toml

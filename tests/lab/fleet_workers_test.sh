@@ -14,6 +14,7 @@ undo_all() {
   kill -9 "${workers[@]}" 2>/dev/null
   rados -p "$pool" -N vmferry ls | grep "^fleet\.$name" | xargs -rn1 rados -p "$pool" -N vmferry rm
   rados -p "$pool" -N vmferry rmomapkey fleets "$name" 2>/dev/null
+  rados -p "$pool" -N vmferry rmomapkey fleets "$name-both" 2>/dev/null
   for user in 1 2 3 4; do
     ceph auth rm "client.$name-$user"
   done
@@ -26,7 +27,7 @@ plan() {
 }
 # start NUMBER HOST [SLOTS]: a worker with a lease of eight seconds, which logs to worker.NUMBER.
 start() {
-  "$stub" "$pool" "$name" "$2" "$ROOT/tests/fleet/fake-migrate" "$2" 8 "${3:-2}" >>"worker.$1" 2>&1 &
+  "$stub" "$pool" "$name" "$ROOT/tests/fleet/fake-migrate" . 8 "${3:-2}" "$2" >>"worker.$1" 2>&1 &
   workers[$1]=$!
 }
 status() {
@@ -56,6 +57,20 @@ once_each() {
 plan 2 24 'jobs = 4'
 ferry fleet submit plan.toml --name "$name"
 expect 1 'has not ended' ferry fleet submit plan.toml --name "$name" --replace
+# Of two at once one is stored, the other refused.
+submits=()
+for number in 1 2; do
+  ferry fleet submit plan.toml --name "$name-both" >"submit.$number" 2>&1 &
+  submits+=($!)
+done
+stored=0
+for number in 0 1; do
+  ! wait "${submits[number]}" || stored=$((stored + 1))
+done
+((stored == 1)) || fail "$stored of two submits were stored: $(cat submit.*)"
+grep -q 'there is one of that name, which has not ended' submit.* || fail "$(cat submit.*)"
+ferry fleet cancel "$name-both"
+
 echo 0.6 >fake/seconds
 for number in 1 2 3 4; do
   start "$number" "h$((number % 2 + 1))"
