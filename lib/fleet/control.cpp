@@ -159,6 +159,9 @@ class Commander {
     wanted.error.clear();
     wanted.hint.clear();
     wanted.deaths = 0;
+    if (state == FleetJobState::kPending) {
+      wanted.ended = 0;
+    }
     return said(ledger_.change_job(job, wanted, facts_), job.status.guest + ": " + text);
   }
 
@@ -213,7 +216,10 @@ class Commander {
     if (!is_over(job)) {
       refuse(job, "retry");
     }
-    return become(job, FleetJobState::kPending, "", "is tried again");
+    const bool goes_on = facts_.control.state == "running";
+    return become(job, FleetJobState::kPending, "",
+                  goes_on ? "is tried again"
+                          : "is tried again once the fleet goes on: it is " + facts_.control.state);
   }
 
   Ledger& ledger_;
@@ -232,8 +238,8 @@ std::string command(Ledger& ledger, FleetCommand command, const std::string& gue
 std::string command_fleet(const FleetPlace& place, FleetCommand command, const std::string& guest) {
   fleet::OpenFleet fleet(place);
   std::string said = fleet::command(fleet.ledger(), command, guest);
-  if (command == FleetCommand::kResume || command == FleetCommand::kRetry) {
-    fleet::put_on_list(fleet.place(), fleet.ledger().who());  // who was done has new work
+  if (command != FleetCommand::kPause) {
+    fleet::put_on_list(fleet.place(), fleet.ledger().who());  // who was done may have new work
   }
   fleet.object().wake_all();
   return said;

@@ -122,7 +122,9 @@ bool Ledger::end(const JobEntry& job, const JobEnding& ending, unsigned stop_aft
   wanted.state = ending.state;
   wanted.error = ending.error;
   wanted.hint = ending.hint;
-  wanted.asked.clear();
+  if (ending.state != FleetJobState::kPending || wanted.asked != "cancel") {
+    wanted.asked.clear();  // else the next worker does it
+  }
   wanted.ended = has_ended(ending.state) ? std::time(nullptr) : 0;
 
   ObjectChange change;
@@ -138,8 +140,8 @@ bool Ledger::end(const JobEntry& job, const JobEnding& ending, unsigned stop_aft
       change.expect[kControlKey] = facts.control_text;
       change.set[kControlKey] = text_of(facts.control, own);
     }
-  } else if (ending.state == FleetJobState::kPending) {
-    change.set[kGateKey] = own;
+  } else if (ending.state == FleetJobState::kPending || ending.state == FleetJobState::kPaused) {
+    change.set[kGateKey] = own;  // who cancels the whole fleet has to see it
   } else if (!ending.record.empty()) {
     change.set[numbered(kRecords, job.status.number)] = ending.record;
     add_space(ending.record, wanted);

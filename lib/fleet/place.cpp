@@ -107,7 +107,10 @@ void put_on_list(const FleetPlace& place, const std::string& value) {
 
 std::string own_name(const std::string& host) {
   std::random_device random;
-  return fmt::format("{}:{}:{:08x}{:08x}", host, ::getpid(), random(), random());
+  constexpr size_t kMostOfHost =
+      40;  // of the attribute with the lease: osd_max_attr_name_len is 100
+  return fmt::format("{}:{}:{:08x}{:08x}", host.substr(0, kMostOfHost), ::getpid(), random(),
+                     random());
 }
 
 OpenFleet::OpenFleet(const FleetPlace& place)

@@ -102,6 +102,22 @@ bool made(SharedObject& object, const ObjectChange& change) {
   }
 }
 
+/// Of a cancelled fleet, what its hosts have not undone yet.
+void require_nothing_half_done(Ledger& ledger) {
+  for (const JobEntry& job : ledger.jobs()) {
+    const FleetJobState state = job.status.state;
+    const bool waits = state == FleetJobState::kPending || state == FleetJobState::kPaused;
+    if (waits && job.status.attempts > 0) {
+      throw Error({.kind = ErrorKind::kConflict,
+                   .object = ledger.what(),
+                   .action = "replace",
+                   .cause = fmt::format("guest {} is still to be undone on {}", job.status.guest,
+                                        job.status.host),
+                   .hint = "a worker there does it: vmferry fleet work"});
+    }
+  }
+}
+
 void replace_ended(OpenFleet& fleet, ObjectChange change, bool replace) {
   Ledger& ledger = fleet.ledger();
   const FleetFacts facts = ledger.facts();
@@ -109,6 +125,7 @@ void replace_ended(OpenFleet& fleet, ObjectChange change, bool replace) {
   if (!over || !ledger.running().empty()) {
     throw exists_already(ledger.what(), false);
   }
+  require_nothing_half_done(ledger);
   if (!replace) {
     throw exists_already(ledger.what(), true);
   }

@@ -141,10 +141,19 @@ class Workshop {
     }
   }
 
+  /// What fails here fails again in tick(), which goes on later.
+  static bool is_woken(Fleet& fleet) {
+    try {
+      return fleet.object->wait(milliseconds(0));
+    } catch (const Error&) {
+      return false;
+    }
+  }
+
   /// False: this fleet is done with.
   bool tick(Fleet& fleet, const std::string& name) {
     try {
-      if (fleet.object->wait(milliseconds(0))) {
+      if (is_woken(fleet)) {
         fleet.worker->wake();
       }
       fleet.worker->tick();
@@ -153,6 +162,7 @@ class Workshop {
         throw;
       }
       say(error.what());
+      seen_.erase(name);  // it may come again
       return false;
     }
     const bool for_good = work_.once || work_.name.empty();

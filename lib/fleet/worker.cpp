@@ -71,7 +71,9 @@ void Worker::tick() {
       in_ = false;
       ledger_->leave();
     }
-    store_trouble_.clear();
+    if (leased) {
+      store_trouble_.clear();
+    }
   } catch (const Error& error) {
     const bool hopeless =
         error.kind() == ErrorKind::kNotFound || error.kind() == ErrorKind::kUnsupported;
@@ -91,7 +93,10 @@ void Worker::tick() {
 bool Worker::keep_lease() {
   const Time now = terms_.now();
   if (!in_) {
-    if (jobs_.empty() && !stopping_ && now >= enter_at_) {
+    // What runs here for nobody keeps others off its guest: it hangs, perhaps for ever.
+    const bool free =
+        std::all_of(jobs_.begin(), jobs_.end(), [](const auto& mine) { return mine->is_lost; });
+    if (free && !stopping_ && now >= enter_at_) {
       enter();
     }
     return in_;
@@ -116,7 +121,7 @@ void Worker::enter() {
   const Time now = terms_.now();
   enter_at_ = now + kEnterEvery;
   ledger_.emplace(object_, what_, terms_.new_name());
-  limits_ = ledger_->limits();
+  read_limits(ledger_->facts());
   since_ = std::time(nullptr);
   waiting_.clear();
   if (!ledger_->enter(own_status(), terms_.lease)) {
@@ -127,6 +132,11 @@ void Worker::enter() {
   renew_at_ = now + terms_.lease / kRenewals;
   look_at_ = {};
   clear_at_ = {};
+}
+
+void Worker::read_limits(const FleetFacts& facts) {
+  limits_ = ledger_->limits();
+  submitted_ = facts.control.submitted;
 }
 
 /// Whatever runs here may be another's by now: nothing more is done to a guest, and nothing more
@@ -152,6 +162,10 @@ void Worker::stop() {
 void Worker::look_around() {
   const FleetFacts facts = ledger_->facts();
   control_ = facts.control;
+  if (facts.control.submitted != submitted_) {  // another plan has replaced that one
+    read_limits(facts);
+    ledger_->tell(own_status());
+  }
   for (const auto& mine : jobs_) {
     look_again(*mine);
     pass_on(*mine);
@@ -166,7 +180,7 @@ void Worker::look_around() {
   const std::vector<RunningJob> running = ledger_->running();
   take_orphans(running);
   if (facts.control.state == "cancelled") {
-    undo_some(facts);
+    undo_some(facts, running);
   } else {
     begin_some(facts, running);
   }
@@ -183,7 +197,8 @@ void Worker::take_orphans(const std::vector<RunningJob>& running) {
     }
     if (auto taken = ledger_->take_over(job)) {
       say(fmt::format("{}: taken over from a worker that is dead", taken->status.guest));
-      begin(std::move(*taken), taken->status.asked == "cancel");
+      const bool undo = taken->status.asked == "cancel" || control_.state == "cancelled";
+      begin(std::move(*taken), undo);
     }
   }
 }

@@ -58,6 +58,7 @@ class Worker {
   bool keep_lease();
   Time trusted_until() const;
   void enter();
+  void read_limits(const FleetFacts& facts);
   void lose(const std::string& why);
   void look_after(Mine& mine);
   void tell_progress(Mine& mine);
@@ -72,7 +73,8 @@ class Worker {
   std::string reason_to_wait(const FleetFacts& facts);
   bool is_full(const std::vector<RunningJob>& running) const;
   unsigned slots() const;
-  void undo_some(const FleetFacts& facts);
+  bool runs_here(const std::vector<RunningJob>& running) const;
+  void undo_some(const FleetFacts& facts, const std::vector<RunningJob>& running);
   void begin(JobEntry job, bool undo);
   void set_waiting(const std::string& why);
   FleetWorkerStatus own_status() const;
@@ -88,6 +90,7 @@ class Worker {
   Control control_;
   bool in_ = false;  ///< has a lease
   bool stopping_ = false;
+  int64_t submitted_ = 0;  ///< when the plan was that limits_ are of
   bool nothing_left_ = false;
   Time leased_{};  ///< when the lease was last renewed, or before
   Time renew_at_{};

@@ -128,6 +128,8 @@ void Worker::pass_on(Mine& mine) {
 
 JobEnding Worker::ending_of(const Mine& mine) const {
   const JobResult result = mine.run->result();
+  const FleetJobState later =
+      mine.job.status.asked == "pause" ? FleetJobState::kPaused : FleetJobState::kPending;
   switch (result.end) {
     case JobResult::End::kMoved:
       return {.state = FleetJobState::kDone, .error = {}, .hint = {}, .record = result.record};
@@ -136,15 +138,11 @@ JobEnding Worker::ending_of(const Mine& mine) const {
         return {.state = FleetJobState::kCancelled, .error = {}, .hint = {}, .record = {}};
       }
       if (stopping_) {  // another worker begins it anew
-        return {.state = FleetJobState::kPending, .error = {}, .hint = {}, .record = {}};
+        return {.state = later, .error = {}, .hint = {}, .record = {}};
       }
       break;
     case JobResult::End::kKept:
-      return {.state = mine.job.status.asked == "pause" ? FleetJobState::kPaused
-                                                        : FleetJobState::kPending,
-              .error = {},
-              .hint = {},
-              .record = {}};
+      return {.state = later, .error = {}, .hint = {}, .record = {}};
     case JobResult::End::kFailed:
       break;
   }
@@ -196,16 +194,20 @@ std::string Worker::reason_to_wait(const FleetFacts& facts) {
   return trouble_.empty() ? "" : "the cluster is not healthy: " + trouble_;
 }
 
+/// Perhaps with a worker that is dead: somebody here has to take it over.
+bool Worker::runs_here(const std::vector<RunningJob>& running) const {
+  return std::any_of(running.begin(), running.end(),
+                     [this](const RunningJob& job) { return job.host == terms_.host; });
+}
+
 /// One job at most: what runs has to be counted again for the next.
 void Worker::begin_some(const FleetFacts& facts, const std::vector<RunningJob>& running) {
   const std::vector<TodoJob> todo =
       facts.count.wave() == 0 ? std::vector<TodoJob>()
                               : ledger_->todo(terms_.host, facts.count.wave(), kLookAhead);
   if (todo.empty()) {
-    const bool runs_here = std::any_of(running.begin(), running.end(),
-                                       [this](const auto& job) { return job.host == terms_.host; });
     const bool has_later = !ledger_->todo(terms_.host, 0, 1).empty();
-    nothing_left_ = !runs_here && !has_later;
+    nothing_left_ = !runs_here(running) && !has_later;
     return set_waiting(has_later ? fmt::format("wave {} has not ended", facts.count.wave()) : "");
   }
   nothing_left_ = false;
@@ -238,9 +240,9 @@ void Worker::begin_some(const FleetFacts& facts, const std::vector<RunningJob>& 
 }
 
 /// Of a cancelled fleet, what is left half done here.
-void Worker::undo_some(const FleetFacts& facts) {
-  constexpr size_t kMost = 1000;
-  nothing_left_ = true;
+void Worker::undo_some(const FleetFacts& facts, const std::vector<RunningJob>& running) {
+  constexpr size_t kMost = 1 << 20;
+  nothing_left_ = !runs_here(running);
   set_waiting("");
   for (const TodoJob& todo : ledger_->todo(terms_.host, 0, kMost)) {
     if (!todo.begun) {
@@ -281,6 +283,7 @@ void Worker::begin(JobEntry job, bool undo) {
     mine->run = std::make_unique<FailedRun>(error);
   }
   jobs_.push_back(std::move(mine));
+  pass_on(*jobs_.back());
 }
 
 }  // namespace vmferry::fleet
