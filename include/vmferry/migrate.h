@@ -52,6 +52,7 @@ constexpr bool is_live(CopyMethod method) { return method != CopyMethod::kOfflin
 
 struct MigrateRequest {
   std::string domain;
+  std::string uuid;  ///< not empty: only the domain with this one
   std::string from;  ///< libvirt URI
   std::string to;    ///< libvirt URI; empty: the same host
   std::string pool;
@@ -203,6 +204,9 @@ struct MigrateContext {
   Patience patience = {};
   /// It is only planned here, and will be run on the host of the guest.
   bool run_at_source = false;
+  /// Called once a move is complete, before its journal goes: for what must not be lost. May be
+  /// empty; must not throw.
+  std::function<void(const struct MigrateReport&)> moved = {};
 };
 
 /// Gathers the facts and makes the plan. Changes nothing (a test object in the pool comes and

@@ -15,7 +15,8 @@ constexpr std::string_view kOurs = "vmferry: ";
 constexpr std::string_view kHint = "hint: ";
 constexpr std::string_view kFailedCheck = "  FAILED   ";
 constexpr std::string_view kHintOfCheck = "           hint: ";
-constexpr size_t kMost = 1500;  // of what checks say
+constexpr std::string_view kShutDown = "shut the guest down";  // of lib/migrate/plan.cpp
+constexpr size_t kMost = 1500;                                 // of what checks say
 
 }  // namespace
 
@@ -25,6 +26,7 @@ void JobWords::add(const std::string& line) {
     try {
       if (value.contains("step")) {
         news_ = {.phase = value.at("step"), .done = 0, .total = 0};
+        has_shut_down_ = has_shut_down_ || news_->phase == kShutDown;
       } else if (value.contains("phase")) {
         news_ = {.phase = value.at("phase"),
                  .done = value.value("data_done_bytes", uint64_t{0}),

@@ -17,12 +17,15 @@ class JobWords {
   const std::optional<JobNews>& news() const { return news_; }
   /// Something may have been changed.
   bool has_begun() const { return news_.has_value(); }
+  /// The guest ran, and is off because of this.
+  bool has_shut_down() const { return has_shut_down_; }
   /// Why it ended with that status: checks that failed, or its last message.
   std::string error(int status) const;
   const std::string& hint() const { return hint_; }
 
  private:
   std::optional<JobNews> news_;
+  bool has_shut_down_ = false;
   std::string checks_;
   std::string error_;
   std::string hint_;

@@ -11,7 +11,9 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
+#include "lib/core/shell_word.h"
 #include "lib/fleet/job_process.h"
 #include "lib/fleet/job_words.h"
 #include "lib/migrate/journal.h"
@@ -113,7 +115,7 @@ class MigrateRun : public JobRun {
     }
     stop_ = stop;
     if (process_ && (stop == JobStop::kLeave || stop == JobStop::kUndo)) {
-      process_->signal(SIGTERM);
+      interrupt();
     }
   }
 
@@ -144,7 +146,8 @@ class MigrateRun : public JobRun {
   /// Decides by what earlier runs left on this host.
   void begin() {
     if (has_journal(job_, terms_.state_dir)) {
-      const bool undo = order_.undo_only || job_.on_death == Recovery::kUndo;
+      require_ours();
+      const bool undo = has_to_undo();
       const bool finish = !undo && job_.on_death == Recovery::kFinish;
       return recover(tried_again_ ? "" : undo ? "--undo" : finish ? "--finish" : "");
     }
@@ -158,8 +161,26 @@ class MigrateRun : public JobRun {
     migrate();
   }
 
+  bool has_to_undo() const {
+    return order_.undo_only || stop_ == JobStop::kUndo || job_.on_death == Recovery::kUndo;
+  }
+
+  /// What a person has left half done is that person's.
+  void require_ours() const {
+    const MigrateRequest theirs = recorded_request(job_.name, terms_.state_dir);
+    const MigrateRequest ours = migrate_request(order_.plan, job_);
+    if (theirs.disks != ours.disks || theirs.to != ours.to || theirs.to_files()) {
+      throw Error({.kind = ErrorKind::kConflict,
+                   .object = "guest " + job_.name,
+                   .action = "begin its move",
+                   .cause = "another move of it was left half done on this host",
+                   .hint = "end that one: vmferry migrate --recover " + shell_word(job_.name)});
+    }
+  }
+
   void recover(const std::string& how) {
     start(recover_arguments(order_, terms_, how), "recovers what an earlier run left");
+    asked_to_undo_ = how == "--undo";
   }
 
   void migrate() {
@@ -172,9 +193,11 @@ class MigrateRun : public JobRun {
 
   void start(const std::vector<std::string>& arguments, const char* phase) {
     if (order_.is_ours && !order_.is_ours()) {
-      return finish(JobResult::End::kUndone);
+      return finish(JobResult::End::kKept);
     }
     words_ = JobWords();
+    signalled_ = false;
+    asked_to_undo_ = false;
     news_ = {.phase = phase, .done = 0, .total = 0};
     copying_since_.reset();
     process_.emplace(terms_.program, arguments, lock_.fd());
@@ -193,14 +216,23 @@ class MigrateRun : public JobRun {
   }
 
   /// A guest that runs writes into an overlay until its move is done: that goes on to the end.
+  /// So does one that was shut down for it, which would stay off.
   void stop_at_checkpoint() {
-    if (job_.way == MigrateMode::kLive) {
+    if (job_.way == MigrateMode::kLive || words_.has_shut_down()) {
       return;
     }
     if (!words_.has_begun()) {
-      process_->signal(SIGTERM);
+      interrupt();
     } else if (copying_since_ && Clock::now() - *copying_since_ >= kToCheckpoint) {
+      signalled_ = true;
       process_->signal(SIGKILL);
+    }
+  }
+
+  /// A second signal would stop it in the middle of undoing.
+  void interrupt() {
+    if (!std::exchange(signalled_, true)) {
+      process_->signal(SIGTERM);
     }
   }
 
@@ -217,10 +249,14 @@ class MigrateRun : public JobRun {
       return;  // and now from the beginning
     }
     if (status == 0 && end == "undone") {
-      return finish(JobResult::End::kUndone);
+      const bool later = stop_ == JobStop::kKeep && !order_.undo_only;
+      return finish(later ? JobResult::End::kKept : JobResult::End::kUndone);
     }
-    if (stop_) {
+    if (signalled_) {
       return stopped();
+    }
+    if (asked_to_undo_ && !std::exchange(tried_again_, true)) {
+      return;  // in the way that is possible
     }
     fail(status == 0 ? "it reports neither that the guest moved nor that it is as before"
                      : words_.error(status),
@@ -237,7 +273,8 @@ class MigrateRun : public JobRun {
     if (stop_ == JobStop::kUndo && left) {
       return fail(words_.error(1), words_.hint());
     }
-    finish(left || stop_ == JobStop::kKeep ? JobResult::End::kKept : JobResult::End::kUndone);
+    const bool later = left || stop_ == JobStop::kKeep || !stop_;
+    finish(later ? JobResult::End::kKept : JobResult::End::kUndone);
   }
 
   void finish(JobResult::End end, const std::string& record = {}) {
@@ -258,6 +295,8 @@ class MigrateRun : public JobRun {
   std::optional<JobStop> stop_;
   std::optional<JobResult> result_;
   bool tried_again_ = false;
+  bool signalled_ = false;      ///< what runs now
+  bool asked_to_undo_ = false;  ///< likewise
 };
 
 }  // namespace

@@ -82,6 +82,7 @@ std::vector<std::string> migrate_arguments(const JobOrder& order, const MigrateT
   const FleetJob& job = order.plan.jobs.front();
   const MigrateRequest request = migrate_request(order.plan, job);
   std::vector<std::string> words = first_words(order, terms);
+  add(words, "--uuid", job.uuid);
   words.emplace_back(request.mode == MigrateMode::kLive ? "--mode=live" : "--mode=offline");
   if (!request.to.empty()) {
     require_plain_uri(job);

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "lib/core/format_bytes.h"
 #include "lib/core/shell_word.h"
@@ -15,6 +16,13 @@ namespace {
 
 /// What the guest may write into the overlays while its disks are copied, at the least.
 constexpr uint64_t kOverlayComfort = uint64_t{1} << 30;
+
+bool is_same_uuid(const std::string& one, const std::string& other) {
+  return std::equal(one.begin(), one.end(), other.begin(), other.end(), [](char a, char b) {
+    return std::tolower(static_cast<unsigned char>(a)) ==
+           std::tolower(static_cast<unsigned char>(b));
+  });
+}
 
 class Checker : private CheckList {
  public:
@@ -105,6 +113,13 @@ class Checker : private CheckList {
   void state() {
     static const char* const kNames[] = {"absent", "shut off", "running", "paused", "in between"};
     const std::string is = kNames[static_cast<int>(facts_.state)];
+    if (!request_.uuid.empty() && !is_same_uuid(request_.uuid, facts_.live.uuid)) {
+      fail("domain",
+           fmt::format("{} is another machine than the one that was asked for: its UUID is {}, not "
+                       "{}",
+                       request_.domain, facts_.live.uuid, request_.uuid),
+           "see 'virsh list --all --uuid --name'");
+    }
     if (facts_.state == DomainState::kOther) {
       fail("state", "the domain is neither running nor shut off",
            "wait, or look at 'virsh domstate'");

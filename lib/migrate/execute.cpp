@@ -113,6 +113,9 @@ class Execution {
       }
     }
     MigrateReport report = run_.report();
+    if (context_.moved) {
+      context_.moved(report);
+    }
     journal_.remove();
     return report;
   }

@@ -137,7 +137,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
     allow_files, mode, method, monitors, ceph_conf, user, secret, define_secret, keyring, cluster,
     layout, overlay_dir, overlay_max, quiesce, bandwidth, timeout, shutdown_timeout,
     max_downtime_ms, parallel, auto_converge, synchronous_writes, migration_uri, listen_address,
-    tls, force_off, snapshots, delete_source, keep_source_definition)
+    tls, force_off, snapshots, delete_source, keep_source_definition, uuid)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostIdentity, hostname, uuid)
 // Not the checks: they were of that moment.
 inline void to_json(nlohmann::json& out, const Plan& plan) {

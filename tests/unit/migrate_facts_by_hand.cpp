@@ -118,6 +118,7 @@ const std::vector<BadCase>& bad_cases() {
          request.bases = {{"vda", "rbd:vms/golden@v1"}};
          request.method = MigrateMethod::kMirror;
        }},
+      {"domain", [](auto& request, auto&) { request.uuid = "11111111-1111-4111-8111-111111111111"; }},
       {"state", [](auto&, auto& facts) { facts.state = DomainState::kOther; }},
       {"state",
        [](auto& request, auto& facts) {

@@ -36,22 +36,19 @@ int print_plan(const MigrateOptions& options, const Plan& plan) {
                .cause = "a check failed; nothing was changed"});
 }
 
-/// The record of a move stays when its journal goes. That it cannot be written undoes nothing.
-void keep_record(Session& session, const MigrateOptions& options, const MigrateReport& report) {
+/// The record of a move is there before its journal goes. That it cannot be written undoes nothing.
+void keep_record(const MigrateOptions& options, const MigrateReport& report) {
   const std::string now = utc_now();
   const std::string path = record_path(options.request.domain, options.state_dir, now);
   try {
-    write_text_file(session, path, record_json(options.request.domain, report, now), true);
+    keep_text_file(path, record_json(options.request.domain, report, now));
   } catch (const Error& error) {
     say_notice(std::string(error.what()) + "; the move is complete, but has no record");
   }
 }
 
-void tell_end(Session& session, const MigrateOptions& options, const MigrateReport& report) {
+void tell_end(const MigrateOptions& options, const MigrateReport& report) {
   const std::string& domain = options.request.domain;
-  if (report.end == MigrateReport::End::kMoved) {
-    keep_record(session, options, report);
-  }
   const std::string end = report.end == MigrateReport::End::kMoved    ? "the move is complete"
                           : report.end == MigrateReport::End::kUndone ? "the move is undone"
                                                                       : "the run is ended, and all "
@@ -100,12 +97,12 @@ void with_log(const MigrateOptions& options, const std::function<void()>& run) {
   }
 }
 
-void recover(Session& session, const MigrateOptions& options, const MigrateContext& context) {
+void recover(const MigrateOptions& options, const MigrateContext& context) {
   const Recovery recovery = options.undo     ? Recovery::kUndo
                             : options.finish ? Recovery::kFinish
                             : options.stay   ? Recovery::kStay
                                              : Recovery::kAuto;
-  tell_end(session, options, recover_migration(options.request, recovery, context));
+  tell_end(options, recover_migration(options.request, recovery, context));
 }
 
 /// The host to move to. To stay here, or to undo, it need not answer.
@@ -156,16 +153,18 @@ int migrate(Session& session, MigrateOptions& options) {
                         .before_making = [&session] { session.making_something(); },
                         .notice = say_notice,
                         .observer = &observer});
-  MigrateContext context{.source = connect(request.from, "here", trace),
-                         .target = nullptr,
-                         .storage = storage.get(),
-                         .observer = &observer,
-                         .state_dir = options.state_dir,
-                         .stop = session.stop()};
+  MigrateContext context{
+      .source = connect(request.from, "here", trace),
+      .target = nullptr,
+      .storage = storage.get(),
+      .observer = &observer,
+      .state_dir = options.state_dir,
+      .stop = session.stop(),
+      .moved = [&](const MigrateReport& report) { keep_record(options, report); }};
   context.target = request.to_other_host() ? target_of(options, context, trace) : context.source;
   if (options.recover) {
     session.making_something();
-    with_log(options, [&] { recover(session, options, context); });
+    with_log(options, [&] { recover(options, context); });
     return 0;
   }
   const Plan plan = plan_migration(request, context);
@@ -179,7 +178,7 @@ int migrate(Session& session, MigrateOptions& options) {
     say(checks_text(plan, true));
   }
   session.making_something();
-  with_log(options, [&] { tell_end(session, options, execute_migration(plan, context)); });
+  with_log(options, [&] { tell_end(options, execute_migration(plan, context)); });
   return 0;
 }
 

@@ -98,6 +98,7 @@ void add_way_options(CLI::App& app, MigrateOptions& options) {
   MigrateRequest& request = options.request;
   app.add_option("--connect", request.from, "libvirt of the host that has it (default: virsh's)")
       ->type_name("URI");
+  app.add_option("--uuid", request.uuid, "Only if it has this UUID")->type_name("UUID");
   app.add_option("--to", request.to, "libvirt of the host that shall run it (default: the same)")
       ->type_name("URI");
   app.add_option("--pool", request.pool, "Pool for the volumes")->type_name("POOL");

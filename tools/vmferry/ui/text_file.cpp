@@ -54,8 +54,11 @@ std::string read_text_file(const std::string& path, size_t most) {
   return text;
 }
 
-void write_text_file(Session& session, const std::string& path, const std::string& text, bool force,
-                     const std::vector<Identity>& sources) {
+namespace {
+
+/// Ready to be published.
+std::unique_ptr<Target> written_text(const std::string& path, const std::string& text,
+                                     const TargetOptions& options) {
   if (struct stat is = {}; ::stat(path.c_str(), &is) == 0 && !S_ISREG(is.st_mode)) {
     throw Error({.kind = ErrorKind::kConflict,
                  .object = path,
@@ -63,20 +66,35 @@ void write_text_file(Session& session, const std::string& path, const std::strin
                  .cause = "it exists, and it is not a file",
                  .hint = "name a new file"});
   }
+  std::unique_ptr<Target> target = open_target(PathLocation{path}, options);
+  const auto memory = std::make_shared<const std::string>(text);
+  const auto bytes = std::as_bytes(std::span(*memory));
+  target->sink().write_at(0, Slice(std::shared_ptr<const std::byte>(memory, bytes.data()), bytes));
+  target->sink().flush();
+  return target;
+}
+
+}  // namespace
+
+void write_text_file(Session& session, const std::string& path, const std::string& text, bool force,
+                     const std::vector<Identity>& sources) {
   TargetOptions options;
   options.size = text.size();
   options.force = force;
   options.sources = sources;
   options.before_making = [&session] { session.making_something(); };
-  const std::unique_ptr<Target> target = open_target(PathLocation{path}, options);
-  const auto memory = std::make_shared<const std::string>(text);
-  const auto bytes = std::as_bytes(std::span(*memory));
-  target->sink().write_at(0, Slice(std::shared_ptr<const std::byte>(memory, bytes.data()), bytes));
-  target->sink().flush();
+  const std::unique_ptr<Target> target = written_text(path, text, options);
   if (session.stop().stop_requested()) {
     throw cancelled_error();
   }
   target->publish();
+}
+
+void keep_text_file(const std::string& path, const std::string& text) {
+  TargetOptions options;
+  options.size = text.size();
+  options.force = true;
+  written_text(path, text, options)->publish();
 }
 
 }  // namespace vmferry::cli

@@ -19,4 +19,7 @@ std::string read_text_file(const std::string& path, size_t most);
 void write_text_file(Session& session, const std::string& path, const std::string& text, bool force,
                      const std::vector<Identity>& sources = {});
 
+/// The same, replacing what is there, also where the run was asked to stop: for what must be kept.
+void keep_text_file(const std::string& path, const std::string& text);
+
 }  // namespace vmferry::cli
