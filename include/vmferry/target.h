@@ -98,8 +98,8 @@ class Target {
                  .cause = "such a target cannot do that"});
   }
   /// The names of the states that were marked so far, in order, also by the run whose target was
-  /// adopted. Asks the store. Throws Error.
-  virtual std::vector<std::string> marks() { return {}; }
+  /// adopted: the first of `states`. Asks the store. Throws Error; kConflict: it keeps others.
+  virtual std::vector<std::string> marks(const std::vector<Point>& /*states*/) { return {}; }
 
   /// Nothing: what was not written is zero, or unknown (SinkTraits::starts_zeroed).
   virtual std::optional<TargetBase> base() const { return std::nullopt; }

@@ -110,19 +110,51 @@ class HistoryTransfer {
   }
 
   void copy_all() {
-    for (const std::string& name : target_.marks()) {
-      const size_t state = result_.points.size();
-      result_.points.push_back({state < last() ? all_[points_[state]] : Point(), name});
-    }
+    take_up();
     if (result_.points.empty()) {
       copy_first();
     } else {
       require_same_history();
+      copy_onto_left_over(result_.points.size());
     }
     for (size_t state = result_.points.size(); state <= last(); ++state) {
-      copy_changes(state);
+      copy_changes(state, *changes_to(state));
       mark(state);
     }
+  }
+
+  void take_up() {
+    std::vector<Point> states;
+    states.reserve(last());
+    for (const size_t point : points_) {
+      states.push_back(all_[point]);
+    }
+    is_kept_ = target_.adopted();  // not lost because it cannot be gone on with
+    for (const std::string& name : target_.marks(states)) {
+      result_.points.push_back({states[result_.points.size()], name});
+    }
+    is_kept_ = false;
+  }
+
+  /// What was written since the last mark, by whomever, is written anew, beside what changes.
+  void copy_onto_left_over(size_t state) {
+    const uint64_t size = open(state).size();
+    if (sink_.size() != size) {
+      sink_.set_size(size);
+    }
+    const std::unique_ptr<Source> there = read_back(sink_);
+    const auto* kept = dynamic_cast<const History*>(there.get());
+    const std::unique_ptr<Changes> wanted = changes_to(state);
+    if (kept == nullptr || kept->points().size() != state) {
+      throw Error({.kind = ErrorKind::kConflict,
+                   .object = sink_.name(),
+                   .action = "go on with it",
+                   .cause = "its snapshots changed meanwhile",
+                   .hint = "without --resume it is replaced"});
+    }
+    const std::unique_ptr<Changes> written = kept->changes(state - 1, state);
+    copy_changes(state, EitherChanges(*wanted, *written, size));
+    mark(state);
   }
 
   void copy_first() {
@@ -142,7 +174,7 @@ class HistoryTransfer {
   }
 
   /// Onto the state before, which the target holds.
-  void copy_changes(size_t number) {
+  void copy_changes(size_t number, const Changes& changes) {
     const Source& state = open(number);
     const uint64_t size_before = sink_.size();
     if (size_before != state.size()) {
@@ -151,7 +183,7 @@ class HistoryTransfer {
     TransferOptions options = options_;
     options.phase = phase(options_.phase, number);
     const CopyResult copied =
-        vmferry::copy_changes(state, *changes_to(number), size_before, sink_, options, observer_);
+        vmferry::copy_changes(state, changes, size_before, sink_, options, observer_);
     result_.read_bytes += copied.read_bytes;
     result_.written_bytes += copied.written_bytes;
     check_source(state, options_.source_in_use);
@@ -186,6 +218,7 @@ class HistoryTransfer {
     const std::unique_ptr<Source> written = read_back(sink_);
     const auto* kept = dynamic_cast<const History*>(written.get());
     if (kept == nullptr || kept->points().size() != last()) {
+      is_wrong_ = true;
       throw Error({.kind = ErrorKind::kIo,
                    .object = sink_.name(),
                    .action = "verify",
@@ -258,8 +291,11 @@ class HistoryTransfer {
     if (!is_kept_ || is_wrong_) {
       return error;
     }
-    if (error.kind() == ErrorKind::kConflict && target_.adopted()) {
-      target_.keep();
+    if (error.kind() == ErrorKind::kConflict) {
+      // A source that changed is another one: nobody can go on with its copy.
+      if (target_.adopted()) {
+        target_.keep();
+      }
       return error;
     }
     return options_.keep_partial ? kept_in(target_, error) : error;

@@ -124,6 +124,12 @@ for hold in rbd_snap_create:2 rbd_flush:3; do
   kill -KILL "$run"
   wait "$run" || true
   [[ $(rbd ls | grep snap-d) == snap-d.vmferry-partial ]] || fail "after kill -9 in $hold: $(rbd ls)"
+  # Others meddled with it: what they wrote is written anew, and a snapshot of theirs is no state of the disk.
+  expect 1 'it was made with snapshots .*, not with none' ferry convert --resume disk.qcow2 rbd:rbd/snap-d
+  rbd snap create --no-progress rbd/snap-d.vmferry-partial@daily
+  expect 1 "its snapshot 'daily' is not one that this copy made" ferry convert --resume --snapshots all disk.qcow2 rbd:rbd/snap-d
+  rbd snap rm --no-progress rbd/snap-d.vmferry-partial@daily
+  qemu-io -f raw -c 'write -q -P 99 33M 64k' "rbd:rbd/snap-d.vmferry-partial:conf=$CEPH_CONF"
   ferry convert -q --resume --verify --snapshots all disk.qcow2 rbd:rbd/snap-d
   is_copied disk.qcow2 rbd/snap-d
   rbd snap purge --no-progress rbd/snap-d

@@ -108,7 +108,7 @@ class StatesTarget : public Target, private Sink, private TargetNotes {
     kept.push_back(bytes_);
     return "at " + point.name;
   }
-  std::vector<std::string> marks() override {
+  std::vector<std::string> marks(const std::vector<Point>& /*states*/) override {
     std::vector<std::string> names;
     for (size_t i = 0; i < kept.size(); ++i) {
       names.push_back("at " + std::to_string(i));
@@ -129,6 +129,11 @@ class StatesTarget : public Target, private Sink, private TargetNotes {
   std::map<std::string, std::string> written_notes;
   /// What a snapshot loses after it was made.
   void damage(size_t state, uint64_t at) { damaged_ = {state, at}; }
+  void scribble(uint64_t at) {
+    if (at < bytes_.size()) {
+      bytes_[at] ^= std::byte{1};
+    }
+  }
 
  private:
   std::map<std::string, std::string> read() override { return written_notes; }
@@ -300,6 +305,7 @@ TEST_CASE("a run that failed is gone on with after the last whole state", "[hist
     }
     target.writes_left = INT_MAX;
     target.is_adopted = true;
+    target.scribble(writes % 2 == 0 ? 0 : kUnit);  // somebody else wrote to it meanwhile
     transfer_history(source, all_but_last(states), target, options);
     require_states(target, states, all_but_last(states));
   }

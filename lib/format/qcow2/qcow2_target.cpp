@@ -59,7 +59,9 @@ class Qcow2Target : public Target, private Sink {
 
   Sink& sink() override { return *this; }
   bool can_mark() const override { return true; }
-  std::vector<std::string> marks() override { return states_.names(); }
+  std::vector<std::string> marks(const std::vector<Point>& /*states*/) override {
+    return states_.names();
+  }
 
   std::string mark(const Point& point) override {
     require_complete("mark");

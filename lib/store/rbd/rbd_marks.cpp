@@ -52,6 +52,15 @@ std::string record_of(const Point& point) {
   return record.dump();
 }
 
+/// Empty: there is none.
+std::string read_record(rbd_image_t image, const std::string& name) {
+  std::vector<char> text(kLongestRecord + 1);
+  size_t length = text.size();
+  return rbd_metadata_get(image, key_of(name).c_str(), text.data(), &length) < 0
+             ? std::string()
+             : std::string(text.data());
+}
+
 }  // namespace
 
 std::string mark_rbd_state(rbd_image_t image, const RbdLocation& location, const Point& point) {
@@ -72,13 +81,12 @@ std::string mark_rbd_state(rbd_image_t image, const RbdLocation& location, const
   return name;
 }
 
+bool is_mark_of(rbd_image_t image, const std::string& name, const Point& point) {
+  return read_record(image, name) == record_of(point);
+}
+
 std::string recorded_name(rbd_image_t image, const std::string& name) {
-  std::vector<char> text(kLongestRecord + 1);
-  size_t length = text.size();
-  if (rbd_metadata_get(image, key_of(name).c_str(), text.data(), &length) < 0) {
-    return {};
-  }
-  const auto record = nlohmann::json::parse(std::string(text.data()), nullptr, false);
+  const auto record = nlohmann::json::parse(read_record(image, name), nullptr, false);
   const auto found = record.is_object() ? record.find("name") : record.end();
   return found != record.end() && found->is_string() ? found->get<std::string>() : std::string();
 }

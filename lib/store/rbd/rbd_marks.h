@@ -24,6 +24,9 @@ std::string mark_rbd_state(rbd_image_t image, const RbdLocation& location, const
 /// What was written down of the snapshot `name`: the name that it had; empty: nothing was.
 std::string recorded_name(rbd_image_t image, const std::string& name);
 
+/// Was the snapshot `name` made of that state?
+bool is_mark_of(rbd_image_t image, const std::string& name, const Point& point);
+
 enum class RbdMarks {
   kAll,
   kRecorded,  ///< of which it was written down that they are states of a copy

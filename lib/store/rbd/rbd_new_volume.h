@@ -56,7 +56,7 @@ class RbdNewVolume {
   void write_note(const std::string& key, const std::string& text);
   // See Target.
   std::string mark(const Point& point);
-  std::vector<std::string> marks() const;
+  std::vector<std::string> marks(const std::vector<Point>& states) const;
 
   Pulse& pulse() { return pulse_; }
   const RbdPool& pool() const { return pool_; }

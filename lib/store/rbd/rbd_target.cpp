@@ -82,12 +82,12 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
     call([name, point](RbdNewVolume& target) { *name = target.mark(point); });
     return *name;
   }
-  std::vector<std::string> marks() override {
+  std::vector<std::string> marks(const std::vector<Point>& states) override {
     if (!adopted()) {
       return {};
     }
     auto names = std::make_shared<std::vector<std::string>>();
-    call([names](RbdNewVolume& target) { *names = target.marks(); });
+    call([names, states](RbdNewVolume& target) { *names = target.marks(states); });
     return std::move(*names);
   }
 

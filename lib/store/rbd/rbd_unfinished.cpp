@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "lib/core/format_bytes.h"
+#include "lib/core/printable.h"
+#include "lib/core/shell_word.h"
 #include "lib/store/rbd/rbd.h"
 #include "lib/store/rbd/rbd_facts.h"
 #include "lib/store/rbd/rbd_image.h"
@@ -111,9 +113,21 @@ std::string RbdNewVolume::mark(const Point& point) {
   return name;
 }
 
-std::vector<std::string> RbdNewVolume::marks() const {
+/// Whoever takes a snapshot of a volume that is being made has no state of the disk in it.
+std::vector<std::string> RbdNewVolume::marks(const std::vector<Point>& states) const {
   std::vector<std::string> names;
   for (const SnapshotFacts& snapshot : read_rbd_snapshots(image_.get(), partial_)) {
+    const size_t number = names.size();
+    if (number == states.size() || !is_mark_of(image_.get(), snapshot.name, states[number])) {
+      throw Error({.kind = ErrorKind::kConflict,
+                   .object = partial_.display(),
+                   .action = "go on with it",
+                   .cause = "its snapshot '" + printable(snapshot.name) +
+                            "' is not one that this copy made",
+                   .hint = "if somebody else made it, and nobody needs it: rbd snap rm " +
+                           shell_word(partial_.ceph_name() + "@" + snapshot.name) +
+                           "; without --resume all of it is replaced"});
+    }
     names.push_back(snapshot.name);
   }
   return names;
@@ -220,6 +234,9 @@ void RbdNewVolume::require_same_layout() const {
   // With snapshots it has the size of one of the states that it is a copy of.
   if (size != options_.size && facts.snapshots.empty()) {
     refuse("a size of " + exact_bytes(size), exact_bytes(options_.size));
+  }
+  if (options_.marks == 0 && !facts.snapshots.empty()) {
+    refuse(fmt::format("snapshots ({})", facts.snapshots.size()), "none");
   }
   check("objects of", layout.object_size, facts.object_size);
   check("the stripe unit", layout.stripe_unit, facts.stripe_unit);
