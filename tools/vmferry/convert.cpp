@@ -182,6 +182,7 @@ void add_chain_options(CLI::App& app, ChainCopy& chain) {
   app.add_option("--since", chain.since,
                  "Add to that chain what has changed since SNAPSHOT, which is the newest in it")
       ->type_name("SNAPSHOT")
+      ->check(refuse_empty_name)
       ->needs(directory);
 }
 

@@ -59,6 +59,10 @@ std::vector<Point> points_of(const Source& source) {
 
 }  // namespace
 
+std::string refuse_empty_name(const std::string& name) {
+  return name.empty() ? "it names no snapshot" : "";
+}
+
 size_t choose_point(const Source& source, const std::string& name) {
   return find_point(source, points_of(source), name);
 }

@@ -13,6 +13,10 @@
 
 namespace vmferry::cli {
 
+/// For CLI11: what is wrong with the name of a snapshot, perhaps out of a variable that was never
+/// set; or nothing.
+std::string refuse_empty_name(const std::string& name);
+
 /// The index of the snapshot with that name. Throws as choose_points().
 size_t choose_point(const Source& source, const std::string& name);
 

@@ -7,6 +7,7 @@
 
 #include "lib/core/format_bytes.h"
 #include "lib/core/null_sink.h"
+#include "lib/core/printable.h"
 #include "tools/vmferry/history.h"
 #include "tools/vmferry/shared_base.h"
 #include "tools/vmferry/trim_options.h"
@@ -113,12 +114,27 @@ std::vector<size_t> choose_states(ImageCopy& job, OpenedSource& opened) {
   }
   std::vector<size_t> points = choose_points(*opened.guest, job.snapshots);
   if (points.empty()) {
-    say_notice(opened.guest->name() + ": it has no snapshots");
+    say_notice(printable(opened.guest->name()) +
+               (job.chain_as_snapshots ? ": it has no backing image" : ": it has no snapshots"));
     return points;
   }
   job.to.marks = points.size();
   job.to.size = dynamic_cast<const History&>(*opened.guest).points()[points.front()].size;
   return points;
+}
+
+/// Of a disk that is copied without them to where they could be.
+void tell_of_snapshots(const ImageCopy& job, const OpenedSource& opened, const Target& target) {
+  const auto* history = dynamic_cast<const History*>(opened.guest.get());
+  if (history == nullptr || !target.can_mark() || job.from.snapshot.is_given() || job.run.quiet) {
+    return;
+  }
+  const size_t count = history->points().size();
+  if (count > 0) {
+    say_notice(fmt::format("{}: {} snapshot{} not copied ({})", printable(opened.guest->name()),
+                           count, count == 1 ? " is" : "s are",
+                           job.to.base ? "a volume over a base has none" : "see --snapshots"));
+  }
 }
 
 }  // namespace
@@ -177,6 +193,9 @@ CopyOutcome copy_image(Session& session, ImageCopy& job, const std::string& what
   if (job.to.resume && !target->adopted()) {
     say_notice(to.display() +
                ": there is no unfinished copy of it, so it is copied from the beginning");
+  }
+  if (points.empty()) {
+    tell_of_snapshots(job, opened, *target);
   }
   TransferOptions options = transfer_options(session, job, what);
   options.digest = digest ? &*digest : nullptr;

@@ -120,7 +120,8 @@ std::function<int(Session&)> add_map(CLI::App& app) {
                          ->type_name("FILE");
   app.add_option("--since", options->since,
                  "Show only what has changed since this snapshot of the image or volume")
-      ->type_name("SNAPSHOT");
+      ->type_name("SNAPSHOT")
+      ->check(refuse_empty_name);
   app.add_flag("--force", options->force, "Replace FILE if it exists")->needs(svg);
   app.add_flag("--json", options->json, "Print what 'qemu-img map --output=json' prints");
   app.add_flag("-q,--quiet", options->quiet, "Print no warnings");
