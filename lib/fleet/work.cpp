@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <optional>
 #include <thread>
 #include <utility>
 
+#include "lib/fleet/asked.h"
 #include "lib/fleet/migrate_run.h"
 #include "lib/fleet/place.h"
 #include "lib/fleet/window.h"
@@ -24,6 +26,33 @@ constexpr seconds kListEvery{10};  // for fleets that are new
 constexpr milliseconds kBusyPause{20};
 constexpr milliseconds kIdlePause{200};
 constexpr int kOperations = 4;  // that may hang one after the other in one lease
+
+/// The fleets of a pool, or why they are not known.
+struct FleetList {
+  std::map<std::string, std::string> fleets;
+  std::string trouble = {};
+};
+
+FleetList list_of(const std::string& pool, const CephOptions& ceph) {
+  try {
+    return {fleets_of(pool, ceph)};
+  } catch (const Error& error) {
+    return {{}, error.what()};
+  }
+}
+
+/// Why the cluster should get no more load; empty: nothing.
+std::string troubles_of(const std::string& pool, const CephOptions& ceph) {
+  try {
+    std::string all;
+    for (const std::string& each : ceph_troubles(pool, ceph)) {
+      all += (all.empty() ? "" : "; ") + each;
+    }
+    return all;
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
 
 /// All fleets that one process works on.
 class Workshop {
@@ -104,16 +133,12 @@ class Workshop {
     fleets_.emplace(name, std::move(fleet));
   }
 
-  std::string trouble() const {
-    try {
-      std::string all;
-      for (const std::string& each : ceph_troubles(work_.pool, work_.ceph)) {
-        all += (all.empty() ? "" : "; ") + each;
-      }
-      return all;
-    } catch (const Error& error) {
-      return error.what();
+  std::string trouble() {
+    constexpr milliseconds kFirst{2000};
+    if (!health_) {
+      health_.emplace([pool = work_.pool, ceph = work_.ceph] { return troubles_of(pool, ceph); });
     }
+    return health_->answer(kFirst).value_or("it does not answer");
   }
 
   /// A fleet that is new on the list, or that got new work: its value changed.
@@ -122,9 +147,21 @@ class Workshop {
       listed_ = listed_ || !work_.name.empty();
       return;
     }
-    list_at_ = Clock::now() + kListEvery;
+    if (!list_) {
+      list_.emplace([pool = work_.pool, ceph = work_.ceph] { return list_of(pool, ceph); });
+    }
+    const std::optional<FleetList> list = list_->answer(milliseconds(0));
+    list_at_ = Clock::now() + (list ? kListEvery : kIdlePause);
+    if (list && !list->trouble.empty()) {
+      say(list->trouble + "; trying again");
+    } else if (list) {
+      take_up(list->fleets);
+    }
+  }
+
+  void take_up(const std::map<std::string, std::string>& list) {
     try {
-      for (const auto& [name, value] : fleets_of(work_.pool, work_.ceph)) {
+      for (const auto& [name, value] : list) {
         if (!fleets_.contains(name) && std::exchange(seen_[name], value) != value) {
           add(name);
         }
@@ -175,6 +212,8 @@ class Workshop {
 
   FleetWork work_;
   MigrateRunner runner_;
+  std::optional<Asked<std::string>> health_;
+  std::optional<Asked<FleetList>> list_;
   std::map<std::string, Fleet> fleets_;
   std::map<std::string, std::string> seen_;
   Clock::time_point list_at_{};

@@ -23,7 +23,7 @@ struct WorkerTerms {
   std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
   /// Minutes since midnight, here.
   std::function<unsigned()> minute;
-  /// Why the cluster should get no more load; empty: nothing. Asked every ten seconds at most.
+  /// Why the cluster should get no more load; empty: nothing. Does not wait long.
   std::function<std::string()> trouble;
   std::function<void(const std::string&)> say;
 };
@@ -97,8 +97,6 @@ class Worker {
   Time look_at_{};
   Time enter_at_{};
   Time clear_at_{};
-  Time trouble_at_{};
-  std::string trouble_;
   std::string waiting_;
   std::string store_trouble_;  ///< said already
   int64_t since_ = 0;

@@ -19,7 +19,6 @@ using std::chrono::seconds;
 
 constexpr seconds kTellEvery{1};
 constexpr seconds kTellAtLeast{10};
-constexpr seconds kTroubleEvery{10};
 constexpr unsigned kMostDeaths = 5;  // of workers that had the job
 constexpr size_t kLookAhead = 64;    // jobs whose target host may be busy
 
@@ -187,11 +186,8 @@ std::string Worker::reason_to_wait(const FleetFacts& facts) {
   if (!is_open(limits_->window, terms_.minute())) {
     return "outside of its hours (" + text_of(limits_->window) + ")";
   }
-  if (limits_->wait_for_health && terms_.now() >= trouble_at_) {
-    trouble_ = terms_.trouble();
-    trouble_at_ = terms_.now() + kTroubleEvery;
-  }
-  return trouble_.empty() ? "" : "the cluster is not healthy: " + trouble_;
+  const std::string trouble = limits_->wait_for_health ? terms_.trouble() : "";
+  return trouble.empty() ? "" : "the cluster is not healthy: " + trouble;
 }
 
 /// Perhaps with a worker that is dead: somebody here has to take it over.

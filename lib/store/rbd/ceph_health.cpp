@@ -46,19 +46,21 @@ std::vector<std::string> ceph_troubles(const std::string& pool, const CephOption
   const auto client = connect_to_ceph(location, quick, CephSharing::kShared);
   const auto report = ask_monitors(
       *client, {{"prefix", "health"}, {"detail", "detail"}, {"format", "json"}}, location);
+  const std::vector<std::string> silent = {"the cluster does not say how it is"};
   std::vector<std::string> troubles;
   try {
-    if (report) {
-      for (const auto& [name, check] : report->at("checks").items()) {
-        const auto message = check.at("summary").at("message").get<std::string>();
-        const bool muted = check.value("muted", false);
-        if (!muted && is_about_load(name, message) && !is_about_another_pool(name, check, pool)) {
-          troubles.push_back(message);
-        }
+    if (!report) {
+      return silent;
+    }
+    for (const auto& [name, check] : report->at("checks").items()) {
+      const auto message = check.at("summary").at("message").get<std::string>();
+      const bool muted = check.value("muted", false);
+      if (!muted && is_about_load(name, message) && !is_about_another_pool(name, check, pool)) {
+        troubles.push_back(message);
       }
     }
   } catch (const json::exception&) {
-    return troubles;  // another version's words: as good as not said
+    return silent;  // another version's words
   }
   return troubles;
 }
