@@ -34,6 +34,13 @@ struct DiskSizes {
   uint64_t allocation = 0;  ///< what is in use on the host
 };
 
+/// What libvirt keeps of a snapshot of a domain, beside the disks.
+struct KnownSnapshot {
+  std::string name;
+  std::string definition;  ///< <domainsnapshot>: all that it takes to tell libvirt of it again
+  bool current = false;    ///< the one that the domain was at last
+};
+
 /// A running block job (virDomainGetBlockJobInfo; `ready` from the definition's <mirror ready=>).
 struct BlockJob {
   enum class Kind { kCopy, kActiveCommit, kOther };
@@ -89,7 +96,14 @@ class Guest {
   virtual bool persistent() = 0;
   virtual std::string definition(DefinitionKind kind) = 0;
   virtual DiskSizes disk_sizes(const std::string& dev) = 0;
-  virtual unsigned snapshots() = 0;                    ///< how many there are
+  virtual unsigned snapshots() = 0;                          ///< how many libvirt knows of
+  virtual std::vector<KnownSnapshot> known_snapshots() = 0;  ///< each after its parent
+  /// Takes from libvirt what it knows of that snapshot; its disks stay as they are. Children that
+  /// are left become those of its parent, which also becomes the current one if this was it.
+  virtual void forget_snapshot(const std::string& name) = 0;
+  /// Tells libvirt of a snapshot that it knew of before, or anew of one that it knows. REQUIRES: it
+  /// knows of the parent.
+  virtual void tell_snapshot(const KnownSnapshot& snapshot) = 0;
   virtual std::vector<std::string> checkpoints() = 0;  ///< their names
   /// Did it go off by having its memory saved, managed or to a file (virDomainGetState's reason)?
   /// Its next start has to take that memory up again.

@@ -12,6 +12,14 @@ std::string told(const std::string& text) { return text.empty() ? "nothing" : te
 std::string told(const std::vector<std::string>& texts) {
   return texts.empty() ? "none" : fmt::format("{}", fmt::join(texts, ", "));
 }
+std::string told(const std::vector<KnownSnapshot>& snapshots) {
+  std::vector<std::string> names;
+  names.reserve(snapshots.size());
+  for (const KnownSnapshot& snapshot : snapshots) {
+    names.push_back(snapshot.name + (snapshot.current ? " (current)" : ""));
+  }
+  return told(names);
+}
 std::string told(const HostFacts& facts) { return facts.hostname; }
 std::string told(const DiskSizes& sizes) { return fmt::format("{} bytes", sizes.capacity); }
 

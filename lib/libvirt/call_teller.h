@@ -19,6 +19,7 @@ std::string told(bool value);
 std::string told(unsigned value);
 std::string told(const std::string& text);
 std::string told(const std::vector<std::string>& texts);
+std::string told(const std::vector<KnownSnapshot>& snapshots);
 std::string told(const HostFacts& facts);
 std::string told(const DiskSizes& sizes);
 std::string told(DomainState state);

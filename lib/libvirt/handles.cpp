@@ -23,6 +23,7 @@ thread_local Reason kept_reason;  // that of the last call before an object was 
 ErrorKind kind_of(int code) {
   switch (code) {
     case VIR_ERR_NO_DOMAIN:
+    case VIR_ERR_NO_DOMAIN_SNAPSHOT:
     case VIR_ERR_NO_SECRET:
     case VIR_ERR_NO_NETWORK:
     case VIR_ERR_NO_STORAGE_POOL:

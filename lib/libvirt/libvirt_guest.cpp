@@ -74,10 +74,6 @@ DiskSizes LibvirtGuest::disk_sizes(const std::string& dev) {
   return {.capacity = info.capacity, .allocation = info.allocation};
 }
 
-unsigned LibvirtGuest::snapshots() {
-  return count(virDomainSnapshotNum(find().get(), 0), "count its snapshots");
-}
-
 std::vector<std::string> LibvirtGuest::checkpoints() {
   virDomainCheckpointPtr* list = nullptr;
   const int number = virDomainListAllCheckpoints(find().get(), &list, 0);

@@ -12,7 +12,8 @@
 namespace vmferry::libvirt {
 
 /// A domain, looked up by its name at each call. Every failure of libvirt's becomes an Error at
-/// once. Jobs and QEMU's monitor are in libvirt_jobs.cpp, the rest in libvirt_guest.cpp.
+/// once. Jobs and QEMU's monitor are in libvirt_jobs.cpp, snapshots that libvirt
+/// knows of in libvirt_snapshots.cpp, the rest in libvirt_guest.cpp.
 class LibvirtGuest : public Guest {
  public:
   /// `uri` is the connection's, for messages.
@@ -25,6 +26,9 @@ class LibvirtGuest : public Guest {
   std::string definition(DefinitionKind kind) override;
   DiskSizes disk_sizes(const std::string& dev) override;
   unsigned snapshots() override;
+  std::vector<KnownSnapshot> known_snapshots() override;
+  void forget_snapshot(const std::string& name) override;
+  void tell_snapshot(const KnownSnapshot& snapshot) override;
   std::vector<std::string> checkpoints() override;
   bool was_saved() override;
   bool has_job() override;

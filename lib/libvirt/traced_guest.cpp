@@ -36,6 +36,17 @@ class TracedGuest : public Guest {
   unsigned snapshots() override {
     return teller_.ask("snapshots " + domain_, [&] { return inner_->snapshots(); });
   }
+  std::vector<KnownSnapshot> known_snapshots() override {
+    return teller_.ask("known_snapshots " + domain_, [&] { return inner_->known_snapshots(); });
+  }
+  void forget_snapshot(const std::string& name) override {
+    teller_.act("forget_snapshot " + domain_ + " " + name, [&] { inner_->forget_snapshot(name); });
+  }
+  void tell_snapshot(const KnownSnapshot& snapshot) override {
+    teller_.act(fmt::format("tell_snapshot {} {}{}", domain_, snapshot.name,
+                            snapshot.current ? " current" : ""),
+                [&] { inner_->tell_snapshot(snapshot); });
+  }
   std::vector<std::string> checkpoints() override {
     return teller_.ask("checkpoints " + domain_, [&] { return inner_->checkpoints(); });
   }

@@ -76,10 +76,6 @@ DiskSizes FakeGuest::disk_sizes(const std::string& dev) {
   });
 }
 
-unsigned FakeGuest::snapshots() {
-  return call("snapshots", [&] { return find().snapshots; });
-}
-
 std::vector<std::string> FakeGuest::checkpoints() {
   return call("checkpoints", [&] { return find().checkpoints; });
 }
@@ -126,6 +122,9 @@ void FakeGuest::undefine() {
     DomainData& found = find();
     if (found.managed_save) {
       refuse(ErrorKind::kConflict, domain_, "Refusing to undefine while a saved image exists");
+    }
+    if (!found.known_snapshots.empty()) {
+      refuse(ErrorKind::kConflict, domain_, "cannot delete inactive domain with snapshots");
     }
     if (!found.active()) {
       host().domains.erase(domain_);

@@ -50,6 +50,9 @@ class FakeGuest : public Guest, private FakeDaemon {
   std::string definition(DefinitionKind kind) override;
   DiskSizes disk_sizes(const std::string& dev) override;
   unsigned snapshots() override;
+  std::vector<KnownSnapshot> known_snapshots() override;
+  void forget_snapshot(const std::string& name) override;
+  void tell_snapshot(const KnownSnapshot& snapshot) override;
   std::vector<std::string> checkpoints() override;
   bool was_saved() override;
   bool has_job() override;

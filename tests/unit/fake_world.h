@@ -34,8 +34,9 @@ struct Image {
   /// The same as definitions name it: libvirt keeps what was under a snapshot, with its secret.
   std::optional<Layer> declared = {};
   Content own = {};
-  std::string base = {};  ///< the snapshot that it was made a clone of
-  unsigned file = 0;      ///< another number: another file of the same name
+  std::string base = {};                    ///< the snapshot that it was made a clone of
+  std::vector<std::string> snapshots = {};  ///< inside of it
+  unsigned file = 0;                        ///< another number: another file of the same name
 };
 
 struct DomainData {
@@ -52,8 +53,9 @@ struct DomainData {
   bool ran = false;  ///< since its start it executed instructions: its memory is worth something
   bool incoming = false;  ///< the half-made target of a migration
   bool ignores_button = false;
-  unsigned stopping = 0;  ///< asked to shut down: so many ticks to go
-  unsigned snapshots = 0;
+  unsigned stopping = 0;                            ///< asked to shut down: so many ticks to go
+  unsigned snapshots = 0;                           ///< of which nothing but their number is known
+  std::vector<KnownSnapshot> known_snapshots = {};  ///< the others
   std::vector<std::string> checkpoints = {};
   std::vector<std::string> migration_blockers = {};
 

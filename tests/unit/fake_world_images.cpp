@@ -85,6 +85,9 @@ std::string World::outline() const {
     for (const auto& [name, domain] : host.domains) {
       text += host_name + std::to_string(static_cast<int>(domain.state)) + domain.stored +
               domain.running + (domain.autostart ? " autostart" : "");
+      for (const KnownSnapshot& snapshot : domain.known_snapshots) {
+        text += snapshot.definition + (snapshot.current ? " current" : "");
+      }
       for (const auto& [dev, disk] : domain.disks) {
         if (disk.job) {
           text += dev + std::to_string(static_cast<int>(disk.job->kind)) +

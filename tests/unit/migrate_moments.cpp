@@ -60,10 +60,11 @@ unsigned first_own_call(const WayUnderTest& way) {
 
 bool changes_something(const std::string& call) {
   static const std::set<std::string> kAsking = {
-      "facts",        "state",   "persistent", "definition", "uuid_of",       "name_of_uuid",
-      "disk_sizes",   "has_job", "busy",       "autostart",  "block_job",     "find_secret",
-      "prove_access", "volume",  "user_key",   "same",       "file_exists",   "look",
-      "image_parts",  "domains", "writers",    "free_space", "last_downtime", "file_allocation"};
+      "known_snapshots", "facts",        "state",       "persistent",    "definition",
+      "uuid_of",         "name_of_uuid", "disk_sizes",  "has_job",       "busy",
+      "autostart",       "block_job",    "find_secret", "prove_access",  "volume",
+      "user_key",        "same",         "file_exists", "look",          "image_parts",
+      "domains",         "writers",      "free_space",  "last_downtime", "file_allocation"};
   const size_t host = call.find(": ");
   return !kAsking.contains(host == std::string::npos ? call : call.substr(host + 2));
 }
