@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -68,7 +69,9 @@ class Overlay {
 };
 
 /// `top`, with each layer below it as a state of its disk, the lowest one first: a History. Of a
-/// disk without layers below it that has no points. Opens nothing.
-std::unique_ptr<Source> layers_as_history(std::shared_ptr<const Source> top);
+/// disk without layers below it that has no points. A state is called as its layer is in `names`,
+/// by Source::name(), or else as its file without the last suffix. Opens nothing.
+std::unique_ptr<Source> layers_as_history(std::shared_ptr<const Source> top,
+                                          std::map<std::string, std::string> names = {});
 
 }  // namespace VMFERRY_API vmferry

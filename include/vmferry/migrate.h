@@ -89,12 +89,15 @@ struct MigrateRequest {
   std::string listen_address;
   bool tls = false;
   bool force_off = false;
-  bool snapshots = false;  ///< those inside of the images are copied, too
+  bool snapshots = false;           ///< those inside of the images are copied, too
+  bool chain_as_snapshots = false;  ///< the layers of their backing chains likewise
   bool delete_source = false;
   bool keep_source_definition = false;
 
   bool to_other_host() const { return !to.empty(); }
   bool to_files() const { return !to_dir.empty(); }
+  /// States that the disks had before go with them.
+  bool takes_history() const { return snapshots || chain_as_snapshots; }
 };
 
 /// The answer to one check.
@@ -145,6 +148,8 @@ struct Plan {
   std::string original_persistent;  ///< migratable
   std::vector<MovingDisk> disks;
   std::vector<std::string> stays;  ///< "sda: a cdrom", for people
+  /// Names of those that libvirt knows of, and that go with the disks.
+  std::vector<std::string> snapshots;
   std::vector<Check> checks;
   std::vector<Step> steps;
   double expected_seconds = 0;
@@ -170,6 +175,8 @@ struct MigrateReport {
   End end = End::kUndone;
   std::vector<Disk> disks;
   std::vector<std::string> kept;  ///< old files that are left, and safe to remove
+  /// Files with what libvirt knew of the snapshots, of which it knows no longer.
+  std::vector<std::string> forgotten;
   std::optional<uint64_t> downtime_ms;
   double seconds = 0;
 };

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -61,6 +62,10 @@ struct HostImage {
   std::string identity;              ///< FileLook::identity when it was planned; empty: not looked
   std::vector<std::string> allowed = {};  ///< places that the user allows besides
   bool with_snapshots = false;  ///< those inside of it become snapshots of the volume (copy_in)
+  bool with_layers = false;     ///< the images below it likewise
+  /// What the snapshots of these layers, by their paths, shall be called; else as layers_as_history
+  /// has it.
+  std::map<std::string, std::string> layer_names = {};
 };
 
 /// What a path of this host leads to.
@@ -77,6 +82,7 @@ struct ImageParts {
   std::vector<std::string> files;      ///< the identity of each file it is made of, itself first
   std::string unknown;                 ///< why there may be more of them; empty: there are not
   std::vector<std::string> snapshots;  ///< names of those inside the image itself
+  std::vector<std::string> memories;   ///< of those the ones with memory of the machine
   std::vector<std::string> bitmaps;    ///< likewise
   std::vector<std::string> backing;    ///< paths of its backing images that were opened
 };

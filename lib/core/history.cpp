@@ -53,7 +53,8 @@ class LayerChanges final : public Changes {
 
 class LayerHistory final : public LayerSource, public History {
  public:
-  explicit LayerHistory(const std::shared_ptr<const Source>& top) : LayerSource(top) {
+  LayerHistory(const std::shared_ptr<const Source>& top, std::map<std::string, std::string> names)
+      : LayerSource(top), names_(std::move(names)) {
     for (std::shared_ptr<const Source> layer = top; layer != nullptr;) {
       layers_.push_back(layer);
       const auto* overlay = dynamic_cast<const Overlay*>(layer.get());
@@ -66,9 +67,7 @@ class LayerHistory final : public LayerSource, public History {
     std::vector<Point> points;
     for (size_t i = 0; i + 1 < layers_.size(); ++i) {
       const Source& layer = *layers_[i];
-      points.push_back({.name = std::filesystem::path(layer.name()).stem().string(),
-                        .id = std::to_string(i + 1),
-                        .size = layer.size()});
+      points.push_back({.name = name_of(layer), .id = std::to_string(i + 1), .size = layer.size()});
     }
     return points;
   }
@@ -82,13 +81,21 @@ class LayerHistory final : public LayerSource, public History {
   }
 
  private:
+  std::string name_of(const Source& layer) const {
+    const auto given = names_.find(layer.name());
+    return given != names_.end() ? given->second
+                                 : std::filesystem::path(layer.name()).stem().string();
+  }
+
+  const std::map<std::string, std::string> names_;
   Layers layers_;
 };
 
 }  // namespace
 
-std::unique_ptr<Source> layers_as_history(std::shared_ptr<const Source> top) {
-  return std::make_unique<LayerHistory>(top);
+std::unique_ptr<Source> layers_as_history(std::shared_ptr<const Source> top,
+                                          std::map<std::string, std::string> names) {
+  return std::make_unique<LayerHistory>(top, std::move(names));
 }
 
 }  // namespace vmferry

@@ -37,6 +37,9 @@ void check_cluster(const MigrateRequest& request, const Facts& facts, CopyMethod
 /// (checks_leaving.cpp).
 void check_leaving(const MigrateRequest& request, const Facts& facts, CopyMethod method,
                    CheckList& checks);
+/// Of snapshots: those that libvirt knows of, and what images hold (checks_snapshots.cpp).
+void check_snapshots(const MigrateRequest& request, const Facts& facts, CopyMethod method,
+                     CheckList& checks);
 /// Of the files that disks become (checks_files.cpp).
 void check_files(const MigrateRequest& request, const Facts& facts, CopyMethod method,
                  CheckList& checks);

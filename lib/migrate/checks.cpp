@@ -32,6 +32,7 @@ class Checker : private CheckList {
   std::vector<Check> run() {
     hosts();
     state();
+    check_snapshots(request_, facts_, method_, *this);
     blockers();
     disks();
     old_disks();
@@ -158,18 +159,6 @@ class Checker : private CheckList {
   }
 
   void blockers() {
-    if (facts_.snapshots != 0) {
-      fail(
-          "snapshots",
-          fmt::format("the domain has {} snapshots; their disks would be lost", facts_.snapshots),
-          request_.snapshots
-              ? "save what libvirt knows of them (virsh snapshot-dumpxml), and have it forget that "
-                "(virsh snapshot-delete --metadata): what is inside of the images moves"
-              : "delete them (virsh snapshot-delete); or only what libvirt knows of them "
-                "(--metadata), and move those inside of the images with --snapshots --offline");
-    } else {
-      pass("snapshots", "none");
-    }
     if (!facts_.checkpoints.empty()) {
       checkpoints();
     }
@@ -264,8 +253,6 @@ class Checker : private CheckList {
            "leave it out, or run the move there");
     }
     for (const DiskFacts& disk : facts_.disks) {
-      held_inside(disk);
-      moving_snapshots(disk);
       if (!request_.delete_source || !disk.problem.ok()) {
         continue;
       }
@@ -275,39 +262,6 @@ class Checker : private CheckList {
                        facts_.source.hostname + "'s libvirt knows needs it");
       } else {
         warn(name, disk.move.original + " will stay: " + disk.source_stays);
-      }
-    }
-  }
-
-  /// What a volume can hold, but nobody copies from under a running guest.
-  void moving_snapshots(const DiskFacts& disk) {
-    if (!request_.snapshots || disk.parts.snapshots.empty()) {
-      return;
-    }
-    const std::string name = "snapshots in " + disk.move.dev;
-    if (is_live(method_)) {
-      fail(name, "they are copied while the guest is shut off only",
-           "move it with --offline, or leave them where they are: without --snapshots");
-    } else {
-      pass(name, fmt::format("{} become snapshots of {}", disk.parts.snapshots.size(),
-                             disk.move.volume.display()));
-    }
-  }
-
-  /// What a raw volume cannot hold.
-  void held_inside(const DiskFacts& disk) {
-    const std::vector<std::string> left =
-        request_.snapshots ? std::vector<std::string>() : disk.parts.snapshots;
-    for (const auto& [what, names] :
-         {std::pair{"snapshots", left}, std::pair{"bitmaps", disk.parts.bitmaps}}) {
-      if (!names.empty()) {
-        warn(fmt::format("{} in {}", what, disk.move.dev),
-             fmt::format("the image holds {} {} (\"{}\"{}), which do not move{}", names.size(),
-                         what, names.front(), names.size() == 1 ? "" : ", ...",
-                         request_.delete_source && disk.source_stays.empty()
-                             ? " and are deleted with it"
-                             : ": they stay in it"),
-             "they are listed by: vmferry info " + shell_word(disk.move.image.path));
       }
     }
   }

@@ -101,6 +101,10 @@ class DiskLooker {
     image.format = mirrored && foreign ? ImageFormat() : format.value_or(ImageFormat());
     image.allowed = request_.allow_files;
     image.with_snapshots = request_.snapshots;
+    image.with_layers = request_.chain_as_snapshots;
+    if (image.with_layers) {
+      name_layers(disk);
+    }
     if (!facts_.source.local) {
       return;
     }
@@ -134,6 +138,17 @@ class DiskLooker {
                    .cause = "it is gone"});
     }
     look_at_overlay(disk);
+  }
+
+  /// A layer that libvirt knows as a snapshot is called so.
+  void name_layers(DiskFacts& disk) const {
+    for (const DomainSnapshot& snapshot : facts_.known_snapshots) {
+      for (const DomainSnapshot::Disk& then : snapshot.disks) {
+        if (then.dev == disk.move.dev && then.state == DomainSnapshot::Where::kBeside) {
+          disk.move.image.layer_names.emplace(then.image.path, snapshot.name);
+        }
+      }
+    }
   }
 
   /// Of an image of others under a running guest. QEMU writes to it, so that its tables may make

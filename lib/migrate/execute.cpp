@@ -78,6 +78,10 @@ class Execution {
                                  command);
     }
     context_.observer->warning("the definition as it was before the move is kept: " + kept);
+    if (journal_.noted(Notes::kSaved)) {
+      context_.observer->warning("what libvirt knew of its snapshots is kept: " +
+                                 journal_.kept_path("snapshot-*"));
+    }
     journal_.remove();
     MigrateReport report;
     report.end = MigrateReport::End::kLeft;

@@ -69,7 +69,7 @@ class Gatherer {
     }
     facts_.persistent = guest_->persistent();
     facts_.autostart = facts_.persistent && guest_->autostart();
-    facts_.snapshots = guest_->snapshots();
+    look_at_snapshots();
     facts_.checkpoints = guest_->checkpoints();
     facts_.saved = facts_.persistent && guest_->was_saved();
     facts_.migrating = guest_->has_job();
@@ -80,6 +80,19 @@ class Gatherer {
     facts_.stored = parse_domain(guest_->definition(DefinitionKind::kPersistent), "domain " + name);
     facts_.migratable_live = guest_->definition(DefinitionKind::kMigratable);
     facts_.migratable_stored = guest_->definition(DefinitionKind::kMigratablePersistent);
+  }
+
+  void look_at_snapshots() {
+    facts_.snapshots = guest_->snapshots();
+    if (facts_.snapshots == 0 || !request_.takes_history()) {
+      return;
+    }
+    facts_.snapshots_read = attempt([&] {
+      for (const KnownSnapshot& known : guest_->known_snapshots()) {
+        facts_.known_snapshots.push_back(
+            read_domain_snapshot(known.definition, "snapshot " + known.name));
+      }
+    });
   }
 
   /// Why a disk does not move; empty: it does.

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/domain/snapshot_facts.h"
 #include "vmferry/domain.h"
 #include "vmferry/error.h"
 #include "vmferry/migrate.h"
@@ -112,7 +113,10 @@ struct Facts {
   DomainState state = DomainState::kAbsent;
   bool persistent = true;
   bool autostart = false;
-  unsigned snapshots = 0;
+  unsigned snapshots = 0;  ///< that libvirt knows of
+  /// What it knows of them; asked where they shall go with the disks.
+  std::vector<DomainSnapshot> known_snapshots;
+  Trial snapshots_read;
   std::vector<std::string> checkpoints;
   bool saved = false;
   bool migrating = false;

@@ -76,6 +76,15 @@ bool is_known(const nlohmann::json& journal) {
   return format.is_number_integer() && format >= kOldestFormat && format <= kFormat;
 }
 
+std::string read_up_to(size_t longest, std::ifstream& file, const std::string& path) {
+  std::error_code unknown;
+  const uintmax_t size = fs::file_size(path, unknown);
+  std::string text(unknown ? 0 : std::min<uintmax_t>(size, longest), '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(file.gcount()));
+  return text;
+}
+
 nlohmann::json read_journal(const std::string& domain, const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {
@@ -85,12 +94,7 @@ nlohmann::json read_journal(const std::string& domain, const std::string& path) 
                  .cause = "there is no journal of a migration: " + path,
                  .hint = "nothing was left half done, or it ran with another --state-dir"});
   }
-  std::error_code unknown;
-  const uintmax_t size = fs::file_size(path, unknown);
-  std::string text(unknown ? 0 : std::min<uintmax_t>(size, kLongest), '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(file.gcount()));
-  nlohmann::json journal = nlohmann::json::parse(text, nullptr, false);
+  nlohmann::json journal = nlohmann::json::parse(read_up_to(kLongest, file, path), nullptr, false);
   if (!is_known(journal)) {
     throw damaged(path, "it is damaged, or of another version of vmferry");
   }
@@ -253,17 +257,42 @@ void Journal::record(const std::string& name, const std::string& text) {
   save();
 }
 
+void Journal::unrecord(const std::string& name) {
+  if (texts_.erase(name) != 0) {
+    save();
+  }
+}
+
 std::optional<std::string> Journal::recorded(const std::string& name) const {
   const auto found = texts_.find(name);
   return found == texts_.end() ? std::nullopt : std::optional(found->second);
 }
 
+std::string Journal::kept_path(const std::string& name) const {
+  return (fs::path(dir_) / fmt::format("{}-{}.xml", state_file_name(plan_.request.domain), name))
+      .string();
+}
+
 std::string Journal::keep(const std::string& name, const std::string& text) {
-  std::string path =
-      (fs::path(dir_) / fmt::format("{}-{}.xml", state_file_name(plan_.request.domain), name))
-          .string();
+  std::string path = kept_path(name);
   replace_file(path, text);
   return path;
+}
+
+std::string Journal::kept(const std::string& name) const {
+  const std::string path = kept_path(name);
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    throw errno_error(errno, path, "open");
+  }
+  return read_up_to(kMaxDefinitionBytes, file, path);
+}
+
+void Journal::remove_kept(const std::string& name) {
+  const std::string path = kept_path(name);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+    throw errno_error(errno, path, "remove");
+  }
 }
 
 void Journal::save() const {

@@ -54,6 +54,7 @@ class Journal {
   bool noted(const std::string& fact) const { return notes_.contains(fact); }
   /// A longer text of that kind, under a name.
   void record(const std::string& name, const std::string& text);
+  void unrecord(const std::string& name);
   /// Nothing: none was recorded.
   std::optional<std::string> recorded(const std::string& name) const;
   /// The run ended and left nothing to do.
@@ -61,6 +62,12 @@ class Journal {
 
   /// Keeps a text for the administrator beside the journal; answers its path.
   std::string keep(const std::string& name, const std::string& text);
+  std::string kept_path(const std::string& name) const;
+  /// What was kept under that name, as much of it as a definition can be long. Throws Error: it
+  /// cannot be opened.
+  std::string kept(const std::string& name) const;
+  /// None there is no error. Throws Error.
+  void remove_kept(const std::string& name);
 
  private:
   Journal() = default;

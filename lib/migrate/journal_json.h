@@ -113,7 +113,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(RbdLayout, object_size, stripe_u
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ImageLayout, format, compression, compression_level,
                                                 cluster_size)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostImage, path, format, backing, chain_known,
-                                                identity, allowed, with_snapshots)
+                                                identity, allowed, with_snapshots, with_layers,
+                                                layer_names)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(MovingDisk, dev, original, image, volume, size,
                                                 data, overlay, bridge)
 
@@ -137,7 +138,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
     allow_files, mode, method, monitors, ceph_conf, user, secret, define_secret, keyring, cluster,
     layout, overlay_dir, overlay_max, quiesce, bandwidth, timeout, shutdown_timeout,
     max_downtime_ms, parallel, auto_converge, synchronous_writes, migration_uri, listen_address,
-    tls, force_off, snapshots, delete_source, keep_source_definition, uuid)
+    tls, force_off, snapshots, chain_as_snapshots, delete_source, keep_source_definition, uuid)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostIdentity, hostname, uuid)
 // Not the checks: they were of that moment.
 inline void to_json(nlohmann::json& out, const Plan& plan) {
@@ -152,6 +153,7 @@ inline void to_json(nlohmann::json& out, const Plan& plan) {
          {"original_persistent", plan.original_persistent},
          {"disks", plan.disks},
          {"stays", plan.stays},
+         {"snapshots", plan.snapshots},
          {"steps", plan.steps}};
 }
 inline void from_json(const nlohmann::json& in, Plan& plan) {
@@ -168,6 +170,7 @@ inline void from_json(const nlohmann::json& in, Plan& plan) {
   take("original_persistent", plan.original_persistent);
   take("disks", plan.disks);
   take("stays", plan.stays);
+  take("snapshots", plan.snapshots);
   take("steps", plan.steps);
 }
 

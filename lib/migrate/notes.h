@@ -16,8 +16,11 @@ class Notes {
   static constexpr const char* kStarted = "started";     ///< before the new one is started
   static constexpr const char* kAskedOff = "asked-off";  ///< a shutdown may be on its way
   static constexpr const char* kSent = "sent";           ///< a text: see definition_to_send
-  static constexpr const char* kFrozen = "frozen";       ///< the overlays are ours
-  static constexpr const char* kOverlaid = "overlaid";   ///< the guest runs on them
+  static constexpr const char* kSaved = "saved";         ///< before a snapshot's definition is kept
+  /// A text: all snapshots that libvirt knew of, once they are saved.
+  static constexpr const char* kForgotten = "forgotten";
+  static constexpr const char* kFrozen = "frozen";             ///< the overlays are ours
+  static constexpr const char* kOverlaid = "overlaid";         ///< the guest runs on them
   static constexpr const char* kNoAutostart = "no-autostart";  ///< switched off by us
   static constexpr const char* kWoken = "woken";               ///< started by us, paused
 

@@ -19,12 +19,14 @@ struct WayFacts {
       : request(a_request),
         target_host(facts.target.hostname),
         was_running(facts.state == DomainState::kRunning || facts.state == DomainState::kPaused),
+        forgets(!facts.known_snapshots.empty()),
         old(request.to_files() ? "volumes" : "images"),
         fresh(request.to_files() ? "files" : "volumes") {}
 
   const MigrateRequest& request;
   const std::string target_host;
   const bool was_running;
+  const bool forgets;       ///< libvirt knows of snapshots that move
   const std::string old;    ///< what the disks are on now
   const std::string fresh;  ///< what is made for them
 };
@@ -50,6 +52,11 @@ Steps offline(const WayFacts& way) {
   }
   steps.push_back(planned<CopyOffline>("copy the disks and compare what was written",
                                        "remove the " + way.fresh));
+  if (way.forgets) {
+    steps.push_back(planned<ForgetSnapshots>(
+        "save what libvirt knows of the snapshots, and take it from libvirt",
+        "tell libvirt of the snapshots again"));
+  }
   steps.push_back(planned<Define>("define the machine with its new disks",
                                   away ? "undefine it at the target" : "define it as it was"));
   // From then on the target's definition is the one that may run.
@@ -167,6 +174,9 @@ Plan make_plan(const MigrateRequest& request, const Facts& facts) {
     plan.disks.push_back(disk.move);
   }
   plan.stays = facts.stays;
+  for (const DomainSnapshot& snapshot : facts.known_snapshots) {
+    plan.snapshots.push_back(snapshot.name);
+  }
   plan.checks = make_checks(request, facts, plan.method);
   plan.steps = all_steps(plan.method, way);
   plan.expected_seconds = estimate(plan);

@@ -188,6 +188,7 @@ MigrateReport Run::report() const {
     report.disks.push_back(std::move(line));
   }
   report.kept.insert(report.kept.end(), kept_.begin(), kept_.end());
+  report.forgotten = forgotten_;
   report.downtime_ms = downtime_ms_;
   report.seconds = std::chrono::duration<double>(source_.now() - began_).count();
   return report;

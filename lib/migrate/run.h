@@ -61,6 +61,8 @@ class Run : public Notes {
   MigrateReport report() const;
   /// A file that is left, and named in the report.
   void keep(const std::string& file) { kept_.push_back(file); }
+  /// Likewise, of what libvirt knew of the snapshots.
+  void keep_forgotten(const std::string& file) { forgotten_.push_back(file); }
   const std::vector<LeftOver>& left_over() const { return left_over_; }
   void try_to_remove(const std::string& command, const std::function<void()>& remove);
   /// The commands that a hint tells a person to type.
@@ -183,6 +185,7 @@ class Run : public Notes {
   Machine target_;
   const Clock::time_point began_;
   std::vector<std::string> kept_;
+  std::vector<std::string> forgotten_;
   std::map<std::string, CopyDone> copies_;  ///< by dev; only the copier writes it
   std::vector<LeftOver> left_over_;
   std::optional<uint64_t> downtime_ms_;

@@ -53,7 +53,13 @@ OpenImage open_host_image(const HostImage& image) {
 }
 
 /// The volume begins as the first state.
-void add_snapshots(const OpenImage& source, NewImage& target) {
+void add_history(const HostImage& image, OpenImage& source, NewImage& target) {
+  if (image.with_layers) {
+    source.guest = layers_as_history(std::move(source.guest), image.layer_names);
+  }
+  if (!image.with_snapshots && !image.with_layers) {
+    return;
+  }
   const auto* history = dynamic_cast<const History*>(source.guest.get());
   const std::vector<Point> points = history != nullptr ? history->points() : std::vector<Point>();
   if (points.empty()) {
@@ -78,7 +84,7 @@ std::vector<std::string> names_of(const std::vector<KeptPoint>& points) {
 
 CopyDone HostAndCluster::copy_in(const HostImage& image, const VolumeName& volume,
                                  const CopyTerms& terms, const Made& made) {
-  const OpenImage source = open_host_image(image);
+  OpenImage source = open_host_image(image);
   refuse_being_written(source);
   if (!image.identity.empty() && source.opened.front().text != image.identity) {
     throw Error({.kind = ErrorKind::kConflict,
@@ -94,18 +100,14 @@ CopyDone HostAndCluster::copy_in(const HostImage& image, const VolumeName& volum
   if (!terms.base.empty()) {
     target.options.base = parse_location(terms.base);
   }
-  if (image.with_snapshots) {
-    add_snapshots(source, target);
-  }
+  add_history(image, source, target);
   return copy_or_resume(source, std::move(target), of_file);
 }
 
 bool HostAndCluster::can_resume_in(const HostImage& image, const VolumeName& volume) {
-  const OpenImage source = open_host_image(image);
+  OpenImage source = open_host_image(image);
   NewImage target = {.location = location_of(volume), .options = {}};
-  if (image.with_snapshots) {
-    add_snapshots(source, target);
-  }
+  add_history(image, source, target);
   return can_go_on(source, target);
 }
 
@@ -240,6 +242,9 @@ ImageParts HostAndCluster::image_parts(const HostImage& image) {
     }
     for (const SnapshotFacts& snapshot : facts.qcow2->snapshots) {
       parts.snapshots.push_back(printable(snapshot.name));
+      if (snapshot.vm_state_bytes.value_or(0) != 0) {
+        parts.memories.push_back(parts.snapshots.back());
+      }
     }
     for (const BitmapFacts& bitmap : facts.qcow2->bitmaps) {
       parts.bitmaps.push_back(printable(bitmap.name));

@@ -214,6 +214,7 @@ Usage FakeStorage::image_usage(const HostImage& image) {
 ImageParts FakeStorage::image_parts(const HostImage& image) {
   return world_->call("image_parts", [&] {
     ImageParts parts;
+    parts.snapshots = world_->require_image(image.path).snapshots;
     for (std::string name = image.path; !name.empty(); name = world_->require_image(name).backing) {
       parts.files.push_back(identity_of(name, world_->require_image(name)));
       if (name != image.path) {

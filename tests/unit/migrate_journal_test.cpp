@@ -49,6 +49,7 @@ Plan full_plan(const std::string& domain = "web1") {
                          .cluster_size = 1 << 17};
   request.allow_files = {"/bases"};
   request.snapshots = true;
+  request.chain_as_snapshots = true;
   request.bases = {{"vda", "rbd:vms/golden@v1"}};
   request.overlay_max = 12345;
   request.bandwidth = uint64_t{1} << 40;
@@ -67,6 +68,8 @@ Plan full_plan(const std::string& domain = "web1") {
                 .identity = "file 8:1"};
   disk.image.allowed = {"/bases"};
   disk.image.with_snapshots = true;
+  disk.image.with_layers = true;
+  disk.image.layer_names = {{"/img/base.raw", "before"}};
   disk.volume = {"vms", "a"};
   disk.size = 4297064448;
   disk.overlay = "/img/overlay";
@@ -244,7 +247,7 @@ TEST_CASE("journals of format 1 are read", "[migrate]") {
     CHECK(text_of(old.plan()) == text_of(Rig(way_named(way)).plan_of_way()));
     CHECK(old.status(0) == StepStatus::kPending);
   }
-  CHECK(count == all_ways().size());
+  CHECK(count == 13);  // as many ways as there were then
 }
 
 TEST_CASE("states of format 1 are read, and unknown ones named", "[migrate]") {

@@ -21,6 +21,14 @@ std::string drivers_of(const std::string& definition) {
   return text;
 }
 
+std::set<std::string> told_of(const DomainData& domain) {
+  std::set<std::string> texts;
+  for (const KnownSnapshot& snapshot : domain.known_snapshots) {
+    texts.insert(snapshot.definition + (snapshot.current ? " current" : ""));
+  }
+  return texts;
+}
+
 }  // namespace
 
 void Rig::require(bool holds, const std::string& what) {
@@ -123,6 +131,10 @@ std::vector<std::string> Rig::problems_if_untouched() {
   require(!beta().domains.contains(kGuestName), "the guest is defined on beta");
   const DomainData& now = alpha().domains[kGuestName];
   require(now.stored == before_.stored, "the definition changed");
+  require(told_of(now) == told_of(before_), "libvirt knows other snapshots than before");
+  require(
+      before_.known_snapshots.empty() || state_text().find("domainsnapshot") == std::string::npos,
+      "what libvirt knows of the snapshots is left in the state directory");
   if (now.active() && before_.active()) {
     require(now.running == before_.running, "the live definition changed");
   }
@@ -191,6 +203,15 @@ std::vector<std::string> Rig::problems_if_moved() {
   require(!has_journal(), "the journal is left");
   check_state(request.to.empty() ? "alpha" : "beta");
   check_moved_definitions();
+  for (const KnownSnapshot& snapshot : before_.known_snapshots) {
+    require(state_text().find(snapshot.definition) != std::string::npos,
+            "what libvirt knew of the snapshot " + snapshot.name + " is not kept");
+  }
+  for (const auto& [name, host] : world_->hosts) {
+    const auto domain = host.domains.find(kGuestName);
+    require(domain == host.domains.end() || domain->second.known_snapshots.empty(),
+            "libvirt still knows snapshots of the old disks on " + name);
+  }
   if (!request.to.empty()) {
     require(alpha().domains.contains(kGuestName) == request.keep_source_definition,
             "the old definition is not as asked for");

@@ -119,6 +119,30 @@ void to_qcow2(World& world, MigrateRequest& request) {
   request.file_layout.format = *find_format("qcow2");
 }
 
+/// A tree of them inside of the second disk; the guest is at one that is no leaf.
+void with_snapshots(World& world, MigrateRequest& request) {
+  to_cluster(world, request);
+  request.mode = MigrateMode::kOffline;
+  request.snapshots = true;
+  DomainData& domain = world.hosts["alpha"].domains[kGuestName];
+  const auto add = [&](const std::string& name, const std::string& parent) {
+    const std::string above = parent.empty() ? "" : "<parent><name>" + parent + "</name></parent>";
+    world.images["/img/web1-data.qcow2"].snapshots.push_back(name);
+    domain.known_snapshots.push_back(
+        {.name = name,
+         .definition = fmt::format("<domainsnapshot><name>{}</name>{}<disks>"
+                                   "<disk name='vda' snapshot='no'/>"
+                                   "<disk name='vdb' snapshot='internal'/></disks>{}"
+                                   "</domainsnapshot>",
+                                   name, above, domain.stored),
+         .current = name == "two"});
+  };
+  add("one", "");
+  add("two", "one");
+  add("three", "two");
+  add("other", "one");
+}
+
 void shut_off(World& world) { world.stop(world.hosts["alpha"].domains[kGuestName]); }
 
 constexpr const char* kBeta = "qemu+unix:///system?socket=/run/beta";
@@ -182,6 +206,16 @@ const std::vector<WayUnderTest>& all_ways() {
        [](World& world, MigrateRequest& request) {
          to_cluster(world, request);
          shut_off(world);
+         request.to = kBeta;
+       }},
+      {"offline here, shut off before, with snapshots",
+       [](World& world, MigrateRequest& request) {
+         with_snapshots(world, request);
+         shut_off(world);
+       }},
+      {"offline to another host, running before, with snapshots",
+       [](World& world, MigrateRequest& request) {
+         with_snapshots(world, request);
          request.to = kBeta;
        }},
       {"back to files, live", to_files},

@@ -211,6 +211,11 @@ void add_end_options(CLI::App& app, MigrateOptions& options) {
          "Copy the snapshots inside of qcow2 images, too: they become snapshots of the volumes")
       ->excludes("--base")
       ->group(offline);
+  app.add_flag("--chain-as-snapshots", request.chain_as_snapshots,
+               "Copy each layer of the backing chains as a snapshot of the volume")
+      ->excludes("--base")
+      ->excludes("--snapshots")
+      ->group(offline);
   const char* end = "Afterwards";
   app.add_flag("--delete-source", request.delete_source,
                "Remove the old disks once the guest was seen on the new ones")

@@ -196,6 +196,12 @@ std::string report_text(const std::string& domain, const MigrateReport& report) 
       text += line("  {}", kept);
     }
   }
+  if (!report.forgotten.empty()) {
+    text += "libvirt no longer knows of the snapshots. What it knew is kept:\n";
+    for (const std::string& file : report.forgotten) {
+      text += line("  {}", file);
+    }
+  }
   return text;
 }
 
@@ -224,6 +230,9 @@ Json report_as_json(const std::string& domain, const MigrateReport& report) {
                {"disks", disks},
                {"kept", report.kept},
                {"seconds", report.seconds}};
+  if (!report.forgotten.empty()) {
+    json["forgotten_snapshots"] = report.forgotten;
+  }
   if (report.downtime_ms) {
     json["downtime_ms"] = *report.downtime_ms;
   }

@@ -15,11 +15,12 @@ constexpr StepRow row() {
 
 /// All steps there are.
 constexpr StepRow kSteps[] = {
-    row<DefineSecret>(),  row<CreateVolumes>(),  row<Snapshot>(),        row<CopyFrozen>(),
-    row<StageOverlays>(), row<PivotOverlays>(),  row<Commit>(),          row<Mirror>(),
-    row<PivotMirrors>(),  row<MigrateShared>(),  row<MigrateMirrored>(), row<ShutDown>(),
-    row<CopyOffline>(),   row<Define>(),         row<Start>(),           row<CheckDefinitions>(),
-    row<Sparsify>(),      row<RemoveOverlays>(), row<UndefineSource>(),  row<DeleteSource>(),
+    row<DefineSecret>(),     row<CreateVolumes>(),   row<Snapshot>(),        row<CopyFrozen>(),
+    row<StageOverlays>(),    row<PivotOverlays>(),   row<Commit>(),          row<Mirror>(),
+    row<PivotMirrors>(),     row<MigrateShared>(),   row<MigrateMirrored>(), row<ShutDown>(),
+    row<CopyOffline>(),      row<ForgetSnapshots>(), row<Define>(),          row<Start>(),
+    row<CheckDefinitions>(), row<Sparsify>(),        row<RemoveOverlays>(),  row<UndefineSource>(),
+    row<DeleteSource>(),
 };
 
 }  // namespace

@@ -145,6 +145,19 @@ class CopyOffline : public StepWork {
   bool in_use_at_goal(const MovingDisk& disk) const;
 };
 
+class ForgetSnapshots : public StepWork {
+ public:
+  static constexpr const char* kName = "forget-snapshots";
+  static constexpr NoReturn kNoReturn = NoReturn::kNever;
+  using StepWork::StepWork;
+  void run() override;
+  void undo() override;
+  void clean() override;
+
+ private:
+  void save(const std::vector<KnownSnapshot>& known);
+};
+
 class Define : public StepWork {
  public:
   static constexpr const char* kName = "define";

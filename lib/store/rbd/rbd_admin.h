@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -17,6 +18,10 @@
 // without it has the same functions, which say so.
 
 namespace vmferry {
+
+/// Snapshots of one object, of which Ceph asks the OSDs together: more of them make operations fail
+/// (Ceph's documentation, "rbd snapshots").
+constexpr size_t kMostRbdSnapshots = 510;
 
 /// Connects, unless there is such a connection already. As long as the answer is held, who asks
 /// with the same options uses that connection; one that the cluster has cut off they do not, and

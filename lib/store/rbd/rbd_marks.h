@@ -13,10 +13,6 @@
 
 namespace vmferry {
 
-/// Snapshots of one object, of which Ceph asks the OSDs together: more of them make operations fail
-/// (Ceph's documentation, "rbd snapshots").
-constexpr size_t kMostRbdSnapshots = 510;
-
 /// Makes one of the volume as it is now and writes down in metadata what it was before. Answers
 /// with its name. Throws Error about `location`.
 std::string mark_rbd_state(rbd_image_t image, const RbdLocation& location, const Point& point);

@@ -8,6 +8,7 @@
 #include <chrono>
 
 #include "lib/store/rbd/rbd.h"
+#include "lib/store/rbd/rbd_admin.h"
 #include "lib/store/rbd/rbd_checksums.h"
 #include "lib/store/rbd/rbd_image.h"
 #include "lib/store/rbd/rbd_marks.h"
