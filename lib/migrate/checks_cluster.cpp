@@ -146,10 +146,13 @@ class ClusterChecker {
 
   void room(const std::string& name, const PoolFacts& pool) {
     uint64_t data = 0;
+    uint64_t partly_shared = 0;
     for (const DiskFacts& disk : facts_.disks) {
-      if (disk.move.volume.pool == name) {
-        data += std::min(disk.move.data, disk.move.size);
+      if (disk.move.volume.pool != name) {
+        continue;
       }
+      const uint64_t own = std::max(std::min(disk.move.data, disk.move.size), disk.states);
+      (disk.base.empty() ? data : partly_shared) += own;
     }
     if (pool.full) {
       return checks_.fail("room", fmt::format("pool '{}' is full", name),
@@ -159,10 +162,17 @@ class ClusterChecker {
       return checks_.warn("room",
                           fmt::format("the cluster does not tell how much is free in '{}'", name));
     }
-    const std::string message = fmt::format("{} of data for pool '{}', which has {} free",
-                                            about_bytes(data), name, about_bytes(pool.available));
+    std::string of_bases;
+    if (partly_shared != 0) {
+      of_bases = fmt::format(", and what of {} differs from a base,", about_bytes(partly_shared));
+    }
+    const std::string message =
+        fmt::format("{} of data{} for pool '{}', which has {} free", about_bytes(data), of_bases,
+                    name, about_bytes(pool.available));
     if (data > pool.available) {
       checks_.fail("room", message, "make room, or name another pool");
+    } else if (partly_shared > pool.available - data) {
+      checks_.warn("room", message + ": how much that is shows only while it is copied");
     } else if (pool.nearly_full) {
       checks_.warn("room", message + ": it is nearly full");
     } else {

@@ -129,6 +129,7 @@ class DiskLooker {
     disk.move.size = usage.virtual_bytes;
     disk.move.data = usage.allocated_bytes;
     if (method_ == CopyMethod::kOffline) {
+      look_at_states(disk);
       return;
     }
     if (!disk.look) {
@@ -138,6 +139,18 @@ class DiskLooker {
                    .cause = "it is gone"});
     }
     look_at_overlay(disk);
+  }
+
+  /// What images take is what is in all of their states.
+  void look_at_states(DiskFacts& disk) {
+    if (request_.snapshots && !disk.parts.snapshots.empty()) {
+      disk.states = storage_.file_allocation(disk.move.image.path);
+    } else if (request_.chain_as_snapshots && !disk.parts.backing.empty()) {
+      disk.states = storage_.file_allocation(disk.move.image.path);
+      for (const std::string& path : disk.parts.backing) {
+        disk.states += storage_.file_allocation(path);
+      }
+    }
   }
 
   /// A layer that libvirt knows as a snapshot is called so.

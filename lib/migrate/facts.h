@@ -40,6 +40,7 @@ struct DiskFacts {
   Trial problem;                 ///< why it cannot even be looked at
   std::optional<FileLook> look;  ///< of its image; nothing: on another host, or no file
   ImageParts parts;              ///< likewise
+  uint64_t states = 0;           ///< bytes of all its states that move, at the least
   std::string source_stays;      ///< asked with delete_source: why the old disk is not deleted
   std::optional<Usage> volume;   ///< of that name already there (to RBD)
   std::string base;              ///< the snapshot that its volume shall share; empty: none

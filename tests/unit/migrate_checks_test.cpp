@@ -56,6 +56,12 @@ TEST_CASE("what cannot be known, or is only unwelcome, is a warning", "[migrate]
         "QEMU's rbd driver at the source");
   CHECK(warnings([](auto&, Facts& facts) { facts.checkpoints = {"c"}; }) == "checkpoints");
   CHECK(warnings([](auto&, Facts& facts) { facts.pools["vms"].nearly_full = true; }) == "room");
+  // How much differs from a base, nobody knows.
+  CHECK(warnings([](MigrateRequest& request, Facts& facts) {
+          request.bases = {{"vda", "rbd:vms/golden@v1"}};
+          facts.disks[0].base = "rbd:vms/golden@v1";
+          facts.pools["vms"].available = 1000;
+        }) == "room");
   CHECK(warnings([](auto&, Facts& facts) { facts.pools["vms"].health = "osds are down"; }) ==
         "cluster health");
   CHECK(warnings([](auto&, Facts& facts) {

@@ -255,6 +255,7 @@ const std::vector<BadCase>& bad_cases() {
        }},
       {"room", [](auto&, auto& facts) { facts.pools["vms"].full = true; }},
       {"room", [](auto&, auto& facts) { facts.pools["vms"].available = 1000; }},
+      {"room", [](auto&, auto& facts) { facts.disks[0].states = uint64_t{2} << 40; }},
       {"secret on alpha",
        [](auto&, auto& facts) { facts.secrets[0].state = SecretState::kMissing; }},
       {"secret on alpha",
