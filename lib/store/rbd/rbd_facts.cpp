@@ -141,6 +141,26 @@ void add_snapshot(rbd_image_t image, const rbd_snap_info_t& snapshot,
   found.push_back(std::move(facts));
 }
 
+/// Calls `visit` for each, of whatever kind.
+template <typename Visit>
+void visit_snapshots(rbd_image_t image, const RbdLocation& location, Visit visit) {
+  // More may be made between two calls: ask until the room was enough.
+  int room = 16;
+  std::vector<rbd_snap_info_t> list;
+  int count = -ERANGE;
+  while (count == -ERANGE) {
+    list.resize(static_cast<size_t>(room));
+    count = rbd_snap_list(image, list.data(), &room);
+  }
+  if (count < 0) {
+    throw rbd_error(count, location, "list its snapshots");
+  }
+  for (int i = 0; i < count; ++i) {
+    visit(list[static_cast<size_t>(i)]);
+  }
+  rbd_snap_list_end(list.data());
+}
+
 }  // namespace
 
 std::string librbd_version() {
@@ -163,23 +183,17 @@ std::string rbd_data_pool(rados_ioctx_t io, rbd_image_t image) {
 }
 
 std::vector<SnapshotFacts> read_rbd_snapshots(rbd_image_t image, const RbdLocation& location) {
-  // More may be made between two calls: ask until the room was enough.
-  int room = 16;
-  std::vector<rbd_snap_info_t> list;
-  int count = -ERANGE;
-  while (count == -ERANGE) {
-    list.resize(static_cast<size_t>(room));
-    count = rbd_snap_list(image, list.data(), &room);
-  }
-  if (count < 0) {
-    throw rbd_error(count, location, "list its snapshots");
-  }
   std::vector<SnapshotFacts> found;
-  for (int i = 0; i < count; ++i) {
-    add_snapshot(image, list[static_cast<size_t>(i)], found);
-  }
-  rbd_snap_list_end(list.data());
+  visit_snapshots(image, location,
+                  [&](const rbd_snap_info_t& snapshot) { add_snapshot(image, snapshot, found); });
   return found;
+}
+
+std::set<std::string> rbd_snapshot_names(rbd_image_t image, const RbdLocation& location) {
+  std::set<std::string> names;
+  visit_snapshots(image, location,
+                  [&names](const rbd_snap_info_t& snapshot) { names.insert(snapshot.name); });
+  return names;
 }
 
 RbdFacts read_rbd_facts(rados_ioctx_t io, rbd_image_t image, const RbdLocation& location) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,10 @@ namespace vmferry {
 /// The snapshots of an open volume that the user has made, oldest first. Throws Error about
 /// `location`. Any thread.
 std::vector<SnapshotFacts> read_rbd_snapshots(rbd_image_t image, const RbdLocation& location);
+
+/// The names of all its snapshots, also of those that are not the user's: asks nobody for each.
+/// Throws Error about `location`. Any thread.
+std::set<std::string> rbd_snapshot_names(rbd_image_t image, const RbdLocation& location);
 
 /// What the cluster says about an open volume, `used_bytes` included. Throws Error. Any thread.
 RbdFacts read_rbd_facts(rados_ioctx_t io, rbd_image_t image, const RbdLocation& location);

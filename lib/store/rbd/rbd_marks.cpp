@@ -64,11 +64,7 @@ std::string read_record(rbd_image_t image, const std::string& name) {
 }  // namespace
 
 std::string mark_rbd_state(rbd_image_t image, const RbdLocation& location, const Point& point) {
-  std::set<std::string> taken;
-  for (const SnapshotFacts& snapshot : read_rbd_snapshots(image, location)) {
-    taken.insert(snapshot.name);
-  }
-  std::string name = rbd_snapshot_name(point.name, taken);
+  std::string name = rbd_snapshot_name(point.name, rbd_snapshot_names(image, location));
   const std::string action = "make the snapshot '" + name + "'";
   // The record first: a snapshot without one could not be told from somebody else's.
   int rc = rbd_metadata_set(image, key_of(name).c_str(), record_of(point).c_str());
