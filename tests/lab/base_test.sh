@@ -169,6 +169,23 @@ expect 1 "the volume is in the trash" ferry convert --base rbd:rbd/bs-plain@v1 f
 rbd trash purge --no-progress rbd >/dev/null
 ! rbd ls | grep -q bs-no || fail "$(rbd ls)"
 
+# A kernel follows 16 parents.
+parent=golden
+for name in deep{1..16}; do
+  rbd snap create --no-progress rbd/bs-$parent@deep
+  rbd clone --rbd-default-clone-format 2 rbd/bs-$parent@deep rbd/bs-$name
+  parent=$name
+done
+rbd snap create --no-progress rbd/bs-deep16@deep
+ferry convert -q --base rbd:rbd/bs-deep15@deep flat.raw rbd:rbd/bs-high
+is_copy flat.raw rbd/bs-high
+expect 1 "it has 16 parents, one below the other" ferry convert --base rbd:rbd/bs-deep16@deep flat.raw rbd:rbd/bs-no
+rbd rm --no-progress rbd/bs-high
+for name in deep{16..1} golden; do
+  rbd snap rm --no-progress rbd/bs-$name@deep
+  [[ $name == golden ]] || rbd rm --no-progress rbd/bs-$name
+done
+
 # Interrupted: nothing is left, though it was under way.
 truncate -s 40M random.raw
 dd if=/dev/urandom of=random.raw bs=1M count=40 conv=notrunc status=none

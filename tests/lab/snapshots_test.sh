@@ -111,6 +111,31 @@ for layer in middle top; do
   rbd export --no-progress "rbd/snap-c$state" - | cmp - expected
 done
 
+# ---- An encrypted image, and one over an image with a data file. (In such a one QEMU makes no snapshots.)
+printf secret >key
+of_qemu=(--object "secret,id=s,file=key" --image-opts)
+luks=driver=qcow2,encrypt.key-secret=s,file.filename=luks.qcow2
+over=driver=qcow2,file.filename=over.qcow2
+qemu-img create -q -f qcow2 --object secret,id=s,file=key -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 luks.qcow2 24M
+qemu-img create -q -f qcow2 -o data_file=base.data base.qcow2 24M
+write base.qcow2 'write -P 9 0 9M'
+qemu-img create -q -f qcow2 -F qcow2 -b base.qcow2 over.qcow2
+for image in luks over; do
+  for number in 1 2; do
+    qemu-io "${of_qemu[@]}" -c "write -P $number ${number}M 3M" -c "write -z 3M 64k" "${!image}" >/dev/null
+    qemu-img snapshot "${of_qemu[@]}" -c "s$number" "${!image}"
+  done
+  qemu-io "${of_qemu[@]}" -c 'write -P 3 20M 64k' "${!image}" >/dev/null
+  allowed=()
+  [[ $image != over ]] || allowed=(--allow-file "$PWD/base.data")
+  [[ $image != luks ]] || allowed=(--key-file key)
+  ferry convert -q -f qcow2 "${allowed[@]}" --snapshots all --verify $image.qcow2 "rbd:rbd/snap-$image"
+  for state in s1 s2 ""; do
+    qemu-img convert "${of_qemu[@]}" -O raw ${state:+-l snapshot.name=$state} "${!image}" expected
+    rbd export --no-progress "rbd/snap-$image${state:+@$state}" - | cmp - expected
+  done
+done
+
 # ---- A run that is killed between the states, or inside of one, is gone on with, or leaves nothing under the name.
 rm disk.qcow2
 qemu-img create -q -f qcow2 disk.qcow2 64M
