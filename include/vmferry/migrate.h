@@ -166,6 +166,9 @@ struct MigrateReport {
     Usage before;
     Usage after;
     CopyDone copy;  ///< by this run; QEMU's own copies are not among them
+    /// Of a file that is left. Nothing: there is none, or it was not looked at (see
+    /// HostImage::identity).
+    std::optional<OldFile> old = {};
   };
   enum class End {
     kUndone,
@@ -177,6 +180,8 @@ struct MigrateReport {
   std::vector<std::string> kept;  ///< old files that are left, and safe to remove
   /// Files with what libvirt knew of the snapshots, of which it knows no longer.
   std::vector<std::string> forgotten;
+  /// How long the guest did not run: as QEMU told of one that left for another host, or from the
+  /// first word to shut down until it was started. Nothing: it is not known, or was not stopped.
   std::optional<uint64_t> downtime_ms;
   double seconds = 0;
 };

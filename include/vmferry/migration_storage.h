@@ -75,6 +75,23 @@ struct FileLook {
   bool link = false;     ///< the name itself is a symbolic link
   bool device = false;   ///< a block device
   bool shared = false;   ///< on a file system that other hosts mount, too (statfs: NFS, CephFS ...)
+  uint64_t size = 0;     ///< bytes, of a file
+  int64_t modified = 0;  ///< its mtime, nanoseconds since 1970
+};
+
+/// The file that a disk was on before a move, as it was at the end of that. A guest that has left
+/// it changes none of this.
+struct OldFile {
+  std::string path;
+  std::string format;    ///< as libvirt calls it
+  std::string identity;  ///< FileLook::identity
+  uint64_t size = 0;     ///< as FileLook has it, and the next
+  int64_t modified = 0;
+  uint64_t taken = 0;  ///< bytes that its file system has set aside for it
+
+  bool is(const FileLook& look) const {
+    return identity == look.identity && size == look.size && modified == look.modified;
+  }
 };
 
 /// What the headers of an image tell.
@@ -159,6 +176,9 @@ class MigrationStorage {
   /// Removes the file that was planned with, nothing else. Throws kConflict if the name leads to
   /// another one now or a QEMU process has it open. None there is no error.
   virtual void remove_image(const HostImage& image) = 0;
+  /// The same for one that nobody may have open, for reading either: not only QEMU. Throws
+  /// kConflict also if its size or time of change is another.
+  virtual void remove_old_file(const OldFile& file) = 0;
 
   virtual bool file_exists(const std::string& path) = 0;
   virtual uint64_t file_allocation(const std::string& path) = 0;

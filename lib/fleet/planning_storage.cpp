@@ -145,6 +145,8 @@ CopyDone PlanningStorage::copy_out(const VolumeName&, const std::string& path, c
 
 void PlanningStorage::remove_image(const HostImage& image) { refuse_change(image.path); }
 
+void PlanningStorage::remove_old_file(const OldFile& file) { refuse_change(file.path); }
+
 bool PlanningStorage::remove_file(const std::string& path, const std::optional<std::string>&) {
   refuse_change(path);
 }

@@ -45,6 +45,7 @@ class PlanningStorage : public MigrationStorage {
   CopyDone copy_out(const VolumeName& volume, const std::string& path, const ImageLayout& layout,
                     const CopyTerms& terms, const Made& made) override;
   void remove_image(const HostImage& image) override;
+  void remove_old_file(const OldFile& file) override;
   bool remove_file(const std::string& path, const std::optional<std::string>& identity) override;
   void create_overlay(const std::string& path, uint64_t size, const std::string& backing,
                       const std::string& backing_format) override;

@@ -68,6 +68,8 @@ class OldPlace {
   virtual ~OldPlace() = default;
 
   virtual bool exists(const MovingDisk& disk) const = 0;
+  /// The file that it is; nothing: it is none, or not the one that was planned with.
+  virtual std::optional<OldFile> file(const MovingDisk& disk) const = 0;
   /// Why it is not what was moved any more: "/img/a is not there any more"; "": it is, as far as
   /// can be told.
   virtual std::string why_changed(const MovingDisk& disk) const = 0;

@@ -69,6 +69,21 @@ class OldFiles : public OldPlace {
     return !request_.delete_source || storage_.file_exists(disk.image.path);
   }
 
+  std::optional<OldFile> file(const MovingDisk& disk) const override {
+    const HostImage& image = disk.image;
+    const std::optional<FileLook> look =
+        image.identity.empty() ? std::nullopt : storage_.look(image.path);
+    if (!look || look->identity != image.identity) {
+      return std::nullopt;
+    }
+    return OldFile{.path = image.path,
+                   .format = image.format.name(),
+                   .identity = look->identity,
+                   .size = look->size,
+                   .modified = look->modified,
+                   .taken = storage_.file_allocation(image.path)};
+  }
+
   std::string why_changed(const MovingDisk& disk) const override {
     if (disk.image.identity.empty()) {
       return {};

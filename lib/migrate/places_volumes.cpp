@@ -80,6 +80,7 @@ class OldVolumes : public OldPlace {
   bool exists(const MovingDisk& disk) const override {
     return storage_.volume(disk.volume).has_value();
   }
+  std::optional<OldFile> file(const MovingDisk&) const override { return std::nullopt; }
   std::string why_changed(const MovingDisk&) const override { return {}; }
   std::string why_stays(const MovingDisk& disk, const std::vector<Need>& needs) const override {
     return who_needs(disk.volume.display(), needs, [](const Need&) { return false; });

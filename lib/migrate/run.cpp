@@ -161,6 +161,13 @@ std::optional<Clock::time_point> Run::deadline() const {
   return began_ + plan_.request.timeout;
 }
 
+void Run::came_back() {
+  if (went_off_) {
+    downtime_ms_ = static_cast<uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(source_.now() - *went_off_).count());
+  }
+}
+
 MigrateReport Run::report() const {
   MigrateReport report;
   report.end = MigrateReport::End::kMoved;
@@ -171,7 +178,8 @@ MigrateReport Run::report() const {
                              .format = image_format(new_place(disk)),
                              .before = {},
                              .after = {},
-                             .copy = {}};
+                             .copy = {},
+                             .old = {}};
     line.before = {.virtual_bytes = disk.size, .allocated_bytes = disk.data};
     line.after.virtual_bytes = disk.size;
     if (const auto copy = copies_.find(disk.dev); copy != copies_.end()) {
@@ -182,6 +190,7 @@ MigrateReport Run::report() const {
       if (places_.old->exists(disk)) {
         report.kept.push_back(disk.original);
       }
+      line.old = places_.old->file(disk);
     } catch (const std::exception& error) {
       context_.observer->warning(std::string("the move is complete, but: ") + error.what());
     }

@@ -188,6 +188,7 @@ class Run : public Notes {
   std::vector<std::string> forgotten_;
   std::map<std::string, CopyDone> copies_;  ///< by dev; only the copier writes it
   std::vector<LeftOver> left_over_;
+  std::optional<Clock::time_point> went_off_;
   std::optional<uint64_t> downtime_ms_;
   int overlay_warnings_ = 0;
   bool warned_of_room_ = false;

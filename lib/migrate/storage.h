@@ -57,6 +57,7 @@ class HostAndCluster : public MigrationStorage {
   ImageParts image_parts(const HostImage& image) override;
   std::optional<FileLook> look(const std::string& path) override;
   void remove_image(const HostImage& image) override;
+  void remove_old_file(const OldFile& file) override;
 
   bool file_exists(const std::string& path) override;
   uint64_t file_allocation(const std::string& path) override;

@@ -45,6 +45,23 @@ bool on_shared_file_system(const std::string& path) {
          kShared.end();
 }
 
+int64_t mtime_of(const struct stat& status) {
+  return int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+}
+
+/// Opens the file to remove. Not valid: there is none.
+UniqueFd open_old(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!fd.valid() && errno != ENOENT) {
+    throw errno_error(errno, path, "open");
+  }
+  return fd;
+}
+
+Error not_as_it_was(const std::string& path, const char* cause) {
+  return Error({.kind = ErrorKind::kConflict, .object = path, .action = "remove", .cause = cause});
+}
+
 }  // namespace
 
 struct stat stat_of(const std::string& path) {
@@ -64,25 +81,38 @@ std::optional<FileLook> HostAndCluster::look(const std::string& path) {
                   .real = std::filesystem::canonical(path).string(),
                   .link = std::filesystem::is_symlink(path),
                   .device = S_ISBLK(status.st_mode),
-                  .shared = on_shared_file_system(path)};
+                  .shared = on_shared_file_system(path),
+                  .size = static_cast<uint64_t>(status.st_size),
+                  .modified = mtime_of(status)};
 }
 
 void HostAndCluster::remove_image(const HostImage& image) {
-  const UniqueFd fd(::open(image.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd.valid() && errno == ENOENT) {
+  const UniqueFd fd = open_old(image.path);
+  if (!fd.valid()) {
     return;
   }
-  if (!fd.valid()) {
-    throw errno_error(errno, image.path, "open");
-  }
   if (identity_of(stat_fd(fd.get(), image.path)).text != image.identity) {
-    throw Error({.kind = ErrorKind::kConflict,
-                 .object = image.path,
-                 .action = "remove",
-                 .cause = "it is not the file any more that was copied"});
+    throw not_as_it_was(image.path, "it is not the file any more that was copied");
   }
   lock_image_alone(fd.get(), image.path, false);
   remove_file(image.path, std::nullopt);
+}
+
+void HostAndCluster::remove_old_file(const OldFile& file) {
+  const UniqueFd fd = open_old(file.path);
+  if (!fd.valid()) {
+    return;
+  }
+  refuse_open(fd.get(), file.path);
+  lock_image_alone(fd.get(), file.path, false);
+  const struct stat status = stat_fd(fd.get(), file.path);
+  if (!S_ISREG(status.st_mode) || identity_of(status).text != file.identity) {
+    throw not_as_it_was(file.path, "it is not the file any more that was copied");
+  }
+  if (static_cast<uint64_t>(status.st_size) != file.size || mtime_of(status) != file.modified) {
+    throw not_as_it_was(file.path, "it was written to since the move");
+  }
+  remove_file(file.path, std::nullopt);
 }
 
 bool HostAndCluster::file_exists(const std::string& path) {

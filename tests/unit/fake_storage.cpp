@@ -246,6 +246,18 @@ void FakeStorage::remove_image(const HostImage& image) {
   });
 }
 
+void FakeStorage::remove_old_file(const OldFile& file) {
+  world_->call("remove_old_file", [&] {
+    if (!world_->images.contains(file.path)) {
+      return;
+    }
+    if (identity_of(file.path, world_->images[file.path]) != file.identity) {
+      refuse(ErrorKind::kConflict, file.path, "it is not the file any more that was copied");
+    }
+    world_->remove_image(file.path);
+  });
+}
+
 bool FakeStorage::file_exists(const std::string& path) {
   return world_->call("file_exists", [&] { return world_->images.contains(path); });
 }

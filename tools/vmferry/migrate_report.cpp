@@ -188,7 +188,7 @@ std::string report_text(const std::string& domain, const MigrateReport& report) 
     }
   }
   if (report.downtime_ms) {
-    text += line("  the guest stood still for {} ms", *report.downtime_ms);
+    text += line("  the guest did not run for {} ms", *report.downtime_ms);
   }
   if (!report.kept.empty()) {
     text += "Kept, and yours to remove when all is well:\n";
@@ -222,6 +222,14 @@ Json report_as_json(const std::string& domain, const MigrateReport& report) {
     }
     if (!disk.copy.digest.empty()) {
       one["copied_digest"] = disk.copy.digest;
+    }
+    if (disk.old) {
+      one["old"] = {{"path", disk.old->path},
+                    {"format", disk.old->format},
+                    {"identity", disk.old->identity},
+                    {"size_bytes", disk.old->size},
+                    {"modified_ns", disk.old->modified},
+                    {"allocated_bytes", disk.old->taken}};
     }
     disks.push_back(std::move(one));
   }

@@ -14,6 +14,7 @@ void ShutDown::run() {
   }
   if (source_.active()) {
     journal_.note(kAskedOff);
+    run_.goes_off();
   }
   const bool off = source_.shut_down(plan_.request.shutdown_timeout);
   journal_.forget(kAskedOff);

@@ -18,6 +18,7 @@ void Start::run() {
         throw;
       }
     }
+    run_.came_back();
   }
   if (!target_.active()) {
     fail(ErrorKind::kIo, source_.name(), "start", "it does not run although libvirt started it",

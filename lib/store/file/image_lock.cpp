@@ -120,6 +120,21 @@ void refuse_open_for_writing(int fd, const std::string& name, bool assume_unused
   throw unknown_use(name, "its file system cannot tell whether it is being written to");
 }
 
+void refuse_open(int fd, const std::string& name) {
+  ::fcntl(fd, F_SETSIG, SIGURG);  // as above
+  if (::fcntl(fd, F_SETLEASE, F_WRLCK) == 0) {
+    return;
+  }
+  const int code = errno;
+  const bool known = code == EAGAIN && !is_on_a_network(fd);
+  throw Error({.kind = ErrorKind::kConflict,
+               .object = name,
+               .action = "ask who has it open",
+               .cause = known ? "another process, or a loop device, has it open"
+                              : std::string("that cannot be found out: ") + std::strerror(code),
+               .hint = "'fuser -v' tells which; try again when it has ended"});
+}
+
 void refuse_open_for_writing(const std::string& path, bool assume_unused) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd.valid()) {

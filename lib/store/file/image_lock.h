@@ -32,6 +32,11 @@ void lock_image(int fd, const std::string& name, bool assume_unused);
 /// kConflict if one has it.
 void lock_image_alone(int fd, const std::string& name, bool assume_unused);
 
+/// Throws kConflict if anybody else has the file `fd` (open for reading only) open, for reading or
+/// for writing. The kernel grants a write lease only where nobody has (fcntl(2), F_SETLEASE). Who
+/// opens it later waits until the last copy of `fd` is closed.
+void refuse_open(int fd, const std::string& name);
+
 /// Throws kConflict if a QEMU process has `fd` open in spite of our lock.
 void refuse_used_by_qemu(int fd, const std::string& name, bool assume_unused);
 
