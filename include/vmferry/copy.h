@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <stop_token>
 
@@ -78,5 +80,11 @@ CompareResult compare(const Source& a, const Source& b, const CompareOptions& op
 /// outlive it. Many threads may write; they wait in turn. Throws Error kCancelled when stopped
 /// while waiting.
 std::unique_ptr<Sink> limit_rate(Sink& sink, uint64_t bytes_per_second, std::stop_token stop);
+
+/// Bytes a second, as they are now; 0: no limit. Called by any thread, often.
+using RateNow = std::function<uint64_t()>;
+
+/// The same with a rate that may change: a new one counts within a second, also for what waits.
+std::unique_ptr<Sink> limit_rate(Sink& sink, RateNow rate, std::stop_token stop);
 
 }  // namespace VMFERRY_API vmferry

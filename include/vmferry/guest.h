@@ -133,6 +133,8 @@ class Guest {
   /// `bandwidth`: bytes a second; 0: no limit.
   virtual void commit_active(const std::string& dev, uint64_t bandwidth) = 0;
   virtual std::optional<BlockJob> block_job(const std::string& dev) = 0;
+  /// Of a job that runs: bytes a second; 0: no limit.
+  virtual void limit_block_job(const std::string& dev, uint64_t bandwidth) = 0;
   virtual void pivot(const std::string& dev) = 0;
   virtual void abort_block_job(const std::string& dev) = 0;
   /// Discards of the guest give back room in the image that the disk is on now, unless its

@@ -14,6 +14,7 @@
 #include "vmferry/api.h"
 #include "vmferry/call_trace.h"
 #include "vmferry/ceph.h"
+#include "vmferry/copy.h"
 #include "vmferry/domain.h"
 #include "vmferry/format.h"
 #include "vmferry/host.h"
@@ -219,6 +220,9 @@ struct MigrateContext {
   /// Called once a move is complete, before its journal goes: for what must not be lost. May be
   /// empty; must not throw.
   std::function<void(const struct MigrateReport&)> moved = {};
+  /// If not empty, it takes the place of MigrateRequest::bandwidth, and counts for copies that run,
+  /// too; a guest that leaves for another host keeps the rate with which it began.
+  RateNow rate = {};
 };
 
 /// Gathers the facts and makes the plan. Changes nothing (a test object in the pool comes and

@@ -14,6 +14,7 @@
 
 #include "vmferry/api.h"
 #include "vmferry/ceph.h"
+#include "vmferry/copy.h"
 #include "vmferry/format.h"
 #include "vmferry/location.h"
 #include "vmferry/observer.h"
@@ -109,6 +110,7 @@ struct CopyTerms {
   /// It is under an overlay, so that QEMU has it open and does not write to it.
   bool frozen = false;
   uint64_t bandwidth = 0;  ///< bytes a second; 0: no limit
+  RateNow rate = {};       ///< if not empty: the same, as it is now
   /// What a copy that died has left is gone on with where it fits; otherwise it is removed, as it
   /// is without this.
   bool resume = false;

@@ -30,6 +30,7 @@ struct TransferOptions {
   unsigned jobs = 8;                        ///< threads that read; 1..64
   size_t memory = size_t{32} << 20;         ///< bound on buffers (bytes)
   std::optional<uint64_t> rate_limit = {};  ///< bytes a second that are written
+  RateNow rate_now = {};                    ///< if not empty: the same, as it is now
   bool source_in_use = false;               ///< it may change meanwhile: that is meant
   Verify verify = Verify::kNo;
   DiskDigest* digest = nullptr;  ///< told of what was read; of the source's size

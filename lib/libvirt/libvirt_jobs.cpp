@@ -99,6 +99,12 @@ std::optional<BlockJob> LibvirtGuest::block_job(const std::string& dev) {
   return job;
 }
 
+void LibvirtGuest::limit_block_job(const std::string& dev, uint64_t bandwidth) {
+  check(virDomainBlockJobSetSpeed(find().get(), dev.c_str(), bandwidth,
+                                  VIR_DOMAIN_BLOCK_JOB_SPEED_BANDWIDTH_BYTES),
+        "limit the block job of " + dev);
+}
+
 void LibvirtGuest::pivot(const std::string& dev) {
   check(virDomainBlockJobAbort(find().get(), dev.c_str(), VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT),
         "pivot " + dev);

@@ -100,6 +100,10 @@ class TracedGuest : public Guest {
   std::optional<BlockJob> block_job(const std::string& dev) override {
     return teller_.ask("block_job " + domain_ + " " + dev, [&] { return inner_->block_job(dev); });
   }
+  void limit_block_job(const std::string& dev, uint64_t bandwidth) override {
+    teller_.act(fmt::format("limit_block_job {} {} {}", domain_, dev, bandwidth),
+                [&] { inner_->limit_block_job(dev, bandwidth); });
+  }
   void pivot(const std::string& dev) override {
     teller_.act("pivot " + domain_ + " " + dev, [&] { inner_->pivot(dev); });
   }

@@ -96,9 +96,28 @@ void Machine::throw_if_stopped() const {
   }
 }
 
+void Machine::adjust_rate(const MovingDisk& disk, const BlockJob& job,
+                          std::map<std::string, uint64_t>& rates) const {
+  if (!context_.rate || job.kind != BlockJob::Kind::kCopy) {
+    return;
+  }
+  const uint64_t rate = context_.rate();
+  const auto set = rates.find(disk.dev);
+  if (set != rates.end() && set->second == rate) {
+    return;
+  }
+  rates[disk.dev] = rate;
+  try {
+    guest_->limit_block_job(disk.dev, rate);
+  } catch (const Error& error) {  // it may have ended just now: who waits for it will see
+    context_.observer->warning("the copy of " + disk.dev + " keeps its rate: " + error.what());
+  }
+}
+
 void Machine::wait_ready(const std::vector<const MovingDisk*>& disks, Place goal,
                          const std::string& what, std::optional<Clock::time_point> deadline,
                          const Watch& watch) {
+  std::map<std::string, uint64_t> rates;
   while (true) {
     uint64_t done = 0;
     uint64_t total = 0;
@@ -112,6 +131,7 @@ void Machine::wait_ready(const std::vector<const MovingDisk*>& disks, Place goal
         fail(ErrorKind::kIo, name(), what, "the job of " + disk->dev + " ended by itself",
              "QEMU's log tells why: /var/log/libvirt/qemu/" + name() + ".log");
       }
+      adjust_rate(*disk, *job, rates);
       done += job->done;
       total += job->total;
       ready = ready && job->ready;

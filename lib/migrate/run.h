@@ -59,6 +59,13 @@ class Run : public Notes {
   void stay_here();
   std::optional<Clock::time_point> deadline() const;
   MigrateReport report() const;
+  /// Bytes a second of what begins now; 0: no limit.
+  uint64_t bandwidth_now() const {
+    return context_.rate ? context_.rate() : plan_.request.bandwidth;
+  }
+  /// The guest is told to shut down, and was started again: for the report.
+  void goes_off() { went_off_ = source_.now(); }
+  void came_back();
   /// A file that is left, and named in the report.
   void keep(const std::string& file) { kept_.push_back(file); }
   /// Likewise, of what libvirt knew of the snapshots.

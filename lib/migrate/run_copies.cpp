@@ -70,6 +70,7 @@ void Run::copy_disk(const MovingDisk& disk, std::stop_token stop) {
         places_.fresh->copy(disk,
                             {.frozen = plan_.method == CopyMethod::kStaged,
                              .bandwidth = plan_.request.bandwidth,
+                             .rate = context_.rate,
                              .resume = may_be_begun,
                              .base = base == plan_.request.bases.end() ? "" : base->second,
                              .stop = stop},
@@ -136,7 +137,7 @@ void Run::copy_onto(const MovingDisk& disk, const std::string& file, const std::
   try {
     source_.guest().block_copy(disk.dev, definition,
                                {.shallow = shallow,
-                                .bandwidth = plan_.request.bandwidth,
+                                .bandwidth = bandwidth_now(),
                                 .synchronous_writes = plan_.request.synchronous_writes});
   } catch (const Error& error) {
     throw about_new_file(error, file);

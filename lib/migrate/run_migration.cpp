@@ -13,7 +13,7 @@ namespace vmferry::migrate {
 LiveMigration Run::migration_options() const {
   const MigrateRequest& request = plan_.request;
   LiveMigration migration;
-  migration.bandwidth = request.bandwidth;
+  migration.bandwidth = bandwidth_now();
   migration.auto_converge = request.auto_converge;
   migration.parallel = request.parallel;
   migration.synchronous_writes = request.synchronous_writes;

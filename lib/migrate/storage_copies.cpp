@@ -193,6 +193,7 @@ CopyDone HostAndCluster::copy_and_check(const OpenImage& image, const NewImage& 
   if (terms.bandwidth > 0) {
     work.rate_limit = terms.bandwidth;
   }
+  work.rate_now = terms.rate;
   DiskDigest digest(image.guest->size());
   work.digest = &digest;
   if (!made.points.empty()) {

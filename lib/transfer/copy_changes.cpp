@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "lib/transfer/delta.h"
+#include "lib/transfer/limited_sink.h"
 #include "vmferry/copy.h"
 
 namespace vmferry {
@@ -17,10 +18,7 @@ CopyResult copy_changes(const Source& source, const Changes& changes, uint64_t s
                             std::max(traits.zero_granularity, traits.write_unit));
   const DeltaSource delta(source, blocks);
   DeltaSink onto(sink, blocks);
-  std::unique_ptr<Sink> limited;
-  if (options.rate_limit) {
-    limited = limit_rate(onto, *options.rate_limit, options.stop);
-  }
+  const std::unique_ptr<Sink> limited = limited_sink(onto, options, options.stop);
   Progress counters;
   counters.silent_for = [&] { return std::max(source.silent_for(), sink.silent_for()); };
   const ObservedPhase observed(observer, options.phase, counters, {&delta});

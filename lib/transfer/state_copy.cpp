@@ -8,6 +8,7 @@
 
 #include "lib/core/format_bytes.h"
 #include "lib/transfer/base_sink.h"
+#include "lib/transfer/limited_sink.h"
 #include "lib/transfer/reading_back.h"
 #include "lib/transfer/rest_source.h"
 
@@ -140,10 +141,7 @@ CopyResult StateCopy::copy_rest() {
   Sink& sink = target_.adopted() ? adopted : sink_;
   std::stop_source ended;  // by who wants to stop, and by a follower that has failed
   const std::stop_callback passed_on(options_.stop, [&ended] { ended.request_stop(); });
-  std::unique_ptr<Sink> limited;
-  if (options_.rate_limit) {
-    limited = limit_rate(sink, *options_.rate_limit, ended.get_token());
-  }
+  const std::unique_ptr<Sink> limited = limited_sink(sink, options_, ended.get_token());
   Progress counters;
   counters.silent_for = [&] { return std::max(source.silent_for(), sink_.silent_for()); };
   const ObservedPhase phase(observer_, options_.phase, counters, {&source});

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "lib/core/format_bytes.h"
+#include "lib/transfer/limited_sink.h"
 #include "lib/transfer/reading_back.h"
 #include "vmferry/error.h"
 #include "vmferry/transfer.h"
@@ -67,10 +68,7 @@ class StreamTransfer {
   }
 
   CopyResult copy_all() {
-    std::unique_ptr<Sink> limited;
-    if (options_.rate_limit) {
-      limited = limit_rate(sink_, *options_.rate_limit, options_.stop);
-    }
+    const std::unique_ptr<Sink> limited = limited_sink(sink_, options_, options_.stop);
     Progress counters;
     counters.silent_for = [this] { return sink_.silent_for(); };
     const ObservedPhase phase(observer_, options_.phase, counters, {});

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <atomic>
 #include <random>
+#include <thread>
 
 #include "tests/unit/catch.h"
 #include "tests/unit/memory_sources.h"
@@ -234,6 +236,33 @@ TEST_CASE("the rate limit holds, and a stop ends its wait") {
   const auto slow = limit_rate(sink, 1, stop.get_token());
   std::jthread stopper([&] { stop.request_stop(); });
   CHECK_THROWS_AS(copy(source, *slow, {.stop = stop.get_token()}, progress), Error);
+}
+
+TEST_CASE("a rate that changes counts for what waits") {
+  PictureSource source("2M:A");
+  RecordingSink sink(source.size(), kFresh);
+  std::atomic<uint64_t> rate = 1000;
+  std::atomic<unsigned> asked = 0;
+  const auto now = [&] {
+    ++asked;
+    return rate.load();
+  };
+  const auto start = std::chrono::steady_clock::now();
+  const auto limited = limit_rate(sink, now, {});
+  std::jthread changer([&] {
+    while (asked == 0) {
+      std::this_thread::yield();
+    }
+    rate = 100 * M;
+  });
+  Progress progress;
+  copy(source, *limited, {}, progress);
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(10));
+  CHECK(same_bytes(sink.bytes(), source.bytes()));
+
+  rate = 0;  // no limit
+  const auto free = limit_rate(sink, now, {});
+  copy(source, *free, {}, progress);
 }
 
 namespace {

@@ -30,6 +30,7 @@ struct Job {
   std::vector<Layer> goal = {};  ///< what the disk's chain is after the pivot
   unsigned progress = 0;         ///< of kJobTicks
   unsigned ending = 0;           ///< aborted: it ends after so many ticks
+  uint64_t bandwidth = 0;
 };
 inline constexpr unsigned kJobTicks = 4;
 

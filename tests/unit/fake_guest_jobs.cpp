@@ -95,6 +95,16 @@ void FakeGuest::commit_active(const std::string& dev, uint64_t) {
   });
 }
 
+void FakeGuest::limit_block_job(const std::string& dev, uint64_t bandwidth) {
+  call("limit_block_job", [&] {
+    LiveDisk& live = find_disk(find_active(), dev);
+    if (!live.job) {
+      refuse(ErrorKind::kConflict, domain_, "no active block job on " + dev);
+    }
+    live.job->bandwidth = bandwidth;
+  });
+}
+
 std::optional<BlockJob> FakeGuest::block_job(const std::string& dev) {
   return call("block_job", [&]() -> std::optional<BlockJob> {
     const LiveDisk& disk = find_disk(find_active(), dev);

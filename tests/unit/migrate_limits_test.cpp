@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <future>
 
@@ -68,6 +69,41 @@ TEST_CASE("a copy that does not end in time is undone", "[faults]") {
     CHECK(outcome.message.find("--timeout") != std::string::npos);
     CHECK(rig.problems_if_untouched() == Problems());
   }
+}
+
+TEST_CASE("a rate that changes counts for a mirror that runs", "[migrate]") {
+  Rig rig(way_named("mirrored here"));
+  std::atomic<uint64_t> rate = 1000;
+  rig.rate = [&] { return rate.load(); };
+  std::atomic<unsigned> asked = 0;
+  rig.world().hook = [&](unsigned, const std::string& what) {
+    if (what == "alpha: block_job" && ++asked == 3) {
+      rate = 2000;
+    }
+  };
+  const Plan plan = rig.plan();
+  const Outcome outcome = rig.run(plan);
+  CHECK(outcome.done());
+  // Each of two disks is told the first rate, and the second one.
+  CHECK(std::count(rig.world().log().begin(), rig.world().log().end(), "alpha: limit_block_job") ==
+        4);
+  CHECK(rig.problems_if_moved() == Problems());
+}
+
+TEST_CASE("a report has the old files, and how long a guest was off", "[migrate]") {
+  Rig rig(way_named("offline here, running before"));
+  const Outcome outcome = rig.run(rig.plan());
+  REQUIRE(outcome.done());
+  CHECK(outcome.report.downtime_ms.has_value());
+  REQUIRE(outcome.report.disks.size() == 2);
+  REQUIRE(outcome.report.disks[0].old.has_value());
+  CHECK(outcome.report.disks[0].old->path == "/img/web1.img");
+  CHECK(outcome.report.disks[1].old->format == "qcow2");
+  Rig deleted(way_named("staged here, old images deleted"));
+  const Outcome gone = deleted.run(deleted.plan());
+  REQUIRE(gone.done());
+  CHECK(!gone.report.disks[0].old.has_value());
+  CHECK(!gone.report.downtime_ms.has_value());
 }
 
 TEST_CASE("no guest is forced off unless that was asked for", "[faults]") {

@@ -83,6 +83,7 @@ MigrateContext Rig::context(Listener& listener, std::stop_token stop) {
                          .state_dir = state_dir_,
                          .stop = std::move(stop),
                          .patience = patience};
+  context.rate = rate;
   std::shared_ptr<Host> target = beta_host_;
   if (trace) {
     context.source = trace_calls(context.source, "alpha", trace);

@@ -106,6 +106,7 @@ class Rig {
   Patience patience;
   bool guest_was_stopped = false;     ///< by us: it need not run at the end
   std::shared_ptr<CallTrace> trace;   ///< of both hosts; null: none
+  RateNow rate;                       ///< MigrateContext::rate
   std::set<std::string> others = {};  ///< images that somebody else made meanwhile
 
  private:

@@ -4,7 +4,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include "lib/core/unique_fd.h"
 #include "lib/image/backing.h"
@@ -18,6 +20,7 @@
 #include "tests/unit/text_file.h"
 #include "vmferry/error.h"
 #include "vmferry/location.h"
+#include "vmferry/rate_file.h"
 #include "vmferry/target.h"
 
 namespace vmferry::test {
@@ -285,6 +288,35 @@ TEST_CASE("a key is found in a keyring under its user's name only") {
   CHECK(!find_key("key = AQNobody==", "client.admin"));
   CHECK(find_key("[client.a]\nkey = 1\n[client.b]\nkey = 2\n[client.a]\nkey = 3", "client.a") ==
         "3");
+}
+
+TEST_CASE("a file holds a rate, and is read again") {
+  const TempDir dir;
+  const std::string path = (dir / "rate").string();
+  CHECK_THROWS_AS(rate_from_file(path, {}), Error);
+  for (const char* odd : {"", "fast", "0", "5 M", "10M\n20M\n"}) {
+    INFO(odd);
+    write_text(path, odd);
+    CHECK_THROWS_AS(rate_from_file(path, {}), Error);
+  }
+  write_text(path, std::string(2000, '1'));
+  CHECK_THROWS_AS(rate_from_file(path, {}), Error);
+
+  write_text(path, " 10M\n");
+  unsigned warnings = 0;
+  const RateNow rate = rate_from_file(path, [&](const std::string&) { ++warnings; });
+  CHECK(rate() == 10 << 20);
+  const auto later = [&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1020));
+    return rate();
+  };
+  write_text(path, "20M");
+  CHECK(later() == 20 << 20);
+  write_text(path, "nonsense");
+  CHECK(later() == 20 << 20);
+  fs::remove(path);
+  CHECK(later() == 20 << 20);
+  CHECK(warnings == 1);
 }
 
 }  // namespace vmferry::test

@@ -16,13 +16,14 @@
 #include "tools/vmferry/ui/say.h"
 #include "vmferry/create.h"
 #include "vmferry/error.h"
+#include "vmferry/rate_file.h"
 #include "vmferry/transfer.h"
 
 namespace vmferry::cli {
 namespace {
 
 void refuse_limited_sharing(const ImageCopy& job) {
-  if (job.to.reflink != Reflink::kAlways || !job.rate_limit) {
+  if (job.to.reflink != Reflink::kAlways || (!job.rate_limit && job.rate_file.empty())) {
     return;
   }
   throw Error({.kind = ErrorKind::kUsage,
@@ -146,6 +147,7 @@ TransferOptions transfer_options(Session& session, const ImageCopy& job, const s
   return {.phase = what,
           .jobs = job.run.jobs,
           .rate_limit = job.rate_limit,
+          .rate_now = job.rate_file.empty() ? RateNow() : rate_from_file(job.rate_file, say_notice),
           .source_in_use = job.source_in_use,
           .verify = verify,
           .keep_partial = may_be_resumed(job),
@@ -280,6 +282,7 @@ void add_copy_options(CLI::App& app, ImageCopy& job) {
                   "What is read in order (-, or a compressed file) has SIZE bytes, no more and no "
                   "less");
   add_size_option(app, "--rate-limit", job.rate_limit, "Write at most SIZE bytes a second");
+  add_rate_file_option(app, job.rate_file);
 
   static const std::map<std::string, Reflink> kReflinks = {
       {"auto", Reflink::kAuto}, {"always", Reflink::kAlways}, {"never", Reflink::kNever}};

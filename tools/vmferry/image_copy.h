@@ -37,6 +37,7 @@ struct ImageCopy {
   std::vector<std::string> snapshots;  ///< to be kept, or "all"; empty: none
   std::optional<uint64_t> size;        ///< of what is read in order
   std::optional<uint64_t> rate_limit;
+  std::string rate_file;         ///< which holds the limit, and may be changed; empty: none
   std::string verify_how;        ///< of --verify: "true", "read", or empty
   bool never_keep = false;       ///< an unfinished copy
   double checkpoint_every = 10;  ///< seconds

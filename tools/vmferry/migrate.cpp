@@ -13,6 +13,7 @@
 #include "tools/vmferry/ui/say.h"
 #include "tools/vmferry/ui/text_file.h"
 #include "vmferry/error.h"
+#include "vmferry/rate_file.h"
 #include "vmferry/version.h"
 
 namespace vmferry::cli {
@@ -161,6 +162,9 @@ int migrate(Session& session, MigrateOptions& options) {
       .state_dir = options.state_dir,
       .stop = session.stop(),
       .moved = [&](const MigrateReport& report) { keep_record(options, report); }};
+  if (!options.rate_file.empty()) {
+    context.rate = rate_from_file(options.rate_file, say_notice);
+  }
   context.target = request.to_other_host() ? target_of(options, context, trace) : context.source;
   if (options.recover) {
     session.making_something();

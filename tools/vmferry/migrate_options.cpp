@@ -167,6 +167,7 @@ void add_live_options(CLI::App& app, MigrateOptions& options) {
   add_size_option(app, "--rate-limit", options.bandwidth,
                   "Write at most SIZE bytes a second, to each disk")
       ->group(group);
+  add_rate_file_option(app, options.rate_file);
   app.add_option("--timeout", options.timeout, "Abort and undo when the copy takes longer")
       ->type_name("SECONDS")
       ->group(group);

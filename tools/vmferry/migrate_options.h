@@ -22,6 +22,7 @@ struct MigrateOptions {
   RbdLayout layout;
   RunOptions run;
   std::optional<uint64_t> bandwidth;
+  std::string rate_file;  ///< which holds it, and may be changed; empty: none
   unsigned timeout = 0;
   unsigned shutdown_timeout = 120;
   std::string state_dir;

@@ -143,6 +143,15 @@ CLI::Option* add_size_option(CLI::App& app, const std::string& flags,
       ->type_name("SIZE");
 }
 
+void add_rate_file_option(CLI::App& app, std::string& path) {
+  CLI::Option* limit = app.get_option("--rate-limit");
+  app.add_option("--rate-limit-file", path,
+                 "The same, read from FILE again and again: a SIZE that may be changed meanwhile")
+      ->type_name("FILE")
+      ->excludes(limit)
+      ->group(limit->get_group());
+}
+
 void add_layout_options(CLI::App& app, RbdLayout& layout) {
   const char* group = "New RBD volume";
   add_size_option(app, "--object-size", layout.object_size,

@@ -49,6 +49,9 @@ struct RunOptions {
 void add_run_options(CLI::App& app, RunOptions& run);
 
 /// An option whose value is a size ("4M").
+/// --rate-limit-file, beside --rate-limit.
+void add_rate_file_option(CLI::App& app, std::string& path);
+
 CLI::Option* add_size_option(CLI::App& app, const std::string& flags,
                              std::optional<uint64_t>& bytes, const std::string& help);
 

@@ -173,8 +173,8 @@ void check_options(const SparsifyOptions& options) {
   }
   if (!has_target &&
       (options.job.to.force || !options.job.verify_how.empty() || options.job.rate_limit ||
-       options.job.to.reflink != Reflink::kAuto || options.job.to.layout != RbdLayout() ||
-       options.job.layout != ImageLayout())) {
+       !options.job.rate_file.empty() || options.job.to.reflink != Reflink::kAuto ||
+       options.job.to.layout != RbdLayout() || options.job.layout != ImageLayout())) {
     throw usage(
         "--force, --verify, --rate-limit, --reflink, -O and the layout of a volume or an image are "
         "about a target",
