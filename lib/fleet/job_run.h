@@ -14,7 +14,7 @@ namespace vmferry::fleet {
 /// What a worker of a host does for one job.
 struct JobOrder {
   FleetPlan plan;          ///< with this job only
-  uint64_t bandwidth = 0;  ///< bytes a second of this job; 0: no limit
+  uint64_t bandwidth = 0;  ///< bytes a second of this job, as it begins; 0: no limit
   int64_t began = 0;       ///< when the job was first begun; seconds since 1970
   bool undo_only = false;  ///< only undo what an earlier run left half done
   bool may_begin = true;   ///< false: only end what an earlier run left half done
@@ -57,6 +57,8 @@ class JobRun {
   virtual JobNews news() const = 0;
   /// REQUIRES: look() was true.
   virtual JobResult result() const = 0;
+  /// Bytes a second from now on, where its order has a limit.
+  virtual void allow(uint64_t bandwidth) = 0;
   /// Asks it to end. Nothing: not any more.
   virtual void ask(std::optional<JobStop> stop) = 0;
 };

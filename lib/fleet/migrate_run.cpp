@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/fleet/migrate_run.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "lib/core/shell_word.h"
+#include "lib/fleet/job_lock.h"
 #include "lib/fleet/job_process.h"
 #include "lib/fleet/job_words.h"
 #include "lib/migrate/journal.h"
@@ -41,55 +38,14 @@ bool has_journal(const FleetJob& job, const std::string& state_dir) {
   }
 }
 
-/// Held by whoever works on a guest of this host for a fleet, and by what runs for it: that may
-/// outlive a worker that sleeps. Its file is removed in the end.
-class GuestLock {
- public:
-  GuestLock(const FleetJob& job, const std::string& state_dir)
-      : path_(state_dir + "/" + migrate::state_file_name(job.name) + ".fleet-lock") {
-    migrate::make_state_directory(state_dir);
-  }
-
-  bool take() {
-    UniqueFd fd(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!fd.valid()) {
-      throw errno_error(errno, path_, "open");
-    }
-    if (!is_held(fd)) {
-      return false;
-    }
-    fd_ = std::move(fd);
-    return true;
-  }
-  /// Removes the file, unless somebody else works on the guest now.
-  void remove() noexcept {
-    const UniqueFd fd(::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
-    if (fd.valid() && is_held(fd)) {
-      ::unlink(path_.c_str());
-    }
-  }
-  /// What was started since goes on holding it.
-  void release() { fd_ = UniqueFd(); }
-  int fd() const { return fd_.get(); }
-
- private:
-  /// A lock on a file that was removed since it was opened keeps nobody out.
-  bool is_held(const UniqueFd& fd) const noexcept {
-    struct stat opened = {};
-    struct stat named = {};
-    return ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0 && ::fstat(fd.get(), &opened) == 0 &&
-           ::stat(path_.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
-           opened.st_ino == named.st_ino;
-  }
-
-  const std::string path_;
-  UniqueFd fd_;
-};
-
 class MigrateRun : public JobRun {
  public:
   MigrateRun(const JobOrder& order, const MigrateTerms& terms)
-      : order_(order), terms_(terms), job_(order_.plan.jobs.front()), lock_(job_, terms.state_dir) {
+      : order_(order),
+        terms_(terms),
+        job_(order_.plan.jobs.front()),
+        lock_(job_.name, terms.state_dir),
+        bandwidth_(order.bandwidth) {
     news_.phase = "waits for an earlier run on this host to end";
   }
 
@@ -108,6 +64,20 @@ class MigrateRun : public JobRun {
   }
   JobNews news() const override { return news_; }
   JobResult result() const override { return *result_; }
+
+  void allow(uint64_t bandwidth) override {
+    if (bandwidth == bandwidth_ || order_.bandwidth == 0) {
+      return;
+    }
+    const uint64_t before = std::exchange(bandwidth_, bandwidth);
+    try {
+      if (process_) {
+        write_rate();
+      }
+    } catch (const Error&) {
+      bandwidth_ = before;  // it is asked again
+    }
+  }
 
   void ask(std::optional<JobStop> stop) override {
     if (stop == stop_) {
@@ -195,12 +165,21 @@ class MigrateRun : public JobRun {
     if (order_.is_ours && !order_.is_ours()) {
       return finish(JobResult::End::kKept);
     }
+    write_rate();
     words_ = JobWords();
     signalled_ = false;
     asked_to_undo_ = false;
     news_ = {.phase = phase, .done = 0, .total = 0};
     copying_since_.reset();
+    has_started_ = true;
     process_.emplace(terms_.program, arguments, lock_.fd());
+  }
+
+  /// The child reads it again and again.
+  void write_rate() const {
+    if (order_.bandwidth != 0) {
+      migrate::replace_file(rate_file(job_, terms_), std::to_string(bandwidth_) + "\n");
+    }
   }
 
   void read() {
@@ -278,16 +257,26 @@ class MigrateRun : public JobRun {
   }
 
   void finish(JobResult::End end, const std::string& record = {}) {
+    remove_rate();
     result_ = {.end = end, .error = {}, .hint = {}, .record = record};
   }
   void fail(const std::string& error, const std::string& hint) {
+    remove_rate();
     result_ = {.end = JobResult::End::kFailed, .error = error, .hint = hint, .record = {}};
+  }
+
+  /// Another run of this guest, for which this one only waited, may still read it.
+  void remove_rate() const {
+    if (order_.bandwidth != 0 && has_started_) {
+      ::unlink(rate_file(job_, terms_).c_str());
+    }
   }
 
   const JobOrder order_;
   const MigrateTerms terms_;
   const FleetJob& job_;
-  GuestLock lock_;
+  JobLock lock_;
+  uint64_t bandwidth_;
   std::optional<JobProcess> process_;
   JobWords words_;
   JobNews news_;
@@ -297,6 +286,7 @@ class MigrateRun : public JobRun {
   bool tried_again_ = false;
   bool signalled_ = false;      ///< what runs now
   bool asked_to_undo_ = false;  ///< likewise
+  bool has_started_ = false;
 };
 
 }  // namespace

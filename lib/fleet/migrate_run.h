@@ -28,12 +28,18 @@ class MigrateRunner : public JobRunner {
   const MigrateTerms terms_;
 };
 
+/// Throws Error (kUsage) unless the job's `to` only names a place: of some URIs libvirt runs
+/// commands.
+void require_plain_uri(const FleetJob& job);
 /// The arguments of `vmferry migrate` for a job. Throws Error (kUsage) for one that a worker
 /// refuses to do: whoever may write to the fleet's object has written it.
 std::vector<std::string> migrate_arguments(const JobOrder& order, const MigrateTerms& terms);
 /// The same for the recovery of what an earlier run left. `how` is "--undo", "--finish" or nothing.
 std::vector<std::string> recover_arguments(const JobOrder& order, const MigrateTerms& terms,
                                            const std::string& how);
+
+/// The file with the rate of a job that runs, in the state directory.
+std::string rate_file(const FleetJob& job, const MigrateTerms& terms);
 
 /// The record of a move of that guest to those volumes which ended at `since` or later (seconds
 /// since 1970); empty: there is none.

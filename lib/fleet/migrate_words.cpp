@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "lib/fleet/migrate_run.h"
+#include "lib/migrate/journal.h"
 #include "vmferry/error.h"
 #include "vmferry/location.h"
 
@@ -18,6 +19,43 @@ Error refused(const FleetJob& job, const std::string& cause) {
        .action = "begin its move",
        .cause = cause,
        .hint = "look at the plan, and at who may write to the pool's namespace 'vmferry'"});
+}
+
+void add(std::vector<std::string>& words, const char* option, const std::string& value) {
+  if (!value.empty()) {
+    words.emplace_back(std::string(option) + "=" + value);
+  }
+}
+
+void add_cluster(std::vector<std::string>& words, const JobOrder& order,
+                 const MigrateTerms& terms) {
+  add(words, "--ceph-conf", terms.ceph.conf);
+  add(words, "--keyring", terms.ceph.keyring);
+  add(words, "--cluster", terms.ceph.cluster);
+  add(words, "--id", order.plan.ceph.id);
+}
+
+/// What every run of it gets.
+std::vector<std::string> first_words(const JobOrder& order, const MigrateTerms& terms) {
+  std::vector<std::string> words = {"migrate", "--json", "--progress=json"};
+  add(words, "--state-dir", terms.state_dir);
+  add(words, "--connect", terms.connect);
+  add_cluster(words, order, terms);
+  if (order.bandwidth != 0) {
+    add(words, "--rate-limit-file", rate_file(order.plan.jobs.front(), terms));
+  }
+  return words;
+}
+
+void add_guest(std::vector<std::string>& words, const FleetJob& job) {
+  words.emplace_back("--");  // a name may begin with '-'
+  words.push_back(job.name);
+}
+
+}  // namespace
+
+std::string rate_file(const FleetJob& job, const MigrateTerms& terms) {
+  return terms.state_dir + "/" + migrate::state_file_name(job.name) + ".rate";
 }
 
 /// libvirt runs a command that a URI names ("?command="), on this host: so only what is known to
@@ -49,34 +87,6 @@ void require_plain_uri(const FleetJob& job) {
     throw refused(job, "a worker does not use such a URI: " + job.to);
   }
 }
-
-void add(std::vector<std::string>& words, const char* option, const std::string& value) {
-  if (!value.empty()) {
-    words.emplace_back(std::string(option) + "=" + value);
-  }
-}
-
-/// What every run of it gets.
-std::vector<std::string> first_words(const JobOrder& order, const MigrateTerms& terms) {
-  std::vector<std::string> words = {"migrate", "--json", "--progress=json"};
-  add(words, "--state-dir", terms.state_dir);
-  add(words, "--connect", terms.connect);
-  add(words, "--ceph-conf", terms.ceph.conf);
-  add(words, "--keyring", terms.ceph.keyring);
-  add(words, "--cluster", terms.ceph.cluster);
-  add(words, "--id", order.plan.ceph.id);
-  if (order.bandwidth != 0) {
-    add(words, "--rate-limit", std::to_string(order.bandwidth));
-  }
-  return words;
-}
-
-void add_guest(std::vector<std::string>& words, const FleetJob& job) {
-  words.emplace_back("--");  // a name may begin with '-'
-  words.push_back(job.name);
-}
-
-}  // namespace
 
 std::vector<std::string> migrate_arguments(const JobOrder& order, const MigrateTerms& terms) {
   const FleetJob& job = order.plan.jobs.front();

@@ -178,6 +178,7 @@ void Worker::look_around() {
     return;
   }
   const std::vector<RunningJob> running = ledger_->running();
+  share_bandwidth(running.size());
   take_orphans(running);
   if (facts.control.state == "cancelled") {
     undo_some(facts, running);
@@ -200,6 +201,18 @@ void Worker::take_orphans(const std::vector<RunningJob>& running) {
       const bool undo = taken->status.asked == "cancel" || control_.state == "cancelled";
       begin(std::move(*taken), undo);
     }
+  }
+}
+
+/// Who runs fewer than before gets more, and the other way round. Each worker finds that out when
+/// it looks next: until then the sum may be above the limit.
+void Worker::share_bandwidth(size_t running) {
+  if (limits_->bandwidth == 0) {
+    return;
+  }
+  share_ = std::max<uint64_t>(1, limits_->bandwidth / std::max<size_t>(1, running));
+  for (const auto& mine : jobs_) {
+    mine->run->allow(share_);
   }
 }
 

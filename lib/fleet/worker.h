@@ -76,6 +76,7 @@ class Worker {
   bool runs_here(const std::vector<RunningJob>& running) const;
   void undo_some(const FleetFacts& facts, const std::vector<RunningJob>& running);
   void begin(JobEntry job, bool undo);
+  void share_bandwidth(size_t running);
   void set_waiting(const std::string& why);
   FleetWorkerStatus own_status() const;
   void say(const std::string& text) const;
@@ -88,7 +89,8 @@ class Worker {
   std::optional<FleetLimits> limits_;
   std::vector<std::unique_ptr<Mine>> jobs_;
   Control control_;
-  bool in_ = false;  ///< has a lease
+  uint64_t share_ = 0;  ///< bytes a second of each job that runs; 0: no limit
+  bool in_ = false;     ///< has a lease
   bool stopping_ = false;
   int64_t submitted_ = 0;  ///< when the plan was that limits_ are of
   bool nothing_left_ = false;

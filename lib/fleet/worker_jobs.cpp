@@ -47,6 +47,7 @@ class FailedRun : public JobRun {
   JobResult result() const override {
     return {.end = JobResult::End::kFailed, .error = error_, .hint = hint_, .record = {}};
   }
+  void allow(uint64_t /*bandwidth*/) override {}
   void ask(std::optional<JobStop> /*stop*/) override {}
 
  private:
@@ -227,6 +228,7 @@ void Worker::begin_some(const FleetFacts& facts, const std::vector<RunningJob>& 
   }
   if (auto job = ledger_->claim(facts, next->number)) {
     look_at_ = {};  // there may be room for more
+    share_bandwidth(running.size() + 1);
     const bool undo = job->status.asked == "cancel";
     begin(std::move(*job), undo);
   } else {
@@ -263,7 +265,7 @@ void Worker::begin(JobEntry job, bool undo) {
   mine->cancelled = undo;
   mine->rate_from = mine->put_at = terms_.now();
   JobOrder order;
-  order.bandwidth = limits_->bandwidth / limits_->jobs;
+  order.bandwidth = share_;
   order.began = mine->job.status.began;
   order.undo_only = undo;
   order.may_begin = mine->job.status.deaths < kMostDeaths;

@@ -28,28 +28,6 @@ constexpr int kFormat = 2;
 constexpr int kOldestFormat = 1;       // see journal_json.h
 constexpr size_t kLongest = 64 << 20;  // definitions of 4 MiB at most, two of them, escaped
 
-/// Written beside and renamed over, durable when it returns.
-void replace_file(const std::string& path, const std::string& text) {
-  const std::string temporary = path + ".new";
-  {
-    const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    if (!fd.valid()) {
-      throw errno_error(errno, temporary, "create");
-    }
-    pwrite_all(fd.get(), 0, std::as_bytes(std::span(text)), temporary);
-    sync_fd(fd.get(), temporary);
-  }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
-    throw errno_error(errno, path, "replace");
-  }
-  const std::string dir = fs::path(path).parent_path().string();
-  const UniqueFd fd(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid()) {
-    throw errno_error(errno, dir, "open");
-  }
-  sync_fd(fd.get(), dir);
-}
-
 /// What cannot be written down as it is cannot be recovered: no byte may be lost here.
 std::string text_of(const nlohmann::json& json, const std::string& path, int indent = -1) {
   try {
@@ -117,6 +95,27 @@ std::string journal_path(const std::string& domain, const std::string& dir) {
 }
 
 }  // namespace
+
+void replace_file(const std::string& path, const std::string& text) {
+  const std::string temporary = path + ".new";
+  {
+    const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (!fd.valid()) {
+      throw errno_error(errno, temporary, "create");
+    }
+    pwrite_all(fd.get(), 0, std::as_bytes(std::span(text)), temporary);
+    sync_fd(fd.get(), temporary);
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    throw errno_error(errno, path, "replace");
+  }
+  const std::string dir = fs::path(path).parent_path().string();
+  const UniqueFd fd(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) {
+    throw errno_error(errno, dir, "open");
+  }
+  sync_fd(fd.get(), dir);
+}
 
 std::string state_file_name(const std::string& domain) {
   std::string name;

@@ -17,6 +17,9 @@ std::string state_file_name(const std::string& domain);
 /// Throws Error.
 void make_state_directory(const std::string& dir);
 
+/// Writes a file beside and renames it over `path`; durable when it returns. Throws Error.
+void replace_file(const std::string& path, const std::string& text);
+
 enum class StepStatus { kPending, kBegun, kDone, kUndone };
 
 /// The command that ends the run which left a journal in `state_dir`, for a person to copy.

@@ -76,7 +76,8 @@ class ModelRun : public fleet::JobRun {
       : model_(model),
         worker_(std::move(worker)),
         order_(order),
-        guest_(order.plan.jobs.front().name) {}
+        guest_(order.plan.jobs.front().name),
+        allowed_(order.bandwidth) {}
 
   bool look() override {
     if (!result_ && !child_) {
@@ -90,6 +91,12 @@ class ModelRun : public fleet::JobRun {
     return {.phase = child_ ? "copy" : "waits", .done = 0, .total = 0};
   }
   fleet::JobResult result() const override { return *result_; }
+  void allow(uint64_t bandwidth) override {
+    allowed_ = bandwidth;
+    if (child_) {
+      model_.guests[guest_].bandwidth = allowed_;
+    }
+  }
   void ask(std::optional<fleet::JobStop> stop) override {
     stop_ = stop;
     if (child_ && (stop == fleet::JobStop::kLeave || stop == fleet::JobStop::kUndo)) {
@@ -121,6 +128,7 @@ class ModelRun : public fleet::JobRun {
     }
     child_ = std::make_shared<ModelChild>(model_, guest_, worker_, it.journal);
     model_.children.push_back(child_);
+    model_.guests[guest_].bandwidth = allowed_;
   }
   void child_ended() {
     const bool undone = child_->undone;
@@ -141,6 +149,7 @@ class ModelRun : public fleet::JobRun {
   const std::string worker_;
   const fleet::JobOrder order_;
   const std::string guest_;
+  uint64_t allowed_;
   std::shared_ptr<ModelChild> child_;
   std::optional<fleet::JobStop> stop_;
   std::optional<fleet::JobResult> result_;

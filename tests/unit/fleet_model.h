@@ -39,7 +39,8 @@ class FleetModel {
     bool journal = false;  ///< an unfinished run left it
     bool moved = false;
     unsigned moves = 0;
-    std::string busy;  ///< the worker whose child works on it
+    std::string busy;        ///< the worker whose child works on it
+    uint64_t bandwidth = 0;  ///< that this child may use
   };
 
   bool chance(unsigned of_thousand) { return random() % 1000 < of_thousand; }

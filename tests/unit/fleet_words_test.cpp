@@ -43,13 +43,13 @@ TEST_CASE("what a plan says of a guest becomes options of migrate", "[fleet]") {
   terms.connect = "qemu:///system";
   CHECK(joined(fleet::migrate_arguments(order, terms)) ==
         "migrate --json --progress=json --state-dir=/state --connect=qemu:///system --id=vms "
-        "--rate-limit=1000 --uuid=00000000-0000-4000-8000-100000000000 --mode=offline "
-        "--to=qemu+ssh://h2/system?no_tty=1 "
+        "--rate-limit-file=/state/-g1.rate --uuid=00000000-0000-4000-8000-100000000000 "
+        "--mode=offline --to=qemu+ssh://h2/system?no_tty=1 "
         "--disk=vda=rbd:vms/g1-vda --base=vda=rbd:vms/golden@v1 --monitor=[::1]:6789 "
         "--secret-usage=client.vms secret --define-secret --data-pool=ec -- -g1");
   CHECK(joined(fleet::recover_arguments(order, terms, "--undo")) ==
         "migrate --json --progress=json --state-dir=/state --connect=qemu:///system --id=vms "
-        "--rate-limit=1000 --recover --undo -- -g1");
+        "--rate-limit-file=/state/-g1.rate --recover --undo -- -g1");
 }
 
 TEST_CASE("a worker refuses a URI that may name a command", "[fleet]") {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -189,6 +191,38 @@ TEST_CASE("a fleet without trouble moves every guest once", "[fleet]") {
   for (const FleetJobStatus& job : simulation.status().jobs) {
     REQUIRE(job.attempts == 1);  // nobody takes what a worker has that lives
   }
+}
+
+TEST_CASE("the jobs that run share the bandwidth of a fleet", "[fleet]") {
+  FleetPlan plan = model_plan(2, 20);
+  plan.limits.jobs = 2;
+  plan.limits.bandwidth = 1000;
+  Simulation simulation(1, 2, 2, plan);
+  std::set<uint64_t> seen;
+  std::map<std::string, uint64_t> before;
+  unsigned calm = 0;
+  for (unsigned steps = 0; steps < 5000 && !simulation.is_over(); ++steps) {
+    simulation.step(false);
+    std::map<std::string, uint64_t> rates;
+    for (const auto& [name, guest] : simulation.model.guests) {
+      if (!guest.busy.empty()) {
+        rates[name] = guest.bandwidth;
+      }
+    }
+    const auto same = [](const auto& one, const auto& other) { return one.first == other.first; };
+    calm =
+        std::equal(rates.begin(), rates.end(), before.begin(), before.end(), same) ? calm + 1 : 0;
+    before = rates;
+    // Each looks every five seconds. A step takes a quarter of one, and is of one of the two.
+    for (const auto& [name, rate] : rates) {
+      if (calm > 40) {
+        REQUIRE(rate == 1000 / rates.size());
+        seen.insert(rate);
+      }
+    }
+  }
+  CHECK(!seen.empty());
+  require_all_moved_once(simulation, 20);
 }
 
 TEST_CASE("workers that die and sleep move every guest once", "[fleet]") {
