@@ -105,8 +105,6 @@ void watch_fleet(const FleetPlace& place, std::chrono::milliseconds every,
                  const std::function<void(const FleetStatus&)>& show, std::stop_token stop);
 /// The plan as it was submitted.
 FleetPlan fleet_plan(const FleetPlace& place);
-/// What `vmferry migrate --json` reported of a job that is done; empty: nothing.
-std::string fleet_record(const FleetPlace& place, unsigned number);
 
 enum class FleetCommand { kPause, kResume, kCancel, kRetry };
 /// Asks the workers, for the whole fleet or for one guest ("NAME", or "NAME@HOST" where several

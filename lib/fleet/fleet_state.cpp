@@ -104,11 +104,4 @@ FleetPlan fleet_plan(const FleetPlace& place) {
   return read_plan(fleet.object().data(), fleet.ledger().what());
 }
 
-std::string fleet_record(const FleetPlace& place, unsigned number) {
-  fleet::OpenFleet fleet(place);
-  const std::string key = fleet::numbered(fleet::kRecords, number);
-  const auto values = fleet.object().get({key});
-  return values.contains(key) ? values.at(key) : "";
-}
-
 }  // namespace vmferry

@@ -59,6 +59,11 @@ class Ledger {
   /// The text of the plan with this job only.
   std::string order(unsigned number);
   std::vector<RunningJob> running();
+  /// All keys that begin so, and of these those that are there, with their values.
+  std::map<std::string, std::string> all(const std::string& prefix);
+  std::map<std::string, std::string> values(const std::vector<std::string>& keys) {
+    return object_.get(keys);
+  }
   /// All jobs of the fleet, in the order of the plan.
   std::vector<JobEntry> jobs();
   std::vector<FleetWorkerStatus> workers();
@@ -88,12 +93,11 @@ class Ledger {
   bool change_jobs(const std::vector<JobEntry>& jobs, FleetJobState wanted, const FleetFacts& facts,
                    const Control& control);
   bool change_control(const FleetFacts& facts, const Control& control);
+  /// Any other. `shows` is a key whose new value nobody else writes.
+  Changed apply(const ObjectChange& change, const std::string& shows);
 
  private:
   std::string mark();
-  /// Done? `shows` is a key whose new value nobody else writes.
-  Changed apply(const ObjectChange& change, const std::string& shows);
-  std::map<std::string, std::string> all(const std::string& prefix);
   ObjectChange claim_of(const FleetFacts& facts, JobEntry& job);
 
   SharedObject& object_;

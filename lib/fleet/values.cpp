@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "lib/fleet/moves.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
@@ -222,14 +223,9 @@ FleetWorkerStatus worker_of(const std::string& key, const std::string& text,
 }
 
 void add_space(const std::string& record, FleetJobStatus& job) {
-  const json report = json::parse(record, nullptr, false);
-  try {
-    for (const json& disk : report.at("disks")) {
-      job.before += disk.at("before").at("allocated_bytes").get<uint64_t>();
-      job.after += disk.at("after").at("allocated_bytes").get<uint64_t>();
-    }
-  } catch (const json::exception&) {
-    job.before = job.after = 0;  // it does not say
+  for (const FleetMovedDisk& disk : move_of(record).disks) {
+    job.before += disk.before.allocated_bytes;
+    job.after += disk.after.allocated_bytes;
   }
 }
 

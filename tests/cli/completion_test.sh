@@ -37,7 +37,8 @@ answers "vmferry migrate " web1 'db\ one' '\$\(touch\ ran\)'
 answers "vmferry migrate web1 --pool v" vms
 answers "vmferry fl" fleet
 answers "vmferry fleet pl" plan
-answers "vmferry fleet re" resume retry
+answers "vmferry fleet re" resume retry report
+answers "vmferry migrate --rate-limit-file di" disk.raw
 answers "vmferry fleet plan --way " auto live offline
 answers "vmferry fleet plan --pool v" vms
 answers "vmferry fleet plan --check disk" disk.raw

@@ -38,5 +38,7 @@ std::function<int(Session&)> add_fleet_pause(CLI::App& app);
 std::function<int(Session&)> add_fleet_resume(CLI::App& app);
 std::function<int(Session&)> add_fleet_cancel(CLI::App& app);
 std::function<int(Session&)> add_fleet_retry(CLI::App& app);
+std::function<int(Session&)> add_fleet_report(CLI::App& app);
+std::function<int(Session&)> add_fleet_clean(CLI::App& app);
 
 }  // namespace vmferry::cli

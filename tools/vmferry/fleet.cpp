@@ -15,6 +15,9 @@ constexpr Command kFleetCommands[] = {
     {"resume", "Go on after a pause, or after failures", add_fleet_resume},
     {"cancel", "Begin no more guests, and undo what runs", add_fleet_cancel},
     {"retry", "Try again what failed or was cancelled", add_fleet_retry},
+    {"report", "Write down what became of every guest, and what is left", add_fleet_report},
+    {"clean", "Remove old disks of guests of this host that run on their new ones",
+     add_fleet_clean},
 };
 
 }  // namespace
