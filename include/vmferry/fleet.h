@@ -100,13 +100,24 @@ FleetPlan read_plan(std::string_view text, const std::string& name);
 /// (MigrateRequest::from is the job's `connect`; ceph_conf, keyring and overlay_dir are empty).
 MigrateRequest migrate_request(const FleetPlan& plan, const FleetJob& job);
 
+/// Guests whose names fit a pattern ("web*", as fnmatch(3) has it) move in a wave.
+struct FleetWaveRule {
+  std::string pattern;
+  unsigned wave = 1;
+};
+
 /// Which guests a plan is made for, and how they shall move.
 struct FleetRequest {
   std::vector<std::string> hosts;   ///< libvirt URIs
   std::vector<std::string> guests;  ///< names, on whatever host; empty: all persistent ones
   std::string pool;
   std::string to;  ///< libvirt URI, as their hosts reach it; empty: none moves
-  MigrateMode way = MigrateMode::kAuto;  ///< kAuto: live if it runs and that is possible
+  MigrateMode way = MigrateMode::kAuto;   ///< kAuto: live if it runs and that is possible
+  bool rewrite_only = false;              ///< of all: FleetJob::rewrite_only
+  std::vector<FleetWaveRule> waves = {};  ///< the first that fits counts
+  /// Of the other guests so many move in each wave, from the first one on, of all hosts in turn; 0:
+  /// all in the first.
+  unsigned wave_size = 0;
   std::string name_template = "{domain}-{dev}";
   FleetCeph ceph;
   FleetLimits limits;

@@ -9,6 +9,7 @@
 #include "lib/fleet/host_survey.h"
 #include "lib/fleet/planning_storage.h"
 #include "lib/fleet/sums.h"
+#include "lib/fleet/waves.h"
 #include "vmferry/error.h"
 #include "vmferry/fleet.h"
 
@@ -213,7 +214,9 @@ FleetSurvey plan_fleet(const FleetRequest& request, const FleetContext& context)
       gathering.trouble("no host that was asked has a guest " + name);
     }
   }
-  return gathering.finish(hosts, storage);
+  FleetSurvey survey = gathering.finish(hosts, storage);
+  set_waves(survey.plan.jobs, request);
+  return survey;
 }
 
 FleetSurvey check_fleet(const FleetPlan& plan, const FleetContext& context) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <fmt/format.h>
 
+#include <charconv>
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,10 +24,14 @@ namespace {
 /// As for one migration: a cluster that does not answer within this is not one to move to
 /// (seconds).
 constexpr unsigned kPlanPatience = 10;
+constexpr unsigned kMostWaves = 1'000'000;
 
 struct FleetPlanOptions {
   FleetRequest request;
   std::vector<std::string> monitors;
+  std::vector<std::string> waves;
+  bool sparsify = false;
+  std::vector<std::string> workers;  ///< hosts whose workers sparsify
   std::optional<uint64_t> bandwidth;
   std::string check;   ///< the plan to check; empty: a new one is made
   std::string output;  ///< empty: standard output
@@ -42,6 +47,21 @@ struct FleetPlanOptions {
                .hint = hint});
 }
 
+/// "web*=2".
+FleetWaveRule parse_wave(const std::string& text) {
+  const size_t equals = text.rfind('=');
+  FleetWaveRule rule;
+  if (equals != std::string::npos && equals != 0) {
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data() + equals + 1, end, rule.wave);
+    if (error == std::errc() && stop == end && rule.wave >= 1 && rule.wave <= kMostWaves) {
+      rule.pattern = text.substr(0, equals);
+      return rule;
+    }
+  }
+  refuse_fleet_usage("--wave " + text + " is no rule", "--wave 'web*=2' puts them into wave 2");
+}
+
 void complete_fleet(FleetPlanOptions& options) {
   FleetRequest& request = options.request;
   if (request.hosts.empty()) {
@@ -49,6 +69,9 @@ void complete_fleet(FleetPlanOptions& options) {
   }
   if (request.pool.empty()) {
     refuse_fleet_usage("no pool is named", "--pool POOL");
+  }
+  for (const std::string& wave : options.waves) {
+    request.waves.push_back(parse_wave(wave));
   }
   FleetCeph& ceph = request.ceph;
   ceph.id = options.ceph.id;
