@@ -62,7 +62,13 @@ struct FleetDisk {
   std::string base = {};
 };
 
-/// One guest that moves.
+enum class FleetTask {
+  kMove,      ///< of a guest to its volumes
+  kSparsify,  ///< of one volume, in place
+};
+
+/// One guest that moves, or one volume: that has its RbdLocation::display() for a name, and one
+/// disk without `dev`; what is libvirt's is empty then.
 struct FleetJob {
   std::string name;     ///< libvirt's
   std::string connect;  ///< libvirt URI of its host, from where the plan was made
@@ -76,6 +82,8 @@ struct FleetJob {
   uint64_t data = 0;                        ///< bytes to copy, as seen when the plan was made
   std::vector<FleetDisk> disks;             ///< one or more; no two with one target in a plan
   std::vector<std::string> remarks;         ///< for people: comments above it. Not read.
+  FleetTask task = FleetTask::kMove;
+  bool rewrite_only = false;  ///< MigrateRequest::rewrite_only; `way` is kOffline then
 };
 
 struct FleetPlan {
@@ -123,6 +131,14 @@ struct FleetRequest {
   FleetLimits limits;
 };
 
+/// A plan to sparsify all volumes of a pool.
+struct FleetSparsifyRequest {
+  std::string pool;
+  std::vector<std::string> hosts;  ///< whose workers do it, in turn; one or more
+  FleetCeph ceph;                  ///< only `id`
+  FleetLimits limits;
+};
+
 struct FleetContext {
   /// The cluster, and this machine's files: of hosts with a local URI images are looked at, too.
   MigrationStorage* storage = nullptr;
@@ -154,6 +170,10 @@ struct FleetSurvey {
 /// are the rest of the answer. Throws Error where there can be no plan at all: the cluster cannot
 /// be reached, there is no such pool, a name template that makes no sense.
 FleetSurvey plan_fleet(const FleetRequest& request, const FleetContext& context);
+
+/// Lists the volumes of a pool and deals them out. One that is in use is planned with a remark: its
+/// turn may come when it is not. Throws as plan_fleet().
+FleetSurvey plan_sparsify(const FleetSparsifyRequest& request, const FleetContext& context);
 
 /// Asks again for the jobs of a plan: what is possible now, as the plan has it, with the amount of
 /// data of now. Throws as plan_fleet().

@@ -139,6 +139,8 @@ class MigrationStorage {
   virtual void prove_base(const std::string& base) = 0;
   /// Nothing: it does not exist.
   virtual std::optional<Usage> volume(const VolumeName& volume) = 0;
+  /// Names of all volumes of the pool, in order; without what unfinished copies have.
+  virtual std::vector<std::string> volumes(const std::string& pool) = 0;
   /// How many clients have it open for writing.
   virtual size_t writers(const VolumeName& volume) = 0;
   /// Called with the identity of what is made, before it has its name.

@@ -13,6 +13,7 @@
 #include "lib/fleet/job_lock.h"
 #include "lib/fleet/job_process.h"
 #include "lib/fleet/job_words.h"
+#include "lib/fleet/sparsify_run.h"
 #include "lib/migrate/journal.h"
 #include "vmferry/error.h"
 #include "vmferry/migrate.h"
@@ -292,6 +293,9 @@ class MigrateRun : public JobRun {
 }  // namespace
 
 std::unique_ptr<JobRun> MigrateRunner::begin(const JobOrder& order) {
+  if (order.plan.jobs.front().task == FleetTask::kSparsify) {
+    return begin_sparsify(order, terms_);
+  }
   return std::make_unique<MigrateRun>(order, terms_);
 }
 

@@ -18,7 +18,8 @@ struct MigrateTerms {
   CephOptions ceph;  ///< of this host; the user is the plan's
 };
 
-/// Runs `vmferry migrate` for each job: first what an earlier run left is recovered.
+/// Runs `vmferry migrate` for each guest: first what an earlier run left is recovered. And `vmferry
+/// sparsify` for each volume.
 class MigrateRunner : public JobRunner {
  public:
   explicit MigrateRunner(MigrateTerms terms) : terms_(std::move(terms)) {}

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "lib/fleet/migrate_run.h"
+#include "lib/fleet/sparsify_run.h"
 #include "lib/migrate/journal.h"
 #include "vmferry/error.h"
 #include "vmferry/location.h"
@@ -127,6 +128,14 @@ std::vector<std::string> recover_arguments(const JobOrder& order, const MigrateT
     words.push_back(how);
   }
   add_guest(words, order.plan.jobs.front());
+  return words;
+}
+
+std::vector<std::string> sparsify_arguments(const JobOrder& order, const MigrateTerms& terms) {
+  std::vector<std::string> words = {"sparsify", "--in-place", "--json", "--progress=json"};
+  add_cluster(words, order, terms);
+  words.emplace_back("--");
+  words.push_back(order.plan.jobs.front().disks.front().target.display());
   return words;
 }
 

@@ -7,6 +7,7 @@
 
 #include "lib/core/workers.h"
 #include "lib/fleet/host_survey.h"
+#include "lib/fleet/plan_volumes.h"
 #include "lib/fleet/planning_storage.h"
 #include "lib/fleet/sums.h"
 #include "lib/fleet/waves.h"
@@ -34,18 +35,6 @@ std::vector<HostSurvey> ask_all(const std::vector<HostQuestion>& questions,
     }
   });
   return answers;
-}
-
-/// Of no use to a plan: none of its guests could move.
-void require_pool(const std::string& pool, MigrationStorage& storage) {
-  if (!storage.pool(pool).exists) {
-    throw Error({.kind = ErrorKind::kNotFound,
-                 .object = "pool " + pool,
-                 .action = {},
-                 .cause = "there is no such pool",
-                 .hint = "'ceph osd pool ls' names them"});
-  }
-  storage.prove_access(pool);
 }
 
 void require_template(const std::string& name_template) {
@@ -192,6 +181,18 @@ FleetPlan empty_plan(const std::string& pool, const FleetCeph& ceph, const Fleet
 }
 
 }  // namespace
+
+void require_pool(const std::string& pool, MigrationStorage& storage) {
+  if (!storage.pool(pool).exists) {
+    throw Error({.kind = ErrorKind::kNotFound,
+                 .object = "pool " + pool,
+                 .action = {},
+                 .cause = "there is no such pool",
+                 .hint = "'ceph osd pool ls' names them"});
+  }
+  storage.prove_access(pool);
+}
+
 }  // namespace fleet
 
 FleetSurvey plan_fleet(const FleetRequest& request, const FleetContext& context) {
@@ -226,6 +227,9 @@ FleetSurvey check_fleet(const FleetPlan& plan, const FleetContext& context) {
   std::vector<HostQuestion> questions;
   std::map<std::string, size_t> by_uri;
   for (const FleetJob& job : plan.jobs) {
+    if (job.task != FleetTask::kMove) {
+      continue;
+    }
     const auto [at, is_new] = by_uri.emplace(job.connect, questions.size());
     if (is_new) {
       questions.push_back({.uri = job.connect, .request = nullptr, .plan = &plan, .jobs = {}});
@@ -237,7 +241,9 @@ FleetSurvey check_fleet(const FleetPlan& plan, const FleetContext& context) {
   for (HostSurvey& host : hosts) {
     gathering.add(host);
   }
-  return gathering.finish(hosts, storage);
+  FleetSurvey survey = gathering.finish(hosts, storage);
+  check_volumes(plan, storage, survey);
+  return survey;
 }
 
 }  // namespace vmferry

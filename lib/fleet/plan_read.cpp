@@ -89,8 +89,12 @@ class PlanReader {
     for (const toml::table* guest : guests) {
       job(*guest);
     }
-    if (guests.empty()) {
-      problems_.add(1, "the plan has no [[guest]]: there is nothing to move");
+    const std::vector<const toml::table*> volumes = root_.tables("volume");
+    for (const toml::table* each : volumes) {
+      volume(*each);
+    }
+    if (guests.empty() && volumes.empty()) {
+      problems_.add(1, "the plan has no [[guest]] and no [[volume]]: there is nothing to do");
     }
     root_.refuse_unknown();
     problems_.refuse_any();
@@ -233,6 +237,22 @@ class PlanReader {
     plan_.jobs.push_back(std::move(job));
   }
 
+  static unsigned wave(PlanTable& keys) {
+    return static_cast<unsigned>(keys.number("wave", 1, kMostWaves).value_or(1));
+  }
+
+  void volume(const toml::table& table) {
+    PlanTable keys(table, "[[volume]]", table.source().begin.line, problems_);
+    FleetJob job;
+    job.task = FleetTask::kSparsify;
+    job.host = keys.required_text("host").value_or("");
+    job.wave = wave(keys);
+    target(keys, "image", job.disks.emplace_back());
+    job.name = job.disks.front().target.display();
+    keys.refuse_unknown();
+    plan_.jobs.push_back(std::move(job));
+  }
+
   template <typename Words>
   auto word(PlanTable& keys, const char* key, const Words& words,
             const std::optional<std::string>& text)
@@ -296,7 +316,7 @@ class PlanReader {
     PlanTable keys(table, "[[guest.disk]]", table.source().begin.line, problems_);
     FleetDisk disk;
     disk.dev = keys.required_text("dev").value_or("");
-    const std::optional<std::string> target = keys.required_text("target");
+    target(keys, "target", disk);
     if (const std::optional<std::string> base = keys.text("base")) {
       passes(keys, "base", [&] { disk.base = base_of(*base); });
     }
@@ -307,13 +327,18 @@ class PlanReader {
                      fmt::format("{} is there twice, as in line {}", printable(disk.dev), *before));
       }
     }
-    if (target && passes(keys, "target", [&] { disk.target = volume_of(*target); })) {
-      if (const auto before = targets_.before(disk.target.display(), keys.line_of("target"))) {
-        keys.problem("target", fmt::format("{} is the target of another disk, too, in line {}",
-                                           disk.target.display(), *before));
+    job.disks.push_back(std::move(disk));
+  }
+
+  /// The volume that a key names, which nothing else of the plan works on.
+  void target(PlanTable& keys, const char* key, FleetDisk& disk) {
+    const std::optional<std::string> text = keys.required_text(key);
+    if (text && passes(keys, key, [&] { disk.target = volume_of(*text); })) {
+      if (const auto before = targets_.before(disk.target.display(), keys.line_of(key))) {
+        keys.problem(key, fmt::format("{} is in the plan already, in line {}",
+                                      disk.target.display(), *before));
       }
     }
-    job.disks.push_back(std::move(disk));
   }
 
   static VolumeName volume_of(const std::string& text) {

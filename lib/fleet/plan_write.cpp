@@ -58,7 +58,14 @@ class PlanWriter {
     ceph(plan.ceph);
     limits(plan.limits);
     for (const FleetJob& each : plan.jobs) {
-      job(each);
+      if (each.task == FleetTask::kMove) {
+        job(each);
+      }
+    }
+    for (const FleetJob& each : plan.jobs) {
+      if (each.task == FleetTask::kSparsify) {
+        volume(each);
+      }
     }
     if (!plan.tail.empty()) {
       out_ += '\n';
@@ -159,6 +166,15 @@ class PlanWriter {
       text("target", disk.target.display());
       text_if_any("base", disk.base);
     }
+  }
+
+  void volume(const FleetJob& job) {
+    out_ += '\n';
+    remarks(job.remarks);
+    out_ += "[[volume]]\n";
+    text("image", job.disks.front().target.display());
+    text("host", job.host);
+    number("wave", job.wave);
   }
 
   std::string out_;

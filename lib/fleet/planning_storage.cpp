@@ -63,6 +63,11 @@ std::optional<Usage> PlanningStorage::volume(const VolumeName& volume) {
   return inner_.volume(volume);
 }
 
+std::vector<std::string> PlanningStorage::volumes(const std::string& pool) {
+  const std::lock_guard guard(mutex_);
+  return inner_.volumes(pool);
+}
+
 size_t PlanningStorage::writers(const VolumeName& volume) {
   const std::lock_guard guard(mutex_);
   return inner_.writers(volume);

@@ -24,6 +24,7 @@ class PlanningStorage : public MigrationStorage {
   std::string user_key() override;
 
   std::optional<Usage> volume(const VolumeName& volume) override;
+  std::vector<std::string> volumes(const std::string& pool) override;
   size_t writers(const VolumeName& volume) override;
   std::string identity(const VolumeName& volume) override;
   bool can_resume_in(const HostImage& image, const VolumeName& volume) override;

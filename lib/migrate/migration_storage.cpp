@@ -79,6 +79,10 @@ std::optional<Usage> HostAndCluster::volume(const VolumeName& volume) {
   return Usage{.virtual_bytes = state->size, .allocated_bytes = state->used};
 }
 
+std::vector<std::string> HostAndCluster::volumes(const std::string& pool) {
+  return rbd_volume_names(pool, options_.ceph);
+}
+
 size_t HostAndCluster::writers(const VolumeName& volume) {
   return rbd_volume_writers(connected_to(volume), options_.ceph);
 }

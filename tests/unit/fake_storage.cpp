@@ -85,6 +85,19 @@ std::string FakeStorage::identity(const VolumeName& volume) {
   });
 }
 
+std::vector<std::string> FakeStorage::volumes(const std::string& pool) {
+  return world_->call("volumes", [&] {
+    const std::string prefix = "rbd:" + pool + "/";
+    std::vector<std::string> names;
+    for (const auto& [name, image] : world_->images) {
+      if (name.starts_with(prefix)) {
+        names.push_back(name.substr(prefix.size()));
+      }
+    }
+    return names;
+  });
+}
+
 size_t FakeStorage::writers(const VolumeName& volume) {
   return world_->call("writers", [&] {
     world_->require_image(volume.display());

@@ -18,6 +18,7 @@ class FakeStorage : public MigrationStorage {
   void prove_access(const std::string& pool) override;
   void prove_base(const std::string& base) override;
   std::optional<Usage> volume(const VolumeName& volume) override;
+  std::vector<std::string> volumes(const std::string& pool) override;
   size_t writers(const VolumeName& volume) override;
   void create_volume(const VolumeName& volume, uint64_t size, const Made& made) override;
   std::string identity(const VolumeName& volume) override;

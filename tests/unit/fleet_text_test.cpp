@@ -195,8 +195,8 @@ TEST_CASE("an error in a plan says in which line it is", "[fleet]") {
       {"to = \"qemu+ssh://h3/system\"", "", "p:25: 'to' and 'target_host' go together"},
       {"target_host = \"h3\"", "target_host = \"h2\"", "p:31: 'target_host' is the guest's own"},
       {"dev = \"vdb\"", "dev = \"vda\"", "p:22: vda is there twice, as in line 18"},
-      {"rbd:more/web1-vdb", "rbd:vms/web1-vda", "p:23: rbd:vms/web1-vda is the target of another"},
-      {"rbd:more/web1-vdb", "rbd:vms/db-vda", "p:37: rbd:vms/db-vda is the target of another"},
+      {"rbd:more/web1-vdb", "rbd:vms/web1-vda", "p:23: rbd:vms/web1-vda is in the plan already"},
+      {"rbd:more/web1-vdb", "rbd:vms/db-vda", "p:37: rbd:vms/db-vda is in the plan already"},
       {"rbd:more/web1-vdb", "/dev/sda", "p:23: 'target'"},
       {"rbd:more/web1-vdb", "rbd:more/a@b", "p:23: 'target'"},
       {"rbd:more/web1-vdb", "rbd:more/ns/b", "p:23: 'target'"},
@@ -242,7 +242,7 @@ TEST_CASE("several errors in a plan are said at once, and not too many", "[fleet
 
 TEST_CASE("texts that are no plan are refused", "[fleet]") {
   CHECK_THAT(said_of(""), Contains("p:1: the plan has no format"));
-  CHECK_THAT(said_of("format = 1\npool = \"vms\"\n"), Contains("there is nothing to move"));
+  CHECK_THAT(said_of("format = 1\npool = \"vms\"\n"), Contains("there is nothing to do"));
   CHECK_THAT(said_of("<domain/>"), Contains("p:1: "));
   CHECK_THAT(said_of(std::string("format = 1\n\0\n", 13)), Contains("p:2: "));
   CHECK_THAT(said_of("format = 1\npool = \"\xff\"\n"), Contains("p:2: "));

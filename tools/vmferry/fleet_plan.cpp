@@ -131,21 +131,19 @@ void say_troubles(const FleetSurvey& survey) {
 }
 
 /// What a person reads first.
-void introduce(FleetPlan& plan) {
+void introduce(FleetPlan& plan, bool sparsifies) {
   const std::vector<std::string> lines = {
-      fmt::format("A plan to move guests to Ceph, made by vmferry {}, {}", kVersion, utc_now()),
-      "Edit it (ways, waves, limits, names of volumes; take guests out), then:",
+      fmt::format("A plan to {}, made by vmferry {}, {}",
+                  sparsifies ? "sparsify volumes" : "move guests to Ceph", kVersion, utc_now()),
+      sparsifies ? "Edit it (waves, limits, hosts; take volumes out), then:"
+                 : "Edit it (ways, waves, limits, names of volumes; take guests out), then:",
       "  vmferry fleet plan --check FILE       asks all hosts again",
       "  vmferry fleet submit FILE --name NAME", ""};
   plan.head.insert(plan.head.begin(), lines.begin(), lines.end());
 }
 
-int make(Session& session, FleetPlanOptions& options) {
-  complete_fleet(options);
-  const auto storage = storage_for(session, options, options.request.ceph);
-  FleetSurvey survey =
-      plan_fleet(options.request, {.storage = storage.get(), .stop = session.stop()});
-  introduce(survey.plan);
+int deliver(Session& session, const FleetPlanOptions& options, FleetSurvey survey) {
+  introduce(survey.plan, options.sparsify);
   const std::string text = write_plan(survey.plan);
   if (!survey.plan.jobs.empty()) {
     read_plan(text, "the new plan");  // what it does not take shall not come out later
@@ -155,12 +153,20 @@ int make(Session& session, FleetPlanOptions& options) {
     print(text);
   } else {
     write_text_file(session, options.output, text, options.force);
-    print_report(fmt::format("{}{} guests planned, {} refused, {} left out: {}\n",
-                             sums_text(survey), survey.plan.jobs.size(), survey.refused.size(),
-                             survey.left_out.size(), printable(options.output)),
-                 "the plan is written");
+    print_report(
+        fmt::format("{}{} {} planned, {} refused, {} left out: {}\n", sums_text(survey),
+                    survey.plan.jobs.size(), options.sparsify ? "volumes" : "guests",
+                    survey.refused.size(), survey.left_out.size(), printable(options.output)),
+        "the plan is written");
   }
   return survey.troubles.empty() && !survey.plan.jobs.empty() ? 0 : 1;
+}
+
+int make(Session& session, FleetPlanOptions& options) {
+  complete_fleet(options);
+  const auto storage = storage_for(session, options, options.request.ceph);
+  return deliver(session, options,
+                 plan_fleet(options.request, {.storage = storage.get(), .stop = session.stop()}));
 }
 
 int check_again(Session& session, const FleetPlanOptions& options) {
@@ -169,21 +175,46 @@ int check_again(Session& session, const FleetPlanOptions& options) {
   const auto storage = storage_for(session, options, plan.ceph);
   const FleetSurvey survey = check_fleet(plan, {.storage = storage.get(), .stop = session.stop()});
   say_troubles(survey);
-  print(fmt::format("{}{}{} of {} guests can move as planned\n", refusals_text(survey),
-                    sums_text(survey), survey.plan.jobs.size(), plan.jobs.size()));
+  const bool sparsifies = plan.jobs.front().task == FleetTask::kSparsify;
+  print(fmt::format("{}{}{} of {} {} as planned\n", refusals_text(survey), sums_text(survey),
+                    survey.plan.jobs.size(), plan.jobs.size(),
+                    sparsifies ? "volumes can be sparsified" : "guests can move"));
   return survey.troubles.empty() && survey.plan.jobs.size() == plan.jobs.size() ? 0 : 1;
+}
+
+/// Throws for any option that was given and is none of these.
+void require_only(const CLI::App& app, const std::set<std::string>& together,
+                  const std::string& what, const std::string& hint) {
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->count() != 0 && !together.contains(option->get_name())) {
+      refuse_fleet_usage(option->get_name() + what, hint);
+    }
+  }
 }
 
 /// How this machine reaches the cluster may be said beside it.
 void require_only_check(const CLI::App& app) {
-  static const std::set<std::string> kTogether = {"--check", "--ceph-conf", "--keyring",
-                                                  "--cluster"};
-  for (const CLI::Option* option : app.get_options()) {
-    if (option->count() != 0 && !kTogether.contains(option->get_name())) {
-      refuse_fleet_usage(option->get_name() + " is for a new plan",
-                         "with --check all that is in the plan counts");
-    }
+  require_only(app, {"--check", "--ceph-conf", "--keyring", "--cluster"}, " is for a new plan",
+               "with --check all that is in the plan counts");
+}
+
+int make_sparsify(Session& session, const FleetPlanOptions& options, const CLI::App& app) {
+  require_only(app,
+               {"--sparsify", "--pool", "--host", "--jobs", "--id", "--ceph-conf", "--keyring",
+                "--cluster", "--output", "--force"},
+               " is for a plan that moves guests", "leave it out, or --sparsify");
+  if (options.request.pool.empty() || options.workers.empty()) {
+    refuse_fleet_usage("--sparsify needs a pool and a host",
+                       "--pool POOL, and --host HOST for each host whose worker shall do it");
   }
+  FleetSparsifyRequest request;
+  request.pool = options.request.pool;
+  request.hosts = options.workers;
+  request.ceph.id = options.ceph.id;
+  request.limits = options.request.limits;
+  const auto storage = storage_for(session, options, request.ceph);
+  FleetSurvey survey = plan_sparsify(request, {.storage = storage.get(), .stop = session.stop()});
+  return deliver(session, options, std::move(survey));
 }
 
 void add_choice(CLI::App& app, FleetPlanOptions& options) {
@@ -251,6 +282,14 @@ std::function<int(Session&)> add_fleet_plan(CLI::App& app) {
   add_choice(app, *options);
   app.add_option("--check", options->check, "Ask all hosts again for the plan in FILE")
       ->type_name("FILE");
+  app.add_flag("--sparsify", options->sparsify,
+               "A plan to sparsify every volume of --pool, not to move guests");
+  app.add_option("--host", options->workers,
+                 "With --sparsify: a host whose worker does it, as 'fleet work' calls it; may be "
+                 "repeated")
+      ->type_name("HOST")
+      ->allow_extra_args(false)
+      ->needs("--sparsify");
   add_reach(app, *options);
   add_cluster_options(app, options->ceph);
   app.footer(
@@ -258,8 +297,12 @@ std::function<int(Session&)> add_fleet_plan(CLI::App& app) {
       "  vmferry fleet plan --connect qemu+ssh://h1/system --connect qemu+ssh://h2/system \\\n"
       "    --pool vms --id libvirt --define-secret --bandwidth 400M -o plan.toml\n"
       "  vmferry fleet plan --check plan.toml\n"
+      "  vmferry fleet plan --sparsify --pool vms --host h1 --host h2 -o plan.toml\n"
       "\nSee vmferry-fleet(1).");
   return [options, &app](Session& session) {
+    if (options->sparsify) {
+      return make_sparsify(session, *options, app);
+    }
     if (options->check.empty()) {
       return make(session, *options);
     }

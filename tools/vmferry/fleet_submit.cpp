@@ -25,8 +25,9 @@ int submit(Session& session, const SubmitOptions& options) {
   session.making_something(
       "vmferry: interrupted twice; 'vmferry fleet status' shows whether it was done\n");
   submit_fleet(plan, options.name, options.ceph, options.replace);
-  print(fmt::format("fleet '{}' is submitted to pool '{}': {} guests\n", options.name, plan.pool,
-                    plan.jobs.size()));
+  print(fmt::format("fleet '{}' is submitted to pool '{}': {} {}\n", options.name, plan.pool,
+                    plan.jobs.size(),
+                    plan.jobs.front().task == FleetTask::kSparsify ? "volumes" : "guests"));
   return 0;
 }
 

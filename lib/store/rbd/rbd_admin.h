@@ -68,6 +68,9 @@ struct RbdVolumeState {
 std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
                                                const CephOptions& options);
 
+/// The names of all volumes of a pool, in order; without what unfinished copies have.
+std::vector<std::string> rbd_volume_names(const std::string& pool, const CephOptions& options);
+
 /// How many clients have the volume open for writing. Throws kNotFound: no such volume.
 size_t rbd_volume_writers(const RbdLocation& volume, const CephOptions& options);
 

@@ -64,6 +64,10 @@ std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
   return rbd_module().volume_state(volume, options);
 }
 
+std::vector<std::string> rbd_volume_names(const std::string& pool, const CephOptions& options) {
+  return rbd_module().volume_names(pool, options);
+}
+
 size_t rbd_volume_writers(const RbdLocation& volume, const CephOptions& options) {
   return rbd_module().volume_writers(volume, options);
 }

@@ -15,6 +15,7 @@ extern "C" const vmferry::RbdModule vmferry_module = {
     vmferry::rbd_pool_state,
     vmferry::prove_rbd_access,
     vmferry::rbd_volume_state,
+    vmferry::rbd_volume_names,
     vmferry::rbd_volume_writers,
     vmferry::rbd_volume_identity,
     vmferry::remove_rbd_volume,

@@ -23,6 +23,7 @@ struct RbdModule : ModuleTable {
   decltype(&rbd_pool_state) pool_state;
   decltype(&prove_rbd_access) prove_access;
   decltype(&rbd_volume_state) volume_state;
+  decltype(&rbd_volume_names) volume_names;
   decltype(&rbd_volume_writers) volume_writers;
   decltype(&rbd_volume_identity) volume_identity;
   decltype(&remove_rbd_volume) remove_volume;

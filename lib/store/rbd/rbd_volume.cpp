@@ -146,6 +146,31 @@ std::optional<RbdVolumeState> rbd_volume_state(const RbdLocation& volume,
   return state;
 }
 
+std::vector<std::string> rbd_volume_names(const std::string& pool, const CephOptions& options) {
+  const RbdLocation location = {.pool = pool};
+  const RbdPool opened(location, options, CephSharing::kShared);
+  std::vector<rbd_image_spec_t> list;
+  size_t count = 1000;
+  int rc = -ERANGE;
+  while (rc == -ERANGE) {
+    list.resize(count);
+    rc = rbd_list2(opened.io(), list.data(), &count);
+  }
+  if (rc < 0) {
+    throw rbd_error(rc, location, "list its volumes");
+  }
+  std::vector<std::string> names;
+  for (size_t i = 0; i < count; ++i) {
+    const RbdLocation volume = location.beside(list[i].name);
+    if (!is_unfinished(volume) && !volume.image.ends_with(old_of(location).image)) {
+      names.push_back(volume.image);
+    }
+  }
+  rbd_image_spec_list_cleanup(list.data(), count);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 size_t rbd_volume_writers(const RbdLocation& volume, const CephOptions& options) {
   const RbdPool pool(volume, options, CephSharing::kShared);
   RbdImage image;
