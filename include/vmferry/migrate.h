@@ -92,6 +92,9 @@ struct MigrateRequest {
   bool force_off = false;
   bool snapshots = false;           ///< those inside of the images are copied, too
   bool chain_as_snapshots = false;  ///< the layers of their backing chains likewise
+  /// The volumes are there, and hold what the disks do, which is compared while the guest is off;
+  /// nothing is copied.
+  bool rewrite_only = false;
   bool delete_source = false;
   bool keep_source_definition = false;
 

@@ -146,6 +146,7 @@ class HostSurveyor {
     job.connect = question_.uri;
     job.to = wanted.to;
     job.way = wanted.way;
+    job.rewrite_only = wanted.rewrite_only;
     MigrateRequest request = migrate_request(plan, job);
     request.name_template = wanted.name_template;
     plan_guest(std::move(request), std::move(job));

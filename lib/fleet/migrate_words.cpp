@@ -42,7 +42,7 @@ std::vector<std::string> first_words(const JobOrder& order, const MigrateTerms& 
   add(words, "--state-dir", terms.state_dir);
   add(words, "--connect", terms.connect);
   add_cluster(words, order, terms);
-  if (order.bandwidth != 0) {
+  if (order.bandwidth != 0 && !order.plan.jobs.front().rewrite_only) {
     add(words, "--rate-limit-file", rate_file(order.plan.jobs.front(), terms));
   }
   return words;
@@ -95,6 +95,9 @@ std::vector<std::string> migrate_arguments(const JobOrder& order, const MigrateT
   std::vector<std::string> words = first_words(order, terms);
   add(words, "--uuid", job.uuid);
   words.emplace_back(request.mode == MigrateMode::kLive ? "--mode=live" : "--mode=offline");
+  if (request.rewrite_only) {
+    words.emplace_back("--rewrite-only");
+  }
   if (!request.to.empty()) {
     require_plain_uri(job);
     add(words, "--to", request.to);

@@ -219,7 +219,11 @@ class PlanReader {
     job.to = keys.text("to").value_or("");
     job.target_host = keys.text("target_host").value_or("");
     job.way = word(keys, "way", kWays, keys.required_text("way")).value_or(job.way);
-    job.wave = static_cast<unsigned>(keys.number("wave", 1, kMostWaves).value_or(1));
+    job.wave = wave(keys);
+    job.rewrite_only = keys.flag("rewrite_only").value_or(false);
+    if (job.rewrite_only && job.way != MigrateMode::kOffline) {
+      keys.problem("rewrite_only", "'rewrite_only' needs way = \"offline\"");
+    }
     job.on_death = word(keys, "on_death", kEnds, keys.text("on_death")).value_or(job.on_death);
     job.data = static_cast<uint64_t>(
         keys.number("data", 0, std::numeric_limits<int64_t>::max()).value_or(0));

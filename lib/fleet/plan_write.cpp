@@ -156,6 +156,9 @@ class PlanWriter {
     text_if_any("target_host", job.target_host);
     text("way", word_of(kWays, job.way));
     number("wave", job.wave);
+    if (job.rewrite_only) {
+      flag("rewrite_only", true);
+    }
     if (job.on_death != Recovery::kAuto) {
       text("on_death", word_of(kEnds, job.on_death));
     }
@@ -198,6 +201,7 @@ MigrateRequest migrate_request(const FleetPlan& plan, const FleetJob& job) {
     }
   }
   request.mode = job.way;
+  request.rewrite_only = job.rewrite_only;
   request.monitors = plan.ceph.monitors;
   request.user = plan.ceph.id;
   request.secret = plan.ceph.secret;

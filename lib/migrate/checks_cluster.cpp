@@ -141,7 +141,9 @@ class ClusterChecker {
     if (!pool.health.empty()) {
       checks_.warn("cluster health", fmt::format("pool '{}': {}", name, pool.health));
     }
-    room(name, pool);
+    if (!request_.rewrite_only) {
+      room(name, pool);
+    }
   }
 
   void room(const std::string& name, const PoolFacts& pool) {

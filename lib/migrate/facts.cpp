@@ -355,7 +355,8 @@ class Gatherer {
 CopyMethod choose_method(const MigrateRequest& request, DomainState state,
                          const HostFacts& source) {
   const bool up = state != DomainState::kShutOff;
-  if (request.mode == MigrateMode::kOffline || (request.mode == MigrateMode::kAuto && !up)) {
+  if (request.mode == MigrateMode::kOffline || request.rewrite_only ||
+      (request.mode == MigrateMode::kAuto && !up)) {
     return CopyMethod::kOffline;
   }
   const bool can_stage =

@@ -138,7 +138,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
     allow_files, mode, method, monitors, ceph_conf, user, secret, define_secret, keyring, cluster,
     layout, overlay_dir, overlay_max, quiesce, bandwidth, timeout, shutdown_timeout,
     max_downtime_ms, parallel, auto_converge, synchronous_writes, migration_uri, listen_address,
-    tls, force_off, snapshots, chain_as_snapshots, delete_source, keep_source_definition, uuid)
+    tls, force_off, snapshots, chain_as_snapshots, rewrite_only, delete_source,
+    keep_source_definition, uuid)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostIdentity, hostname, uuid)
 // Not the checks: they were of that moment.
 inline void to_json(nlohmann::json& out, const Plan& plan) {

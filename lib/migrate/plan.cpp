@@ -50,8 +50,10 @@ Steps offline(const WayFacts& way) {
   if (way.was_running) {
     steps.push_back(planned<ShutDown>("shut the guest down", "start it again as it was"));
   }
-  steps.push_back(planned<CopyOffline>("copy the disks and compare what was written",
-                                       "remove the " + way.fresh));
+  steps.push_back(way.request.rewrite_only
+                      ? planned<CopyOffline>("compare the volumes with the disks")
+                      : planned<CopyOffline>("copy the disks and compare what was written",
+                                             "remove the " + way.fresh));
   if (way.forgets) {
     steps.push_back(planned<ForgetSnapshots>(
         "save what libvirt knows of the snapshots, and take it from libvirt",

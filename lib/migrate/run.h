@@ -182,6 +182,8 @@ class Run : public Notes {
   std::string where_data_is(const MovingDisk& disk);
   std::string where_staged_data_is(const MovingDisk& disk) const;
   void remove_copy(const MovingDisk& disk);
+  /// Throws kConflict unless the volume, which this run has not made, holds what the disk does.
+  void require_copied(const MovingDisk& disk, std::stop_token stop);
 
   const Plan& plan_;
   const MigrateContext& context_;

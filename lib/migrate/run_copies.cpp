@@ -56,6 +56,9 @@ void Run::copy_disk(const MovingDisk& disk, std::stop_token stop) {
   if (journal_.noted(copied(disk)) && !recovering_) {
     return;
   }
+  if (plan_.request.rewrite_only) {
+    return require_copied(disk, stop);
+  }
   if (journal_.noted(made(disk)) && places_.fresh->exists(disk)) {
     // Is it still true? The old image may have been written to since.
     if (context_.storage->same(disk.image, disk.volume, stop)) {
@@ -76,6 +79,16 @@ void Run::copy_disk(const MovingDisk& disk, std::stop_token stop) {
                              .stop = stop},
                             made);
   });
+  journal_.note(copied(disk));
+}
+
+void Run::require_copied(const MovingDisk& disk, std::stop_token stop) {
+  if (!places_.fresh->exists(disk) || !context_.storage->same(disk.image, disk.volume, stop)) {
+    fail(
+        ErrorKind::kConflict, source_.name(), "leave " + disk.dev + " for " + goal(disk),
+        "it does not hold what " + disk.original + " does: that was written to since it was copied",
+        "copy it again, or move the guest without --rewrite-only");
+  }
   journal_.note(copied(disk));
 }
 

@@ -3,6 +3,7 @@
 
 #include "lib/fleet/job_words.h"
 #include "lib/fleet/migrate_run.h"
+#include "lib/fleet/sparsify_run.h"
 #include "lib/fleet/window.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/fleet_model.h"
@@ -91,6 +92,55 @@ TEST_CASE("moves begin within the hours of a plan", "[fleet]") {
   CHECK(!fleet::is_open(night, 360));
   CHECK(!fleet::is_open(night, 780));
   CHECK(fleet::text_of(night) == "22:00-06:00, 12:00-13:00");
+}
+
+TEST_CASE("a guest whose volumes are there is only rewritten", "[fleet]") {
+  fleet::JobOrder order = order_to("");
+  order.bandwidth = 1000;
+  order.plan.jobs.front().rewrite_only = true;
+  order.plan = read_plan(write_plan(order.plan), "plan");
+  CHECK(joined(fleet::migrate_arguments(order, {})) ==
+        "migrate --json --progress=json --uuid=00000000-0000-4000-8000-100000000000 "
+        "--mode=offline --rewrite-only --disk=vda=rbd:vms/g1-vda -- g1");
+  order.plan.jobs.front().way = MigrateMode::kLive;
+  CHECK_THROWS_WITH(read_plan(write_plan(order.plan), "p"), Contains("needs way = \"offline\""));
+}
+
+TEST_CASE("a volume of a plan is sparsified in place", "[fleet]") {
+  const FleetPlan plan = read_plan(
+      "format = 1\npool = \"vms\"\n[ceph]\nid = \"vms\"\n[[volume]]\nimage = "
+      "\"rbd:vms/a\"\nhost = \"h1\"\nwave = 2\n",
+      "plan");
+  REQUIRE(plan.jobs.size() == 1);
+  CHECK(plan.jobs[0].task == FleetTask::kSparsify);
+  CHECK(plan.jobs[0].name == "rbd:vms/a");
+  CHECK(plan.jobs[0].wave == 2);
+  CHECK(write_plan(read_plan(write_plan(plan), "plan")) == write_plan(plan));
+  fleet::JobOrder order;
+  order.plan = plan;
+  order.bandwidth = 1000;
+  fleet::MigrateTerms terms;
+  terms.state_dir = "/state";
+  terms.connect = "qemu:///system";
+  terms.ceph.conf = "/ceph.conf";
+  CHECK(joined(fleet::sparsify_arguments(order, terms)) ==
+        "sparsify --in-place --json --progress=json --ceph-conf=/ceph.conf --id=vms -- rbd:vms/a");
+}
+
+TEST_CASE("a plan's volumes are refused by line, as its guests are", "[fleet]") {
+  const std::string head = "format = 1\npool = \"vms\"\n";
+  const auto refused = [&](const std::string& text, const std::string& what) {
+    INFO(text);
+    CHECK_THROWS_WITH(read_plan(head + text, "p"), Contains(what));
+  };
+  refused("[[volume]]\nimage = \"rbd:vms/a\"\n", "p:3");
+  refused("[[volume]]\nhost = \"h1\"\n", "p:3");
+  refused("[[volume]]\nhost = \"h1\"\nimage = \"rbd:vms/a@s\"\n", "p:5");
+  refused("[[volume]]\nhost = \"h1\"\nimage = \"/img/a\"\n", "p:5");
+  refused("[[volume]]\nhost = \"h1\"\nimage = \"rbd:vms/a\"\nway = \"live\"\n", "p:6");
+  const std::string one = "[[volume]]\nhost = \"h1\"\nimage = \"rbd:vms/a\"\n";
+  refused(one + one, "p:8: rbd:vms/a is in the plan already, in line 5");
+  refused("", "nothing to do");
 }
 
 }  // namespace vmferry::test

@@ -196,6 +196,16 @@ const std::vector<WayUnderTest>& all_ways() {
          shut_off(world);
          request.delete_source = true;
        }},
+      {"offline here, copied before",
+       [](World& world, MigrateRequest& request) {
+         to_cluster(world, request);
+         shut_off(world);
+         world.images["rbd:vms/web1-vda"] = {.size = kDiskBytes,
+                                             .own = world.view("/img/web1.img")};
+         world.images["rbd:vms/web1-vdb"] = {.size = kDiskBytes,
+                                             .own = world.view("/img/web1-data.qcow2")};
+         request.rewrite_only = true;
+       }},
       {"offline to another host, running before",
        [](World& world, MigrateRequest& request) {
          to_cluster(world, request);

@@ -239,6 +239,17 @@ void add_choice(CLI::App& app, FleetPlanOptions& options) {
          "auto, live or offline (default: live if it runs and that is possible)")
       ->check(CLI::IsMember({"auto", "live", "offline"}))
       ->type_name("WAY");
+  app.add_flag("--rewrite-only", request.rewrite_only,
+               "The volumes are copies already: only definitions change, of guests that are off");
+  app.add_option("--wave", options.waves,
+                 "Guests whose names fit GLOB move in wave N, if no earlier --wave fits; may be "
+                 "repeated")
+      ->type_name("GLOB=N")
+      ->allow_extra_args(false);
+  app.add_option("--wave-size", request.wave_size,
+                 "So many of the other guests move in each wave (default: all in the first)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 100'000));
   app.add_option("--name-template", request.name_template,
                  "Names of the volumes, from {domain}, {uuid} and {dev} (default: {domain}-{dev})")
       ->type_name("TEMPLATE");

@@ -127,6 +127,9 @@ void add_way_options(CLI::App& app, MigrateOptions& options) {
          "auto, staged or mirror (default: staged where the source host reaches the cluster)")
       ->check(CLI::IsMember({"auto", "staged", "mirror"}))
       ->type_name("METHOD");
+  app.add_flag("--rewrite-only", request.rewrite_only,
+               "The volumes are copies already: compare them while the guest is off, and change "
+               "only its definition");
   app.add_flag("--dry-run", options.dry_run, "Print checks and steps, change nothing");
   app.add_flag("--check", options.check, "Print the checks only; exit status 1 if one fails")
       ->excludes("--dry-run");

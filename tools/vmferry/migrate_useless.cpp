@@ -49,6 +49,16 @@ void refuse_useless(const CLI::App& app, const MigrateOptions& options) {
                "is for overlays, which --method mirror does without",
                "leave it out, or --method mirror");
   }
+  if (request.rewrite_only) {
+    if (request.mode == MigrateMode::kLive || to_files) {
+      refuse_usage("--rewrite-only is for a machine that is off, and for volumes",
+                   "leave --mode live and --to-dir out");
+    }
+    refuse_any(app,
+               {"--method", "--base", "--snapshots", "--rate-limit", "--rate-limit-file",
+                "--object-size", "--stripe-unit", "--stripe-count", "--data-pool", "--features"},
+               "is for a copy that is made", "leave it out, or --rewrite-only");
+  }
   if (to_files && options.layout != RbdLayout()) {
     refuse_usage("objects, stripes, pools and features mean nothing to the files of --to-dir",
                  "leave those options out");
