@@ -109,11 +109,14 @@ std::vector<JobEntry> Ledger::jobs() {
   return jobs;
 }
 
-std::vector<FleetWorkerStatus> Ledger::workers() {
+std::vector<FleetWorkerStatus> Ledger::workers(const std::string& host) {
   std::vector<FleetWorkerStatus> workers;
   for (const auto& [key, text] : all(kWorkers)) {
-    workers.push_back(worker_of(key, text, what_));
-    workers.back().alive = is_alive(workers.back().id);
+    FleetWorkerStatus worker = worker_of(key, text, what_);
+    if (host.empty() || worker.host == host) {
+      worker.alive = is_alive(worker.id);
+      workers.push_back(std::move(worker));
+    }
   }
   return workers;
 }

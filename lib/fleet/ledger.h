@@ -66,7 +66,8 @@ class Ledger {
   }
   /// All jobs of the fleet, in the order of the plan.
   std::vector<JobEntry> jobs();
-  std::vector<FleetWorkerStatus> workers();
+  /// All workers of the fleet, or of one host. Each is asked about.
+  std::vector<FleetWorkerStatus> workers(const std::string& host = {});
   /// Pending jobs of a host; `wave` 0: of all waves.
   std::vector<TodoJob> todo(const std::string& host, unsigned wave, size_t most);
 

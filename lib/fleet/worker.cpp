@@ -68,6 +68,7 @@ void Worker::tick() {
       look_around();
     }
     if (leased && stopping_ && jobs_.empty()) {
+      clear_dead();
       in_ = false;
       ledger_->leave();
     }
@@ -218,11 +219,11 @@ void Worker::share_bandwidth(size_t running) {
 
 void Worker::clear_dead() {
   const std::vector<RunningJob> running = ledger_->running();
-  for (const FleetWorkerStatus& worker : ledger_->workers()) {
+  for (const FleetWorkerStatus& worker : ledger_->workers(terms_.host)) {
     const bool has_jobs = std::any_of(running.begin(), running.end(), [&](const RunningJob& job) {
       return job.worker == worker.id;
     });
-    if (worker.host == terms_.host && !worker.alive && !has_jobs) {
+    if (!worker.alive && !has_jobs) {
       ledger_->forget(worker.id);
     }
   }
