@@ -53,16 +53,20 @@ start() {
 
 # machine NAME DEVICES-XML [DOMAIN-XML]: defines one without a system on hosta, which sits in its BIOS; `on_a start` starts it. Sets $guest.
 machine() {
-  guest=$1
+  machine_on "$VMFERRY_LAB_HOSTA" "$@"
+}
+# machine_on HOST ...: the same there.
+machine_on() {
+  guest=$2
   cat >"$work/machine.xml" <<END
-<domain type='qemu'><name>$1</name><memory unit='MiB'>64</memory>
+<domain type='qemu'><name>$2</name><memory unit='MiB'>64</memory>
 <os><type arch='x86_64' machine='pc'>hvm</type></os>
 <cpu mode='custom' match='exact' check='none'><model fallback='forbid'>qemu64</model></cpu>
-${3-}<devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
-$2
+${4-}<devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
+$3
 </devices></domain>
 END
-  on_a define "$work/machine.xml"
+  virsh -q -c "$1" define "$work/machine.xml"
 }
 
 # file_disk PATH DEV [DRIVER-ATTRIBUTES]
