@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -120,6 +123,8 @@ class Workshop {
     Fleet fleet;
     // Zero would be no limit at all.
     fleet.object = open_fleet(place, std::max(work_.lease / kOperations, seconds(1)));
+    fleet.object->announce({.service = "vmferry-fleet",
+                            .process = fmt::format("{}.{}.{}", work_.host, name, ::getpid())});
     WorkerTerms terms;
     terms.host = work_.host;
     terms.slots = work_.slots;

@@ -76,6 +76,7 @@ class ModelObject : public SharedObject {
   bool renew_lease(const std::string& name, std::chrono::seconds duration) override;
   void drop_lease(const std::string& name) override;
   bool is_leased(const std::string& name) override;
+  void announce(const ServiceName& /*service*/) override {}
   void wake_all() override {}
   bool wait(std::chrono::milliseconds /*time*/) override { return false; }
 

@@ -57,6 +57,9 @@ void RadosObject::connect() {
   rados_ioctx_set_namespace(io_, place_.name_space.c_str());
   rados_set_pool_full_try(io_);  // as RbdPool does
   cut_off_ = false;
+  if (!service_.service.empty()) {
+    announce(service_);
+  }
 }
 
 void RadosObject::disconnect() noexcept {
@@ -235,6 +238,13 @@ bool RadosObject::is_leased(const std::string& name) {
   }
   check(static_cast<int>(rc), "look at a lease");
   return rc > 0;
+}
+
+void RadosObject::announce(const ServiceName& service) {
+  service_ = service;
+  // What it is to know of this host, librados adds itself.
+  rados_service_register(pool_->client().get(), service_.service.c_str(), service_.process.c_str(),
+                         "");
 }
 
 void RadosObject::wake_all() {

@@ -31,6 +31,7 @@ class RadosObject : public SharedObject {
   bool renew_lease(const std::string& name, std::chrono::seconds duration) override;
   void drop_lease(const std::string& name) override;
   bool is_leased(const std::string& name) override;
+  void announce(const ServiceName& service) override;
   void wake_all() override;
   bool wait(std::chrono::milliseconds time) override;
 
@@ -56,6 +57,7 @@ class RadosObject : public SharedObject {
   std::unique_ptr<RbdPool> pool_;
   rados_ioctx_t io_ = nullptr;
   bool cut_off_ = false;
+  ServiceName service_;  ///< as it was announced
   std::optional<uint64_t> watch_;
   std::chrono::steady_clock::time_point watch_at_{};  ///< when to try again
   std::mutex mutex_;                                  // guards what follows

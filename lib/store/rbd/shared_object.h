@@ -37,6 +37,12 @@ struct KeyRange {
   bool more = false;                        ///< there are further ones after the last
 };
 
+/// How a process is called among the services of a cluster.
+struct ServiceName {
+  std::string service;
+  std::string process;  ///< no two of a service have the same
+};
+
 /// An object with keys and values that processes on many hosts change. One thread. All throw Error:
 /// kNotFound where there is no such object; any other may mean that a change was done all the same,
 /// or will be, and that only its answer was lost.
@@ -59,6 +65,10 @@ class SharedObject {
   virtual void drop_lease(const std::string& name) = 0;
   /// Does anybody hold it?
   virtual bool is_leased(const std::string& name) = 0;
+
+  /// Shows this process among the services of the cluster (`ceph -s`), as long as it lives. Where
+  /// that does not work nothing is said: nothing depends on it.
+  virtual void announce(const ServiceName& service) = 0;
 
   /// Wakes all who wait on the object. Who is not reached finds out when it looks next.
   virtual void wake_all() = 0;
