@@ -101,6 +101,7 @@ class Worker {
   Time clear_at_{};
   std::string waiting_;
   std::string store_trouble_;  ///< said already
+  unsigned lost_claims_ = 0;   ///< to other workers, since the last that was not
   int64_t since_ = 0;
   std::minstd_rand random_;
 };

@@ -15,8 +15,11 @@
 namespace vmferry::fleet {
 namespace {
 
+using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+constexpr unsigned kFirstPause = 128;  // milliseconds at most, after a claim that was lost
+constexpr unsigned kMostPauses = 5;    // each twice as long: the last up to four seconds
 constexpr seconds kTellEvery{1};
 constexpr seconds kTellAtLeast{10};
 constexpr unsigned kMostDeaths = 5;  // of workers that had the job
@@ -229,11 +232,14 @@ void Worker::begin_some(const FleetFacts& facts, const std::vector<RunningJob>& 
   if (auto job = ledger_->claim(facts, next->number)) {
     look_at_ = {};  // there may be room for more
     share_bandwidth(running.size() + 1);
+    lost_claims_ = 0;
     const bool undo = job->status.asked == "cancel";
     begin(std::move(*job), undo);
   } else {
-    // Another worker was faster, somewhere: not all of them again at the same time.
-    look_at_ = terms_.now() + std::chrono::milliseconds(random_() % 256);
+    // Another worker was faster, somewhere. The more there are that try, the later each tries
+    // again: all of them read what only one of them can use.
+    look_at_ = terms_.now() + milliseconds(random_() % (kFirstPause << lost_claims_));
+    lost_claims_ = std::min(lost_claims_ + 1, kMostPauses);
   }
 }
 
