@@ -140,11 +140,8 @@ JobEnding Worker::ending_of(const Mine& mine) const {
       if (mine.cancelled) {
         return {.state = FleetJobState::kCancelled, .error = {}, .hint = {}, .record = {}};
       }
-      if (stopping_) {  // another worker begins it anew
-        return {.state = later, .error = {}, .hint = {}, .record = {}};
-      }
-      break;
-    case JobResult::End::kKept:
+      [[fallthrough]];
+    case JobResult::End::kKept:  // it begins anew, or goes on
       return {.state = later, .error = {}, .hint = {}, .record = {}};
     case JobResult::End::kFailed:
       break;
