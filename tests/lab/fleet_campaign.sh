@@ -34,12 +34,14 @@ tell() {
 # (https://tracker.ceph.com/issues/58120); nothing else may fail.
 retry_failed() {
   local failures
-  failures=$(told "$fleet" '"\n".join(f"{job["guest"]}: {job["error"]}" for job in jobs.values() if job["state"] == "failed")')
+  failures=$(told "$fleet" '"\n".join(job["guest"] + ": " + job.get("error", "nothing") for job in jobs.values() if job["state"] == "failed")')
   [[ -n $failures ]] || return 0
   echo "$SECONDS s: failed: $failures"
   ! grep -vE 'have it open|died each time' <<<"$failures" || fail "see above"
-  ceph osd down 0 >/dev/null 2>&1
-  sleep 30
+  if grep -q 'have it open' <<<"$failures"; then
+    ceph osd down 0 >/dev/null 2>&1
+    sleep 30
+  fi
   tell retry
 }
 
@@ -50,7 +52,7 @@ while ((kills < 32)); do
     0) tell pause "$(some_guest)" ;;
     1) tell cancel "$(some_guest)" ;;
     2) tell pause && sleep 1 && tell resume ;;
-    3) tell retry ;;
+    3) retry_failed ;;
     *)
       host=host$([[ $((RANDOM % 2)) == 0 ]] && echo a || echo b)
       kill_worker "$host"
