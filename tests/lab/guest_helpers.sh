@@ -21,7 +21,7 @@ machines_down() {
     mapfile -t names < <(virsh -q -c "$host" list --all --name | grep '^mg')
     for name in "${names[@]}"; do
       virsh -q -c "$host" destroy "$name" 2>/dev/null || true
-      virsh -q -c "$host" undefine --checkpoints-metadata "$name"
+      virsh -q -c "$host" undefine --checkpoints-metadata --snapshots-metadata "$name"
     done
   done
   for volume in $(rbd ls | grep '^mg'); do

@@ -33,7 +33,7 @@ undone() {
   rm -rf after
   known after
   diff -r "$1" after || fail "libvirt knows something else"
-  [[ -z $(find "$state" -type f ! -name '*.log') ]] || fail "left: $(ls "$state")"
+  [[ -z $(find "$state" -name "$guest*" ! -name '*.log') ]] || fail "left: $(ls "$state")"
   ! rbd ls | grep "$guest" || fail "left after the undoing: $(rbd ls)"
 }
 
