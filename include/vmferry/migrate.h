@@ -220,9 +220,9 @@ struct MigrateContext {
   Patience patience = {};
   /// It is only planned here, and will be run on the host of the guest.
   bool run_at_source = false;
-  /// Called once a move is complete, before its journal goes: for what must not be lost. May be
-  /// empty; must not throw.
-  std::function<void(const struct MigrateReport&)> moved = {};
+  /// Writes the record of a complete move into that file, before its journal goes; where the move
+  /// is undone after all, the file is removed. May be empty; must not throw.
+  std::function<void(const struct MigrateReport&, const std::string& path)> keep_record = {};
   /// If not empty, it takes the place of MigrateRequest::bandwidth, and counts for copies that run,
   /// too; a guest that leaves for another host keeps the rate with which it began.
   RateNow rate = {};

@@ -23,10 +23,15 @@ class SparsifyRun : public JobRun {
   }
 
   bool look() override {
-    try {
-      step();
-    } catch (const Error& error) {
-      fail(error.what(), error.hint());
+    if (!result_) {
+      try {
+        step();
+      } catch (const Error& error) {
+        fail(error.what(), error.hint());
+      }
+      if (result_) {
+        lock_.remove();
+      }
     }
     return result_.has_value();
   }
@@ -42,9 +47,6 @@ class SparsifyRun : public JobRun {
 
  private:
   void step() {
-    if (result_) {
-      return;
-    }
     if (!process_) {
       return begin_if_free();
     }
@@ -70,7 +72,7 @@ class SparsifyRun : public JobRun {
                   "see what happened on the host, then: vmferry fleet retry");
     }
     if (order_.is_ours && !order_.is_ours()) {
-      return finish(JobResult::End::kUndone);
+      return finish(JobResult::End::kKept);
     }
     news_ = {.phase = "begins", .done = 0, .total = 0};
     process_.emplace(terms_.program, sparsify_arguments(order_, terms_), lock_.fd());

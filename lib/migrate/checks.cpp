@@ -270,27 +270,10 @@ class Checker : private CheckList {
     }
   }
 
-  /// What is in it is compared when the guest is off.
-  void copied(const DiskFacts& disk) {
-    const std::string name = "volume " + disk.move.volume.display();
-    if (!disk.volume) {
-      fail(name, "there is none, and --rewrite-only copies nothing", "leave --rewrite-only out");
-    } else if (disk.volume->virtual_bytes != disk.move.size) {
-      fail(name,
-           fmt::format("it has {} bytes, and the disk {}", disk.volume->virtual_bytes,
-                       disk.move.size),
-           "it is no copy of that disk: name the one that is with --disk");
-    } else {
-      pass(name, "there, and of the size of the disk");
-    }
-  }
-
   void names() {
     for (size_t i = 0; i < facts_.disks.size(); ++i) {
       const DiskFacts& disk = facts_.disks[i];
-      if (request_.rewrite_only) {
-        copied(disk);
-      } else if (!request_.to_files() && disk.volume) {
+      if (!request_.to_files() && !request_.rewrite_only && disk.volume) {
         fail("volume " + disk.move.volume.display(), "exists already",
              "name another with --disk, or remove it: rbd rm " + disk.move.volume.ceph_name());
       }

@@ -44,6 +44,14 @@ class ClusterChecker {
                     request_.monitors.empty() ? "" : " through its monitors", proven));
   }
 
+  void check_copies() {
+    for (const DiskFacts& disk : facts_.disks) {
+      if (request_.rewrite_only && disk.problem.ok()) {
+        copied(disk);
+      }
+    }
+  }
+
   void check_bases(CopyMethod method) {
     for (const auto& [dev, base] : request_.bases) {
       const auto disk =
@@ -126,6 +134,22 @@ class ClusterChecker {
   }
 
  private:
+  /// What is in it is compared when the guest is off.
+  void copied(const DiskFacts& disk) {
+    const std::string name = "volume " + disk.move.volume.display();
+    if (!disk.volume) {
+      checks_.fail(name, "there is none, and --rewrite-only copies nothing",
+                   "leave --rewrite-only out");
+    } else if (disk.volume->virtual_bytes != disk.move.size) {
+      checks_.fail(name,
+                   fmt::format("it has {} bytes, and the disk {}", disk.volume->virtual_bytes,
+                               disk.move.size),
+                   "it is no copy of that disk: name the one that is with --disk");
+    } else {
+      checks_.pass(name, "there, and of the size of the disk");
+    }
+  }
+
   void check_pool(const std::string& name, const PoolFacts& pool) {
     if (!pool.exists) {
       return checks_.fail("pool", fmt::format("there is no pool '{}'", name),
@@ -194,6 +218,7 @@ void check_cluster(const MigrateRequest& request, const Facts& facts, CopyMethod
   ClusterChecker checker(request, facts, checks);
   checker.reach();
   checker.check_bases(method);
+  checker.check_copies();
   for (const SecretFacts& secret : facts.secrets) {
     checker.check_secret(secret);
   }

@@ -2,13 +2,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 #include <vector>
 
+#include "lib/core/utc_time.h"
 #include "lib/migrate/journal.h"
 #include "lib/migrate/run.h"
 #include "lib/migrate/steps/steps.h"
 #include "vmferry/error.h"
+#include "vmferry/location.h"
+#include "vmferry/target.h"
 
 // The loop over a plan: a step is written down, done, written down. What fails before the point of
 // no return is undone backwards; after it, the journal stays for --recover.
@@ -117,15 +122,39 @@ class Execution {
       }
     }
     MigrateReport report = run_.report();
-    if (context_.moved) {
-      context_.moved(report);
-    }
+    keep_record(report);
     journal_.remove();
     return report;
   }
 
+  /// The journal knows of it before it is there: a run that is killed now may still be undone.
+  void keep_record(const MigrateReport& report) {
+    if (!context_.keep_record) {
+      return;
+    }
+    const std::string path = record_path(plan_.request.domain, context_.state_dir, utc_now());
+    journal_.record(Notes::kRecord, path);
+    context_.keep_record(report, path);
+  }
+
+  /// Of a move that is undone.
+  void remove_record() {
+    const auto path = journal_.recorded(Notes::kRecord);
+    if (!path) {
+      return;
+    }
+    std::error_code none;
+    std::filesystem::remove(*path, none);
+    try {
+      remove_unfinished(PathLocation{*path}, {});
+    } catch (const Error&) {
+      return;  // it says nothing under its temporary name
+    }
+  }
+
   /// Undoes what was begun, the guest first; throws what cannot be undone.
   void backward() {
+    remove_record();
     run_.drop_gone_disks();
     if (run_.made_something()) {
       run_.require_known_places();

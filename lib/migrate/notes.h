@@ -15,6 +15,7 @@ class Notes {
   static constexpr const char* kLeft = "left";           ///< before the old definition changes
   static constexpr const char* kStarted = "started";     ///< before the new one is started
   static constexpr const char* kAskedOff = "asked-off";  ///< a shutdown may be on its way
+  static constexpr const char* kRecord = "record";       ///< a text: where the record goes
   static constexpr const char* kSent = "sent";           ///< a text: see definition_to_send
   static constexpr const char* kSaved = "saved";         ///< before a snapshot's definition is kept
   /// A text: all snapshots that libvirt knew of, once they are saved.

@@ -38,11 +38,9 @@ int print_plan(const MigrateOptions& options, const Plan& plan) {
 }
 
 /// The record of a move is there before its journal goes. That it cannot be written undoes nothing.
-void keep_record(const MigrateOptions& options, const MigrateReport& report) {
-  const std::string now = utc_now();
-  const std::string path = record_path(options.request.domain, options.state_dir, now);
+void keep_record(const std::string& domain, const MigrateReport& report, const std::string& path) {
   try {
-    keep_text_file(path, record_json(options.request.domain, report, now));
+    keep_text_file(path, record_json(domain, report, utc_now()));
   } catch (const Error& error) {
     say_notice(std::string(error.what()) + "; the move is complete, but has no record");
   }
@@ -154,14 +152,15 @@ int migrate(Session& session, MigrateOptions& options) {
                         .before_making = [&session] { session.making_something(); },
                         .notice = say_notice,
                         .observer = &observer});
-  MigrateContext context{
-      .source = connect(request.from, "here", trace),
-      .target = nullptr,
-      .storage = storage.get(),
-      .observer = &observer,
-      .state_dir = options.state_dir,
-      .stop = session.stop(),
-      .moved = [&](const MigrateReport& report) { keep_record(options, report); }};
+  MigrateContext context{.source = connect(request.from, "here", trace),
+                         .target = nullptr,
+                         .storage = storage.get(),
+                         .observer = &observer,
+                         .state_dir = options.state_dir,
+                         .stop = session.stop(),
+                         .keep_record = [&](const MigrateReport& report, const std::string& path) {
+                           keep_record(options.request.domain, report, path);
+                         }};
   if (!options.rate_file.empty()) {
     context.rate = rate_from_file(options.rate_file, say_notice);
   }
