@@ -31,13 +31,13 @@ tell() {
   fi
 }
 # retry_failed: a client that is killed at the right moment of opening a volume leaves a watcher for ever
-# (https://tracker.ceph.com/issues/58120); nothing else may fail.
+# (https://tracker.ceph.com/issues/58120), and a cluster that does not answer for a minute is a failure; nothing else may fail.
 retry_failed() {
   local failures
   failures=$(told "$fleet" '"\n".join(job["guest"] + ": " + job.get("error", "nothing") for job in jobs.values() if job["state"] == "failed")')
   [[ -n $failures ]] || return 0
   echo "$SECONDS s: failed: $failures"
-  ! grep -vE 'have it open|died each time' <<<"$failures" || fail "see above"
+  ! grep -vE 'have it open|died each time|did not answer in time' <<<"$failures" || fail "see above"
   if grep -q 'have it open' <<<"$failures"; then
     ceph osd down 0 >/dev/null 2>&1
     sleep 30
