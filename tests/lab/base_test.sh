@@ -172,8 +172,8 @@ rbd trash purge --no-progress rbd >/dev/null
 # A kernel follows 16 parents.
 parent=golden
 for name in deep{1..16}; do
-  rbd snap create --no-progress rbd/bs-$parent@deep
-  rbd clone --rbd-default-clone-format 2 rbd/bs-$parent@deep rbd/bs-$name
+  rbd snap create --no-progress "rbd/bs-$parent@deep"
+  rbd clone --rbd-default-clone-format 2 "rbd/bs-$parent@deep" "rbd/bs-$name"
   parent=$name
 done
 rbd snap create --no-progress rbd/bs-deep16@deep
@@ -182,8 +182,8 @@ is_copy flat.raw rbd/bs-high
 expect 1 "it has 16 parents, one below the other" ferry convert --base rbd:rbd/bs-deep16@deep flat.raw rbd:rbd/bs-no
 rbd rm --no-progress rbd/bs-high
 for name in deep{16..1} golden; do
-  rbd snap rm --no-progress rbd/bs-$name@deep
-  [[ $name == golden ]] || rbd rm --no-progress rbd/bs-$name
+  rbd snap rm --no-progress "rbd/bs-$name@deep"
+  [[ $name == golden ]] || rbd rm --no-progress "rbd/bs-$name"
 done
 
 # Interrupted: nothing is left, though it was under way.
