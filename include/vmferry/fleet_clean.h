@@ -35,6 +35,9 @@ struct FleetCleaning {
   std::shared_ptr<Host> host;           ///< of this machine, which is FleetJob::host
   MigrationStorage* storage = nullptr;  ///< its files
   std::chrono::seconds older_than{0};   ///< since the move ended
+  /// With the records of this host's moves (MigrateContext::state_dir). What only the cluster says
+  /// removes nothing: others may write to it.
+  std::string state_dir;
   /// For hosts that guests moved to.
   std::function<std::shared_ptr<Host>(const std::string& uri)> connect = connect_host;
   std::function<int64_t()> now = [] { return int64_t{std::time(nullptr)}; };

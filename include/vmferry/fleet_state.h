@@ -106,7 +106,13 @@ void watch_fleet(const FleetPlace& place, std::chrono::milliseconds every,
 /// The plan as it was submitted.
 FleetPlan fleet_plan(const FleetPlace& place);
 
-enum class FleetCommand { kPause, kResume, kCancel, kRetry };
+enum class FleetCommand {
+  kPause,
+  kResume,
+  kCancel,
+  kRetry,
+  kGiveUp,  ///< of one guest, whose worker is dead
+};
 /// Asks the workers, for the whole fleet or for one guest ("NAME", or "NAME@HOST" where several
 /// hosts have one of that name). Returns what that means, for people. Throws kConflict where it
 /// means nothing.

@@ -90,6 +90,7 @@ struct OldFile {
   int64_t modified = 0;
   uint64_t taken = 0;  ///< bytes that its file system has set aside for it
 
+  bool operator==(const OldFile&) const = default;
   bool is(const FileLook& look) const {
     return identity == look.identity && size == look.size && modified == look.modified;
   }

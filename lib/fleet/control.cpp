@@ -75,6 +75,8 @@ class Commander {
         return begin_again({}, "goes on");
       case FleetCommand::kRetry:
         return retry_all();
+      case FleetCommand::kGiveUp:
+        throw refused(what_, "give up", "no guest is named", "name one: GUEST@HOST");
     }
     return std::nullopt;
   }
@@ -147,6 +149,8 @@ class Commander {
         return cancel(job);
       case FleetCommand::kRetry:
         return retry(job);
+      case FleetCommand::kGiveUp:
+        return give_up(job);
     }
     return std::nullopt;
   }
@@ -206,6 +210,20 @@ class Commander {
       default:
         refuse(job, "cancel");
     }
+  }
+
+  /// Its host has what is left of it; nobody else can do anything about that.
+  Said give_up(const JobEntry& job) {
+    if (job.status.state != FleetJobState::kRunning) {
+      refuse(job, "give up");
+    }
+    if (ledger_.is_alive(job.status.worker)) {
+      throw refused(what_ + ", guest '" + job.status.guest + "'", "give up",
+                    "its worker is not dead, or has been silent for less than its lease",
+                    "cancel it without --give-up, or try again in a minute");
+    }
+    return said(ledger_.give_up(job, facts_),
+                job.status.guest + ": given up; what was begun is left on " + job.status.host);
   }
 
   Said retry(const JobEntry& job) {

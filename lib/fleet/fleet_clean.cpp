@@ -35,6 +35,10 @@ class Judge {
     if (!old_.disk.old) {
       return stays("the record of its move does not tell which file it was: remove it by hand");
     }
+    if (!is_recorded_here()) {
+      return stays("no record in " + cleaning_.state_dir +
+                   " says that it moved: remove it by hand");
+    }
     const std::optional<FileLook> look = cleaning_.storage->look(old_.disk.old->path);
     if (!look) {
       return {.fate = OldDiskFate::kGone, .why = {}};
@@ -57,6 +61,17 @@ class Judge {
  private:
   static OldDiskVerdict stays(std::string why) {
     return {.fate = OldDiskFate::kStays, .why = std::move(why)};
+  }
+
+  bool is_recorded_here() const {
+    for (const std::string& record : records_since(old_.job, cleaning_.state_dir, 0)) {
+      for (const FleetMovedDisk& disk : move_of(record).disks) {
+        if (disk.dev == old_.disk.dev && disk.old == old_.disk.old) {
+          return true;
+        }
+      }
+    }
+    return false;
   }
 
   std::string file(const FileLook& look) const {

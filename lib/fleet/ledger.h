@@ -93,6 +93,8 @@ class Ledger {
   /// Changes many that do not run, all or none.
   bool change_jobs(const std::vector<JobEntry>& jobs, FleetJobState wanted, const FleetFacts& facts,
                    const Control& control);
+  /// Ends a job whose worker is dead.
+  bool give_up(const JobEntry& job, const FleetFacts& facts);
   bool change_control(const FleetFacts& facts, const Control& control);
   /// Any other. `shows` is a key whose new value nobody else writes.
   Changed apply(const ObjectChange& change, const std::string& shows);

@@ -2,6 +2,7 @@
 #include <ctime>
 #include <utility>
 
+#include "lib/core/shell_word.h"
 #include "lib/fleet/ledger.h"
 #include "vmferry/error.h"
 
@@ -195,6 +196,27 @@ bool Ledger::change_jobs(const std::vector<JobEntry>& jobs, FleetJobState wanted
   change.set[kCountKey] = text_of(count);
   change.set[kGateKey] = own;
   return apply(change, kGateKey) == Changed::kDone;
+}
+
+bool Ledger::give_up(const JobEntry& job, const FleetFacts& facts) {
+  const std::string own = mark();
+  const std::string job_key = numbered(kJobs, job.status.number);
+  Count count = facts.count;
+  FleetJobStatus wanted = job.status;
+  wanted.state = FleetJobState::kFailed;
+  wanted.asked.clear();
+  wanted.ended = std::time(nullptr);
+  wanted.error = "given up: its worker on " + job.status.host + " is dead";
+  wanted.hint = "what was begun is left there; when that host is back: vmferry migrate --recover " +
+                shell_word(job.status.guest);
+  ObjectChange change;
+  change.ended_lease = lease_of(job.status.worker);
+  change.expect = {{job_key, job.text}, {kCountKey, facts.count_text}};
+  move(change, count, job.status, wanted);
+  change.set[kCountKey] = text_of(count);
+  change.set[job_key] = text_of(wanted, own);
+  change.remove.push_back(numbered(kRunning, job.status.number));
+  return apply(change, job_key) == Changed::kDone;
 }
 
 bool Ledger::change_control(const FleetFacts& facts, const Control& control) {

@@ -45,5 +45,8 @@ std::string rate_file(const FleetJob& job, const MigrateTerms& terms);
 /// The record of a move of that guest to those volumes which ended at `since` or later (seconds
 /// since 1970); empty: there is none.
 std::string record_since(const FleetJob& job, const std::string& state_dir, int64_t since);
+/// All of them.
+std::vector<std::string> records_since(const FleetJob& job, const std::string& state_dir,
+                                       int64_t since);
 
 }  // namespace vmferry::fleet

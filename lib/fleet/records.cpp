@@ -39,7 +39,9 @@ bool is_of(const json& record, const FleetJob& job, int64_t since) {
 
 }  // namespace
 
-std::string record_since(const FleetJob& job, const std::string& state_dir, int64_t since) {
+std::vector<std::string> records_since(const FleetJob& job, const std::string& state_dir,
+                                       int64_t since) {
+  std::vector<std::string> records;
   const std::string prefix = migrate::state_file_name(job.name) + "-";
   std::error_code failed;
   for (fs::directory_iterator file(state_dir, failed), end; !failed && file != end;
@@ -52,13 +54,18 @@ std::string record_since(const FleetJob& job, const std::string& state_dir, int6
     try {
       const json record = json::parse(text.text, nullptr, false);
       if (text.error == 0 && record.is_object() && is_of(record, job, since)) {
-        return record.dump();
+        records.push_back(record.dump());
       }
     } catch (const json::exception&) {
       continue;  // not written by us
     }
   }
-  return {};
+  return records;
+}
+
+std::string record_since(const FleetJob& job, const std::string& state_dir, int64_t since) {
+  const std::vector<std::string> records = records_since(job, state_dir, since);
+  return records.empty() ? "" : records.front();
 }
 
 }  // namespace vmferry::fleet

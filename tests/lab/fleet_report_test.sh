@@ -45,7 +45,7 @@ expect 1 "the file exists" ferry fleet report "$name" -o report.json
 
 # clean WORDS...: as an administrator of that host types it.
 clean() {
-  ferry fleet clean "$name" --connect "$here" "$@"
+  ferry fleet clean "$name" --connect "$here" --state-dir "$work/state" "$@"
 }
 expect 0 "mg-runs vda: $work/runs.img: too early: its guest moved .* ago" clean mg-runs
 expect 1 "mg-off vda: $work/off.img: stays: its guest does not run on hosta" clean --older-than 0s

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <fmt/format.h>
 
+#include <fstream>
 #include <memory>
 #include <string>
 
@@ -9,6 +10,7 @@
 #include "tests/unit/fake_host.h"
 #include "tests/unit/fake_storage.h"
 #include "tests/unit/fleet_model.h"
+#include "tests/unit/temp_dir.h"
 #include "vmferry/error.h"
 #include "vmferry/fleet_clean.h"
 
@@ -86,6 +88,7 @@ class CleanRig {
     cleaning.host = std::make_shared<FakeHost>(world, "h1");
     cleaning.storage = &storage_;
     cleaning.older_than = std::chrono::seconds(7 * kCleanDay);
+    cleaning.state_dir = (state / "").string();
     cleaning.connect = [this](const std::string& uri) -> std::shared_ptr<Host> {
       if (uri != "qemu+ssh://h2/system") {
         refuse(ErrorKind::kIo, uri, "it does not answer");
@@ -95,7 +98,23 @@ class CleanRig {
     cleaning.now = [this] { return now; };
     return cleaning;
   }
-  OldDiskVerdict judge() { return judge_old_disk(old, cleaning()); }
+  /// As `vmferry migrate` writes it.
+  void keep_record() {
+    old.job.disks = {{.dev = old.disk.dev, .target = {"vms", "web-vda"}}};
+    const OldFile& file = old.disk.old.value();
+    std::ofstream(state / "web-2023-11-14T22:13:20Z.record") << fmt::format(
+        R"({{"domain": "web", "ended": "2023-11-14 22:13:20Z", "kept": ["{0}"], "disks": [)"
+        R"({{"disk": "{1}", "from": "{0}", "to": "rbd:vms/web-vda", "old": {{"path": "{0}", )"
+        R"("format": "{2}", "identity": "{3}", "size_bytes": {4}, "modified_ns": {5}, )"
+        R"("allocated_bytes": {6}}}}}]}})",
+        file.path, old.disk.dev, file.format, file.identity, file.size, file.modified, file.taken);
+  }
+  OldDiskVerdict judge() {
+    if (has_record && old.disk.old) {
+      keep_record();
+    }
+    return judge_old_disk(old, cleaning());
+  }
   void check_stays(const std::string& why) {
     INFO(why);
     const OldDiskVerdict verdict = judge();
@@ -107,6 +126,8 @@ class CleanRig {
   std::shared_ptr<World> world;
   FleetOldDisk old;
   DomainData* guest = nullptr;
+  TempDir state;
+  bool has_record = true;
   int64_t now = kMovedAt + 8 * kCleanDay;
 
  private:
@@ -180,6 +201,10 @@ TEST_CASE("an old disk stays unless it is the very file of the move", "[fleet]")
   SECTION("written to") {
     rig.old.disk.old->modified = 1;
     rig.check_stays("it was written to since the move");
+  }
+  SECTION("only the cluster says so") {
+    rig.has_record = false;
+    rig.check_stays("says that it moved");
   }
   SECTION("an old record") {
     rig.old.disk.old.reset();

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <map>
 #include <string>
 
 #include "lib/fleet/ledger.h"
@@ -52,6 +53,29 @@ TEST_CASE("the deaths of a job's workers count until it is tried again", "[fleet
   REQUIRE(again);
   REQUIRE(again->status.attempts == 3);
   REQUIRE(again->status.deaths == 0);
+}
+
+TEST_CASE("the job of a worker that is dead can be given up, no other", "[fleet]") {
+  FleetModel model(1);
+  ModelObject object(model, "admin");
+  fleet::Ledger admin(object, "fleet", "admin");
+  ObjectChange change = fleet::new_fleet(model_plan(1, 2), "first");
+  change.create = true;
+  REQUIRE(object.change(change) == Changed::kDone);
+  CHECK_THROWS_WITH(fleet::command(admin, FleetCommand::kGiveUp, ""),
+                    Contains("no guest is named"));
+  CHECK_THROWS_WITH(fleet::command(admin, FleetCommand::kGiveUp, "g1"), Contains("pending"));
+
+  EnteredWorker worker(model, "worker");
+  REQUIRE(worker.ledger.claim(worker.ledger.facts(), 1));
+  CHECK_THROWS_WITH(fleet::command(admin, FleetCommand::kGiveUp, "g1"), Contains("is not dead"));
+  model.pass(seconds(31));
+  CHECK_THAT(fleet::command(admin, FleetCommand::kGiveUp, "g1"), Contains("left on h1"));
+  const FleetJobStatus job = admin.job(1).status;
+  CHECK(job.state == FleetJobState::kFailed);
+  CHECK_THAT(job.hint, Contains("migrate --recover g1"));
+  CHECK(admin.running().empty());
+  CHECK(admin.facts().count.left == std::map<unsigned, unsigned>{{1, 1}});
 }
 
 }  // namespace vmferry::test

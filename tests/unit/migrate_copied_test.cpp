@@ -13,7 +13,7 @@ namespace {
 
 const char* const kCopied = "offline here, copied before";
 
-std::string failed_checks(const Plan& plan) {
+std::string failures_of_copied(const Plan& plan) {
   std::string text;
   for (const Check& check : plan.checks) {
     if (check.result == Check::Result::kFailed) {
@@ -49,7 +49,7 @@ TEST_CASE("without volumes of the right size nothing is only named", "[migrate]"
   Rig rig(way_named(kCopied));
   rig.world().images["rbd:vms/web1-vda"].size = 512;
   rig.world().images.erase("rbd:vms/web1-vdb");
-  const std::string failed = failed_checks(rig.plan());
+  const std::string failed = failures_of_copied(rig.plan());
   CHECK(failed.find("volume rbd:vms/web1-vda: it has 512 bytes, and the disk") !=
         std::string::npos);
   CHECK(failed.find("volume rbd:vms/web1-vdb: there is none") != std::string::npos);
@@ -58,9 +58,9 @@ TEST_CASE("without volumes of the right size nothing is only named", "[migrate]"
 TEST_CASE("a guest that runs is shut down to be only rewritten if that is asked for", "[migrate]") {
   Rig rig(way_named("staged here"));
   rig.request.rewrite_only = true;
-  CHECK(failed_checks(rig.plan()).find("state: web1 is running") != std::string::npos);
+  CHECK(failures_of_copied(rig.plan()).find("state: web1 is running") != std::string::npos);
   rig.request.mode = MigrateMode::kOffline;
-  CHECK(failed_checks(rig.plan()).find("state") == std::string::npos);
+  CHECK(failures_of_copied(rig.plan()).find("state") == std::string::npos);
 }
 
 }  // namespace vmferry::test

@@ -15,6 +15,7 @@
 #include "tools/vmferry/ui/output.h"
 #include "tools/vmferry/ui/say.h"
 #include "vmferry/error.h"
+#include "vmferry/migrate.h"
 
 namespace vmferry::cli {
 namespace {
@@ -26,6 +27,7 @@ struct CleanOptions {
   std::string guest;
   std::string connect;
   std::string host;
+  std::string state_dir = default_state_dir();
   uint64_t older_than = kWeek;  ///< seconds
   bool yes = false;
 };
@@ -69,6 +71,7 @@ class Cleaning {
                                  .before_making = {},
                                  .notice = say_notice});
     cleaning_.storage = storage_.get();
+    cleaning_.state_dir = options.state_dir;
     cleaning_.older_than = std::chrono::seconds(options.older_than);
   }
 
@@ -207,6 +210,9 @@ std::function<int(Session&)> add_fleet_clean(CLI::App& app) {
   app.add_option("--host", options->host,
                  "Clean the host that the plan calls so (default: what libvirt calls this one)")
       ->type_name("NAME");
+  app.add_option("--state-dir", options->state_dir,
+                 "Where the records of moves are (default: /var/lib/vmferry for root)")
+      ->type_name("DIR");
   app.footer(
       "Examples:\n"
       "  vmferry fleet clean move1                       says what would go, and asks\n"

@@ -16,15 +16,22 @@ std::function<int(Session&)> add_command(CLI::App& app, FleetCommand command) {
   struct Options {
     FleetPlace place;
     std::string guest;
+    bool give_up = false;
   };
   auto options = std::make_shared<Options>();
   add_fleet_place(app, options->place);
   app.add_option("GUEST", options->guest,
                  "Only this guest; GUEST@HOST where several hosts have one of that name");
+  if (command == FleetCommand::kCancel) {
+    app.add_flag("--give-up", options->give_up,
+                 "End the job of a GUEST whose worker is dead and will not come back")
+        ->needs("GUEST");
+  }
   return [options, command](Session& session) {
     session.making_something(
         "vmferry: interrupted twice; 'vmferry fleet status' shows whether it was done\n");
-    const std::string said = command_fleet(options->place, command, options->guest);
+    const std::string said = command_fleet(
+        options->place, options->give_up ? FleetCommand::kGiveUp : command, options->guest);
     print(printable(said) + "\n");
     return 0;
   };

@@ -25,6 +25,8 @@ namespace {
 /// (seconds).
 constexpr unsigned kPlanPatience = 10;
 constexpr unsigned kMostWaves = 1'000'000;
+/// What a new plan says: one broken host fails all of its guests, one after the other.
+constexpr unsigned kStopAfterFailures = 3;
 
 struct FleetPlanOptions {
   FleetRequest request;
@@ -86,6 +88,7 @@ void complete_fleet(FleetPlanOptions& options) {
     refuse_fleet_usage("a secret without a user", "--id USER names the Ceph user of the guests");
   }
   request.limits.bandwidth = options.bandwidth.value_or(0);
+  request.limits.stop_after_failures = kStopAfterFailures;
 }
 
 std::unique_ptr<MigrationStorage> storage_for(Session& session, const FleetPlanOptions& options,
