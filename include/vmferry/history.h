@@ -52,6 +52,8 @@ class History {
   /// From points()[before] to points()[after]; `after` may be points().size(): the disk as it is
   /// now. Lives without this. REQUIRES: before < after.
   virtual std::unique_ptr<Changes> changes(size_t before, size_t after) const = 0;
+  /// Snapshots that are none of the user's, and no points, in words: "NAME (of a group)".
+  virtual std::vector<std::string> left_out() const { return {}; }
   /// What was opened, if that is itself a state that was kept: what is called the disk as it is now
   /// is that one then, and points() are those before it.
   virtual std::optional<Point> here() const { return std::nullopt; }

@@ -24,7 +24,7 @@ guest_on() {
     qemu-img convert -f raw -O "$3" "$disk" "$work/$2.$3"
     disk=$work/$2.$3
   fi
-  machine_on "${uri[$1]}" "$2" "$(file_disk "$disk" vda "type='$3'")"
+  define_machine "${uri[$1]}" "$2" "$(file_disk "$disk" vda "type='$3'")"
   home[$2]=$1
 }
 

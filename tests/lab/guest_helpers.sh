@@ -53,10 +53,10 @@ start() {
 
 # machine NAME DEVICES-XML [DOMAIN-XML]: defines one without a system on hosta, which sits in its BIOS; `on_a start` starts it. Sets $guest.
 machine() {
-  machine_on "$VMFERRY_LAB_HOSTA" "$@"
+  define_machine "$VMFERRY_LAB_HOSTA" "$@"
 }
-# machine_on HOST ...: the same there.
-machine_on() {
+# define_machine HOST ...: the same there.
+define_machine() {
   guest=$2
   cat >"$work/machine.xml" <<END
 <domain type='qemu'><name>$2</name><memory unit='MiB'>64</memory>

@@ -85,9 +85,14 @@ rbd bench --io-type write --io-size 16K --io-threads 2 --io-total 1M --io-patter
 rbd snap create --no-progress rbd/snap-a@last
 ceph osd pool create snap-two 8 8 >/dev/null 2>&1
 rbd pool init snap-two
+rbd group create rbd/snap-g
+rbd group image add rbd/snap-g rbd/snap-a
+rbd group snap create rbd/snap-g@taken
 for layout in "" "--object-size 1M" "--features layering"; do
   # shellcheck disable=SC2086 # words
-  expect 0 "4 snapshots beside: small, large, shrunk, last" ferry convert --snapshots all --verify $layout rbd:rbd/snap-a rbd:snap-two/snap-b
+  ferry convert --snapshots all --verify $layout rbd:rbd/snap-a rbd:snap-two/snap-b >said 2>&1
+  grep -q "^4 snapshots beside: small, large, shrunk, last" said || fail "$(cat said)"
+  grep -Eq "snap-a: not copied: \S+ \(of a group\)" said || fail "$(cat said)"
   for state in @small @large @shrunk @last ""; do
     rbd export --no-progress "rbd/snap-a$state" - >expected
     rbd export --no-progress "snap-two/snap-b$state" - | cmp - expected
@@ -95,6 +100,7 @@ for layout in "" "--object-size 1M" "--features layering"; do
   rbd snap purge --no-progress snap-two/snap-b
   rbd rm --no-progress snap-two/snap-b
 done
+rbd group rm rbd/snap-g
 
 # ---- The layers of a chain.
 qemu-img create -q -f raw base.raw 40M

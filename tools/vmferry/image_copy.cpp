@@ -2,6 +2,7 @@
 #include "tools/vmferry/image_copy.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <map>
 
@@ -119,8 +120,15 @@ std::vector<size_t> choose_states(ImageCopy& job, OpenedSource& opened) {
                (job.chain_as_snapshots ? ": it has no backing image" : ": it has no snapshots"));
     return points;
   }
+  const auto& history = dynamic_cast<const History&>(*opened.guest);
+  const bool all = job.snapshots == std::vector<std::string>{"all"};
+  const auto others = all ? history.left_out() : std::vector<std::string>();
+  if (!others.empty() && !job.run.quiet) {
+    say_notice(fmt::format("{}: not copied: {}", printable(opened.guest->name()),
+                           fmt::join(others, ", ")));
+  }
   job.to.marks = points.size();
-  job.to.size = dynamic_cast<const History&>(*opened.guest).points()[points.front()].size;
+  job.to.size = history.points()[points.front()].size;
   return points;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/core/printable.h"
 #include "lib/store/rbd/rbd_cluster.h"
 #include "lib/store/rbd/rbd_marks.h"
 #include "vmferry/version.h"
@@ -194,6 +195,23 @@ std::set<std::string> rbd_snapshot_names(rbd_image_t image, const RbdLocation& l
   visit_snapshots(image, location,
                   [&names](const rbd_snap_info_t& snapshot) { names.insert(snapshot.name); });
   return names;
+}
+
+std::vector<std::string> rbd_other_snapshots(rbd_image_t image, const RbdLocation& location) {
+  std::vector<std::string> found;
+  visit_snapshots(image, location, [&](const rbd_snap_info_t& snapshot) {
+    rbd_snap_namespace_type_t type = RBD_SNAP_NAMESPACE_TYPE_USER;
+    const int rc = rbd_snap_get_namespace_type(image, snapshot.id, &type);
+    if (rc < 0 || type == RBD_SNAP_NAMESPACE_TYPE_USER) {
+      return;
+    }
+    const char* const what = type == RBD_SNAP_NAMESPACE_TYPE_GROUP    ? "of a group"
+                             : type == RBD_SNAP_NAMESPACE_TYPE_TRASH  ? "in the trash"
+                             : type == RBD_SNAP_NAMESPACE_TYPE_MIRROR ? "of a mirror"
+                                                                      : "not the user's";
+    found.push_back(fmt::format("{} ({})", printable(snapshot.name), what));
+  });
+  return found;
 }
 
 RbdFacts read_rbd_facts(rados_ioctx_t io, rbd_image_t image, const RbdLocation& location) {

@@ -24,6 +24,10 @@ std::vector<SnapshotFacts> read_rbd_snapshots(rbd_image_t image, const RbdLocati
 /// Throws Error about `location`. Any thread.
 std::set<std::string> rbd_snapshot_names(rbd_image_t image, const RbdLocation& location);
 
+/// Those that read_rbd_snapshots() leaves out, with what they are for: "NAME (in the trash)".
+/// Throws Error about `location`. Any thread.
+std::vector<std::string> rbd_other_snapshots(rbd_image_t image, const RbdLocation& location);
+
 /// What the cluster says about an open volume, `used_bytes` included. Throws Error. Any thread.
 RbdFacts read_rbd_facts(rados_ioctx_t io, rbd_image_t image, const RbdLocation& location);
 

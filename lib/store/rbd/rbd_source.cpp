@@ -101,6 +101,9 @@ class RbdSource : public Source, public Layout, public History, public Described
   }
 
   std::vector<Point> points() const override { return rbd_points(image_.get(), location_); }
+  std::vector<std::string> left_out() const override {
+    return rbd_other_snapshots(image_.get(), location_);
+  }
   std::optional<Point> here() const override { return rbd_point(image_.get(), location_); }
   std::unique_ptr<Source> open_point(size_t index) const override {
     return std::make_unique<RbdSource>(state(index), pool_);
