@@ -86,7 +86,8 @@ std::string numbered(const char* prefix, unsigned number) {
 }
 
 unsigned number_of(const std::string& key, const std::string& what) {
-  const char* begin = key.data() + key.rfind('/') + 1;
+  const size_t slash = key.rfind('/');
+  const char* begin = key.data() + (slash == std::string::npos ? 0 : slash + 1);
   const char* end = key.data() + key.size();
   unsigned number = 0;
   const auto [stop, error] = std::from_chars(begin, end, number);

@@ -8,13 +8,6 @@ plan() {
 check() {
   ferry fleet plan --check plan.toml
 }
-# define_on HOST NAME DISKS: as `machine` does, on that host.
-define_on() {
-  on_a() {
-    virsh -q -c "$here" "$@"
-  }
-  here=$1 machine "$2" "$3"
-}
 # told FILE KEY: what a plan says, as Python reads it.
 told() {
   python3 - "$@" <<'END'
@@ -28,16 +21,16 @@ qemu-img create -q -f qcow2 base.qcow2 1G
 qemu-io -c 'write -P 1 0 8M' base.qcow2 >/dev/null
 for name in one two; do
   qemu-img create -q -f qcow2 -b "$work/base.qcow2" -F qcow2 "$name.qcow2"
-  define_on "$VMFERRY_LAB_HOSTA" "mg-$name" "$(file_disk "$work/$name.qcow2" vda "type='qcow2'")"
+  define_machine "$VMFERRY_LAB_HOSTA" "mg-$name" "$(file_disk "$work/$name.qcow2" vda "type='qcow2'")"
 done
 truncate -s 64M raw.img taken.img
 dd if=/dev/urandom of=raw.img bs=1M count=3 conv=notrunc status=none
-define_on "$VMFERRY_LAB_HOSTB" mg-raw "$(file_disk "$work/raw.img" vda)"
+define_machine "$VMFERRY_LAB_HOSTB" mg-raw "$(file_disk "$work/raw.img" vda)"
 virsh -q -c "$VMFERRY_LAB_HOSTB" start mg-raw
-define_on "$VMFERRY_LAB_HOSTB" mg-taken "$(file_disk "$work/taken.img" vda)"
+define_machine "$VMFERRY_LAB_HOSTB" mg-taken "$(file_disk "$work/taken.img" vda)"
 rbd create --size 1M rbd/mg-taken-vda
 rbd create --size 64M rbd/mg-old
-define_on "$VMFERRY_LAB_HOSTB" mg-moved "<disk type='network' device='disk'><driver name='qemu' type='raw'/><source protocol='rbd' name='rbd/mg-old'/><target dev='vda' bus='virtio'/></disk>"
+define_machine "$VMFERRY_LAB_HOSTB" mg-moved "<disk type='network' device='disk'><driver name='qemu' type='raw'/><source protocol='rbd' name='rbd/mg-old'/><target dev='vda' bus='virtio'/></disk>"
 
 # definitions: those of all guests, with the names of all volumes.
 definitions() {

@@ -180,7 +180,7 @@ void simulate(unsigned seed, unsigned hosts, unsigned workers, unsigned jobs, un
 
 }  // namespace
 
-TEST_CASE("a fleet without trouble moves every guest once", "[fleet]") {
+TEST_CASE("a fleet without trouble moves every guest once", "[fleet][alone]") {
   FleetPlan plan = model_plan(2, 40, 3);
   plan.limits.jobs = 3;
   Simulation simulation(1, 2, 8, plan);
@@ -193,7 +193,7 @@ TEST_CASE("a fleet without trouble moves every guest once", "[fleet]") {
   }
 }
 
-TEST_CASE("the jobs that run share the bandwidth of a fleet", "[fleet]") {
+TEST_CASE("the jobs that run share the bandwidth of a fleet", "[fleet][alone]") {
   FleetPlan plan = model_plan(2, 20);
   plan.limits.jobs = 2;
   plan.limits.bandwidth = 1000;
@@ -225,13 +225,13 @@ TEST_CASE("the jobs that run share the bandwidth of a fleet", "[fleet]") {
   require_all_moved_once(simulation, 20);
 }
 
-TEST_CASE("workers that die and sleep move every guest once", "[fleet]") {
+TEST_CASE("workers that die and sleep move every guest once", "[fleet][alone]") {
   for (unsigned seed = 1; seed <= 6; ++seed) {
     simulate(seed, 3, 5, 20, 2, {});
   }
 }
 
-TEST_CASE("lost, late and failed answers move every guest once", "[fleet]") {
+TEST_CASE("lost, late and failed answers move every guest once", "[fleet][alone]") {
   for (unsigned seed = 1; seed <= 6; ++seed) {
     simulate(seed, 3, 5, 20, 2, {.fail = 20, .lose = 30, .late = 20});
   }
