@@ -213,7 +213,8 @@ start_mon() {
         step "starting the mon (try $try)" mon
         launch_ceph mon a
         ! mon_answers || return 0
-        grep -qi 'address already in use' "$dir/log/mon.log" || exit 1
+        # Ours may be dead before it says why; who answers there is another's.
+        grep -qi 'address already in use' "$dir/log/mon.log" || (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null || exit 1
         stop_ceph
     done
     exit 1
