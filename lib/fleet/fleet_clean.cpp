@@ -17,10 +17,11 @@ namespace fleet {
 namespace {
 
 std::string age_text(int64_t seconds) {
-  constexpr int64_t kHour = 3600;
+  constexpr int64_t kMinute = 60;
+  constexpr int64_t kHour = 60 * kMinute;
   constexpr int64_t kDay = 24 * kHour;
-  return seconds < 2 * 60      ? fmt::format("{} s", seconds)
-         : seconds < 2 * kHour ? fmt::format("{} min", seconds / 60)
+  return seconds < 2 * kMinute ? fmt::format("{} s", seconds)
+         : seconds < 2 * kHour ? fmt::format("{} min", seconds / kMinute)
          : seconds < 2 * kDay  ? fmt::format("{} h", seconds / kHour)
                                : fmt::format("{} days", seconds / kDay);
 }

@@ -20,7 +20,7 @@
 namespace vmferry::cli {
 namespace {
 
-constexpr uint64_t kWeek = 7 * 24 * 3600;
+constexpr uint64_t kWeek = 604'800;  // seconds
 
 struct CleanOptions {
   FleetPlace place;

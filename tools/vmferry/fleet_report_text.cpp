@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "lib/core/format_bytes.h"
@@ -109,7 +110,7 @@ Json guest_json(const FleetJobStatus& job, const FleetJob& planned, const FleetM
 }
 
 std::string seconds_text(double seconds) {
-  const auto whole = static_cast<long>(seconds + 0.5);
+  const auto whole = std::lround(seconds);
   return seconds < 60 ? fmt::format("{:.1f} s", seconds)
                       : fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }

@@ -46,7 +46,7 @@ std::vector<std::string> ceph_troubles(const std::string& pool, const CephOption
   const auto client = connect_to_ceph(location, quick, CephSharing::kShared);
   const auto report = ask_monitors(
       *client, {{"prefix", "health"}, {"detail", "detail"}, {"format", "json"}}, location);
-  const std::vector<std::string> silent = {"the cluster does not say how it is"};
+  std::vector<std::string> silent = {"the cluster does not say how it is"};
   std::vector<std::string> troubles;
   try {
     if (!report) {
