@@ -100,13 +100,13 @@ expect 1 'has ended' ferry fleet submit plan.toml --name "$name"
 ferry fleet submit plan.toml --name "$name" --replace
 echo 12 >fake/seconds
 start 1 h1 1
-until_true 20 grep -q '^begin g1' fake/log
+until_true 60 grep -q '^begin g1' fake/log
 kill -STOP "${workers[1]}"
 start 2 h1 2
-until_true 40 grep -q 'g1: taken over' worker.2
+until_true 120 grep -q 'g1: taken over' worker.2
 kill -CONT "${workers[1]}"
 echo 0.5 >fake/seconds
-until_true 30 is_state ended
+until_true 90 is_state ended
 once_each 2
 grep -q 'lease' worker.1 || fail "the one that slept does not know: $(cat worker.1)"
 wait "${workers[1]}" "${workers[2]}"
@@ -120,16 +120,16 @@ for guest in g2 g3; do
   echo "copy: no room on $guest" >"fake/fail.$guest"
 done
 start 1 h1 1
-until_true 20 is_state stopped
+until_true 60 is_state stopped
 [[ $(counted "done") == 1 && $(counted failed) == 2 ]] || fail "$(status)"
 expect 0 'no room on g2' ferry fleet status "$name"
 rm fake/fail.*
 ferry fleet resume "$name"
-until_true 30 is_count "done" 4
+until_true 90 is_count "done" 4
 ferry fleet retry "$name" g2 2>&1 | grep -q 'tried again'
 ferry fleet retry "$name"
 start 2 h1 1
-until_true 30 is_state ended
+until_true 90 is_state ended
 once_each 6
 
 # Paused: nothing begins. Cancelled: what runs is undone. What was cancelled begins again when told to.
@@ -139,23 +139,23 @@ ferry fleet submit plan.toml --name "$name" --replace
 echo 30 >fake/seconds
 start 1 h1
 start 2 h2
-until_true 20 is_count running 2
+until_true 60 is_count running 2
 ferry fleet pause "$name" g4
 expect 1 'no such guest' ferry fleet pause "$name" g9
 ferry fleet cancel "$name" g1
-until_true 10 grep -q '^undone g1' fake/log
-until_true 10 is_count cancelled 1
+until_true 30 grep -q '^undone g1' fake/log
+until_true 30 is_count cancelled 1
 ferry fleet cancel "$name"
-until_true 15 is_state cancelled
+until_true 45 is_state cancelled
 expect 1 'it has ended' ferry fleet pause "$name"
 echo 0 >fake/seconds
 ferry fleet retry "$name"
 start 3 h1
 start 4 h2
-until_true 20 is_count "done" 3
+until_true 60 is_count "done" 3
 ferry fleet resume "$name" g4
 start 5 h2
-until_true 20 is_state ended
+until_true 60 is_state ended
 once_each 4
 
 # What a Ceph user needs: as one that moves guests has it, or for the namespace of fleets alone; to look, reading is enough.
@@ -167,7 +167,7 @@ for user in 1 2; do
   ferry fleet submit plan.toml --name "$name" --replace --id "$name-$user" --keyring "key.$user"
   CEPH_ARGS="--id $name-$user --keyring $PWD/key.$user" start 6 h1
   CEPH_ARGS="--id $name-$user --keyring $PWD/key.$user" start 7 h2
-  until_true 20 is_state ended
+  until_true 60 is_state ended
 done
 expect 1 'allow rwx' ferry fleet submit plan.toml --name "$name" --replace --id "$name-3" --keyring key.3
 expect 0 '4 done' ferry fleet status "$name" --id "$name-4" --keyring key.4
