@@ -121,9 +121,9 @@ std::vector<FleetWorkerStatus> Ledger::workers(const std::string& host) {
   return workers;
 }
 
-std::vector<TodoJob> Ledger::todo(const std::string& host, unsigned wave, size_t most) {
-  std::vector<TodoJob> jobs;
-  for (const auto& [key, value] : object_.list(todo_prefix(host, wave), "", most).keys) {
+std::vector<PendingJob> Ledger::pending(const std::string& host, unsigned wave, size_t most) {
+  std::vector<PendingJob> jobs;
+  for (const auto& [key, value] : object_.list(pending_prefix(host, wave), "", most).keys) {
     jobs.push_back({.number = number_of(key, what_),
                     .target_host = value.substr(value.empty() ? 0 : 1),
                     .begun = value.starts_with('!')});

@@ -28,7 +28,7 @@ struct JobEntry {
 };
 
 /// A job that waits for its turn.
-struct TodoJob {
+struct PendingJob {
   unsigned number = 0;
   std::string target_host;
   bool begun = false;  ///< it ran before: its host may have what an unfinished run left
@@ -69,7 +69,7 @@ class Ledger {
   /// All workers of the fleet, or of one host. Each is asked about.
   std::vector<FleetWorkerStatus> workers(const std::string& host = {});
   /// Pending jobs of a host; `wave` 0: of all waves.
-  std::vector<TodoJob> todo(const std::string& host, unsigned wave, size_t most);
+  std::vector<PendingJob> pending(const std::string& host, unsigned wave, size_t most);
 
   bool enter(const FleetWorkerStatus& worker, std::chrono::seconds lease);
   bool renew(std::chrono::seconds lease);

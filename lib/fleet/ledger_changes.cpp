@@ -30,11 +30,11 @@ void move(ObjectChange& change, Count& count, const FleetJobStatus& from,
           const FleetJobStatus& to) {
   const bool was_pending = from.state == FleetJobState::kPending;
   const bool is_pending = to.state == FleetJobState::kPending;
-  const std::string todo = todo_key(to.host, to.wave, to.number);
+  const std::string pending = pending_key(to.host, to.wave, to.number);
   if (was_pending && !is_pending) {
-    change.remove.push_back(todo);
+    change.remove.push_back(pending);
   } else if (!was_pending && is_pending) {
-    change.set[todo] = (to.attempts > 0 ? "!" : ">") + to.target_host;
+    change.set[pending] = (to.attempts > 0 ? "!" : ">") + to.target_host;
   }
   if (!has_ended(from.state) && has_ended(to.state)) {
     const auto wave = count.left.find(to.wave);

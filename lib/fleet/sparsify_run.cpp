@@ -39,6 +39,9 @@ class SparsifyRun : public JobRun {
   JobResult result() const override { return *result_; }
   void allow(uint64_t /*bandwidth*/) override {}  // the OSDs do it, among themselves
   void ask(std::optional<JobStop> stop) override {
+    if (stop == stop_) {
+      return;
+    }
     stop_ = stop;
     if (process_ && stop) {
       process_->signal(SIGTERM);

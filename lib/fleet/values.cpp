@@ -97,12 +97,13 @@ unsigned number_of(const std::string& key, const std::string& what) {
   return number;
 }
 
-std::string todo_prefix(const std::string& host, unsigned wave) {
-  return wave == 0 ? fmt::format("todo/{}/", host) : fmt::format("todo/{}/{:06}/", host, wave);
+std::string pending_prefix(const std::string& host, unsigned wave) {
+  return wave == 0 ? fmt::format("pending/{}/", host)
+                   : fmt::format("pending/{}/{:06}/", host, wave);
 }
 
-std::string todo_key(const std::string& host, unsigned wave, unsigned number) {
-  return numbered(todo_prefix(host, wave).c_str(), number);
+std::string pending_key(const std::string& host, unsigned wave, unsigned number) {
+  return numbered(pending_prefix(host, wave).c_str(), number);
 }
 
 std::string text_of(const Control& control, const std::string& mark) {

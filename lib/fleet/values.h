@@ -37,8 +37,8 @@ std::string numbered(const char* prefix, unsigned number);
 unsigned number_of(const std::string& key, const std::string& what);
 /// A key there is only while the job is pending: a worker finds its next one without looking at
 /// others. Its value is the target host after a '>', or a '!' where the job ran before.
-std::string todo_key(const std::string& host, unsigned wave, unsigned number);
-std::string todo_prefix(const std::string& host, unsigned wave);  ///< wave 0: of all
+std::string pending_key(const std::string& host, unsigned wave, unsigned number);
+std::string pending_prefix(const std::string& host, unsigned wave);  ///< wave 0: of all
 
 struct Control {
   std::string state = "running";  ///< or "paused", "stopped", "cancelled"

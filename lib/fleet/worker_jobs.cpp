@@ -199,11 +199,11 @@ bool Worker::runs_here(const std::vector<RunningJob>& running) const {
 
 /// One job at most: what runs has to be counted again for the next.
 void Worker::begin_some(const FleetFacts& facts, const std::vector<RunningJob>& running) {
-  const std::vector<TodoJob> todo =
-      facts.count.wave() == 0 ? std::vector<TodoJob>()
-                              : ledger_->todo(terms_.host, facts.count.wave(), kLookAhead);
-  if (todo.empty()) {
-    const bool has_later = !ledger_->todo(terms_.host, 0, 1).empty();
+  const std::vector<PendingJob> pending =
+      facts.count.wave() == 0 ? std::vector<PendingJob>()
+                              : ledger_->pending(terms_.host, facts.count.wave(), kLookAhead);
+  if (pending.empty()) {
+    const bool has_later = !ledger_->pending(terms_.host, 0, 1).empty();
     nothing_left_ = !runs_here(running) && !has_later;
     return set_waiting(has_later ? fmt::format("wave {} has not ended", facts.count.wave()) : "");
   }
@@ -216,15 +216,15 @@ void Worker::begin_some(const FleetFacts& facts, const std::vector<RunningJob>& 
   if (!why.empty()) {
     return;
   }
-  const auto has_room = [&](const TodoJob& job) {
+  const auto has_room = [&](const PendingJob& job) {
     return job.target_host.empty() ||
            std::count_if(running.begin(), running.end(), [&](const RunningJob& other) {
              return other.target_host == job.target_host;
            }) < static_cast<std::ptrdiff_t>(limits_->jobs_per_target_host);
   };
-  const auto next = std::find_if(todo.begin(), todo.end(), has_room);
-  if (next == todo.end()) {
-    return set_waiting("as many jobs as may go to " + todo.front().target_host);
+  const auto next = std::find_if(pending.begin(), pending.end(), has_room);
+  if (next == pending.end()) {
+    return set_waiting("as many jobs as may go to " + pending.front().target_host);
   }
   if (auto job = ledger_->claim(facts, next->number)) {
     look_at_ = {};  // there may be room for more
@@ -245,13 +245,13 @@ void Worker::undo_some(const FleetFacts& facts, const std::vector<RunningJob>& r
   constexpr size_t kMost = 1 << 20;
   nothing_left_ = !runs_here(running);
   set_waiting("");
-  for (const TodoJob& todo : ledger_->todo(terms_.host, 0, kMost)) {
-    if (!todo.begun) {
+  for (const PendingJob& pending : ledger_->pending(terms_.host, 0, kMost)) {
+    if (!pending.begun) {
       continue;
     }
     nothing_left_ = false;
     if (jobs_.size() < slots()) {
-      if (auto job = ledger_->claim(facts, todo.number)) {
+      if (auto job = ledger_->claim(facts, pending.number)) {
         begin(std::move(*job), true);
       }
     }

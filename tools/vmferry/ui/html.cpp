@@ -51,9 +51,9 @@ std::string html_page(const std::string& title, const std::string& body) {
       html(title), kStyle, body);
 }
 
-std::string html(std::string_view text) {
+std::string markup_escaped(std::string_view text) {
   std::string out;
-  for (const char c : printable(text)) {
+  for (const char c : text) {
     switch (c) {
       case '&':
         out += "&amp;";
@@ -73,6 +73,8 @@ std::string html(std::string_view text) {
   }
   return out;
 }
+
+std::string html(std::string_view text) { return markup_escaped(printable(text)); }
 
 std::string html_time(int64_t seconds) {
   return seconds == 0 ? "" : utc_time({.tv_sec = seconds, .tv_nsec = 0}).substr(0, 16);

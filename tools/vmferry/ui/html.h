@@ -12,7 +12,9 @@ namespace vmferry::cli {
 
 /// A whole page; `body` is HTML.
 std::string html_page(const std::string& title, const std::string& body);
-/// Text as HTML.
+/// What means something in HTML and XML, written so that it does not.
+std::string markup_escaped(std::string_view text);
+/// Text as HTML, with what is not printable replaced.
 std::string html(std::string_view text);
 /// Seconds since 1970, in UTC to the minute; 0 is nothing.
 std::string html_time(int64_t seconds);

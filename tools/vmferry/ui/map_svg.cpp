@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "lib/core/format_bytes.h"
+#include "tools/vmferry/ui/html.h"
 #include "tools/vmferry/ui/text_table.h"
 
 namespace vmferry::cli {
@@ -48,29 +49,6 @@ const Ramp& ramp_of(int part) {
   return part < 0 ? kGrey : kRamps[static_cast<size_t>(part) % kRamps.size()];
 }
 
-std::string escape(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
-
 std::string title_of(const Partition& partition) {
   const std::string name = name_of(partition);
   return what_is_in(partition) + (name.empty() ? "" : " “" + name + "”");
@@ -99,7 +77,7 @@ class SvgPainter {
         "Sans', 'DejaVu Sans', Arial, sans-serif\" font-size=\"12\" fill=\"#1f2933\">\n"
         "<title>{2}</title>\n"
         "<rect width=\"{0}\" height=\"{1}\" fill=\"#ffffff\"/>\n{3}</svg>\n",
-        kWidth, height, escape(text_.title), body_);
+        kWidth, height, markup_escaped(text_.title), body_);
   }
 
  private:
@@ -112,10 +90,10 @@ class SvgPainter {
   void draw_heading() {
     y_ = 42;
     put("<text x=\"{}\" y=\"{}\" font-size=\"21\" font-weight=\"600\">{}</text>", kMargin, y_,
-        escape(cut_to(text_.title, 62)));
+        markup_escaped(cut_to(text_.title, 62)));
     y_ += 22;
     put("<text x=\"{}\" y=\"{}\" font-size=\"13\" fill=\"#52606d\">{}</text>", kMargin, y_,
-        escape(cut_to(text_.subtitle, 108)));
+        markup_escaped(cut_to(text_.subtitle, 108)));
     y_ += 22;
   }
 
@@ -148,7 +126,7 @@ class SvgPainter {
     put("<rect x=\"{:.1f}\" y=\"{}\" width=\"{:.1f}\" height=\"{}\" rx=\"3\" fill=\"{}\">"
         "<title>{}: {}, {}</title></rect>",
         x, y_, width, kBarHeight, ramp[3], part.partition->number,
-        escape(title_of(*part.partition)), about_bytes(part.partition->length));
+        markup_escaped(title_of(*part.partition)), about_bytes(part.partition->length));
     const auto letters = static_cast<size_t>(std::max(0.0, (width - 12) / kLetter));
     // The longest of these that fits.
     const std::string number = std::to_string(part.partition->number);
@@ -163,7 +141,7 @@ class SvgPainter {
       return;
     }
     put("<text x=\"{:.1f}\" y=\"{}\" font-weight=\"600\" fill=\"#ffffff\">{}</text>", x + 7,
-        y_ + 19.5, escape(label));
+        y_ + 19.5, markup_escaped(label));
   }
 
   // A disk without a partition table: one file system, or nothing that is known.
@@ -175,7 +153,7 @@ class SvgPainter {
                                                 : " “" + contents_.whole_disk->label + "”")
             : "no partition table";
     put("<text x=\"{}\" y=\"{}\" font-weight=\"600\" fill=\"#52606d\">{}</text>", kMargin + 8,
-        y_ + 19.5, escape(cut_to(label, 100)));
+        y_ + 19.5, markup_escaped(cut_to(label, 100)));
   }
 
   void draw_scale() {
@@ -283,8 +261,8 @@ class SvgPainter {
         "<text x=\"{}\" y=\"{:.1f}\" font-weight=\"600\">{}</text>",
         kMargin, base - 11, ramp[3], kMargin + 21, base, partition.number);
     put("<text x=\"{0}\" y=\"{2:.1f}\">{3}</text><text x=\"{1}\" y=\"{2:.1f}\">{4}</text>", kWhat,
-        kName, base, escape(cut_to(what_is_in(partition), 24)),
-        escape(cut_to(name_of(partition), 20)));
+        kName, base, markup_escaped(cut_to(what_is_in(partition), 24)),
+        markup_escaped(cut_to(name_of(partition), 20)));
     put("<text x=\"{0}\" y=\"{2:.1f}\" text-anchor=\"end\">{3}</text>"
         "<text x=\"{1}\" y=\"{2:.1f}\" text-anchor=\"end\">{4}</text>",
         kStart, kSize, base, about_bytes(partition.offset), about_bytes(partition.length));
@@ -293,7 +271,7 @@ class SvgPainter {
         "<text x=\"{6}\" y=\"{7:.1f}\">{8}, {9}</text>",
         kData, base - 9, kDataBar, ramp[0], part.data == 0 ? 0.0 : std::max(share * kDataBar, 4.0),
         ramp[3], kData + kDataBar + 10, base, about_bytes(part.data),
-        escape(percent(part.data, partition.length)));
+        markup_escaped(percent(part.data, partition.length)));
   }
 
   static constexpr double kWhat = kMargin + 68;
