@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A volume that changes while it is read is an error, and there is no target.
 eval "$("$ROOT/tools/lab" env)"
+FAULTS=$(dirname -- "$VMFERRY")/libvmferry-faults.so
 trap 'finish "clear_volumes cv-"' EXIT
 dd if=/dev/urandom of=src.raw bs=1M count=5 status=none
 truncate -s 12M src.raw # and a hole up to the end
@@ -16,18 +17,18 @@ remove_volume() { # [VOLUME]
   rbd rm --no-progress "${1:-rbd/cv-1}"
 }
 
-# While a copy of SOURCE runs, which is stopped for the while, COMMAND changes it: the copy's status and words.
+# While a copy of SOURCE runs, which waits in the middle for the while, COMMAND changes it: the copy's status and words.
 copy_during() { # "OPTIONS" SOURCE COMMAND...
   local options=$1 source=$2 pid
   shift 2
-  rm -f out.raw
+  rm -f out.raw go log
   # shellcheck disable=SC2086 # words
-  "$VMFERRY" convert -q -j 2 --rate-limit 6M $options "$source" out.raw 2>said.txt &
+  VMFERRY_FAULT="pwrite:2:hold:$PWD/go" VMFERRY_FAULT_LOG=$PWD/log VMFERRY_FAULT_PATHS=$PWD/.out.raw LD_PRELOAD=$FAULTS \
+    "$VMFERRY" convert -q -j 2 $options "$source" out.raw 2>said.txt &
   pid=$!
-  until_true 10 test -e .out.raw.vmferry-partial
-  kill -STOP "$pid"
+  until_true 20 grep -q hold log
   "$@" >/dev/null
-  kill -CONT "$pid"
+  touch go
   status=0
   wait "$pid" || status=$?
 }
