@@ -23,6 +23,8 @@ struct Point {
   /// When it was taken: seconds since 1970, UTC. Nothing: its store does not say.
   std::optional<int64_t> seconds = {};
   uint64_t vm_state_bytes = 0;  ///< memory of the machine, kept beside the disk; 0: none
+  /// What it was called in the image that its volume is a copy of; empty: not known.
+  std::string first_name = {};
 
   bool operator==(const Point&) const = default;
 };

@@ -23,6 +23,7 @@ struct SnapshotFacts {
   std::string name;
   /// RBD only: what it was called in the image that the volume is a copy of; empty: not known.
   std::string recorded_name = {};
+  int64_t recorded_seconds = 0;                  ///< likewise; 0: not known
   int64_t date_seconds = 0;                      ///< since 1970, UTC; 0: it does not say
   std::optional<uint64_t> virtual_size;          ///< bytes
   std::optional<uint64_t> vm_state_bytes;        ///< qcow2 only; 0: of the disk only

@@ -22,4 +22,12 @@ std::string utc_now() {
   return utc_time(now);
 }
 
+std::optional<int64_t> parse_utc_time(const std::string& text) {
+  struct tm parts = {};
+  if (::strptime(text.c_str(), "%Y-%m-%d %H:%M:%S", &parts) == nullptr) {
+    return std::nullopt;
+  }
+  return ::timegm(&parts);
+}
+
 }  // namespace vmferry

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <cstdint>
 #include <ctime>
+#include <optional>
 #include <string>
 
 namespace vmferry {
@@ -9,5 +11,7 @@ namespace vmferry {
 /// "2026-11-27 14:55:04.397702426Z".
 std::string utc_time(const timespec& time);
 std::string utc_now();
+/// Seconds since 1970 of such a text, without its fraction. Nothing: it is none.
+std::optional<int64_t> parse_utc_time(const std::string& text);
 
 }  // namespace vmferry

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <ctime>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "lib/core/utc_time.h"
 #include "lib/fleet/migrate_run.h"
 #include "lib/migrate/journal.h"
 #include "lib/store/file/file_text.h"
@@ -14,14 +14,8 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-/// "2026-11-27 16:01:02...Z" as seconds since 1970; 0: it is none.
-int64_t seconds_of(const std::string& text) {
-  std::tm time = {};
-  return ::strptime(text.c_str(), "%Y-%m-%d %H:%M:%S", &time) == nullptr ? 0 : ::timegm(&time);
-}
-
 bool is_of(const json& record, const FleetJob& job, int64_t since) {
-  if (record.at("domain") != job.name || seconds_of(record.at("ended")) < since ||
+  if (record.at("domain") != job.name || parse_utc_time(record.at("ended")).value_or(0) < since ||
       record.at("disks").size() != job.disks.size()) {
     return false;
   }

@@ -12,6 +12,7 @@
 #include "lib/core/block_walker.h"
 #include "lib/core/format_bytes.h"
 #include "lib/core/parse_size.h"
+#include "lib/core/utc_time.h"
 #include "lib/core/workers.h"
 #include "lib/core/zeros.h"
 #include "tests/unit/catch.h"
@@ -44,6 +45,12 @@ TEST_CASE("zero runs are whole pieces counted from the start of the disk") {
   runs.clear();
   split_zeros(100, std::span(bytes).first(4100), 4096, runs);
   CHECK(runs == std::vector<Extent>{{100, 4100, ExtentKind::kZero}});
+}
+
+TEST_CASE("a time is read as it is written") {
+  CHECK(parse_utc_time(utc_time({.tv_sec = 1'795'840'000, .tv_nsec = 5})) == 1'795'840'000);
+  CHECK_FALSE(parse_utc_time("yesterday"));
+  CHECK_FALSE(parse_utc_time(""));
 }
 
 TEST_CASE("sizes are read as people write them") {

@@ -36,6 +36,7 @@ Json as_json(const SnapshotFacts& snapshot, bool is_rbd) {
     json["protected"] = snapshot.is_protected;
     if (!snapshot.recorded_name.empty()) {
       json["recorded_name"] = snapshot.recorded_name;
+      set_date(json, "recorded_date", snapshot.recorded_seconds);
     }
   }
   return json;

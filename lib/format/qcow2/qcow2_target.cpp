@@ -66,10 +66,17 @@ class Qcow2Target : public Target, private Sink {
   std::string mark(const Point& point) override {
     require_complete("mark");
     const std::lock_guard lock(mutex_);
-    states_.add(point, divide_up(size_, kSector) * kSector, l1_, name());
+    // What comes back has the name that it had.
+    Point state = point;
+    const std::vector<std::string> taken = states_.names();
+    if (!point.first_name.empty() &&
+        std::find(taken.begin(), taken.end(), point.first_name) == taken.end()) {
+      state.name = point.first_name;
+    }
+    states_.add(state, divide_up(size_, kSector) * kSector, l1_, name());
     change_completed();
     newest_begins_ = space_.end();
-    return point.name;
+    return state.name;
   }
 
   void publish() override {

@@ -130,7 +130,10 @@ void add_snapshot(rbd_image_t image, const rbd_snap_info_t& snapshot,
   SnapshotFacts facts;
   facts.id = std::to_string(snapshot.id);
   facts.name = snapshot.name;
-  facts.recorded_name = recorded_name(image, facts.name);
+  if (auto record = mark_record(image, facts.name)) {
+    facts.recorded_name = std::move(record->name);
+    facts.recorded_seconds = record->seconds.value_or(0);
+  }
   facts.virtual_size = snapshot.size;
   timespec made = {};
   if (rbd_snap_get_timestamp(image, snapshot.id, &made) == 0) {

@@ -110,8 +110,12 @@ class RbdChanges final : public Changes {
 Point point_of(const SnapshotFacts& snapshot) {
   Point point = {.name = snapshot.name, .id = snapshot.id};
   point.size = snapshot.virtual_size.value_or(0);
-  if (snapshot.date_seconds != 0) {
-    point.seconds = snapshot.date_seconds;
+  point.first_name = snapshot.recorded_name;
+  // When the state was, not when the copy came to it.
+  const int64_t seconds =
+      snapshot.recorded_seconds != 0 ? snapshot.recorded_seconds : snapshot.date_seconds;
+  if (seconds != 0) {
+    point.seconds = seconds;
   }
   return point;
 }

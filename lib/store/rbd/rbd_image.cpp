@@ -141,9 +141,9 @@ void remove_snapshots(rados_ioctx_t io, const std::string& name, const RbdLocati
                       Pulse& pulse) {
   RbdImage image;
   if (image.open(io, name, "", false) == 0) {
-    remove_rbd_snapshots(
-        image.get(), location,
-        is_unfinished(location.beside(name)) ? RbdMarks::kAll : RbdMarks::kRecorded, pulse);
+    const RbdLocation volume = location.beside(name);
+    remove_rbd_snapshots(image.get(), volume,
+                         is_unfinished(volume) ? RbdMarks::kAll : RbdMarks::kRecorded, pulse);
   }
 }
 

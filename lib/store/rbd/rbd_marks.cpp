@@ -43,13 +43,27 @@ std::string rbd_snapshot_name(const std::string& wanted, const std::set<std::str
 }
 
 std::string record_of(const Point& point) {
-  nlohmann::ordered_json record = {{"name", printable(point.name.substr(0, kLongestRecordedName))},
+  const std::string& name = point.first_name.empty() ? point.name : point.first_name;
+  nlohmann::ordered_json record = {{"name", printable(name.substr(0, kLongestRecordedName))},
                                    {"id", printable(point.id.substr(0, kLongestRecordedName))}};
   if (point.seconds) {
     record["date"] = utc_time({.tv_sec = *point.seconds, .tv_nsec = 0});
   }
   record["vm_state_bytes"] = point.vm_state_bytes;
   return record.dump();
+}
+
+Error snapshot_in_use(const RbdLocation& location, const SnapshotFacts& snapshot) {
+  RbdLocation named = location;
+  named.snapshot = snapshot.name;
+  return Error(
+      {.kind = ErrorKind::kConflict,
+       .object = location.display(),
+       .action = "remove the snapshot '" + printable(snapshot.name) + "'",
+       .cause = snapshot.is_protected ? "somebody has protected it"
+                                      : "a clone of it, or a client, uses it",
+       .hint = (snapshot.is_protected ? "run: rbd snap unprotect " : "see who: rbd children ") +
+               printable(named.ceph_name())});
 }
 
 /// Empty: there is none.
@@ -81,10 +95,16 @@ bool is_mark_of(rbd_image_t image, const std::string& name, const Point& point) 
   return read_record(image, name) == record_of(point);
 }
 
-std::string recorded_name(rbd_image_t image, const std::string& name) {
+std::optional<RbdMarkRecord> mark_record(rbd_image_t image, const std::string& name) {
   const auto record = nlohmann::json::parse(read_record(image, name), nullptr, false);
-  const auto found = record.is_object() ? record.find("name") : record.end();
-  return found != record.end() && found->is_string() ? found->get<std::string>() : std::string();
+  const auto text = [&record](const char* key) {
+    const auto found = record.is_object() ? record.find(key) : record.end();
+    return found != record.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  if (text("name").empty()) {
+    return std::nullopt;
+  }
+  return RbdMarkRecord{text("name"), parse_utc_time(text("date"))};
 }
 
 void remove_rbd_snapshots(rbd_image_t image, const RbdLocation& location, RbdMarks which,
@@ -95,6 +115,9 @@ void remove_rbd_snapshots(rbd_image_t image, const RbdLocation& location, RbdMar
     }
     const int rc = rbd_snap_remove(image, snapshot.name.c_str());
     pulse.beat();
+    if (rc == -EBUSY) {
+      throw snapshot_in_use(location, snapshot);
+    }
     if (rc < 0 && rc != -ENOENT) {
       throw rbd_error(rc, location, "remove the snapshot '" + snapshot.name + "'");
     }

@@ -3,6 +3,8 @@
 
 #include <rbd/librbd.h>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "lib/core/blocking_call.h"
@@ -17,8 +19,13 @@ namespace vmferry {
 /// with its name. Throws Error about `location`.
 std::string mark_rbd_state(rbd_image_t image, const RbdLocation& location, const Point& point);
 
-/// What was written down of the snapshot `name`: the name that it had; empty: nothing was.
-std::string recorded_name(rbd_image_t image, const std::string& name);
+/// What was written down of a snapshot.
+struct RbdMarkRecord {
+  std::string name;                ///< that the state had
+  std::optional<int64_t> seconds;  ///< when it was taken: Point::seconds
+};
+/// Nothing: nothing was.
+std::optional<RbdMarkRecord> mark_record(rbd_image_t image, const std::string& name);
 
 /// Was the snapshot `name` made of that state?
 bool is_mark_of(rbd_image_t image, const std::string& name, const Point& point);
