@@ -79,6 +79,9 @@ done
 expect 1 "none: list the directory: No such file" ferry convert --chain none web.qcow2
 expect 2 "there is no target" ferry convert web.qcow2
 expect 2 "--chain and a target" ferry convert --chain dir web.qcow2 out.qcow2
+expect 2 "each over another one, which raw images cannot be" ferry convert --chain dir -O raw web.qcow2
+expect 2 "to-ceph-conf: the target is not on Ceph" ferry convert --chain dir --to-ceph-conf other.conf web.qcow2
+expect 2 "to-id: the target is not on Ceph" ferry convert --to-id backup web.qcow2 out.qcow2
 expect 2 "such an image cannot have snapshots" ferry convert --chain dir expected
 expect 2 "since requires --chain" ferry convert --since mon web.qcow2 x.qcow2
 

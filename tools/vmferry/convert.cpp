@@ -62,6 +62,7 @@ struct ConvertOptions {
   bool digest = false;
   std::string report;  ///< a file; empty: none
   ChainCopy chain;
+  const CLI::Option* format = nullptr;  ///< of the target
 };
 
 Json facts_of(const std::string& target, const std::optional<Location>& base,
@@ -216,6 +217,31 @@ void refuse_targets(const ConvertOptions& options) {
                .hint = "name a target, or a directory with --chain: see 'vmferry convert --help'"});
 }
 
+void refuse_raw_chain(const ConvertOptions& options) {
+  if (options.format->count() == 0 || options.copy.layout.format.is_container()) {
+    return;
+  }
+  throw Error(
+      {.kind = ErrorKind::kUsage,
+       .object = "--target-format",
+       .action = {},
+       .cause = "the images of --chain are each over another one, which raw images cannot be",
+       .hint = "name qcow2, or leave it out"});
+}
+
+/// Options about the cluster of a target that is in none.
+void refuse_useless_cluster(const ImageCopy& job) {
+  const bool is_given = !job.to_ceph_conf.empty() || !job.to_id.empty();
+  if (!is_given || (job.target && job.target->display().starts_with("rbd:"))) {
+    return;
+  }
+  throw Error({.kind = ErrorKind::kUsage,
+               .object = job.to_ceph_conf.empty() ? "--to-id" : "--to-ceph-conf",
+               .action = {},
+               .cause = "the target is not on Ceph",
+               .hint = "leave it out; --ceph-conf and --id are about the source"});
+}
+
 std::string chain_in_words(const std::vector<LinkOutcome>& made) {
   std::string text;
   for (const auto& [path, point, copied] : made) {
@@ -270,9 +296,12 @@ int convert(Session& session, ConvertOptions& options) {
   }
   job.digest = options.digest || !options.report.empty();
   if (!options.chain.directory.empty()) {
+    refuse_raw_chain(options);
+    refuse_useless_cluster(job);
     return make_chain(session, job, options.chain);
   }
   job.target = parse_location(options.target);
+  refuse_useless_cluster(job);
   if (!options.report.empty()) {
     check_report(options.report);
   }
@@ -307,6 +336,7 @@ std::function<int(Session&)> add_convert(CLI::App& app) {
       "A new file, a block device or nbd://... (with --force), rbd:POOL/IMAGE, - for standard "
       "output, or null: to measure");
   add_copy_options(app, options->copy);
+  options->format = app.get_option("--target-format");
   add_checksum_option(app, options->copy);
   app.add_option("--snapshots", options->copy.snapshots,
                  "Copy the snapshots of SOURCE, too: all, or those with these names")
