@@ -222,7 +222,7 @@ class Commander {
                     "its worker is not dead, or has been silent for less than its lease",
                     "cancel it without --give-up, or try again in a minute");
     }
-    return said(ledger_.give_up(job, facts_),
+    return said(ledger_.give_up(job),
                 job.status.guest + ": given up; what was begun is left on " + job.status.host);
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/fleet/ledger.h"
 
+#include <set>
 #include <utility>
 
 #include "vmferry/error.h"
@@ -40,6 +41,20 @@ std::string value_of(const std::map<std::string, std::string>& values, const std
   return found->second;
 }
 
+JobEntry entry_of(std::string text, const std::string& what) {
+  JobEntry entry;
+  entry.status = job_of(text, what);
+  if (entry.status.state == FleetJobState::kRunning) {
+    entry.slots = slots_of(text, what);
+  }
+  entry.text = std::move(text);
+  return entry;
+}
+
+std::string worker_key(const std::string& host, const std::string& id) {
+  return kWorkers + host + "/" + id;
+}
+
 }  // namespace
 
 std::string lease_of(const std::string& worker) { return "worker." + worker; }
@@ -47,16 +62,21 @@ std::string lease_of(const std::string& worker) { return "worker." + worker; }
 Ledger::Ledger(SharedObject& object, std::string what, std::string who)
     : object_(object), what_(std::move(what)), who_(std::move(who)) {}
 
-FleetFacts Ledger::facts() {
-  const auto values = object_.get({kFormatKey, kControlKey, kGateKey, kCountKey});
-  require_known_format(values, what_);
+FleetFacts Ledger::facts(const std::vector<std::string>& hosts) {
+  std::vector<std::string> keys = Counts::keys(hosts);
+  keys.insert(keys.end(), {kFormatKey, kControlKey, kGateKey, kFailuresKey});
   FleetFacts facts;
-  facts.control_text = value_of(values, kControlKey, what_);
-  facts.control = control_of(facts.control_text, what_);
-  facts.gate = value_of(values, kGateKey, what_);
-  facts.count_text = value_of(values, kCountKey, what_);
-  facts.count = count_of(facts.count_text, what_);
+  facts.texts = object_.get(keys);
+  require_known_format(facts.texts, what_);
+  facts.control = control_of(value_of(facts.texts, kControlKey, what_), what_);
+  value_of(facts.texts, kGateKey, what_);
+  facts.count = count_of(value_of(facts.texts, kCountKey, what_), what_);
+  facts.failures = number_of(value_of(facts.texts, kFailuresKey, what_), what_);
   return facts;
+}
+
+Counts Ledger::counts_of(const std::vector<std::string>& hosts) {
+  return {object_.get(Counts::keys(hosts)), what_};
 }
 
 FleetLimits Ledger::limits() {
@@ -67,10 +87,7 @@ FleetLimits Ledger::limits() {
 
 JobEntry Ledger::job(unsigned number) {
   const std::string key = numbered(kJobs, number);
-  JobEntry entry;
-  entry.text = value_of(object_.get({key}), key, what_);
-  entry.status = job_of(entry.text, what_);
-  return entry;
+  return entry_of(value_of(object_.get({key}), key, what_), what_);
 }
 
 std::string Ledger::order(unsigned number) {
@@ -95,7 +112,7 @@ std::map<std::string, std::string> Ledger::all(const std::string& prefix) {
 std::vector<RunningJob> Ledger::running() {
   std::vector<RunningJob> jobs;
   for (const auto& [key, text] : all(kRunning)) {
-    jobs.push_back(running_of(key, text, what_));
+    jobs.push_back(running_of(text, what_));
   }
   return jobs;
 }
@@ -103,20 +120,21 @@ std::vector<RunningJob> Ledger::running() {
 std::vector<JobEntry> Ledger::jobs() {
   std::vector<JobEntry> jobs;
   for (auto& [key, text] : all(kJobs)) {
-    FleetJobStatus status = job_of(text, what_);
-    jobs.push_back({std::move(status), std::move(text)});
+    jobs.push_back(entry_of(std::move(text), what_));
   }
   return jobs;
 }
 
 std::vector<FleetWorkerStatus> Ledger::workers(const std::string& host) {
   std::vector<FleetWorkerStatus> workers;
-  for (const auto& [key, text] : all(kWorkers)) {
-    FleetWorkerStatus worker = worker_of(key, text, what_);
-    if (host.empty() || worker.host == host) {
-      worker.alive = is_alive(worker.id);
-      workers.push_back(std::move(worker));
-    }
+  std::vector<std::string> leases;
+  for (const auto& [key, text] : all(host.empty() ? kWorkers : kWorkers + host + "/")) {
+    workers.push_back(worker_of(key, text, what_));
+    leases.push_back(lease_of(workers.back().id));
+  }
+  const std::set<std::string> held = object_.leased(leases);
+  for (FleetWorkerStatus& worker : workers) {
+    worker.alive = held.contains(lease_of(worker.id));
   }
   return workers;
 }
@@ -135,6 +153,7 @@ bool Ledger::enter(const FleetWorkerStatus& worker, std::chrono::seconds lease) 
   if (!object_.take_lease(lease_of(who_), lease)) {
     return false;
   }
+  host_ = worker.host;
   tell(worker);
   return true;
 }
@@ -146,24 +165,26 @@ bool Ledger::renew(std::chrono::seconds lease) {
 void Ledger::tell(const FleetWorkerStatus& worker) {
   ObjectChange change;
   change.lease = lease_of(who_);
-  change.set[kWorkers + who_] = text_of(worker);
+  change.set[worker_key(worker.host, who_)] = text_of(worker);
   object_.change(change);
 }
 
 void Ledger::leave() {
   ObjectChange change;
   change.lease = lease_of(who_);
-  change.remove = {kWorkers + who_};
+  change.remove = {worker_key(host_, who_)};
   object_.change(change);
   object_.drop_lease(lease_of(who_));
 }
 
-bool Ledger::is_alive(const std::string& worker) { return object_.is_leased(lease_of(worker)); }
+bool Ledger::is_alive(const std::string& worker) {
+  return !object_.leased({lease_of(worker)}).empty();
+}
 
-void Ledger::forget(const std::string& worker) {
+void Ledger::forget(const FleetWorkerStatus& worker) {
   ObjectChange change;
-  change.ended_lease = lease_of(worker);
-  change.remove = {kWorkers + worker};
+  change.ended_lease = lease_of(worker.id);
+  change.remove = {worker_key(worker.host, worker.id)};
   object_.change(change);
 }
 

@@ -2,29 +2,33 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "lib/fleet/counts.h"
 #include "lib/fleet/values.h"
 #include "lib/store/rbd/shared_object.h"
 #include "vmferry/fleet_state.h"
 
 namespace vmferry::fleet {
 
-/// What is looked at before a job begins. The texts are the values as they were read.
+/// What is looked at before a job begins.
 struct FleetFacts {
   Control control;
-  std::string control_text;
-  std::string gate;
-  Count count;
-  std::string count_text;
+  Count count;                               ///< of each wave the hosts that have jobs left
+  unsigned failures = 0;                     ///< since the fleet was last told to go on
+  std::map<std::string, std::string> texts;  ///< as they were read, by key
+
+  Counts counts(const std::string& what) const { return {texts, what}; }
 };
 
 /// The state of a job, with the text that it was read as or is to be written as.
 struct JobEntry {
   FleetJobStatus status;
   std::string text;
+  JobSlots slots = {};  ///< while it runs
 };
 
 /// A job that waits for its turn.
@@ -53,7 +57,8 @@ class Ledger {
   const std::string& what() const { return what_; }
   const std::string& who() const { return who_; }
 
-  FleetFacts facts();
+  /// With the counts of the jobs of these hosts.
+  FleetFacts facts(const std::vector<std::string>& hosts = {});
   FleetLimits limits();
   JobEntry job(unsigned number);
   /// The text of the plan with this job only.
@@ -66,7 +71,7 @@ class Ledger {
   }
   /// All jobs of the fleet, in the order of the plan.
   std::vector<JobEntry> jobs();
-  /// All workers of the fleet, or of one host. Each is asked about.
+  /// All workers of the fleet, or of one host.
   std::vector<FleetWorkerStatus> workers(const std::string& host = {});
   /// Pending jobs of a host; `wave` 0: of all waves.
   std::vector<PendingJob> pending(const std::string& host, unsigned wave, size_t most);
@@ -78,14 +83,15 @@ class Ledger {
   void leave();
   bool is_alive(const std::string& worker);
   /// Takes a dead worker, which has no job, out of the list.
-  void forget(const std::string& worker);
+  void forget(const FleetWorkerStatus& worker);
 
-  /// Nothing: somebody else has it, or something else changed meanwhile.
-  std::optional<JobEntry> claim(const FleetFacts& facts, unsigned number);
+  /// Nothing: somebody else has it or one of these slots, or something else changed meanwhile.
+  std::optional<JobEntry> claim(const FleetFacts& facts, unsigned number, const JobSlots& slots);
   /// The job of a worker that is dead. Nothing: it is not, or has it no more.
   std::optional<JobEntry> take_over(const RunningJob& job);
   bool put(const JobEntry& job, const FleetProgress& progress);
   /// The end of a job of this worker. `stop_after`: so many failures stop the fleet; 0: none do.
+  /// Who waits for the end of a wave is woken.
   bool end(const JobEntry& job, const JobEnding& ending, unsigned stop_after);
 
   /// Changes a job that does not run here: what is asked of a running one, or the state of another.
@@ -94,7 +100,7 @@ class Ledger {
   bool change_jobs(const std::vector<JobEntry>& jobs, FleetJobState wanted, const FleetFacts& facts,
                    const Control& control);
   /// Ends a job whose worker is dead.
-  bool give_up(const JobEntry& job, const FleetFacts& facts);
+  bool give_up(const JobEntry& job);
   bool change_control(const FleetFacts& facts, const Control& control);
   /// Any other. `shows` is a key whose new value nobody else writes.
   Changed apply(const ObjectChange& change, const std::string& shows);
@@ -102,20 +108,23 @@ class Ledger {
  private:
   std::string mark();
   ObjectChange claim_of(const FleetFacts& facts, JobEntry& job);
+  Counts counts_of(const std::vector<std::string>& hosts);
+  void wake_others();
 
   SharedObject& object_;
   const std::string what_;
   const std::string who_;
+  std::string host_;  ///< of this worker
   unsigned marks_ = 0;
 };
 
 /// The name of a worker's lease.
 std::string lease_of(const std::string& worker);
 
-/// Writes down what moving a job from one state to another does to the count of jobs left, the list
-/// of pending ones and the gate. REQUIRES: neither is kRunning, or the change has all it needs of
-/// that itself.
-void move(ObjectChange& change, Count& count, const FleetJobStatus& from, const FleetJobStatus& to);
+/// Writes down what moving a job from one state to another does to the list of pending ones, and
+/// counts it. REQUIRES: neither is kRunning, or the change has all it needs of that itself.
+void move(ObjectChange& change, Counts& counts, const FleetJobStatus& from,
+          const FleetJobStatus& to);
 
 /// The change that makes a fleet out of a plan, with `mark` at its gate. Throws Error (kUsage).
 ObjectChange new_fleet(const FleetPlan& plan, const std::string& mark);

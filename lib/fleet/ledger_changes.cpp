@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <ctime>
+#include <set>
 #include <utility>
 
 #include "lib/core/shell_word.h"
 #include "lib/fleet/ledger.h"
+#include "lib/fleet/slots.h"
 #include "vmferry/error.h"
 
 // What changes the state of jobs. Each is one operation: a job is never seen between two states.
@@ -16,17 +18,41 @@ bool has_ended(FleetJobState state) {
          state == FleetJobState::kCancelled;
 }
 
-RunningJob running_of(const FleetJobStatus& job, FleetProgress progress) {
-  return {.number = job.number,
-          .host = job.host,
-          .target_host = job.target_host,
-          .worker = job.worker,
+RunningJob running_of(const JobEntry& job, FleetProgress progress) {
+  return {.number = job.status.number,
+          .slots = job.slots,
+          .host = job.status.host,
+          .target_host = job.status.target_host,
+          .worker = job.status.worker,
           .progress = std::move(progress)};
+}
+
+/// Of these jobs, each once.
+std::vector<std::string> hosts_of(const std::vector<JobEntry>& jobs) {
+  std::set<std::string> hosts;
+  for (const JobEntry& job : jobs) {
+    hosts.insert(job.status.host);
+  }
+  return {hosts.begin(), hosts.end()};
+}
+
+/// Counts one, which may stop the fleet.
+void add_failure(ObjectChange& change, FleetFacts& facts, unsigned stop_after,
+                 const std::string& mark) {
+  change.expect[kFailuresKey] = facts.texts.at(kFailuresKey);
+  change.set[kFailuresKey] = std::to_string(++facts.failures);
+  if (stop_after == 0 || facts.failures < stop_after || facts.control.state != "running") {
+    return;
+  }
+  facts.control.state = "stopped";
+  facts.control.why = std::to_string(facts.failures) + " jobs failed";
+  change.expect[kControlKey] = facts.texts.at(kControlKey);
+  change.set[kControlKey] = text_of(facts.control, mark);
 }
 
 }  // namespace
 
-void move(ObjectChange& change, Count& count, const FleetJobStatus& from,
+void move(ObjectChange& change, Counts& counts, const FleetJobStatus& from,
           const FleetJobStatus& to) {
   const bool was_pending = from.state == FleetJobState::kPending;
   const bool is_pending = to.state == FleetJobState::kPending;
@@ -37,22 +63,17 @@ void move(ObjectChange& change, Count& count, const FleetJobStatus& from,
     change.set[pending] = (to.attempts > 0 ? "!" : ">") + to.target_host;
   }
   if (!has_ended(from.state) && has_ended(to.state)) {
-    const auto wave = count.left.find(to.wave);
-    if (wave != count.left.end() && --wave->second == 0) {
-      count.left.erase(wave);
-    }
+    counts.take(to.host, to.wave);
   } else if (has_ended(from.state) && !has_ended(to.state)) {
-    ++count.left[to.wave];
+    counts.add(to.host, to.wave);
   }
 }
 
 /// Gives `job` to this worker.
 ObjectChange Ledger::claim_of(const FleetFacts& facts, JobEntry& job) {
   ObjectChange change;
-  Count count = facts.count;
   change.lease = lease_of(who_);
-  change.expect = {{kControlKey, facts.control_text},
-                   {kGateKey, facts.gate},
+  change.expect = {{kControlKey, facts.texts.at(kControlKey)},
                    {numbered(kJobs, job.status.number), job.text}};
   FleetJobStatus wanted = job.status;
   wanted.state = FleetJobState::kRunning;
@@ -64,22 +85,22 @@ ObjectChange Ledger::claim_of(const FleetFacts& facts, JobEntry& job) {
   if (wanted.began == 0) {
     wanted.began = std::time(nullptr);
   }
-  const std::string own = mark();
-  move(change, count, job.status, wanted);
-  job.text = text_of(wanted, own);
+  Counts counts = facts.counts(what_);  // which it does not change
+  move(change, counts, job.status, wanted);
+  job.text = text_of(wanted, mark(), job.slots);
   job.status = std::move(wanted);
-  change.set[kGateKey] = own;
   change.set[numbered(kJobs, job.status.number)] = job.text;
-  change.set[numbered(kRunning, job.status.number)] =
-      text_of(running_of(job.status, {.phase = "begins", .told = std::time(nullptr)}));
+  take_slots(change, running_of(job, {.phase = "begins", .told = std::time(nullptr)}));
   return change;
 }
 
-std::optional<JobEntry> Ledger::claim(const FleetFacts& facts, unsigned number) {
+std::optional<JobEntry> Ledger::claim(const FleetFacts& facts, unsigned number,
+                                      const JobSlots& slots) {
   JobEntry entry = job(number);
   if (entry.status.state != FleetJobState::kPending) {
     return std::nullopt;
   }
+  entry.slots = slots;
   const ObjectChange change = claim_of(facts, entry);
   const Changed done = apply(change, numbered(kJobs, number));
   return done == Changed::kDone ? std::optional(entry) : std::nullopt;
@@ -100,10 +121,10 @@ std::optional<JobEntry> Ledger::take_over(const RunningJob& running) {
     entry.status.deaths += 1;
   }
   entry.status.worker = who_;
-  entry.text = text_of(entry.status, mark());
+  entry.text = text_of(entry.status, mark(), entry.slots);
   change.set[job_key] = entry.text;
-  change.set[numbered(kRunning, running.number)] =
-      text_of(running_of(entry.status, running.progress));
+  change.set[numbered(kRunning, entry.slots.of_fleet)] =
+      text_of(running_of(entry, running.progress));
   return apply(change, job_key) == Changed::kDone ? std::optional(entry) : std::nullopt;
 }
 
@@ -112,12 +133,12 @@ bool Ledger::put(const JobEntry& job, const FleetProgress& progress) {
   change.lease = lease_of(who_);
   // One that is late may come after the end of the job: it must change nothing then.
   change.expect[numbered(kJobs, job.status.number)] = job.text;
-  change.set[numbered(kRunning, job.status.number)] = text_of(running_of(job.status, progress));
+  change.set[numbered(kRunning, job.slots.of_fleet)] = text_of(running_of(job, progress));
   return object_.change(change) == Changed::kDone;
 }
 
 bool Ledger::end(const JobEntry& job, const JobEnding& ending, unsigned stop_after) {
-  FleetFacts facts = this->facts();
+  FleetFacts facts = this->facts({job.status.host});
   const std::string job_key = numbered(kJobs, job.status.number);
   FleetJobStatus wanted = job.status;
   wanted.state = ending.state;
@@ -130,27 +151,36 @@ bool Ledger::end(const JobEntry& job, const JobEnding& ending, unsigned stop_aft
 
   ObjectChange change;
   change.lease = lease_of(who_);
-  change.expect = {{job_key, job.text}, {kCountKey, facts.count_text}};
-  move(change, facts.count, job.status, wanted);
+  change.expect[job_key] = job.text;
+  Counts counts = facts.counts(what_);
+  move(change, counts, job.status, wanted);
   const std::string own = mark();
   if (ending.state == FleetJobState::kFailed) {
-    facts.count.failures += 1;
-    if (stop_after != 0 && facts.count.failures >= stop_after && facts.control.state == "running") {
-      facts.control.state = "stopped";
-      facts.control.why = std::to_string(facts.count.failures) + " jobs failed";
-      change.expect[kControlKey] = facts.control_text;
-      change.set[kControlKey] = text_of(facts.control, own);
-    }
+    add_failure(change, facts, stop_after, own);
   } else if (ending.state == FleetJobState::kPending || ending.state == FleetJobState::kPaused) {
     change.set[kGateKey] = own;  // who cancels the whole fleet has to see it
   } else if (!ending.record.empty()) {
     change.set[numbered(kRecords, job.status.number)] = ending.record;
     add_space(ending.record, wanted);
   }
-  change.set[kCountKey] = text_of(facts.count);
+  counts.write(change);
   change.set[job_key] = text_of(wanted, own);
-  change.remove.push_back(numbered(kRunning, job.status.number));
-  return apply(change, job_key) == Changed::kDone;
+  give_back_slots(change, job.status, job.slots);
+  if (apply(change, job_key) != Changed::kDone) {
+    return false;
+  }
+  if (counts.wave() != facts.count.wave()) {
+    wake_others();
+  }
+  return true;
+}
+
+void Ledger::wake_others() {
+  try {
+    object_.wake_all();
+  } catch (const Error&) {
+    return;  // they look by themselves, later
+  }
 }
 
 bool Ledger::change_job(const JobEntry& job, const FleetJobStatus& wanted,
@@ -159,13 +189,12 @@ bool Ledger::change_job(const JobEntry& job, const FleetJobStatus& wanted,
   const std::string job_key = numbered(kJobs, job.status.number);
   ObjectChange change;
   change.expect[job_key] = job.text;
-  change.set[job_key] = text_of(wanted, own);
+  change.set[job_key] = text_of(wanted, own, job.slots);
   if (job.status.state != wanted.state) {
-    Count count = facts.count;
-    change.expect[kCountKey] = facts.count_text;
-    change.expect[kGateKey] = facts.gate;
-    move(change, count, job.status, wanted);
-    change.set[kCountKey] = text_of(count);
+    Counts counts = counts_of({job.status.host});
+    change.expect[kGateKey] = facts.texts.at(kGateKey);
+    move(change, counts, job.status, wanted);
+    counts.write(change);
     change.set[kGateKey] = own;
   }
   return apply(change, job_key) == Changed::kDone;
@@ -174,11 +203,11 @@ bool Ledger::change_job(const JobEntry& job, const FleetJobStatus& wanted,
 bool Ledger::change_jobs(const std::vector<JobEntry>& jobs, FleetJobState wanted,
                          const FleetFacts& facts, const Control& control) {
   const std::string own = mark();
-  Count count = facts.count;
-  count.failures = 0;
+  Counts counts = counts_of(hosts_of(jobs));
   ObjectChange change;
-  change.expect = {
-      {kControlKey, facts.control_text}, {kCountKey, facts.count_text}, {kGateKey, facts.gate}};
+  for (const char* key : {kControlKey, kFailuresKey, kGateKey}) {
+    change.expect[key] = facts.texts.at(key);
+  }
   for (const JobEntry& job : jobs) {
     FleetJobStatus changed = job.status;
     changed.state = wanted;
@@ -187,21 +216,21 @@ bool Ledger::change_jobs(const std::vector<JobEntry>& jobs, FleetJobState wanted
     changed.hint.clear();
     changed.deaths = 0;
     changed.ended = 0;
-    move(change, count, job.status, changed);
+    move(change, counts, job.status, changed);
     const std::string job_key = numbered(kJobs, job.status.number);
     change.expect[job_key] = job.text;
     change.set[job_key] = text_of(changed, own);
   }
   change.set[kControlKey] = text_of(control, own);
-  change.set[kCountKey] = text_of(count);
+  change.set[kFailuresKey] = "0";
+  counts.write(change);
   change.set[kGateKey] = own;
   return apply(change, kGateKey) == Changed::kDone;
 }
 
-bool Ledger::give_up(const JobEntry& job, const FleetFacts& facts) {
-  const std::string own = mark();
+bool Ledger::give_up(const JobEntry& job) {
   const std::string job_key = numbered(kJobs, job.status.number);
-  Count count = facts.count;
+  Counts counts = counts_of({job.status.host});
   FleetJobStatus wanted = job.status;
   wanted.state = FleetJobState::kFailed;
   wanted.asked.clear();
@@ -211,17 +240,17 @@ bool Ledger::give_up(const JobEntry& job, const FleetFacts& facts) {
                 shell_word(job.status.guest);
   ObjectChange change;
   change.ended_lease = lease_of(job.status.worker);
-  change.expect = {{job_key, job.text}, {kCountKey, facts.count_text}};
-  move(change, count, job.status, wanted);
-  change.set[kCountKey] = text_of(count);
-  change.set[job_key] = text_of(wanted, own);
-  change.remove.push_back(numbered(kRunning, job.status.number));
+  change.expect[job_key] = job.text;
+  move(change, counts, job.status, wanted);
+  counts.write(change);
+  change.set[job_key] = text_of(wanted, mark());
+  give_back_slots(change, job.status, job.slots);
   return apply(change, job_key) == Changed::kDone;
 }
 
 bool Ledger::change_control(const FleetFacts& facts, const Control& control) {
   ObjectChange change;
-  change.expect[kControlKey] = facts.control_text;
+  change.expect[kControlKey] = facts.texts.at(kControlKey);
   change.set[kControlKey] = text_of(control, mark());
   return apply(change, kControlKey) == Changed::kDone;
 }

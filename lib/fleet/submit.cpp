@@ -43,7 +43,7 @@ void require_host_name(const FleetJob& job) {
 
 ObjectChange new_fleet(const FleetPlan& plan, const std::string& mark) {
   ObjectChange change;
-  Count count;
+  Counts counts({}, plan.pool);
   FleetPlan frame = plan;
   frame.head.clear();
   frame.tail.clear();
@@ -53,14 +53,16 @@ ObjectChange new_fleet(const FleetPlan& plan, const std::string& mark) {
     const FleetJobStatus state = first_state(job, ++number);
     FleetJobStatus nothing = state;
     nothing.state = FleetJobState::kCancelled;
-    move(change, count, nothing, state);
+    move(change, counts, nothing, state);
     change.set[numbered(kJobs, number)] = text_of(state, mark);
     change.set[numbered(kOrders, number)] = only(frame, job);
   }
   change.set[kLimitsKey] = only(frame, plan.jobs.front());
   change.set[kFormatKey] = std::to_string(kStateFormat);
   change.set[kControlKey] = text_of(Control{.why = {}, .submitted = std::time(nullptr)}, mark);
-  change.set[kCountKey] = text_of(count);
+  counts.write(change);
+  change.expect.clear();  // there is no fleet yet, or it is replaced
+  change.set[kFailuresKey] = "0";
   change.set[kGateKey] = mark;
   change.data = write_plan(plan);
   return change;
@@ -102,12 +104,13 @@ bool made(SharedObject& object, const ObjectChange& change) {
   }
 }
 
-/// Of a cancelled fleet, what its hosts have not undone yet.
+/// Of a cancelled fleet, what its hosts have not undone yet. Nothing begins in it but that.
 void require_nothing_half_done(Ledger& ledger) {
   for (const JobEntry& job : ledger.jobs()) {
     const FleetJobState state = job.status.state;
-    const bool waits = state == FleetJobState::kPending || state == FleetJobState::kPaused;
-    if (waits && job.status.attempts > 0) {
+    const bool is_open = state == FleetJobState::kPending || state == FleetJobState::kPaused ||
+                         state == FleetJobState::kRunning;
+    if (is_open && job.status.attempts > 0) {
       throw Error({.kind = ErrorKind::kConflict,
                    .object = ledger.what(),
                    .action = "replace",
@@ -131,7 +134,9 @@ void replace_ended(OpenFleet& fleet, ObjectChange change, bool replace) {
   }
   change.create = false;
   change.clear = true;
-  change.expect = {{kControlKey, facts.control_text}, {kGateKey, facts.gate}};
+  for (const char* key : {kControlKey, kGateKey}) {
+    change.expect[key] = facts.texts.at(key);
+  }
   if (!made(fleet.object(), change)) {
     throw exists_already(ledger.what(), false);
   }

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -66,6 +65,17 @@ void put(json& value, const char* key, int64_t number) {
   }
 }
 
+/// A job that does not run has none.
+void put(json& value, const JobSlots& slots) {
+  if (slots.of_fleet != 0) {
+    value["slots"] = {slots.of_fleet, slots.of_host, slots.of_target};
+  }
+}
+JobSlots slots_in(const json& value) {
+  const json& slots = value.at("slots");
+  return {.of_fleet = slots.at(0), .of_host = slots.at(1), .of_target = slots.at(2)};
+}
+
 std::string dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -117,10 +127,10 @@ std::string text_of(const Count& count) {
   for (const auto& [wave, jobs] : count.left) {
     left[std::to_string(wave)] = jobs;
   }
-  return dump({{"left", left}, {"failures", count.failures}});
+  return dump({{"left", left}});
 }
 
-std::string text_of(const FleetJobStatus& job, const std::string& mark) {
+std::string text_of(const FleetJobStatus& job, const std::string& mark, const JobSlots& slots) {
   json value = {
       {"state", word_of(job.state)}, {"guest", job.guest}, {"host", job.host}, {"wave", job.wave},
       {"number", job.number},        {"mark", mark}};
@@ -136,11 +146,13 @@ std::string text_of(const FleetJobStatus& job, const std::string& mark) {
   put(value, "after", static_cast<int64_t>(job.after));
   put(value, "error", job.error);
   put(value, "hint", job.hint);
+  put(value, slots);
   return dump(value);
 }
 
 std::string text_of(const RunningJob& job) {
-  json value = {{"host", job.host}, {"worker", job.worker}};
+  json value = {{"number", job.number}, {"host", job.host}, {"worker", job.worker}};
+  put(value, job.slots);
   put(value, "target_host", job.target_host);
   put(value, "phase", job.progress.phase);
   put(value, "done", static_cast<int64_t>(job.progress.done));
@@ -166,7 +178,7 @@ Control control_of(const std::string& text, const std::string& what) {
 
 Count count_of(const std::string& text, const std::string& what) {
   return taken(text, what, [&](const json& value) {
-    Count count{.left = {}, .failures = value.at("failures")};
+    Count count;
     for (const auto& [wave, jobs] : value.at("left").items()) {
       if (jobs.get<unsigned>() > 0) {
         count.left[number_of(wave, what)] = jobs;
@@ -200,9 +212,14 @@ FleetJobStatus job_of(const std::string& text, const std::string& what) {
   });
 }
 
-RunningJob running_of(const std::string& key, const std::string& text, const std::string& what) {
-  return taken(text, what, [&](const json& value) {
-    return RunningJob{.number = number_of(key, what),
+JobSlots slots_of(const std::string& text, const std::string& what) {
+  return taken(text, what, [](const json& value) { return slots_in(value); });
+}
+
+RunningJob running_of(const std::string& text, const std::string& what) {
+  return taken(text, what, [](const json& value) {
+    return RunningJob{.number = value.at("number"),
+                      .slots = slots_in(value),
                       .host = value.at("host"),
                       .target_host = value.value("target_host", ""),
                       .worker = value.at("worker"),
@@ -217,7 +234,7 @@ RunningJob running_of(const std::string& key, const std::string& text, const std
 FleetWorkerStatus worker_of(const std::string& key, const std::string& text,
                             const std::string& what) {
   return taken(text, what, [&](const json& value) {
-    return FleetWorkerStatus{.id = key.substr(std::strlen(kWorkers)),
+    return FleetWorkerStatus{.id = key.substr(key.rfind('/') + 1),
                              .host = value.at("host"),
                              .since = value.value("since", int64_t{0}),
                              .waiting = value.value("waiting", "")};

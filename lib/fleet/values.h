@@ -21,16 +21,20 @@ inline constexpr const char* kListObject = "fleets";
 
 inline constexpr const char* kFormatKey = "format";
 inline constexpr const char* kControlKey = "control";
-/// Has another value after each claim, and whenever a job becomes pending or is it no more. So who
-/// counts what runs, and begins a job only if the gate is as it was, never exceeds a limit.
+/// Has another value whenever a job that ran becomes pending or paused, or a command changes the
+/// state of one: whoever changes many at once has seen all of them if the gate is as it was.
 inline constexpr const char* kGateKey = "gate";
-inline constexpr const char* kCountKey = "count";
-inline constexpr const char* kLimitsKey = "limits";  ///< the plan with its first job only
-inline constexpr const char* kJobs = "job/";         ///< the state of each
-inline constexpr const char* kOrders = "guest/";     ///< the plan with this job only
-inline constexpr const char* kRunning = "run/";      ///< of those that run
-inline constexpr const char* kRecords = "record/";   ///< the report of those that are done
-inline constexpr const char* kWorkers = "worker/";
+inline constexpr const char* kCountKey = "count";        ///< of each wave the hosts with jobs left
+inline constexpr const char* kHostCounts = "count/";     ///< of each host: its jobs left
+inline constexpr const char* kFailuresKey = "failures";  ///< since it was last told to go on
+inline constexpr const char* kLimitsKey = "limits";      ///< the plan with its first job only
+inline constexpr const char* kJobs = "job/";             ///< the state of each
+inline constexpr const char* kOrders = "guest/";         ///< the plan with this job only
+inline constexpr const char* kRunning = "run/";          ///< those that run: slots of the fleet
+inline constexpr const char* kHostSlots = "at/";         ///< HOST/SLOT: the number of the job
+inline constexpr const char* kTargetSlots = "to/";       ///< likewise, of hosts that guests move to
+inline constexpr const char* kRecords = "record/";       ///< the report of those that are done
+inline constexpr const char* kWorkers = "worker/";       ///< HOST/ID
 
 std::string numbered(const char* prefix, unsigned number);
 /// The number at the end of such a key.
@@ -45,36 +49,45 @@ struct Control {
   std::string why;
   int64_t submitted = 0;
 };
+/// What has not ended.
 struct Count {
-  std::map<unsigned, unsigned> left;  ///< wave -> jobs that have not ended; none is 0
-  unsigned failures = 0;              ///< since the fleet was last told to go on
+  std::map<unsigned, unsigned> left;  ///< wave -> jobs of a host, or hosts with some; none is 0
 
   /// The wave that jobs may begin of; 0: none is left.
   unsigned wave() const { return left.empty() ? 0 : left.begin()->first; }
 };
+/// The places that a job has while it runs, from 1 on, among those that may run at once. 0: none.
+struct JobSlots {
+  unsigned of_fleet = 0;
+  unsigned of_host = 0;
+  unsigned of_target = 0;  ///< of the host that it goes to
+};
 /// A job that runs.
 struct RunningJob {
   unsigned number = 0;
+  JobSlots slots;
   std::string host;
   std::string target_host;
   std::string worker;
   FleetProgress progress;
 };
 
-/// `mark` makes the value unlike any other.
 /// Sums up what the report of a move says about the space of its disks.
 void add_space(const std::string& record, FleetJobStatus& job);
 
+/// `mark` makes the value unlike any other.
 std::string text_of(const Control& control, const std::string& mark);
 std::string text_of(const Count& count);
-std::string text_of(const FleetJobStatus& job, const std::string& mark);
+/// `slots`: of one that runs.
+std::string text_of(const FleetJobStatus& job, const std::string& mark, const JobSlots& slots = {});
 std::string text_of(const RunningJob& job);
 std::string text_of(const FleetWorkerStatus& worker);
 
 Control control_of(const std::string& text, const std::string& what);
 Count count_of(const std::string& text, const std::string& what);
 FleetJobStatus job_of(const std::string& text, const std::string& what);
-RunningJob running_of(const std::string& key, const std::string& text, const std::string& what);
+JobSlots slots_of(const std::string& text, const std::string& what);
+RunningJob running_of(const std::string& text, const std::string& what);
 FleetWorkerStatus worker_of(const std::string& key, const std::string& text,
                             const std::string& what);
 

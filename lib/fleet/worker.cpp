@@ -14,9 +14,13 @@
 namespace vmferry::fleet {
 namespace {
 
+using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr seconds kLookEvery{5};    // unless somebody wakes us
+// Who waits looks the more rarely the more hosts there are: all of them together look so often.
+constexpr milliseconds kLooksApart{200};
+constexpr milliseconds kWakesApart{5};
+constexpr seconds kLongestRest{60};
 constexpr seconds kEnterEvery{5};   // after a failure
 constexpr seconds kClearEvery{60};  // dead workers of this host
 constexpr int kRenewals = 4;        // in one duration of a lease
@@ -66,6 +70,9 @@ void Worker::tick() {
     if (leased && !stopping_ && terms_.now() >= look_at_) {
       look_at_ = terms_.now() + kLookEvery;
       look_around();
+      if (!jobs_.empty()) {
+        look_at_ = std::min(look_at_, terms_.now() + kLookEvery);
+      }
     }
     if (leased && stopping_ && jobs_.empty()) {
       clear_dead();
@@ -160,6 +167,20 @@ void Worker::stop() {
   }
 }
 
+void Worker::wake() {
+  const auto spread = static_cast<unsigned>(kWakesApart.count()) * hosts_;
+  const bool at_once = !jobs_.empty() || spread == 0;
+  look_at_ = std::min(look_at_, at_once ? Time() : terms_.now() + milliseconds(random_() % spread));
+}
+
+/// Until the next look, if nothing happens before.
+milliseconds Worker::rest(const FleetFacts& facts) {
+  hosts_ = facts.count.left.empty() ? 0 : facts.count.left.begin()->second;
+  const milliseconds most = jobs_.empty() ? kLongestRest : kLookEvery;
+  const milliseconds time = std::clamp<milliseconds>(kLooksApart * hosts_, kLookEvery, most);
+  return time - milliseconds(random_() % (static_cast<unsigned>(time.count()) / 4));
+}
+
 void Worker::look_around() {
   const FleetFacts facts = ledger_->facts();
   control_ = facts.control;
@@ -181,6 +202,7 @@ void Worker::look_around() {
   const std::vector<RunningJob> running = ledger_->running();
   share_bandwidth(running.size());
   take_orphans(running);
+  look_at_ = terms_.now() + rest(facts);
   if (facts.control.state == "cancelled") {
     undo_some(facts, running);
   } else {
@@ -188,13 +210,15 @@ void Worker::look_around() {
   }
 }
 
-/// A job here whose worker is dead, or that this one took without an answer.
+/// A job here whose worker is dead, as far as there are slots; or that this one took without an
+/// answer.
 void Worker::take_orphans(const std::vector<RunningJob>& running) {
   for (const RunningJob& job : running) {
     const bool is_ours = std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& mine) {
       return mine->job.status.number == job.number;
     });
-    if (job.host != terms_.host || is_ours) {
+    const bool is_full = jobs_.size() >= slots() && job.worker != ledger_->who();
+    if (job.host != terms_.host || is_ours || is_full) {
       continue;
     }
     if (auto taken = ledger_->take_over(job)) {
@@ -224,7 +248,7 @@ void Worker::clear_dead() {
       return job.worker == worker.id;
     });
     if (!worker.alive && !has_jobs) {
-      ledger_->forget(worker.id);
+      ledger_->forget(worker);
     }
   }
 }

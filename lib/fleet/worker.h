@@ -40,8 +40,8 @@ class Worker {
   /// Looks after what runs, and begins what may begin. A store that fails is tried again. Throws
   /// kNotFound (the fleet is gone) and kUnsupported (it is of a newer version), once nothing runs.
   void tick();
-  /// Something was told to the workers: look at once.
-  void wake() { look_at_ = {}; }
+  /// Something was told to the workers: look soon, or at once if a job runs here.
+  void wake();
   /// Begins nothing more, and undoes what runs.
   void stop();
   /// Nothing runs here, and after stop(), the lease is given back.
@@ -69,7 +69,10 @@ class Worker {
   void look_around();
   void take_orphans(const std::vector<RunningJob>& running);
   void clear_dead();
+  std::chrono::milliseconds rest(const FleetFacts& facts);
   void begin_some(const FleetFacts& facts, const std::vector<RunningJob>& running);
+  bool try_to_begin(const FleetFacts& facts, const PendingJob& pending,
+                    const std::vector<RunningJob>& running);
   std::string reason_to_wait(const FleetFacts& facts);
   bool is_full(const std::vector<RunningJob>& running) const;
   unsigned slots() const;
@@ -90,6 +93,7 @@ class Worker {
   std::vector<std::unique_ptr<Mine>> jobs_;
   Control control_;
   uint64_t share_ = 0;  ///< bytes a second of each job that runs; 0: no limit
+  unsigned hosts_ = 0;  ///< with jobs left of the wave of now, when that was last looked at
   bool in_ = false;     ///< has a lease
   bool stopping_ = false;
   int64_t submitted_ = 0;  ///< when the plan was that limits_ are of
@@ -101,6 +105,7 @@ class Worker {
   Time clear_at_{};
   std::string waiting_;
   std::string store_trouble_;  ///< said already
+  JobSlots slots_before_;      ///< of the job that ended last
   unsigned lost_claims_ = 0;   ///< to other workers, since the last that was not
   int64_t since_ = 0;
   std::minstd_rand random_;

@@ -9,6 +9,9 @@
 
 namespace vmferry::fleet {
 
+/// How often a worker looks around, unless somebody wakes it.
+inline constexpr std::chrono::seconds kLookEvery{5};
+
 /// A job that runs in this process.
 struct Worker::Mine {
   JobEntry job;

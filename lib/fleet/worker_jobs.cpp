@@ -5,6 +5,7 @@
 #include <ctime>
 #include <utility>
 
+#include "lib/fleet/slots.h"
 #include "lib/fleet/window.h"
 #include "lib/fleet/worker.h"
 #include "lib/fleet/worker_job.h"
@@ -18,8 +19,10 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr unsigned kFirstPause = 128;  // milliseconds at most, after a claim that was lost
-constexpr unsigned kMostPauses = 5;    // each twice as long: the last up to four seconds
+constexpr unsigned kFirstPause = 128;   // milliseconds at most, after a claim that was lost
+constexpr unsigned kHostsOfPause = 10;  // each so many that may want a slot make it longer
+constexpr seconds kLongestPause{30};
+constexpr unsigned kMostPauses = 5;  // each twice as long: the last up to four seconds
 constexpr seconds kTellEvery{1};
 constexpr seconds kTellAtLeast{10};
 constexpr unsigned kMostDeaths = 5;  // of workers that had the job
@@ -162,6 +165,7 @@ void Worker::end(Mine& mine) {
   }
   mine.is_over = true;
   look_at_ = {};
+  slots_before_ = mine.job.slots;
   say(fmt::format("{}: {}{}", mine.job.status.guest, word_of(ending.state),
                   ending.error.empty() ? "" : ": " + ending.error));
 }
@@ -216,28 +220,38 @@ void Worker::begin_some(const FleetFacts& facts, const std::vector<RunningJob>& 
   if (!why.empty()) {
     return;
   }
-  const auto has_room = [&](const PendingJob& job) {
-    return job.target_host.empty() ||
-           std::count_if(running.begin(), running.end(), [&](const RunningJob& other) {
-             return other.target_host == job.target_host;
-           }) < static_cast<std::ptrdiff_t>(limits_->jobs_per_target_host);
-  };
-  const auto next = std::find_if(pending.begin(), pending.end(), has_room);
-  if (next == pending.end()) {
-    return set_waiting("as many jobs as may go to " + pending.front().target_host);
+  for (const PendingJob& job : pending) {
+    if (try_to_begin(facts, job, running)) {
+      return;
+    }
   }
-  if (auto job = ledger_->claim(facts, next->number)) {
+  set_waiting("as many jobs as may go to " + pending.front().target_host);
+}
+
+/// False: its target host has as many as it may. If another worker was faster it is tried again:
+/// the more often that happens, the later.
+bool Worker::try_to_begin(const FleetFacts& facts, const PendingJob& pending,
+                          const std::vector<RunningJob>& running) {
+  const auto free = free_slots(running, *limits_, terms_.host, pending.target_host, slots_before_,
+                               static_cast<unsigned>(random_()));
+  if (!free) {
+    return false;
+  }
+  if (auto job = ledger_->claim(facts, pending.number, *free)) {
+    lost_claims_ = 0;
     look_at_ = {};  // there may be room for more
     share_bandwidth(running.size() + 1);
-    lost_claims_ = 0;
-    const bool undo = job->status.asked == "cancel";
+    const bool undo = job->status.asked == "cancel" || control_.state == "cancelled";
     begin(std::move(*job), undo);
+    if (jobs_.size() >= slots()) {
+      look_at_ = terms_.now() + kLookEvery;
+    }
   } else {
-    // Another worker was faster, somewhere. The more there are that try, the later each tries
-    // again: all of them read what only one of them can use.
-    look_at_ = terms_.now() + milliseconds(random_() % (kFirstPause << lost_claims_));
+    const unsigned most = (1 + hosts_ / kHostsOfPause) * (kFirstPause << lost_claims_);
+    look_at_ = terms_.now() + std::min(milliseconds(random_() % most), milliseconds(kLongestPause));
     lost_claims_ = std::min(lost_claims_ + 1, kMostPauses);
   }
+  return true;
 }
 
 /// Of a cancelled fleet, what is left half done here.
@@ -250,12 +264,10 @@ void Worker::undo_some(const FleetFacts& facts, const std::vector<RunningJob>& r
       continue;
     }
     nothing_left_ = false;
-    if (jobs_.size() < slots()) {
-      if (auto job = ledger_->claim(facts, pending.number)) {
-        begin(std::move(*job), true);
-      }
-    }
     look_at_ = terms_.now() + kTellEvery;
+    if (!is_full(running)) {
+      try_to_begin(facts, pending, running);
+    }
     return;
   }
 }

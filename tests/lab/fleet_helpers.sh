@@ -97,7 +97,7 @@ nothing_left() {
     found=$(rbd image-meta list "rbd/$each-vda" | grep vmferry) && fail "left in $each-vda: $found"
   done
   for each in "$@"; do
-    found=$(rados -p rbd -N vmferry listomapkeys "fleet.$each" | grep -E '^(run|pending|worker)/') && fail "left of fleet $each: $found"
+    found=$(rados -p rbd -N vmferry listomapkeys "fleet.$each" | grep -E '^(run|at|to|pending|worker)/') && fail "left of fleet $each: $found"
   done
   return 0
 }

@@ -91,7 +91,7 @@ grep -q '^recover' fake/log || fail "no move was recovered, in $kills kills"
 for number in 1 2 3 4; do
   wait "${workers[number]}" || fail "a worker failed: $(tail -n 3 "worker.$number")"
 done
-! rados -p "$pool" -N vmferry listomapkeys "fleet.$name" | grep -E '^(run|pending)/' || fail "keys are left"
+! rados -p "$pool" -N vmferry listomapkeys "fleet.$name" | grep -E '^(run|at|to|pending)/' || fail "keys are left"
 
 # One sleeps beyond its lease, its move goes on; another on that host waits for that move, and does not do it again.
 rm -f fake/log worker.*

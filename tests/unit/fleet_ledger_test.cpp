@@ -11,6 +11,8 @@ namespace {
 
 using std::chrono::seconds;
 
+constexpr fleet::JobSlots kFirstSlots = {.of_fleet = 1, .of_host = 1};
+
 /// A worker of the first host, as the ledger sees it.
 struct EnteredWorker {
   EnteredWorker(FleetModel& model, const std::string& name)
@@ -32,7 +34,7 @@ TEST_CASE("the deaths of a job's workers count until it is tried again", "[fleet
   REQUIRE(object.change(change) == Changed::kDone);
 
   EnteredWorker first(model, "first");
-  REQUIRE(first.ledger.claim(first.ledger.facts(), 1));
+  REQUIRE(first.ledger.claim(first.ledger.facts(), 1, kFirstSlots));
   EnteredWorker second(model, "second");
   REQUIRE(!second.ledger.take_over(admin.running().front()));  // it lives
   model.pass(seconds(31));
@@ -49,7 +51,7 @@ TEST_CASE("the deaths of a job's workers count until it is tried again", "[fleet
   SECTION("alone") { fleet::command(admin, FleetCommand::kRetry, "g1"); }
   SECTION("with all others") { fleet::command(admin, FleetCommand::kRetry, ""); }
   REQUIRE(admin.job(1).status.deaths == 0);
-  const auto again = third.ledger.claim(third.ledger.facts(), 1);
+  const auto again = third.ledger.claim(third.ledger.facts(), 1, kFirstSlots);
   REQUIRE(again);
   REQUIRE(again->status.attempts == 3);
   REQUIRE(again->status.deaths == 0);
@@ -67,7 +69,7 @@ TEST_CASE("the job of a worker that is dead can be given up, no other", "[fleet]
   CHECK_THROWS_WITH(fleet::command(admin, FleetCommand::kGiveUp, "g1"), Contains("pending"));
 
   EnteredWorker worker(model, "worker");
-  REQUIRE(worker.ledger.claim(worker.ledger.facts(), 1));
+  REQUIRE(worker.ledger.claim(worker.ledger.facts(), 1, kFirstSlots));
   CHECK_THROWS_WITH(fleet::command(admin, FleetCommand::kGiveUp, "g1"), Contains("is not dead"));
   model.pass(seconds(31));
   CHECK_THAT(fleet::command(admin, FleetCommand::kGiveUp, "g1"), Contains("left on h1"));

@@ -2,6 +2,7 @@
 #include "tests/unit/fleet_model.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "vmferry/error.h"
@@ -45,7 +46,7 @@ struct ModelChild {
     it.busy.clear();
     it.journal = false;
     undone = told_to_end || (recovery && model.chance(500));
-    failed = !undone && !recovery && model.chance(fail_of_thousand);
+    failed = !undone && !recovery && model.chance(model.fail_of_thousand);
     if (!undone && !failed) {
       it.moved = true;
       it.moves += 1;
@@ -65,7 +66,6 @@ struct ModelChild {
   bool ended = false;
   bool undone = false;
   bool failed = false;
-  static inline unsigned fail_of_thousand = 0;
 };
 
 namespace {
@@ -111,7 +111,7 @@ class ModelRun : public fleet::JobRun {
   void begin() {
     const FleetModel::Guest& it = model_.guests[guest_];
     if (stop_ == fleet::JobStop::kLeave) {
-      return finish(fleet::JobResult::End::kUndone);
+      return finish(it.journal ? fleet::JobResult::End::kKept : fleet::JobResult::End::kUndone);
     }
     if (!it.busy.empty()) {
       return;
@@ -305,7 +305,15 @@ void ModelObject::drop_lease(const std::string& name) {
   }
 }
 
-bool ModelObject::is_leased(const std::string& name) {
+std::set<std::string> ModelObject::leased(const std::vector<std::string>& names) {
+  fail_perhaps();
+  std::set<std::string> held;
+  std::copy_if(names.begin(), names.end(), std::inserter(held, held.end()),
+               [this](const std::string& name) { return is_leased(name); });
+  return held;
+}
+
+bool ModelObject::is_leased(const std::string& name) const {
   const auto found = model_.leases.find(name);
   return found != model_.leases.end() && found->second.until > model_.now;
 }

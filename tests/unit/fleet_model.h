@@ -54,6 +54,7 @@ class FleetModel {
   std::map<std::string, std::string> keys;
   std::map<std::string, Lease> leases;
   Faults faults;
+  unsigned fail_of_thousand = 0;  ///< of children
   uint64_t changes = 0;
   std::vector<std::pair<Time, std::function<void()>>> late;
   std::map<std::string, Guest> guests;
@@ -75,7 +76,7 @@ class ModelObject : public SharedObject {
   bool take_lease(const std::string& name, std::chrono::seconds duration) override;
   bool renew_lease(const std::string& name, std::chrono::seconds duration) override;
   void drop_lease(const std::string& name) override;
-  bool is_leased(const std::string& name) override;
+  std::set<std::string> leased(const std::vector<std::string>& names) override;
   void announce(const ServiceName& /*service*/) override {}
   void wake_all() override {}
   bool wait(std::chrono::milliseconds /*time*/) override { return false; }
@@ -83,6 +84,7 @@ class ModelObject : public SharedObject {
  private:
   void fail_perhaps();
   bool holds(const std::string& lease) const;
+  bool is_leased(const std::string& name) const;
   Changed done(const ObjectChange& change);
 
   FleetModel& model_;

@@ -223,21 +223,16 @@ void RadosObject::drop_lease(const std::string& name) {
   }
 }
 
-bool RadosObject::is_leased(const std::string& name) {
-  int exclusive = 0;
-  std::array<char, 64> tag = {};
-  std::array<char, 4096> clients = {};
-  std::array<char, 4096> cookies = {};
-  std::array<char, 4096> addresses = {};
-  size_t lengths[] = {tag.size(), clients.size(), cookies.size(), addresses.size()};
-  const ssize_t rc = rados_list_lockers(io(), place_.name.c_str(), name.c_str(), &exclusive,
-                                        tag.data(), &lengths[0], clients.data(), &lengths[1],
-                                        cookies.data(), &lengths[2], addresses.data(), &lengths[3]);
-  if (rc == -ENOENT || rc == -ENODATA) {
-    return false;
+std::set<std::string> RadosObject::leased(const std::vector<std::string>& names) {
+  constexpr size_t kMostInOneQuestion = 100;
+  std::set<std::string> held;
+  for (size_t from = 0; from < names.size(); from += kMostInOneQuestion) {
+    const size_t count = std::min(names.size() - from, kMostInOneQuestion);
+    const auto first = names.begin() + static_cast<std::ptrdiff_t>(from);
+    const std::vector<std::string> some(first, first + static_cast<std::ptrdiff_t>(count));
+    check(ask_for_locks(some, io(), place_.name, held), "look at leases");
   }
-  check(static_cast<int>(rc), "look at a lease");
-  return rc > 0;
+  return held;
 }
 
 void RadosObject::announce(const ServiceName& service) {

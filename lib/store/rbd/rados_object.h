@@ -30,7 +30,7 @@ class RadosObject : public SharedObject {
   bool take_lease(const std::string& name, std::chrono::seconds duration) override;
   bool renew_lease(const std::string& name, std::chrono::seconds duration) override;
   void drop_lease(const std::string& name) override;
-  bool is_leased(const std::string& name) override;
+  std::set<std::string> leased(const std::vector<std::string>& names) override;
   void announce(const ServiceName& service) override;
   void wake_all() override;
   bool wait(std::chrono::milliseconds time) override;

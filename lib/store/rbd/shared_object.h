@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -63,8 +64,8 @@ class SharedObject {
   /// False: it is lost, even if nobody else took it.
   virtual bool renew_lease(const std::string& name, std::chrono::seconds duration) = 0;
   virtual void drop_lease(const std::string& name) = 0;
-  /// Does anybody hold it?
-  virtual bool is_leased(const std::string& name) = 0;
+  /// Of these leases, those that anybody holds.
+  virtual std::set<std::string> leased(const std::vector<std::string>& names) = 0;
 
   /// Shows this process among the services of the cluster (`ceph -s`), as long as it lives. Where
   /// that does not work nothing is said: nothing depends on it.
