@@ -10,9 +10,7 @@
 #include <utility>
 
 #include "lib/core/shell_word.h"
-#include "lib/fleet/job_lock.h"
-#include "lib/fleet/job_process.h"
-#include "lib/fleet/job_words.h"
+#include "lib/fleet/child_run.h"
 #include "lib/fleet/sparsify_run.h"
 #include "lib/migrate/journal.h"
 #include "vmferry/error.h"
@@ -39,32 +37,10 @@ bool has_journal(const FleetJob& job, const std::string& state_dir) {
   }
 }
 
-class MigrateRun : public JobRun {
+class MigrateRun : public ChildRun {
  public:
   MigrateRun(const JobOrder& order, const MigrateTerms& terms)
-      : order_(order),
-        terms_(terms),
-        job_(order_.plan.jobs.front()),
-        lock_(job_.name, terms.state_dir),
-        bandwidth_(order.bandwidth) {
-    news_.phase = "waits for an earlier run on this host to end";
-  }
-
-  bool look() override {
-    if (!result_) {
-      try {
-        step();
-      } catch (const Error& error) {
-        fail(error.what(), error.hint());
-      }
-      if (result_) {
-        lock_.remove();
-      }
-    }
-    return result_.has_value();
-  }
-  JobNews news() const override { return news_; }
-  JobResult result() const override { return *result_; }
+      : ChildRun(order, terms), bandwidth_(order.bandwidth) {}
 
   void allow(uint64_t bandwidth) override {
     if (bandwidth == bandwidth_ || order_.bandwidth == 0) {
@@ -91,7 +67,7 @@ class MigrateRun : public JobRun {
   }
 
  private:
-  void step() {
+  void step() override {
     if (!process_) {
       return begin_if_free();
     }
@@ -106,7 +82,9 @@ class MigrateRun : public JobRun {
 
   void begin_if_free() {
     if (stop_ == JobStop::kLeave) {
-      return finish(tried_again_ ? JobResult::End::kKept : JobResult::End::kUndone);
+      // What an earlier run left half done, the next worker ends.
+      const bool left = tried_again_ || has_journal(job(), terms_.state_dir);
+      return finish(left ? JobResult::End::kKept : JobResult::End::kUndone);
     }
     if (lock_.take()) {
       begin();
@@ -116,13 +94,13 @@ class MigrateRun : public JobRun {
 
   /// Decides by what earlier runs left on this host.
   void begin() {
-    if (has_journal(job_, terms_.state_dir)) {
+    if (has_journal(job(), terms_.state_dir)) {
       require_ours();
       const bool undo = has_to_undo();
-      const bool finish = !undo && job_.on_death == Recovery::kFinish;
+      const bool finish = !undo && job().on_death == Recovery::kFinish;
       return recover(tried_again_ ? "" : undo ? "--undo" : finish ? "--finish" : "");
     }
-    if (const std::string record = record_since(job_, terms_.state_dir, order_.began);
+    if (const std::string record = record_since(job(), terms_.state_dir, order_.began);
         !record.empty()) {
       return finish(JobResult::End::kMoved, record);
     }
@@ -133,37 +111,38 @@ class MigrateRun : public JobRun {
   }
 
   bool has_to_undo() const {
-    return order_.undo_only || stop_ == JobStop::kUndo || job_.on_death == Recovery::kUndo;
+    return order_.undo_only || stop_ == JobStop::kUndo || job().on_death == Recovery::kUndo;
   }
 
   /// What a person has left half done is that person's.
   void require_ours() const {
-    const MigrateRequest theirs = recorded_request(job_.name, terms_.state_dir);
-    const MigrateRequest ours = migrate_request(order_.plan, job_);
+    const MigrateRequest theirs = recorded_request(job().name, terms_.state_dir);
+    const MigrateRequest ours = migrate_request(order_.plan, job());
     if (theirs.disks != ours.disks || theirs.to != ours.to || theirs.to_files()) {
       throw Error({.kind = ErrorKind::kConflict,
-                   .object = "guest " + job_.name,
+                   .object = "guest " + job().name,
                    .action = "begin its move",
                    .cause = "another move of it was left half done on this host",
-                   .hint = "end that one: vmferry migrate --recover " + shell_word(job_.name)});
+                   .hint = "end that one: vmferry migrate --recover " + shell_word(job().name)});
     }
   }
 
   void recover(const std::string& how) {
+    recovers_off_ = migrate::Journal::shuts_down(job().name, terms_.state_dir);
     start(recover_arguments(order_, terms_, how), "recovers what an earlier run left");
     asked_to_undo_ = how == "--undo";
   }
 
   void migrate() {
     if (!order_.may_begin) {
-      return fail("the worker or the host died each time that this was tried",
-                  "see what happened on the host, then: vmferry fleet retry");
+      return fail_as_deadly();
     }
+    recovers_off_ = false;
     start(migrate_arguments(order_, terms_), "begins");
   }
 
   void start(const std::vector<std::string>& arguments, const char* phase) {
-    if (order_.is_ours && !order_.is_ours()) {
+    if (!may_still()) {
       return finish(JobResult::End::kKept);
     }
     write_rate();
@@ -179,26 +158,22 @@ class MigrateRun : public JobRun {
   /// The child reads it again and again.
   void write_rate() const {
     if (order_.bandwidth != 0) {
-      migrate::replace_file(rate_file(job_, terms_), std::to_string(bandwidth_) + "\n");
+      migrate::replace_file(rate_file(job(), terms_), std::to_string(bandwidth_) + "\n");
     }
   }
 
   void read() {
-    for (const std::string& line : process_->take_lines()) {
-      words_.add(line);
-    }
-    if (const auto& news = words_.news()) {
-      if (news->phase != news_.phase) {
-        copying_since_ = news->phase == "copy" ? std::optional(Clock::now()) : std::nullopt;
-      }
-      news_ = *news;
+    const std::string before = news_.phase;
+    read_words();
+    if (news_.phase != before) {
+      copying_since_ = news_.phase == "copy" ? std::optional(Clock::now()) : std::nullopt;
     }
   }
 
   /// A guest that runs writes into an overlay until its move is done: that goes on to the end.
   /// So does one that was shut down for it, which would stay off.
   void stop_at_checkpoint() {
-    if (job_.way == MigrateMode::kLive || words_.has_shut_down()) {
+    if (job().way == MigrateMode::kLive || words_.has_shut_down() || recovers_off_) {
       return;
     }
     if (!words_.has_begun()) {
@@ -245,7 +220,7 @@ class MigrateRun : public JobRun {
 
   /// It was asked to end, and did not end well; it may have left something.
   void stopped() {
-    const bool left = has_journal(job_, terms_.state_dir);
+    const bool left = has_journal(job(), terms_.state_dir);
     if (stop_ == JobStop::kUndo && left && !tried_again_) {
       tried_again_ = true;  // in the way that is possible
       return;
@@ -257,36 +232,19 @@ class MigrateRun : public JobRun {
     finish(later ? JobResult::End::kKept : JobResult::End::kUndone);
   }
 
-  void finish(JobResult::End end, const std::string& record = {}) {
-    remove_rate();
-    result_ = {.end = end, .error = {}, .hint = {}, .record = record};
-  }
-  void fail(const std::string& error, const std::string& hint) {
-    remove_rate();
-    result_ = {.end = JobResult::End::kFailed, .error = error, .hint = hint, .record = {}};
-  }
-
   /// Another run of this guest, for which this one only waited, may still read it.
-  void remove_rate() const {
+  void clean_up() override {
     if (order_.bandwidth != 0 && has_started_) {
-      ::unlink(rate_file(job_, terms_).c_str());
+      ::unlink(rate_file(job(), terms_).c_str());
     }
   }
 
-  const JobOrder order_;
-  const MigrateTerms terms_;
-  const FleetJob& job_;
-  JobLock lock_;
   uint64_t bandwidth_;
-  std::optional<JobProcess> process_;
-  JobWords words_;
-  JobNews news_;
   std::optional<Clock::time_point> copying_since_;
-  std::optional<JobStop> stop_;
-  std::optional<JobResult> result_;
   bool tried_again_ = false;
   bool signalled_ = false;      ///< what runs now
   bool asked_to_undo_ = false;  ///< likewise
+  bool recovers_off_ = false;   ///< the move that was begun before has shut the guest down
   bool has_started_ = false;
 };
 

@@ -3,40 +3,19 @@
 
 #include <signal.h>
 
-#include <optional>
+#include <signal.h>
 
-#include "lib/fleet/job_lock.h"
-#include "lib/fleet/job_process.h"
-#include "lib/fleet/job_words.h"
-#include "vmferry/error.h"
+#include "lib/fleet/child_run.h"
 
 namespace vmferry::fleet {
 namespace {
 
 /// A volume reads the same at every moment of it: one that ended anywhere is begun again, and there
 /// is nothing to undo.
-class SparsifyRun : public JobRun {
+class SparsifyRun : public ChildRun {
  public:
-  SparsifyRun(const JobOrder& order, const MigrateTerms& terms)
-      : order_(order), terms_(terms), lock_(order.plan.jobs.front().name, terms.state_dir) {
-    news_.phase = "waits for an earlier run on this host to end";
-  }
+  using ChildRun::ChildRun;
 
-  bool look() override {
-    if (!result_) {
-      try {
-        step();
-      } catch (const Error& error) {
-        fail(error.what(), error.hint());
-      }
-      if (result_) {
-        lock_.remove();
-      }
-    }
-    return result_.has_value();
-  }
-  JobNews news() const override { return news_; }
-  JobResult result() const override { return *result_; }
   void allow(uint64_t /*bandwidth*/) override {}  // the OSDs do it, among themselves
   void ask(std::optional<JobStop> stop) override {
     if (stop == stop_) {
@@ -49,15 +28,12 @@ class SparsifyRun : public JobRun {
   }
 
  private:
-  void step() {
+  void step() override {
     if (!process_) {
       return begin_if_free();
     }
     const bool has_ended = process_->look();
-    for (const std::string& line : process_->take_lines()) {
-      words_.add(line);
-    }
-    news_ = words_.news().value_or(news_);
+    read_words();
     if (has_ended) {
       ended();
     }
@@ -71,10 +47,9 @@ class SparsifyRun : public JobRun {
       return;
     }
     if (!order_.may_begin) {
-      return fail("the worker or the host died each time that this was tried",
-                  "see what happened on the host, then: vmferry fleet retry");
+      return fail_as_deadly();
     }
-    if (order_.is_ours && !order_.is_ours()) {
+    if (!may_still()) {
       return finish(JobResult::End::kKept);
     }
     news_ = {.phase = "begins", .done = 0, .total = 0};
@@ -95,21 +70,6 @@ class SparsifyRun : public JobRun {
   JobResult::End stopped() const {
     return stop_ == JobStop::kKeep ? JobResult::End::kKept : JobResult::End::kUndone;
   }
-  void finish(JobResult::End end, const std::string& record = {}) {
-    result_ = {.end = end, .error = {}, .hint = {}, .record = record};
-  }
-  void fail(const std::string& error, const std::string& hint) {
-    result_ = {.end = JobResult::End::kFailed, .error = error, .hint = hint, .record = {}};
-  }
-
-  const JobOrder order_;
-  const MigrateTerms terms_;
-  JobLock lock_;
-  std::optional<JobProcess> process_;
-  JobWords words_;
-  JobNews news_;
-  std::optional<JobStop> stop_;
-  std::optional<JobResult> result_;
 };
 
 }  // namespace

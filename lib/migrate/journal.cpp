@@ -193,6 +193,12 @@ MigrateRequest Journal::request(const std::string& domain, const std::string& st
   return get<Plan>(read_journal(domain, path), "plan", path).request;
 }
 
+bool Journal::shuts_down(const std::string& domain, const std::string& state_dir) {
+  const std::string path = journal_path(domain, state_dir);
+  const auto plan = get<Plan>(read_journal(domain, path), "plan", path);
+  return plan.was_running && !is_live(plan.method);
+}
+
 void Journal::change_request(MigrateRequest request) {
   if (request.to.empty() || !plan_.request.to_other_host()) {
     request.to = plan_.request.to;

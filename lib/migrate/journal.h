@@ -39,6 +39,8 @@ class Journal {
   static Journal open(const std::string& domain, const std::string& state_dir);
   /// Only the request, without the lock.
   static MigrateRequest request(const std::string& domain, const std::string& state_dir);
+  /// Likewise: does the run shut the guest down?
+  static bool shuts_down(const std::string& domain, const std::string& state_dir);
 
   Journal(Journal&&) = default;
   Journal(const Journal&) = delete;
