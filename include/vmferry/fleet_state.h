@@ -14,6 +14,7 @@
 
 #include "vmferry/api.h"
 #include "vmferry/ceph.h"
+#include "vmferry/error.h"
 #include "vmferry/fleet.h"
 
 // A fleet that was submitted, and what is done with it. Its state is in the cluster: one RADOS
@@ -100,9 +101,11 @@ void submit_fleet(const FleetPlan& plan, const std::string& name, const CephOpti
 
 FleetStatus fleet_status(const FleetPlace& place);
 /// Calls `show` at once, when something is told to the workers, and each `every`, until `stop` or
-/// the fleet has ended.
+/// the fleet has ended. Where the cluster does not answer `trouble` is called, and it is asked
+/// again, once it has answered before. May be empty: then that is an Error.
 void watch_fleet(const FleetPlace& place, std::chrono::milliseconds every,
-                 const std::function<void(const FleetStatus&)>& show, std::stop_token stop);
+                 const std::function<void(const FleetStatus&)>& show,
+                 const std::function<void(const Error&)>& trouble, std::stop_token stop);
 /// The plan as it was submitted.
 FleetPlan fleet_plan(const FleetPlace& place);
 

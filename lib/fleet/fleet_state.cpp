@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <thread>
 
 #include "lib/fleet/place.h"
 #include "vmferry/error.h"
@@ -67,6 +68,32 @@ FleetStatus named_status(OpenFleet& fleet) {
   return status;
 }
 
+/// A cluster that does not answer shows when it is asked next.
+bool is_woken(OpenFleet& fleet, std::chrono::milliseconds time) {
+  const auto until = std::chrono::steady_clock::now() + time;
+  try {
+    return fleet.object().wait(time);
+  } catch (const Error&) {
+    std::this_thread::sleep_until(until);
+    return false;
+  }
+}
+
+/// False: there was no answer, and there may be one later.
+bool ask_again(OpenFleet& fleet, FleetStatus& status,
+               const std::function<void(const Error&)>& trouble) {
+  try {
+    status = named_status(fleet);
+    return true;
+  } catch (const Error& error) {
+    if (!trouble || error.kind() != ErrorKind::kIo) {
+      throw;
+    }
+    trouble(error);
+    return false;
+  }
+}
+
 }  // namespace
 }  // namespace fleet
 
@@ -81,21 +108,25 @@ FleetStatus fleet_status(const FleetPlace& place) {
 }
 
 void watch_fleet(const FleetPlace& place, std::chrono::milliseconds every,
-                 const std::function<void(const FleetStatus&)>& show, std::stop_token stop) {
+                 const std::function<void(const FleetStatus&)>& show,
+                 const std::function<void(const Error&)>& trouble, std::stop_token stop) {
   constexpr std::chrono::milliseconds kLook{200};  // whether it was asked to stop
   fleet::OpenFleet fleet(place);
+  FleetStatus status = fleet::named_status(fleet);
+  bool is_known = true;
   while (!stop.stop_requested()) {
-    const FleetStatus status = fleet::named_status(fleet);
-    show(status);
+    if (is_known) {
+      show(status);
+    }
     if (status.state == "ended" || status.state == "cancelled") {
       return;
     }
     const auto next = std::chrono::steady_clock::now() + every;
-    while (!stop.stop_requested() && std::chrono::steady_clock::now() < next) {
-      if (fleet.object().wait(kLook)) {
-        break;
-      }
+    bool woken = false;
+    while (!stop.stop_requested() && !woken && std::chrono::steady_clock::now() < next) {
+      woken = fleet::is_woken(fleet, kLook);
     }
+    is_known = fleet::ask_again(fleet, status, trouble);
   }
 }
 

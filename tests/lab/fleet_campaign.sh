@@ -17,6 +17,8 @@ limit_to jobs_per_host 3
 ferry fleet submit plan.toml --name "$fleet"
 begin_worker hosta
 begin_worker hostb
+"$VMFERRY" fleet status "$fleet" --pool rbd --watch --json >watched 2>watched.said &
+watch=$!
 
 some_guest() {
   echo "mg-c$((RANDOM % 60 + 1))"
@@ -84,6 +86,10 @@ until is_so "$fleet" 'totals["done"] == 60'; do
   ((SECONDS < 1800)) || fail "not done: $(ferry fleet status "$fleet")"
   sleep 2
 done
+# Who watches saw it to its end, also while the cluster did not answer. A fleet has ended more than once where something failed last.
+! kill -0 "$watch" 2>/dev/null || kill -TERM "$watch"
+wait "$watch" || (($? == 143)) || fail "who watches has failed: $(cat watched.said)"
+grep -q 'trying again' watched.said || fail "who watches has not seen that the cluster stood still: $(cat watched.said)"
 end_worker hosta
 end_worker hostb
 moved_once

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
 #include <chrono>
 #include <ctime>
 #include <memory>
+#include <utility>
 
 #include "tools/vmferry/command.h"
 #include "tools/vmferry/fleet_html.h"
 #include "tools/vmferry/fleet_options.h"
 #include "tools/vmferry/fleet_text.h"
 #include "tools/vmferry/ui/output.h"
+#include "tools/vmferry/ui/say.h"
 #include "tools/vmferry/ui/text_file.h"
 
 namespace vmferry::cli {
@@ -46,8 +50,18 @@ int status(Session& session, const StatusOptions& options) {
     show(session, options, fleet_status(options.place));
     return 0;
   }
+  std::string said;  // once, until it answers again
   watch_fleet(
-      options.place, kWatchEvery, [&](const FleetStatus& now) { show(session, options, now); },
+      options.place, kWatchEvery,
+      [&](const FleetStatus& now) {
+        said.clear();
+        show(session, options, now);
+      },
+      [&](const Error& error) {
+        if (std::exchange(said, error.what()) != error.what()) {
+          say_line(fmt::format("vmferry: {}; trying again", error.what()));
+        }
+      },
       session.stop());
   return 0;
 }
