@@ -84,6 +84,8 @@ struct FleetJob {
   std::vector<std::string> remarks;         ///< for people: comments above it. Not read.
   FleetTask task = FleetTask::kMove;
   bool rewrite_only = false;  ///< MigrateRequest::rewrite_only; `way` is kOffline then
+  bool shut_down = false;     ///< it may be shut down for its move; `way` is kOffline then
+  bool snapshots = false;     ///< MigrateRequest::snapshots; likewise, and no disk has a base
 };
 
 struct FleetPlan {
@@ -122,6 +124,7 @@ struct FleetRequest {
   std::string to;  ///< libvirt URI, as their hosts reach it; empty: none moves
   MigrateMode way = MigrateMode::kAuto;   ///< kAuto: live if it runs and that is possible
   bool rewrite_only = false;              ///< of all: FleetJob::rewrite_only
+  bool snapshots = false;                 ///< of all that move offline: FleetJob::snapshots
   std::vector<FleetWaveRule> waves = {};  ///< the first that fits counts
   /// Of the other guests so many move in each wave, from the first one on, of all hosts in turn; 0:
   /// all in the first.

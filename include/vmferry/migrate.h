@@ -90,6 +90,7 @@ struct MigrateRequest {
   std::string listen_address;
   bool tls = false;
   bool force_off = false;
+  bool no_shutdown = false;         ///< of an offline move: a guest that runs is refused
   bool snapshots = false;           ///< those inside of the images are copied, too
   bool chain_as_snapshots = false;  ///< the layers of their backing chains likewise
   /// The volumes are there, and hold what the disks do, which is compared while the guest is off;

@@ -147,6 +147,8 @@ class HostSurveyor {
     job.to = wanted.to;
     job.way = wanted.way;
     job.rewrite_only = wanted.rewrite_only;
+    job.shut_down = true;  // if that is what `way` means
+    job.snapshots = wanted.snapshots;
     MigrateRequest request = migrate_request(plan, job);
     request.name_template = wanted.name_template;
     plan_guest(std::move(request), std::move(job));
@@ -222,6 +224,8 @@ class HostSurveyor {
     job.uuid = plan.uuid;
     job.target_host = job.to.empty() ? "" : plan.target_host.hostname;
     job.way = is_live(plan.method) ? MigrateMode::kLive : MigrateMode::kOffline;
+    job.shut_down = job.shut_down && job.way == MigrateMode::kOffline && plan.was_running;
+    job.snapshots = job.snapshots && job.way == MigrateMode::kOffline;
     job.disks.clear();
     job.data = 0;
     for (const MovingDisk& disk : plan.disks) {

@@ -98,6 +98,12 @@ std::vector<std::string> migrate_arguments(const JobOrder& order, const MigrateT
   if (request.rewrite_only) {
     words.emplace_back("--rewrite-only");
   }
+  if (request.no_shutdown) {
+    words.emplace_back("--no-shutdown");
+  }
+  if (request.snapshots) {
+    words.emplace_back("--snapshots");
+  }
   if (!request.to.empty()) {
     require_plain_uri(job);
     add(words, "--to", request.to);

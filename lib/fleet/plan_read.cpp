@@ -10,6 +10,7 @@
 #include "lib/core/printable.h"
 #include "lib/fleet/plan_table.h"
 #include "lib/fleet/plan_words.h"
+#include "lib/fleet/window.h"
 #include "vmferry/error.h"
 #include "vmferry/fleet.h"
 #include "vmferry/location.h"
@@ -20,7 +21,6 @@ namespace {
 
 constexpr int64_t kMostAtOnce = 100'000;
 constexpr int64_t kMostWaves = 1'000'000;
-constexpr unsigned kMinutesOfDay = 24 * 60;
 
 /// The line of each, to tell of one that is there twice.
 class Seen {
@@ -42,36 +42,6 @@ bool is_uuid(std::string_view text) {
                ? c == '-'
                : (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
   });
-}
-
-/// "22:00" in minutes.
-std::optional<unsigned> minutes_of(std::string_view text) {
-  const auto digit = [&](size_t at) { return text[at] >= '0' && text[at] <= '9'; };
-  if (text.size() != 5 || text[2] != ':' || !digit(0) || !digit(1) || !digit(3) || !digit(4)) {
-    return std::nullopt;
-  }
-  const auto number = [&](size_t at) {
-    return static_cast<unsigned>((text[at] - '0') * 10 + (text[at + 1] - '0'));
-  };
-  // "24:00" is how people say the end of a day.
-  const unsigned minutes = number(0) * 60 + number(3);
-  if (number(3) >= 60 || minutes > kMinutesOfDay) {
-    return std::nullopt;
-  }
-  return minutes % kMinutesOfDay;
-}
-
-std::optional<FleetWindow> window_of(std::string_view text) {
-  const size_t dash = text.find('-');
-  if (dash == std::string_view::npos) {
-    return std::nullopt;
-  }
-  const std::optional<unsigned> from = minutes_of(text.substr(0, dash));
-  const std::optional<unsigned> to = minutes_of(text.substr(dash + 1));
-  if (!from || !to || *from == *to) {
-    return std::nullopt;
-  }
-  return FleetWindow{.from = *from, .to = *to};
 }
 
 class PlanReader {
@@ -220,9 +190,11 @@ class PlanReader {
     job.target_host = keys.text("target_host").value_or("");
     job.way = word(keys, "way", kWays, keys.required_text("way")).value_or(job.way);
     job.wave = wave(keys);
-    job.rewrite_only = keys.flag("rewrite_only").value_or(false);
-    if (job.rewrite_only && job.way != MigrateMode::kOffline) {
-      keys.problem("rewrite_only", "'rewrite_only' needs way = \"offline\"");
+    job.rewrite_only = offline_flag(keys, "rewrite_only", job.way);
+    job.shut_down = offline_flag(keys, "shut_down", job.way);
+    job.snapshots = offline_flag(keys, "snapshots", job.way);
+    if (job.snapshots && job.rewrite_only) {
+      keys.problem("snapshots", "'snapshots' is for a copy, which 'rewrite_only' does not make");
     }
     job.on_death = word(keys, "on_death", kEnds, keys.text("on_death")).value_or(job.on_death);
     job.data = static_cast<uint64_t>(
@@ -236,9 +208,27 @@ class PlanReader {
       problems_.add(keys.line(), "[[guest]] has no [[guest.disk]]: none of its disks would move");
     }
     keys.refuse_unknown();
+    check_bases(keys, job);
     check_hosts(keys, job);
     check_twice(keys, job);
     plan_.jobs.push_back(std::move(job));
+  }
+
+  static bool offline_flag(PlanTable& keys, const char* key, MigrateMode way) {
+    const bool value = keys.flag(key).value_or(false);
+    if (value && way != MigrateMode::kOffline) {
+      keys.problem(key, fmt::format("'{}' needs way = \"offline\"", key));
+    }
+    return value;
+  }
+
+  static void check_bases(PlanTable& keys, const FleetJob& job) {
+    for (const FleetDisk& disk : job.disks) {
+      if (job.snapshots && !disk.base.empty()) {
+        keys.problem("snapshots", fmt::format("'snapshots' does not go with the 'base' of {}",
+                                              printable(disk.dev)));
+      }
+    }
   }
 
   static unsigned wave(PlanTable& keys) {

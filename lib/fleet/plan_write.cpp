@@ -159,6 +159,12 @@ class PlanWriter {
     if (job.rewrite_only) {
       flag("rewrite_only", true);
     }
+    if (job.shut_down) {
+      flag("shut_down", true);
+    }
+    if (job.snapshots) {
+      flag("snapshots", true);
+    }
     if (job.on_death != Recovery::kAuto) {
       text("on_death", word_of(kEnds, job.on_death));
     }
@@ -202,6 +208,8 @@ MigrateRequest migrate_request(const FleetPlan& plan, const FleetJob& job) {
   }
   request.mode = job.way;
   request.rewrite_only = job.rewrite_only;
+  request.no_shutdown = job.way == MigrateMode::kOffline && !job.shut_down;
+  request.snapshots = job.snapshots;
   request.monitors = plan.ceph.monitors;
   request.user = plan.ceph.id;
   request.secret = plan.ceph.secret;

@@ -131,6 +131,9 @@ class Checker : private CheckList {
                facts_.state != DomainState::kShutOff) {
       fail("state", fmt::format("{} is {}, and its disks may change as long", request_.domain, is),
            "shut it down, or let --mode offline do it");
+    } else if (request_.no_shutdown && !is_live(method_) && facts_.state != DomainState::kShutOff) {
+      fail("state", fmt::format("{} is {}, and is not to be shut down", request_.domain, is),
+           "shut it down, or leave --no-shutdown out (shut_down = true in the plan of a fleet)");
     } else {
       pass("state", fmt::format("{} is {}", request_.domain, is));
     }

@@ -139,7 +139,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
     layout, overlay_dir, overlay_max, quiesce, bandwidth, timeout, shutdown_timeout,
     max_downtime_ms, parallel, auto_converge, synchronous_writes, migration_uri, listen_address,
     tls, force_off, snapshots, chain_as_snapshots, rewrite_only, delete_source,
-    keep_source_definition, uuid)
+    keep_source_definition, uuid, no_shutdown)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostIdentity, hostname, uuid)
 // Not the checks: they were of that moment.
 inline void to_json(nlohmann::json& out, const Plan& plan) {

@@ -54,7 +54,7 @@ useless "a level is given, but no compression" migrate web1 --to-dir . -O qcow2 
 for option in --method=staged --overlay-dir=. --overlay-max=1G --quiesce --timeout=9 --synchronous-writes --tls; do
   useless "${option%=*} is for a machine that runs on" migrate web1 --pool p --mode offline --to qemu:///x "$option"
 done
-for option in --force-off --shutdown-timeout=9; do
+for option in --force-off --no-shutdown --shutdown-timeout=9; do
   useless "${option%=*} is for a machine that is shut down" migrate web1 --pool p --mode live "$option"
 done
 for option in --overlay-dir=. --overlay-max=1G --quiesce; do

@@ -64,6 +64,28 @@ TEST_CASE("a fleet's plan has the guests of all hosts, with way, targets and dat
   CHECK(rig.world->wrongs.empty());
 }
 
+TEST_CASE("a guest that was off when it was planned is not shut down", "[fleet]") {
+  FleetRig rig(1);
+  rig.request.way = MigrateMode::kOffline;
+  rig.request.snapshots = true;
+  rig.add({.host = "h1", .name = "web", .running = true});
+  rig.add({.host = "h1", .name = "db"});
+  FleetSurvey survey = rig.plan();
+  CHECK(job_of(survey, "web").shut_down);
+  CHECK_FALSE(job_of(survey, "db").shut_down);
+  CHECK(job_of(survey, "db").snapshots);
+  CHECK(rig.check(survey.plan).refused.empty());
+
+  HostData& host = rig.world->hosts.at("h1");
+  rig.world->launch(host, host.domains["db"], false);  // somebody starts it
+  CHECK_THAT(refusals(rig.check(survey.plan)),
+             Contains("db on h1: state: db is running, and is not to be shut down"));
+  for (FleetJob& job : survey.plan.jobs) {
+    job.shut_down = true;
+  }
+  CHECK(rig.check(survey.plan).refused.empty());
+}
+
 TEST_CASE("a fleet's plan asks the cluster once, however many guests there are", "[fleet]") {
   FleetRig rig(3);
   for (int i = 0; i < 20; ++i) {

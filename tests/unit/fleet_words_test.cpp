@@ -45,7 +45,7 @@ TEST_CASE("what a plan says of a guest becomes options of migrate", "[fleet]") {
   CHECK(joined(fleet::migrate_arguments(order, terms)) ==
         "migrate --json --progress=json --state-dir=/state --connect=qemu:///system --id=vms "
         "--rate-limit-file=/state/-g1.rate --uuid=00000000-0000-4000-8000-100000000000 "
-        "--mode=offline --to=qemu+ssh://h2/system?no_tty=1 "
+        "--mode=offline --no-shutdown --to=qemu+ssh://h2/system?no_tty=1 "
         "--disk=vda=rbd:vms/g1-vda --base=vda=rbd:vms/golden@v1 --monitor=[::1]:6789 "
         "--secret-usage=client.vms secret --define-secret --data-pool=ec -- -g1");
   CHECK(joined(fleet::recover_arguments(order, terms, "--undo")) ==
@@ -101,9 +101,20 @@ TEST_CASE("a guest whose volumes are there is only rewritten", "[fleet]") {
   order.plan = read_plan(write_plan(order.plan), "plan");
   CHECK(joined(fleet::migrate_arguments(order, {})) ==
         "migrate --json --progress=json --uuid=00000000-0000-4000-8000-100000000000 "
-        "--mode=offline --rewrite-only --disk=vda=rbd:vms/g1-vda -- g1");
+        "--mode=offline --rewrite-only --no-shutdown --disk=vda=rbd:vms/g1-vda -- g1");
   order.plan.jobs.front().way = MigrateMode::kLive;
   CHECK_THROWS_WITH(read_plan(write_plan(order.plan), "p"), Contains("needs way = \"offline\""));
+}
+
+TEST_CASE("a guest may be shut down, and take its snapshots along, if its plan says so",
+          "[fleet]") {
+  fleet::JobOrder order = order_to("");
+  FleetJob& job = order.plan.jobs.front();
+  job.shut_down = job.snapshots = true;
+  order.plan = read_plan(write_plan(order.plan), "plan");
+  CHECK(joined(fleet::migrate_arguments(order, {})) ==
+        "migrate --json --progress=json --uuid=00000000-0000-4000-8000-100000000000 "
+        "--mode=offline --snapshots --disk=vda=rbd:vms/g1-vda -- g1");
 }
 
 TEST_CASE("a volume of a plan is sparsified in place", "[fleet]") {

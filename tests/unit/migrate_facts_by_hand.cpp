@@ -94,6 +94,11 @@ const std::vector<BadCase>& bad_cases() {
          facts.source.local = false;
          request.mode = MigrateMode::kOffline;
        }},
+      {"state",
+       [](auto& request, auto&) {
+         request.mode = MigrateMode::kOffline;
+         request.no_shutdown = true;
+       }},
       {"QEMU's rbd driver at the source",
        [](auto& request, auto& facts) {
          facts.source.rbd_driver = false;

@@ -244,6 +244,9 @@ void add_choice(CLI::App& app, FleetPlanOptions& options) {
       ->type_name("WAY");
   app.add_flag("--rewrite-only", request.rewrite_only,
                "The volumes are copies already: only definitions change, of guests that are off");
+  app.add_flag("--snapshots", request.snapshots,
+               "Snapshots inside of the images of guests that move offline go along")
+      ->excludes("--rewrite-only");
   app.add_option("--wave", options.waves,
                  "Guests whose names fit GLOB move in wave N, if no earlier --wave fits; may be "
                  "repeated")

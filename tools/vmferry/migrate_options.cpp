@@ -210,6 +210,9 @@ void add_end_options(CLI::App& app, MigrateOptions& options) {
       ->group(offline);
   app.add_flag("--force-off", request.force_off, "Pull the plug when it does not shut down")
       ->group(offline);
+  app.add_flag("--no-shutdown", request.no_shutdown, "Fail where the guest runs")
+      ->excludes("--force-off")
+      ->group(offline);
   app.add_flag(
          "--snapshots", request.snapshots,
          "Copy the snapshots inside of qcow2 images, too: they become snapshots of the volumes")

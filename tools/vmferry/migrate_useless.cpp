@@ -41,8 +41,8 @@ void refuse_useless(const CLI::App& app, const MigrateOptions& options) {
                "is for a machine that runs on", "leave it out, or --mode offline");
   }
   if (request.mode == MigrateMode::kLive) {
-    refuse_any(app, {"--shutdown-timeout", "--force-off"}, "is for a machine that is shut down",
-               "leave it out, or --mode live");
+    refuse_any(app, {"--shutdown-timeout", "--force-off", "--no-shutdown"},
+               "is for a machine that is shut down", "leave it out, or --mode live");
   }
   if (request.method == MigrateMethod::kMirror) {
     refuse_any(app, {"--overlay-dir", "--overlay-max", "--quiesce"},
