@@ -12,7 +12,7 @@ for ((number = 1; number <= 60; ++number)); do
   guest_on "host$([[ $((number % 2)) == 0 ]] && echo a || echo b)" "mg-c$number" "${formats[number % 3 / 2]}" $((1 + number % 5))
   ((number % 15 > 1)) || virsh -q -c "${uri[${home[$guest]}]}" start "$guest"
 done
-plan --jobs 6 --bandwidth 12M
+plan --jobs 6 --bandwidth 3M # so that most kills meet moves
 limit_to jobs_per_host 3
 ferry fleet submit plan.toml --name "$fleet"
 begin_worker hosta

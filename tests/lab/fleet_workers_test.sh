@@ -163,10 +163,15 @@ ceph auth get-or-create "client.$name-1" mon 'profile rbd' osd "profile rbd pool
 ceph auth get-or-create "client.$name-2" mon 'profile rbd' osd "profile rbd pool=$pool namespace=other, allow rwx pool=$pool namespace=vmferry" >key.2
 ceph auth get-or-create "client.$name-3" mon 'profile rbd' osd "profile rbd pool=$pool namespace=other" >key.3
 ceph auth get-or-create "client.$name-4" mon 'profile rbd' osd "allow r pool=$pool namespace=vmferry" >key.4
+is_service() {
+  ceph service dump | grep -q "\"$1\""
+}
+echo 2 >fake/seconds
 for user in 1 2; do
   ferry fleet submit plan.toml --name "$name" --replace --id "$name-$user" --keyring "key.$user"
   CEPH_ARGS="--id $name-$user --keyring $PWD/key.$user" start 6 h1
   CEPH_ARGS="--id $name-$user --keyring $PWD/key.$user" start 7 h2
+  until_true 30 is_service "h1.$name.${workers[6]}" # of "ceph -s", with these rights alone
   until_true 60 is_state ended
 done
 expect 1 'allow rwx' ferry fleet submit plan.toml --name "$name" --replace --id "$name-3" --keyring key.3
