@@ -43,7 +43,7 @@ struct KnownSnapshot {
 
 /// A running block job (virDomainGetBlockJobInfo; `ready` from the definition's <mirror ready=>).
 struct BlockJob {
-  enum class Kind { kCopy, kActiveCommit, kOther };
+  enum class Kind { kCopy, kActiveCommit, kCommit, kOther };
   Kind kind = Kind::kOther;
   uint64_t done = 0;   ///< bytes
   uint64_t total = 0;  ///< bytes
@@ -132,6 +132,10 @@ class Guest {
                           const BlockCopyOptions& options) = 0;
   /// `bandwidth`: bytes a second; 0: no limit.
   virtual void commit_active(const std::string& dev, uint64_t bandwidth) = 0;
+  /// Of the image `top`, which is below the one that the guest writes to, into `base` below that.
+  /// The job ends by itself, and `top` has left the chain then. Both as the definition names them.
+  virtual void commit_layer(const std::string& dev, const std::string& top,
+                            const std::string& base) = 0;
   virtual std::optional<BlockJob> block_job(const std::string& dev) = 0;
   /// Of a job that runs: bytes a second; 0: no limit.
   virtual void limit_block_job(const std::string& dev, uint64_t bandwidth) = 0;

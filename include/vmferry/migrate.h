@@ -51,6 +51,14 @@ enum class CopyMethod {
 };
 constexpr bool is_live(CopyMethod method) { return method != CopyMethod::kOffline; }
 
+/// What a plan is for. All but the first are runs of a warm move (vmferry/sync.h).
+enum class RunKind {
+  kMove,     ///< all of a move
+  kSync,     ///< the volumes get what the disks hold, and the guest stays where it is
+  kCutover,  ///< the guest goes to the volumes
+  kStop,     ///< the guest is left on its old disks
+};
+
 struct MigrateRequest {
   std::string domain;
   std::string uuid;  ///< not empty: only the domain with this one
@@ -133,6 +141,10 @@ struct MovingDisk {
   uint64_t data = 0;    ///< bytes that are allocated now
   std::string overlay;  ///< staged: what the guest writes while its disk is copied
   std::string bridge;   ///< staged: the overlay over the volume
+  /// Where a run of a warm move begins with the guest on an overlay of the run before, that is its
+  /// `original` and `image`. Then this is what it was on before the warm move, and has below it.
+  std::string first = {};
+  std::optional<HostImage> first_image = {};
 };
 
 /// Which host it is. libvirt makes a UUID up at each start where the firmware has none, and names
@@ -143,6 +155,8 @@ struct HostIdentity {
 };
 
 struct Plan {
+  RunKind kind = RunKind::kMove;
+  unsigned round = 0;  ///< of a warm move: the sync that it is, or else the last one; 0: none
   MigrateRequest request;
   std::string uuid;
   HostIdentity source_host;
@@ -178,7 +192,9 @@ struct MigrateReport {
   enum class End {
     kUndone,
     kMoved,
-    kLeft,  ///< the machine is gone: nothing was done, and what the run made is where it was
+    kLeft,     ///< the machine is gone: nothing was done, and what the run made is where it was
+    kSynced,   ///< the volumes have what the disks held; the state of the warm move tells more
+    kStopped,  ///< the warm move is ended, and the guest on its old disks
   };
   End end = End::kUndone;
   std::vector<Disk> disks;

@@ -125,6 +125,7 @@ struct CopyDone {
   uint64_t kept_bytes = 0;                  ///< of its data, that a run which died had copied
   std::string digest;                       ///< of what was copied (DiskDigest::text)
   std::vector<std::string> snapshots = {};  ///< of the volume, copied with it; oldest first
+  uint64_t changed_bytes = 0;               ///< by update_in(): in which both could differ
 };
 
 /// Images and volumes, as a migration handles them. Every method throws Error; one thread.
@@ -171,6 +172,19 @@ class MigrationStorage {
                             const ImageLayout& layout, const CopyTerms& terms,
                             const Made& made) = 0;
   virtual bool can_resume_out(const VolumeName& volume, const std::string& path) = 0;
+  /// Brings a volume up to date that held, at its snapshot `mark`, what is below the topmost image:
+  /// copies what that has of its own, and where the volume was written to since, and compares it.
+  /// Throws kConflict: a client has the volume open, or there is no such snapshot.
+  virtual CopyDone update_in(const HostImage& image, const VolumeName& volume,
+                             const std::string& mark, const CopyTerms& terms) = 0;
+  /// What the volume holds is kept as its snapshot `mark`. Throws kConflict: it has one.
+  virtual void mark(const VolumeName& volume, const std::string& mark) = 0;
+  /// Removes it; none there is no error.
+  virtual void unmark(const VolumeName& volume, const std::string& mark) = 0;
+  /// The snapshots of the volume that are the user's, oldest first.
+  virtual std::vector<std::string> marks(const VolumeName& volume) = 0;
+  /// Was nothing written to the volume since its snapshot `mark`?
+  virtual bool is_as_marked(const VolumeName& volume, const std::string& mark) = 0;
   /// Bytes of data in an image or volume: what a copy will write at most.
   virtual Usage image_usage(const HostImage& image) = 0;
 

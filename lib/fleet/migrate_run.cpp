@@ -128,7 +128,8 @@ class MigrateRun : public ChildRun {
   }
 
   void recover(const std::string& how) {
-    recovers_off_ = migrate::Journal::shuts_down(job().name, terms_.state_dir);
+    const Plan left = migrate::Journal::read_plan(job().name, terms_.state_dir);
+    recovers_off_ = left.was_running && !is_live(left.method);  // it shuts the guest down
     start(recover_arguments(order_, terms_, how), "recovers what an earlier run left");
     asked_to_undo_ = how == "--undo";
   }

@@ -166,4 +166,27 @@ void PlanningStorage::create_empty_file(const std::string& path, uint64_t, const
   refuse_change(path);
 }
 
+CopyDone PlanningStorage::update_in(const HostImage&, const VolumeName& volume, const std::string&,
+                                    const CopyTerms&) {
+  refuse_change(volume.display());
+}
+
+void PlanningStorage::mark(const VolumeName& volume, const std::string&) {
+  refuse_change(volume.display());
+}
+
+void PlanningStorage::unmark(const VolumeName& volume, const std::string&) {
+  refuse_change(volume.display());
+}
+
+std::vector<std::string> PlanningStorage::marks(const VolumeName& volume) {
+  const std::lock_guard guard(mutex_);
+  return inner_.marks(volume);
+}
+
+bool PlanningStorage::is_as_marked(const VolumeName& volume, const std::string& mark) {
+  const std::lock_guard guard(mutex_);
+  return inner_.is_as_marked(volume, mark);
+}
+
 }  // namespace vmferry::fleet

@@ -45,6 +45,12 @@ class PlanningStorage : public MigrationStorage {
                    const Made& made) override;
   CopyDone copy_out(const VolumeName& volume, const std::string& path, const ImageLayout& layout,
                     const CopyTerms& terms, const Made& made) override;
+  CopyDone update_in(const HostImage& image, const VolumeName& volume, const std::string& mark,
+                     const CopyTerms& terms) override;
+  void mark(const VolumeName& volume, const std::string& mark) override;
+  void unmark(const VolumeName& volume, const std::string& mark) override;
+  std::vector<std::string> marks(const VolumeName& volume) override;
+  bool is_as_marked(const VolumeName& volume, const std::string& mark) override;
   void remove_image(const HostImage& image) override;
   void remove_old_file(const OldFile& file) override;
   bool remove_file(const std::string& path, const std::optional<std::string>& identity) override;

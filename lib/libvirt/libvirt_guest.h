@@ -45,6 +45,8 @@ class LibvirtGuest : public Guest {
   void block_copy(const std::string& dev, const std::string& disk,
                   const BlockCopyOptions& options) override;
   void commit_active(const std::string& dev, uint64_t bandwidth) override;
+  void commit_layer(const std::string& dev, const std::string& top,
+                    const std::string& base) override;
   void limit_block_job(const std::string& dev, uint64_t bandwidth) override;
   std::optional<BlockJob> block_job(const std::string& dev) override;
   void pivot(const std::string& dev) override;

@@ -74,6 +74,12 @@ void LibvirtGuest::commit_active(const std::string& dev, uint64_t bandwidth) {
         "commit the overlay of " + dev);
 }
 
+void LibvirtGuest::commit_layer(const std::string& dev, const std::string& top,
+                                const std::string& base) {
+  check(virDomainBlockCommit(find().get(), dev.c_str(), base.c_str(), top.c_str(), 0, 0),
+        "commit the layer " + top + " of " + dev);
+}
+
 std::optional<BlockJob> LibvirtGuest::block_job(const std::string& dev) {
   virDomainBlockJobInfo info = {};
   const int rc = virDomainGetBlockJobInfo(find().get(), dev.c_str(), &info, 0);
@@ -89,6 +95,9 @@ std::optional<BlockJob> LibvirtGuest::block_job(const std::string& dev) {
   }
   if (info.type == VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT) {
     job.kind = BlockJob::Kind::kActiveCommit;
+  }
+  if (info.type == VIR_DOMAIN_BLOCK_JOB_TYPE_COMMIT) {
+    job.kind = BlockJob::Kind::kCommit;
   }
   job.done = info.cur;
   job.total = info.end;

@@ -97,6 +97,11 @@ class TracedGuest : public Guest {
     teller_.act("commit_active " + domain_ + " " + dev,
                 [&] { inner_->commit_active(dev, bandwidth); });
   }
+  void commit_layer(const std::string& dev, const std::string& top,
+                    const std::string& base) override {
+    teller_.act(fmt::format("commit_layer {} {} {}", domain_, dev, top),
+                [&] { inner_->commit_layer(dev, top, base); });
+  }
   std::optional<BlockJob> block_job(const std::string& dev) override {
     return teller_.ask("block_job " + domain_ + " " + dev, [&] { return inner_->block_job(dev); });
   }

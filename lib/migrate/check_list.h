@@ -24,6 +24,7 @@ class CheckList {
     checks_.push_back(
         {std::move(name), Check::Result::kFailed, std::move(message), std::move(hint)});
   }
+  void add(Check check) { checks_.push_back(std::move(check)); }
   std::vector<Check> take() { return std::move(checks_); }
 
  private:

@@ -31,6 +31,9 @@ class Checker : private CheckList {
 
   std::vector<Check> run() {
     hosts();
+    for (const Check& check : facts_.warm_checks) {
+      add(check);
+    }
     state();
     check_snapshots(request_, facts_, method_, *this);
     blockers();
@@ -124,6 +127,10 @@ class Checker : private CheckList {
     if (facts_.state == DomainState::kOther) {
       fail("state", "the domain is neither running nor shut off",
            "wait, or look at 'virsh domstate'");
+    } else if (facts_.warm.kind == RunKind::kSync && facts_.state == DomainState::kShutOff) {
+      fail("state", "the domain is shut off, and a sync is of one that runs",
+           "start it; or move it while it is off: vmferry " +
+               std::string(facts_.warm.state ? "cutover" : "migrate"));
     } else if (is_live(method_) && facts_.state == DomainState::kShutOff) {
       fail("state", "the domain is shut off; --mode live needs a running one",
            "start it, or leave --mode out");
@@ -228,7 +235,8 @@ class Checker : private CheckList {
   /// Somebody's run, with another state directory, is under way, or was killed.
   bool is_of_another_run(const DiskFacts& disk) {
     const std::string& image = disk.move.original;
-    if (!image.ends_with(kOverlaySuffix) && !image.ends_with(kBridgeSuffix)) {
+    if (facts_.warm.state || (!image.ends_with(kOverlaySuffix) && !image.ends_with(kBridgeSuffix) &&
+                              image.find(kSyncOverlay) == std::string::npos)) {
       return false;
     }
     fail("disk " + disk.move.dev, image + " is of a move that has not ended",
@@ -276,7 +284,7 @@ class Checker : private CheckList {
   void names() {
     for (size_t i = 0; i < facts_.disks.size(); ++i) {
       const DiskFacts& disk = facts_.disks[i];
-      if (!request_.to_files() && !request_.rewrite_only && disk.volume) {
+      if (!request_.to_files() && !request_.rewrite_only && disk.volume && !disk.move.first_image) {
         fail("volume " + disk.move.volume.display(), "exists already",
              "name another with --disk, or remove it: rbd rm " + disk.move.volume.ceph_name());
       }

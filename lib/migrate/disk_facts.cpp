@@ -217,10 +217,16 @@ class DiskLooker {
   void look_at_overlay(DiskFacts& disk) {
     const std::filesystem::path directory = overlay_directory(disk);
     const std::string stem = request_.domain + "-" + disk.move.dev;
-    disk.move.overlay = (directory / (stem + kOverlaySuffix)).string();
+    const WarmRun& warm = facts_.warm;
+    disk.move.overlay =
+        (directory /
+         (stem +
+          (warm.round == 0 ? kOverlaySuffix : fmt::format("{}{}.qcow2", kSyncOverlay, warm.round))))
+            .string();
     disk.move.bridge = (directory / (stem + kBridgeSuffix)).string();
-    disk.overlay_taken =
-        storage_.file_exists(disk.move.overlay) || storage_.file_exists(disk.move.bridge);
+    const bool is_there = warm.kind == RunKind::kCutover;  // with the guest on it
+    disk.overlay_taken = (!is_there && storage_.file_exists(disk.move.overlay)) ||
+                         storage_.file_exists(disk.move.bridge);
     disk.overlay_room = storage_.free_space(directory.string());
   }
 

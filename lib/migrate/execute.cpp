@@ -13,6 +13,7 @@
 #include "lib/migrate/steps/steps.h"
 #include "vmferry/error.h"
 #include "vmferry/location.h"
+#include "vmferry/sync.h"
 #include "vmferry/target.h"
 
 // The loop over a plan: a step is written down, done, written down. What fails before the point of
@@ -32,6 +33,22 @@ class Execution {
     for (const Step& step : plan_.steps) {
       works_.push_back(find_step(step.name)->make(run_));
     }
+    const bool is_overlaid = plan_.kind == RunKind::kCutover || plan_.kind == RunKind::kStop;
+    if (is_overlaid && plan_.method == CopyMethod::kStaged) {
+      journal_.note(Notes::kFrozen);
+      journal_.note(Notes::kOverlaid);
+    }
+  }
+
+  /// Of a run that begins.
+  MigrateReport execute() {
+    try {
+      run_.require_planned_state();
+    } catch (const Error&) {
+      journal_.remove();
+      throw;
+    }
+    return forward();
   }
 
   MigrateReport recover(Recovery recovery) {
@@ -122,7 +139,9 @@ class Execution {
       }
     }
     MigrateReport report = run_.report();
-    keep_record(report);
+    if (report.end == MigrateReport::End::kMoved) {
+      keep_record(report);
+    }
     journal_.remove();
     return report;
   }
@@ -198,13 +217,24 @@ class Execution {
       return false;
     }
     if (turned) {
-      fail(ErrorKind::kConflict, plan_.request.domain, "undo the move",
-           "the guest depends on its new disks already",
+      fail(ErrorKind::kConflict, plan_.request.domain, "undo the move", what_turned(),
            "finish it: " + command() + or_stay() + "; then move back with --to-dir or --to");
     }
     run_.undo_alone();
     backward();
     return true;
+  }
+
+  /// Why there is no way back.
+  std::string what_turned() const {
+    switch (plan_.kind) {
+      case RunKind::kSync:
+        return "the volumes have what was to be synchronised already";
+      case RunKind::kStop:
+        return "the guest goes back to its old disks already";
+      default:
+        return "the guest depends on its new disks already";
+    }
   }
 
   std::string command(const std::string& option = {}) const {
@@ -311,9 +341,8 @@ class Execution {
   [[noreturn]] void give_up(size_t failed, const Error& error) {
     if (turned_or(beyond_return(failed))) {
       ErrorParts parts = error.parts();
-      parts.hint =
-          "the guest has its new disks already, but the move is not complete; finish it with: " +
-          command() + or_stay() + (parts.hint.empty() ? "" : "; and " + parts.hint);
+      parts.hint = what_turned() + ", but not all is done; finish it with: " + command() +
+                   or_stay() + (parts.hint.empty() ? "" : "; and " + parts.hint);
       throw Error(parts);
     }
     // What was stopped is still put back as it was; only a second stop ends that, and us.
@@ -350,11 +379,15 @@ MigrateReport execute_migration(const Plan& plan, const MigrateContext& context)
     }
   }
   return migrate::Execution(migrate::Journal::begin(plan, context.state_dir), context, false)
-      .forward();
+      .execute();
 }
 
 MigrateRequest recorded_request(const std::string& domain, const std::string& state_dir) {
-  return migrate::Journal::request(domain, state_dir);
+  return migrate::Journal::read_plan(domain, state_dir).request;
+}
+
+RunKind recorded_kind(const std::string& domain, const std::string& state_dir) {
+  return migrate::Journal::read_plan(domain, state_dir).kind;
 }
 
 MigrateReport recover_migration(const MigrateRequest& request, Recovery recovery,

@@ -17,12 +17,14 @@ namespace {
 
 class Gatherer {
  public:
-  Gatherer(const MigrateRequest& request, const MigrateContext& context)
+  Gatherer(const MigrateRequest& request, const MigrateContext& context, WarmRun warm)
       : request_(request),
         context_(context),
         source_(*context.source),
         target_(*context.target),
-        guest_(source_.guest(request.domain)) {}
+        guest_(source_.guest(request.domain)) {
+    facts_.warm = std::move(warm);
+  }
 
   Facts gather() {
     facts_.recovery = recover_command(request_.domain, context_.state_dir);
@@ -33,6 +35,7 @@ class Gatherer {
     for (DiskFacts& disk : facts_.disks) {
       look_at_disk(request_, context_, method_, facts_, disk);
     }
+    gather_warm(request_, context_, facts_);
     if (request_.delete_source) {
       old_disks();
     }
@@ -366,8 +369,8 @@ CopyMethod choose_method(const MigrateRequest& request, DomainState state,
   return staged ? CopyMethod::kStaged : CopyMethod::kMirrored;
 }
 
-Facts gather_facts(const MigrateRequest& request, const MigrateContext& context) {
-  return Gatherer(request, context).gather();
+Facts gather_facts(const MigrateRequest& request, const MigrateContext& context, WarmRun warm) {
+  return Gatherer(request, context, std::move(warm)).gather();
 }
 
 DiskTarget disk_target(const MigrateRequest& request, const MovingDisk& disk) {

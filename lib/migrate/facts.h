@@ -10,6 +10,7 @@
 #include "vmferry/domain.h"
 #include "vmferry/error.h"
 #include "vmferry/migrate.h"
+#include "vmferry/sync_state.h"
 
 // What is known before anything is changed. Gathering does I/O and judges nothing; the plan judges
 // and does no I/O.
@@ -106,7 +107,20 @@ struct LeavingFacts {
 inline constexpr const char* kOverlaySuffix = ".vmferry-overlay.qcow2";
 inline constexpr const char* kBridgeSuffix = ".vmferry-bridge.qcow2";
 
+/// Which run of a warm move is planned. By itself: none.
+struct WarmRun {
+  RunKind kind = RunKind::kMove;
+  unsigned round = 0;  ///< Plan::round
+  /// As the run before left it. Of a move of its own: that there is one at all.
+  std::optional<SyncState> state = {};
+};
+
+/// Names of the overlays of a warm move have this in them, and the number of the sync.
+inline constexpr const char* kSyncOverlay = ".vmferry-sync-";
+
 struct Facts {
+  WarmRun warm;
+  std::vector<Check> warm_checks;  ///< what became of it since, and what it cannot do
   HostFacts source;
   HostFacts target;        ///< = source on one host
   bool run_there = false;  ///< the move will be run on the source host, which is not this one
@@ -170,7 +184,17 @@ void gather_leaving(const MigrateRequest& request, const MigrateContext& context
 void look_at_disk(const MigrateRequest& request, const MigrateContext& context, CopyMethod method,
                   Facts& facts, DiskFacts& disk);
 
-Facts gather_facts(const MigrateRequest& request, const MigrateContext& context);
+Facts gather_facts(const MigrateRequest& request, const MigrateContext& context, WarmRun warm = {});
+
+/// The disks of facts.warm.state among facts.disks get what is below their overlays; fills
+/// facts.warm_checks (sync_facts.cpp).
+void gather_warm(const MigrateRequest& request, const MigrateContext& context, Facts& facts);
+/// Is the guest's machine, and are its disks, as the last sync left them?
+std::vector<Check> check_left_as(const SyncState& state, const Domain& live, const HostFacts& host,
+                                 MigrationStorage& storage);
+/// "vmferry cutover web1", with the state directory where it is another one.
+std::string warm_command(const std::string& command, const std::string& domain,
+                         const std::string& state_dir);
 
 /// The pure part of plan_migration.
 Plan make_plan(const MigrateRequest& request, const Facts& facts);

@@ -188,15 +188,9 @@ Journal Journal::open(const std::string& domain, const std::string& state_dir) {
   return journal;
 }
 
-MigrateRequest Journal::request(const std::string& domain, const std::string& state_dir) {
+Plan Journal::read_plan(const std::string& domain, const std::string& state_dir) {
   const std::string path = journal_path(domain, state_dir);
-  return get<Plan>(read_journal(domain, path), "plan", path).request;
-}
-
-bool Journal::shuts_down(const std::string& domain, const std::string& state_dir) {
-  const std::string path = journal_path(domain, state_dir);
-  const auto plan = get<Plan>(read_journal(domain, path), "plan", path);
-  return plan.was_running && !is_live(plan.method);
+  return get<Plan>(read_journal(domain, path), "plan", path);
 }
 
 void Journal::change_request(MigrateRequest request) {

@@ -37,10 +37,8 @@ class Journal {
   static Journal begin(const Plan& plan, const std::string& state_dir);
   /// Opens what a killed run left. Throws kNotFound, or kConflict: that run still works.
   static Journal open(const std::string& domain, const std::string& state_dir);
-  /// Only the request, without the lock.
-  static MigrateRequest request(const std::string& domain, const std::string& state_dir);
-  /// Likewise: does the run shut the guest down?
-  static bool shuts_down(const std::string& domain, const std::string& state_dir);
+  /// Only the plan, without the lock.
+  static Plan read_plan(const std::string& domain, const std::string& state_dir);
 
   Journal(Journal&&) = default;
   Journal(const Journal&) = delete;

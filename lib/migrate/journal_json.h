@@ -23,9 +23,11 @@ namespace vmferry::migrate {
 inline constexpr std::array kModeNames{"auto", "live", "offline"};
 inline constexpr std::array kMethodNames{"auto", "staged", "mirror"};
 inline constexpr std::array kStatusNames{"pending", "begun", "done", "undone"};
+inline constexpr std::array kKindNames{"move", "sync", "cutover", "stop"};
 constexpr const auto& names_of(MigrateMode) { return kModeNames; }
 constexpr const auto& names_of(MigrateMethod) { return kMethodNames; }
 constexpr const auto& names_of(StepStatus) { return kStatusNames; }
+constexpr const auto& names_of(RunKind) { return kKindNames; }
 
 /// Formats of images and steps have their own names. Steps of format 1 as they were numbered.
 inline constexpr std::array kNumberedFormats{"raw", "qcow2"};
@@ -116,7 +118,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostImage, path, format, backing
                                                 identity, allowed, with_snapshots, with_layers,
                                                 layer_names)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(MovingDisk, dev, original, image, volume, size,
-                                                data, overlay, bridge)
+                                                data, overlay, bridge, first, first_image)
 
 inline void to_json(nlohmann::json& out, const Step& step) {
   out = {{"name", step.name}, {"text", step.text}, {"undo", step.undo}};
@@ -143,7 +145,9 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostIdentity, hostname, uuid)
 // Not the checks: they were of that moment.
 inline void to_json(nlohmann::json& out, const Plan& plan) {
-  out = {{"request", plan.request},
+  out = {{"kind", plan.kind},
+         {"round", plan.round},
+         {"request", plan.request},
          {"uuid", plan.uuid},
          {"source_host", plan.source_host},
          {"target_host", plan.target_host},
@@ -159,6 +163,8 @@ inline void to_json(nlohmann::json& out, const Plan& plan) {
 }
 inline void from_json(const nlohmann::json& in, Plan& plan) {
   const auto take = [&in](const char* name, auto& member) { member = in.value(name, member); };
+  take("kind", plan.kind);
+  take("round", plan.round);
   take("request", plan.request);
   take("uuid", plan.uuid);
   take("source_host", plan.source_host);

@@ -196,6 +196,9 @@ bool Machine::is_ours(const BlockJob& job, const MovingDisk& disk) const {
   if (job.kind == BlockJob::Kind::kActiveCommit) {
     return staged;
   }
+  if (job.kind == BlockJob::Kind::kCommit) {
+    return disk.first_image.has_value();
+  }
   if (job.kind != BlockJob::Kind::kCopy) {
     return false;
   }

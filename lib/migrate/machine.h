@@ -79,6 +79,10 @@ class Machine {
   /// is another place of this move. `before_pivot` is called when all but the pivot is done.
   void commit(const MovingDisk& disk, Place expected, const Watch& watch,
               const std::function<void()>& before_pivot = {});
+  /// Is the image that the run began with still below the overlay? REQUIRES: active().
+  bool has_layer(const MovingDisk& disk) const;
+  /// Commits that image into the one below it, after which it has left the chain.
+  void commit_layer(const MovingDisk& disk, const Watch& watch);
   /// Asks the guest to, again and again, for `time` at most. Answers whether it is off.
   bool shut_down(std::chrono::seconds time);
   /// Until libvirt is done with what a dead run asked of it: it goes on without its client.

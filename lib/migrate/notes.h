@@ -34,6 +34,16 @@ class Notes {
   static std::string committed(const MovingDisk& disk) { return "committed:" + disk.dev; }
   /// A text: which volume or file was made.
   static std::string identity(const MovingDisk& disk) { return "identity:" + disk.dev; }
+  /// Sync: before the state of the warm move has what the run did.
+  static constexpr const char* kKept = "kept";
+  /// A text: when the disks were frozen, as seconds since 1970 with a fraction.
+  static constexpr const char* kFrozenAt = "frozen-at";
+  /// The volume has its snapshot of this sync.
+  static std::string marked(const MovingDisk& disk) { return "marked:" + disk.dev; }
+  /// What was between the overlay and the first image is committed into that.
+  static std::string sunk(const MovingDisk& disk) { return "sunk:" + disk.dev; }
+  /// A text: how many bytes a sync had to look after.
+  static std::string changed(const MovingDisk& disk) { return "changed:" + disk.dev; }
   static std::string copied(const MovingDisk& disk) { return "copied:" + disk.dev; }
 };
 

@@ -18,7 +18,10 @@ Run::Run(const Plan& plan, const MigrateContext& context, Journal& journal, bool
       places_(places_for(plan.request, *context.storage)),
       source_(plan, context, *places_.fresh, context.source),
       target_(plan, context, *places_.fresh, context.target),
-      began_(source_.now()) {}
+      began_(source_.now()),
+      warm_(plan.kind == RunKind::kMove ? std::nullopt
+                                        : read_sync_state(plan.request.domain, context.state_dir)) {
+}
 
 void Run::wait_until_idle() {
   source_.wait_until_idle();
@@ -32,6 +35,9 @@ void Run::wait_until_idle() {
 bool Run::turned() const {
   if (journal_.noted(kRetired)) {
     return true;
+  }
+  if (plan_.kind == RunKind::kSync || plan_.kind == RunKind::kStop) {
+    return plan_.kind == RunKind::kSync ? journal_.noted(kKept) : !pending(CommitBack::kName);
   }
   if (!is_live(plan_.method)) {
     return turned_offline();
@@ -60,7 +66,9 @@ bool Run::turned_offline() const {
   return old == DomainState::kAbsent || (old == DomainState::kShutOff && journal_.noted(kLeft));
 }
 
-bool Run::better_finished() const { return can_resume_copy() || is_defined_anew(); }
+bool Run::better_finished() const {
+  return can_resume_copy() || is_defined_anew() || is_sync_copied();
+}
 
 /// Unless the old machine was started again: then that is the one that people work with.
 bool Run::is_defined_anew() const {
@@ -170,10 +178,12 @@ void Run::came_back() {
 
 MigrateReport Run::report() const {
   MigrateReport report;
-  report.end = MigrateReport::End::kMoved;
+  report.end = plan_.kind == RunKind::kSync   ? MigrateReport::End::kSynced
+               : plan_.kind == RunKind::kStop ? MigrateReport::End::kStopped
+                                              : MigrateReport::End::kMoved;
   for (const MovingDisk& disk : plan_.disks) {
     MigrateReport::Disk line{.dev = disk.dev,
-                             .from = disk.original,
+                             .from = disk.first_image ? disk.first : disk.original,
                              .to = goal(disk),
                              .format = image_format(new_place(disk)),
                              .before = {},
@@ -185,14 +195,8 @@ MigrateReport Run::report() const {
     if (const auto copy = copies_.find(disk.dev); copy != copies_.end()) {
       line.copy = copy->second;
     }
-    try {
-      line.after = places_.fresh->usage(disk);
-      if (places_.old->exists(disk)) {
-        report.kept.push_back(disk.original);
-      }
-      line.old = places_.old->file(disk);
-    } catch (const std::exception& error) {
-      context_.observer->warning(std::string("the move is complete, but: ") + error.what());
+    if (report.end == MigrateReport::End::kMoved) {
+      see_ends(disk, line, report.kept);
     }
     report.disks.push_back(std::move(line));
   }
@@ -201,6 +205,25 @@ MigrateReport Run::report() const {
   report.downtime_ms = downtime_ms_;
   report.seconds = std::chrono::duration<double>(source_.now() - began_).count();
   return report;
+}
+
+void Run::see_ends(const MovingDisk& disk, MigrateReport::Disk& line,
+                   std::vector<std::string>& kept) const {
+  MovingDisk before = disk;
+  if (disk.first_image) {  // the overlay has what is newest of the old disk
+    before.original = disk.first;
+    before.image = *disk.first_image;
+    kept.push_back(disk.original);
+  }
+  try {
+    line.after = places_.fresh->usage(disk);
+    if (places_.old->exists(before)) {
+      kept.push_back(before.original);
+    }
+    line.old = places_.old->file(before);
+  } catch (const std::exception& error) {
+    context_.observer->warning(std::string("the move is complete, but: ") + error.what());
+  }
 }
 
 void Run::try_to_remove(const std::string& command, const std::function<void()>& remove) {

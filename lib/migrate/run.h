@@ -14,6 +14,7 @@
 #include "lib/migrate/notes.h"
 #include "lib/migrate/places.h"
 #include "vmferry/migrate.h"
+#include "vmferry/sync_state.h"
 
 namespace vmferry::migrate {
 
@@ -126,12 +127,24 @@ class Run : public Notes {
   bool is_ours(const MovingDisk& disk) const;
   /// Copies one disk unless that was done, as far as can be told.
   void copy_disk(const MovingDisk& disk, std::stop_token stop);
+  /// The same for a volume that has what is below the disk's image (MovingDisk::first_image).
+  void update_disk(const MovingDisk& disk, std::stop_token stop);
   /// Removes what copy_disk or create_volumes made.
   void clean_copies();
   /// Begins QEMU's copy of a disk onto the <disk> `definition`; `file` is what was made for it, if
   /// it is one.
   void copy_onto(const MovingDisk& disk, const std::string& file, const std::string& definition,
                  bool shallow);
+
+  // Of a warm move (run_warm.cpp).
+  /// Its state as the run before left it. Nothing: there is none.
+  const std::optional<SyncState>& warm() const { return warm_; }
+  /// Throws kConflict if that is not what was planned with.
+  void require_planned_state() const;
+  /// The snapshot that all volumes have, before this run.
+  std::string last_mark() const;
+  /// Its state as this run leaves it.
+  SyncState state_to_keep() const;
 
   // Overlays (run_overlays.cpp).
   void remove_overlay(const MovingDisk& disk);
@@ -161,7 +174,12 @@ class Run : public Notes {
  private:
   friend class StepWork;
 
+  /// For the report of a complete move: what is left of the old disk, and what the new one takes.
+  void see_ends(const MovingDisk& disk, MigrateReport::Disk& line,
+                std::vector<std::string>& kept) const;
   bool turned_offline() const;
+  /// Later in a warm move: is the copy under way, or done?
+  bool is_sync_copied() const;
   /// Offline: does the machine's new definition name the new disks?
   bool is_defined_anew() const;
   /// Is a copy under way, of disks that are still as it reads them, and would some of it be kept?
@@ -193,6 +211,7 @@ class Run : public Notes {
   Machine source_;
   Machine target_;
   const Clock::time_point began_;
+  const std::optional<SyncState> warm_;
   std::vector<std::string> kept_;
   std::vector<std::string> forgotten_;
   std::map<std::string, CopyDone> copies_;  ///< by dev; only the copier writes it

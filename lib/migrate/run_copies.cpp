@@ -53,6 +53,9 @@ void Run::make_new_place(const MovingDisk& disk,
 }
 
 void Run::copy_disk(const MovingDisk& disk, std::stop_token stop) {
+  if (disk.first_image) {
+    return update_disk(disk, stop);
+  }
   if (journal_.noted(copied(disk)) && !recovering_) {
     return;
   }

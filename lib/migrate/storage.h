@@ -5,7 +5,9 @@
 
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
+#include <utility>
 
 #include "vmferry/migrate.h"
 #include "vmferry/open.h"
@@ -26,7 +28,8 @@ struct NewImage {
 };
 
 /// The files of this host and the volumes of one cluster. migration_storage.cpp has what is asked
-/// of the cluster, storage_files.cpp what is asked of the host, storage_copies.cpp what needs both.
+/// of the cluster, storage_files.cpp what is asked of the host, storage_copies.cpp what needs both,
+/// storage_updates.cpp what brings a copy up to date.
 class HostAndCluster : public MigrationStorage {
  public:
   explicit HostAndCluster(MigrationStorageOptions options);
@@ -53,6 +56,12 @@ class HostAndCluster : public MigrationStorage {
   CopyDone copy_out(const VolumeName& volume, const std::string& path, const ImageLayout& layout,
                     const CopyTerms& terms, const Made& made) override;
   bool can_resume_out(const VolumeName& volume, const std::string& path) override;
+  CopyDone update_in(const HostImage& image, const VolumeName& volume, const std::string& mark,
+                     const CopyTerms& terms) override;
+  void mark(const VolumeName& volume, const std::string& mark) override;
+  void unmark(const VolumeName& volume, const std::string& mark) override;
+  std::vector<std::string> marks(const VolumeName& volume) override;
+  bool is_as_marked(const VolumeName& volume, const std::string& mark) override;
   Usage image_usage(const HostImage& image) override;
 
   ImageParts image_parts(const HostImage& image) override;
@@ -91,7 +100,26 @@ class HostAndCluster : public MigrationStorage {
   std::shared_ptr<const void> connection_;
 };
 
+/// Stopped when either of the two is.
+class EitherStop {
+ public:
+  EitherStop(std::stop_token a, std::stop_token b)
+      : a_(std::move(a), Stop{source_}), b_(std::move(b), Stop{source_}) {}
+  std::stop_token token() const { return source_.get_token(); }
+
+ private:
+  struct Stop {
+    std::stop_source source;
+    void operator()() { source.request_stop(); }
+  };
+  std::stop_source source_;
+  std::stop_callback<Stop> a_;
+  std::stop_callback<Stop> b_;
+};
+
 RbdLocation location_of(const VolumeName& volume);
+/// With the size that the guest sees, and no other files than the image names. Throws Error.
+OpenImage open_host_image(const HostImage& image);
 /// Throws Error.
 struct stat stat_of(const std::string& path);
 

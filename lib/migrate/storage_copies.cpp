@@ -19,37 +19,11 @@ namespace vmferry {
 namespace migrate {
 namespace {
 
-/// Stopped when either of the two is.
-class EitherStop {
- public:
-  EitherStop(std::stop_token a, std::stop_token b)
-      : a_(std::move(a), Stop{source_}), b_(std::move(b), Stop{source_}) {}
-  std::stop_token token() const { return source_.get_token(); }
-
- private:
-  struct Stop {
-    std::stop_source source;
-    void operator()() { source.request_stop(); }
-  };
-  std::stop_source source_;
-  std::stop_callback<Stop> a_;
-  std::stop_callback<Stop> b_;
-};
-
 /// With the size that the guest sees, as QEMU shows it.
 OpenImage open_as_guest(const Location& location, const SourceOptions& options) {
   OpenImage image = open_image(location, options);
   image.guest = in_whole_sectors(std::move(image.guest), image.format);
   return image;
-}
-
-OpenImage open_host_image(const HostImage& image) {
-  std::vector<std::string> allowed = image.backing;
-  allowed.insert(allowed.end(), image.allowed.begin(), image.allowed.end());
-  const SourceOptions options = {
-      .format = image.format,
-      .policy = {.allowed_prefixes = allowed, .only_allowed = image.chain_known}};
-  return open_as_guest(PathLocation{image.path}, options);
 }
 
 /// The volume begins as the first state.
@@ -81,6 +55,15 @@ std::vector<std::string> names_of(const std::vector<KeptPoint>& points) {
 }
 
 }  // namespace
+
+OpenImage open_host_image(const HostImage& image) {
+  std::vector<std::string> allowed = image.backing;
+  allowed.insert(allowed.end(), image.allowed.begin(), image.allowed.end());
+  const SourceOptions options = {
+      .format = image.format,
+      .policy = {.allowed_prefixes = allowed, .only_allowed = image.chain_known}};
+  return open_as_guest(PathLocation{image.path}, options);
+}
 
 CopyDone HostAndCluster::copy_in(const HostImage& image, const VolumeName& volume,
                                  const CopyTerms& terms, const Made& made) {

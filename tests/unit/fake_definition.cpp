@@ -236,7 +236,7 @@ std::string draw_runtime(const std::string& text, const std::map<std::string, Li
       disk->DeleteChild(store);
     }
     add_chain(*disk, live.chain, 1);
-    if (live.job) {
+    if (live.job && live.job->kind != BlockJob::Kind::kCommit) {
       add_mirror(*disk, *live.job);
     }
   }
@@ -253,7 +253,7 @@ std::string with_runtime(const std::string& text, const std::map<std::string, Li
     for (const Layer& layer : live.chain) {
       key += key_of(layer);
     }
-    if (!live.job) {
+    if (!live.job || live.job->kind == BlockJob::Kind::kCommit) {
       continue;
     }
     key += live.job->kind == BlockJob::Kind::kCopy ? "copy" : "commit";

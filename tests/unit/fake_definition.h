@@ -31,6 +31,7 @@ struct Job {
   unsigned progress = 0;         ///< of kJobTicks
   unsigned ending = 0;           ///< aborted: it ends after so many ticks
   uint64_t bandwidth = 0;
+  std::string top = {};  ///< kCommit: the image that goes
 };
 inline constexpr unsigned kJobTicks = 4;
 

@@ -95,6 +95,25 @@ void FakeGuest::commit_active(const std::string& dev, uint64_t) {
   });
 }
 
+void FakeGuest::commit_layer(const std::string& dev, const std::string& top,
+                             const std::string& base) {
+  call_of_daemon("commit_layer", [=, this] {
+    LiveDisk& live = find_disk(find_active(), dev);
+    if (live.job) {
+      refuse(ErrorKind::kConflict, domain_, "disk " + dev + " already in active job");
+    }
+    std::vector<Layer> goal = live.chain;
+    const auto is_top = [&](const Layer& layer) { return layer.image == top; };
+    const auto found = std::find_if(goal.begin(), goal.end(), is_top);
+    if (found == goal.begin() || found == goal.end() || found + 1 == goal.end() ||
+        (found + 1)->image != base) {
+      refuse(ErrorKind::kIo, domain_, "could not find " + top + " over " + base + " in its chain");
+    }
+    goal.erase(found);
+    live.job = Job{.kind = BlockJob::Kind::kCommit, .shallow = true, .goal = goal, .top = top};
+  });
+}
+
 void FakeGuest::limit_block_job(const std::string& dev, uint64_t bandwidth) {
   call("limit_block_job", [&] {
     LiveDisk& live = find_disk(find_active(), dev);

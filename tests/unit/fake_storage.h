@@ -33,6 +33,12 @@ class FakeStorage : public MigrationStorage {
   CopyDone copy_out(const VolumeName& volume, const std::string& path, const ImageLayout& layout,
                     const CopyTerms& terms, const Made& made) override;
   bool can_resume_out(const VolumeName& volume, const std::string& path) override;
+  CopyDone update_in(const HostImage& image, const VolumeName& volume, const std::string& mark,
+                     const CopyTerms& terms) override;
+  void mark(const VolumeName& volume, const std::string& mark) override;
+  void unmark(const VolumeName& volume, const std::string& mark) override;
+  std::vector<std::string> marks(const VolumeName& volume) override;
+  bool is_as_marked(const VolumeName& volume, const std::string& mark) override;
   Usage image_usage(const HostImage& image) override;
 
   ImageParts image_parts(const HostImage& image) override;

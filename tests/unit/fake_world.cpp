@@ -300,6 +300,9 @@ void World::advance(LiveDisk& disk) {
   if (job.progress >= kJobTicks || (stuck && on_cluster(job))) {
     return;
   }
+  if (job.kind == BlockJob::Kind::kCommit) {
+    return advance_commit(disk);
+  }
   const unsigned begin = job.progress * kSectors / kJobTicks;
   const unsigned end = ++job.progress * kSectors / kJobTicks;
   const bool whole = job.kind == BlockJob::Kind::kCopy && !job.shallow;
@@ -312,6 +315,27 @@ void World::advance(LiveDisk& disk) {
       to.erase(sector);
     }
   }
+}
+
+void World::advance_commit(LiveDisk& disk) {
+  Job& job = *disk.job;
+  const auto top = std::find_if(disk.chain.begin(), disk.chain.end(),
+                                [&](const Layer& layer) { return layer.image == job.top; });
+  const Layer base = *(top + 1);
+  const unsigned end = ++job.progress * kSectors / kJobTicks;
+  for (const auto& [sector, value] : images[job.top].own) {
+    if (sector < end) {
+      images[base.image].own[sector] = value;
+    }
+  }
+  if (job.progress < kJobTicks) {
+    return;
+  }
+  Image& above = images[(top - 1)->image];
+  above.backing = base.image;
+  above.declared = base;
+  disk.chain = job.goal;
+  disk.job.reset();
 }
 
 void World::finish_job(DomainData& domain, const std::string& dev) {

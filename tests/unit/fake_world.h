@@ -34,9 +34,10 @@ struct Image {
   /// The same as definitions name it: libvirt keeps what was under a snapshot, with its secret.
   std::optional<Layer> declared = {};
   Content own = {};
-  std::string base = {};                    ///< the snapshot that it was made a clone of
-  std::vector<std::string> snapshots = {};  ///< inside of it
-  unsigned file = 0;                        ///< another number: another file of the same name
+  std::string base = {};                      ///< the snapshot that it was made a clone of
+  std::vector<std::string> snapshots = {};    ///< inside of it
+  unsigned file = 0;                          ///< another number: another file of the same name
+  std::map<std::string, Content> marks = {};  ///< what a volume held when it was marked
 };
 
 struct DomainData {
@@ -210,6 +211,8 @@ class World {
   void act_late();
   void write(LiveDisk& disk, unsigned sector, uint64_t value);
   void advance(LiveDisk& disk);
+  /// Of a commit into an image that is not the guest's own, which ends by itself.
+  void advance_commit(LiveDisk& disk);
   std::vector<std::string> images_of(const LiveDisk& disk) const;
 
   std::unique_lock<std::mutex>* lock_ = nullptr;  ///< of the call that acts

@@ -114,11 +114,11 @@ TEST_CASE("a journal brings back what was written", "[migrate]") {
   CHECK(again.status(1) == StepStatus::kBegun);
   CHECK(again.noted("made:vda"));
   CHECK_FALSE(again.noted("other"));
-  CHECK(Journal::request("web1", state).to == plan.request.to);
-  CHECK(Journal::request("web1", state).keyring == plan.request.keyring);
-  CHECK(Journal::request("web1", state).layout == plan.request.layout);
-  CHECK(Journal::request("web1", state).snapshots);
-  CHECK(Journal::request("web1", state).file_layout == plan.request.file_layout);
+  CHECK(Journal::read_plan("web1", state).request.to == plan.request.to);
+  CHECK(Journal::read_plan("web1", state).request.keyring == plan.request.keyring);
+  CHECK(Journal::read_plan("web1", state).request.layout == plan.request.layout);
+  CHECK(Journal::read_plan("web1", state).request.snapshots);
+  CHECK(Journal::read_plan("web1", state).request.file_layout == plan.request.file_layout);
   again.remove();
   CHECK(failure_to_open(state) == ErrorKind::kNotFound);
   CHECK(fs::is_empty(state));
@@ -219,7 +219,7 @@ TEST_CASE("no domain name leaves the state directory", "[migrate]") {
     Journal journal = Journal::begin(full_plan(name), state);
     const fs::path kept = journal.keep("source", "<domain/>");
     CHECK(kept.parent_path() == fs::path(state));
-    CHECK(Journal::request(name, state).domain == name);
+    CHECK(Journal::read_plan(name, state).request.domain == name);
   }
   std::set<std::string> files;
   for (const auto& entry : fs::recursive_directory_iterator(dir / "")) {

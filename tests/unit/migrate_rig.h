@@ -11,6 +11,7 @@
 #include "tests/unit/fake_host.h"
 #include "tests/unit/fake_storage.h"
 #include "vmferry/migrate.h"
+#include "vmferry/sync.h"
 
 namespace vmferry::test {
 
@@ -101,6 +102,14 @@ class Rig {
   std::vector<std::string> problems_if_moved();
   /// What must hold at any time, also when the run is half done.
   std::vector<std::string> problems_always();
+
+  // A warm move (migrate_rig_warm.cpp).
+  Plan plan_sync();
+  Plan plan_cutover();
+  Plan plan_stop(bool remove_volumes);
+  std::optional<SyncState> sync_state() const;
+  /// Is all as it should be between two runs of a warm move?
+  std::vector<std::string> problems_if_synced();
 
   MigrateRequest request;
   Patience patience;

@@ -24,6 +24,10 @@ const char* word(MigrateReport::End end) {
       return "undone";
     case MigrateReport::End::kLeft:
       return "left";
+    case MigrateReport::End::kSynced:
+      return "synced";
+    case MigrateReport::End::kStopped:
+      return "stopped";
   }
   return "";
 }

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <chrono>
+
 #include "lib/core/shell_word.h"
 #include "lib/migrate/steps/steps.h"
 #include "lib/migrate/xml_text.h"
@@ -30,7 +34,7 @@ void Snapshot::run() {
   }
   if (original == 0) {
     if (overlaid == plan_.disks.size()) {
-      journal_.note(kOverlaid);
+      note_frozen();
     }
     for (const MovingDisk& disk : plan_.disks) {
       journal_.forget(returning(disk));
@@ -70,10 +74,19 @@ void Snapshot::run() {
            "libvirt took the snapshot, but " + disk.dev + " is not on its overlay");
     }
   }
+  note_frozen();
+}
+
+void Snapshot::note_frozen() {
   journal_.note(kOverlaid);
+  if (plan_.kind == RunKind::kSync && !journal_.recorded(kFrozenAt)) {
+    const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+    journal_.record(kFrozenAt, fmt::format("{:.3f}", now.count()));
+  }
 }
 
 void Snapshot::undo() {
+  journal_.unrecord(kFrozenAt);
   for (const MovingDisk& disk : plan_.disks) {
     const Place place = run_.require_from(disk, Place::kOriginal);
     if (place == Place::kOverlay) {

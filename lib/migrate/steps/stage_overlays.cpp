@@ -46,6 +46,9 @@ void StageOverlays::undo() {
     }
     source_.abort_job(disk);
   }
+  if (plan_.kind == RunKind::kCutover) {
+    run_.put_to_sleep();  // it stays on its overlay: no step before this one has it
+  }
 }
 
 void StageOverlays::clean() {

@@ -45,6 +45,7 @@ class Snapshot : public StepWork {
   /// Throws kConflict if the file under the overlay has another under its name: what is committed
   /// would go with it, or into that one.
   void require_old_image(const MovingDisk& disk) const;
+  void note_frozen();
 };
 
 class CopyFrozen : public StepWork {
@@ -233,6 +234,70 @@ class DeleteSource : public StepWork {
   bool may_be_left(const MovingDisk& disk) const;
   /// Of all of them. Empty: they may go.
   std::string why_all_stay() const;
+};
+
+// Those of a warm move alone.
+
+class MarkVolumes : public StepWork {
+ public:
+  static constexpr const char* kName = "mark-volumes";
+  static constexpr NoReturn kNoReturn = NoReturn::kNever;
+  using StepWork::StepWork;
+  void run() override;
+  void undo() override;
+  void clean() override;
+};
+
+class KeepState : public StepWork {
+ public:
+  static constexpr const char* kName = "keep-state";
+  static constexpr NoReturn kNoReturn = NoReturn::kOnceBegun;
+  using StepWork::StepWork;
+  void run() override;
+};
+
+class CommitLayers : public StepWork {
+ public:
+  static constexpr const char* kName = "commit-layers";
+  static constexpr NoReturn kNoReturn = NoReturn::kOnceBegun;
+  using StepWork::StepWork;
+  void run() override;
+};
+
+class RemoveLayers : public StepWork {
+ public:
+  static constexpr const char* kName = "remove-layers";
+  static constexpr NoReturn kNoReturn = NoReturn::kOnceBegun;
+  using StepWork::StepWork;
+  void run() override;
+
+ private:
+  /// Snapshots of syncs that are long past keep old blocks.
+  void remove_old_marks(const MovingDisk& disk) const;
+};
+
+class CommitBack : public StepWork {
+ public:
+  static constexpr const char* kName = "commit-back";
+  static constexpr NoReturn kNoReturn = NoReturn::kOnceBegun;
+  using StepWork::StepWork;
+  void run() override;
+};
+
+class RemoveVolumes : public StepWork {
+ public:
+  static constexpr const char* kName = "remove-volumes";
+  static constexpr NoReturn kNoReturn = NoReturn::kOnceBegun;
+  using StepWork::StepWork;
+  void run() override;
+};
+
+class EndWarmMove : public StepWork {
+ public:
+  static constexpr const char* kName = "end-warm-move";
+  static constexpr NoReturn kNoReturn = NoReturn::kOnceBegun;
+  using StepWork::StepWork;
+  void run() override;
 };
 
 }  // namespace vmferry::migrate

@@ -91,6 +91,13 @@ void remove_rbd_volume(const RbdLocation& volume, const CephOptions& options,
 void remove_rbd_left_over(const RbdLocation& volume, const CephOptions& options,
                           std::stop_token stop);
 
+/// A volume that is there, to bring it up to date: nothing is published or removed. Waits for who
+/// died with it open (45 s). kConflict: a client has it open for writing.
+std::unique_ptr<Target> update_rbd_volume(const RbdLocation& volume, const TargetOptions& options);
+
+/// None there is no error.
+void remove_rbd_snapshot(const RbdLocation& snapshot, const CephOptions& options);
+
 struct RbdSparsifyOptions {
   /// Others may have the volume open: then the client that holds its lock does the work. Without
   /// this a volume with a watcher is refused (kConflict), and one with the exclusive-lock feature

@@ -86,6 +86,14 @@ void remove_rbd_left_over(const RbdLocation& volume, const CephOptions& options,
   rbd_module().remove_left_over(volume, options, std::move(stop));
 }
 
+std::unique_ptr<Target> update_rbd_volume(const RbdLocation& volume, const TargetOptions& options) {
+  return rbd_module().update_volume(volume, options);
+}
+
+void remove_rbd_snapshot(const RbdLocation& snapshot, const CephOptions& options) {
+  rbd_module().remove_snapshot(snapshot, options);
+}
+
 void sparsify_rbd_volume(const RbdLocation& volume, const RbdSparsifyOptions& options) {
   rbd_module().sparsify_with(volume, options);
 }

@@ -20,6 +20,8 @@ extern "C" const vmferry::RbdModule vmferry_module = {
     vmferry::rbd_volume_identity,
     vmferry::remove_rbd_volume,
     vmferry::remove_rbd_left_over,
+    vmferry::update_rbd_volume,
+    vmferry::remove_rbd_snapshot,
     vmferry::sparsify_rbd_volume,
     vmferry::ceph_user_key,
     vmferry::open_shared_object,

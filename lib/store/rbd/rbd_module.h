@@ -28,6 +28,8 @@ struct RbdModule : ModuleTable {
   decltype(&rbd_volume_identity) volume_identity;
   decltype(&remove_rbd_volume) remove_volume;
   decltype(&remove_rbd_left_over) remove_left_over;
+  decltype(&update_rbd_volume) update_volume;
+  decltype(&remove_rbd_snapshot) remove_snapshot;
   decltype(&sparsify_rbd_volume) sparsify_with;
   decltype(&ceph_user_key) user_key;
   decltype(&open_shared_object) shared_object;

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include "vmferry/api.h"
+#include "vmferry/migrate.h"
+#include "vmferry/sync_state.h"
+
+// A warm move: any number of syncs while the guest runs, and a cutover when somebody says so. Each
+// is a Plan for execute_migration(), and a run of it that was killed is recovered from as any
+// other. What is known from one run to the next is in vmferry/sync_state.h. As plan_migration()
+// each throws Error only where not even a plan can be made.
+
+namespace VMFERRY_API vmferry {
+
+/// What a later run of a warm move is asked for: as its first sync was, but for what `given` names
+/// of that which may be otherwise each time (the connection, limits of time and rate, quiescing,
+/// overlays, the mode).
+MigrateRequest next_request(const SyncState& state, const MigrateRequest& given);
+
+/// The first sync, or the next one, which has next_request(). The guest has to run.
+Plan plan_sync(const MigrateRequest& request, const MigrateContext& context);
+
+/// The end of a warm move that is synchronised: the guest goes to its volumes. With
+/// MigrateMode::kOffline, or where it is shut off, that is while it is off. Throws kNotFound: the
+/// domain is in no warm move.
+Plan plan_cutover(const MigrateRequest& request, const MigrateContext& context);
+
+/// The end of one that is given up: the guest is on its old disks as before, and the volumes stay,
+/// or are removed. Throws kNotFound.
+Plan plan_sync_stop(const MigrateRequest& request, bool remove_volumes,
+                    const MigrateContext& context);
+
+/// What the run was for that was killed and left its journal. Throws kNotFound: there is none.
+RunKind recorded_kind(const std::string& domain, const std::string& state_dir);
+
+}  // namespace VMFERRY_API vmferry

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "vmferry/sync.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "lib/migrate/facts.h"
+#include "lib/migrate/steps/steps.h"
+#include "vmferry/error.h"
+
+// The runs of a warm move as plans. It is the staged way, cut where the guest may stay for as long
+// as its owner wants: on an overlay over what the volumes hold.
+
+namespace vmferry {
+namespace migrate {
+namespace {
+
+template <typename Work>
+Step step_of(const std::string& text, const std::string& undo = {}) {
+  return {.name = Work::kName, .text = text, .undo = undo, .no_return = in_words(Work::kNoReturn)};
+}
+
+using SyncSteps = std::vector<Step>;
+
+SyncSteps first_steps(const MigrateRequest& request) {
+  SyncSteps steps;
+  if (request.define_secret && !request.user.empty()) {
+    steps.push_back(step_of<DefineSecret>("define the Ceph secret where the guest will need it"));
+  }
+  steps.push_back(step_of<Snapshot>("freeze the images: the guest writes to overlays",
+                                    "commit the overlays into the images again"));
+  steps.push_back(step_of<CopyFrozen>("copy the frozen images and compare what was written",
+                                      "remove the volumes"));
+  steps.push_back(step_of<MarkVolumes>("keep it as a snapshot of each volume"));
+  steps.push_back(step_of<KeepState>("write down what the volumes hold"));
+  return steps;
+}
+
+SyncSteps later_steps(unsigned round) {
+  return {
+      step_of<Snapshot>("freeze what was written since: the guest writes to new overlays",
+                        "commit the new overlays into those below"),
+      step_of<CopyFrozen>("copy what was written since and compare it"),
+      step_of<MarkVolumes>("keep it as a snapshot of each volume",
+                           "remove the snapshots " + sync_mark(round)),
+      step_of<KeepState>("write down what the volumes hold"),
+      step_of<CommitLayers>("commit what was copied into the images"),
+      step_of<RemoveLayers>("remove the overlays that are committed"),
+  };
+}
+
+SyncSteps live_cutover_steps(const MigrateRequest& request) {
+  SyncSteps steps;
+  if (request.define_secret && !request.user.empty()) {
+    steps.push_back(step_of<DefineSecret>("define the Ceph secret where the guest needs it"));
+  }
+  steps.push_back(step_of<StageOverlays>(
+      "copy what the guest wrote since the sync onto overlays of the volumes", "abort that copy"));
+  steps.push_back(step_of<PivotOverlays>("switch the guest to the overlays of the volumes"));
+  steps.push_back(step_of<Commit>("commit those overlays into the volumes and switch to them"));
+  steps.push_back(step_of<CheckDefinitions>("read both definitions back"));
+  steps.push_back(step_of<RemoveOverlays>("remove the overlays"));
+  steps.push_back(step_of<EndWarmMove>("remove the snapshots of the syncs, and end the warm move"));
+  if (request.delete_source) {
+    steps.push_back(step_of<DeleteSource>("remove the old images"));
+  }
+  return steps;
+}
+
+SyncSteps offline_cutover_steps(bool was_running) {
+  SyncSteps steps;
+  if (was_running) {
+    steps.push_back(step_of<ShutDown>("shut the guest down", "start it again as it was"));
+  }
+  steps.push_back(step_of<CopyOffline>("copy what was written since the sync and compare it"));
+  steps.push_back(step_of<Define>("define the machine with its new disks", "define it as it was"));
+  if (was_running) {
+    steps.push_back(step_of<Start>("start the guest"));
+  }
+  steps.push_back(step_of<CheckDefinitions>("read the definitions back"));
+  steps.push_back(step_of<EndWarmMove>("remove the snapshots of the syncs, and end the warm move"));
+  return steps;
+}
+
+SyncState state_of(const MigrateRequest& request, const MigrateContext& context) {
+  std::optional<SyncState> state = read_sync_state(request.domain, context.state_dir);
+  if (state) {
+    return std::move(*state);
+  }
+  throw Error({.kind = ErrorKind::kNotFound,
+               .object = "domain " + request.domain,
+               .action = {},
+               .cause = "it is in no warm move",
+               .hint = "begin one with vmferry sync, or name the --state-dir that it has"});
+}
+
+/// The disks of the warm move, and no others.
+MigrateRequest about_its_disks(MigrateRequest request, const SyncState& state) {
+  request.disks.clear();
+  for (const SyncedDisk& disk : state.disks) {
+    request.disks[disk.dev] = disk.volume;
+  }
+  return request;
+}
+
+Plan warm_plan(const MigrateRequest& request, const MigrateContext& context, WarmRun warm) {
+  const RunKind kind = warm.kind;
+  const unsigned round = warm.round;
+  Plan plan = make_plan(request, gather_facts(request, context, std::move(warm)));
+  plan.kind = kind;
+  plan.round = round;
+  return plan;
+}
+
+/// Where the guest is on the overlay of the last sync when the run begins.
+MovingDisk overlaid(const SyncedDisk& disk) {
+  return {.dev = disk.dev,
+          .original = disk.original,
+          .image = disk.image,
+          .volume = disk.volume,
+          .size = disk.size,
+          .data = 0,
+          .overlay = disk.overlay,
+          .bridge = {}};
+}
+
+}  // namespace
+}  // namespace migrate
+
+MigrateRequest next_request(const SyncState& state, const MigrateRequest& given) {
+  MigrateRequest request = state.request;
+  const auto take = [](auto& old, const auto& fresh, const auto& unset) {
+    if (fresh != unset) {
+      old = fresh;
+    }
+  };
+  const MigrateRequest unset;
+  take(request.from, given.from, unset.from);
+  take(request.overlay_dir, given.overlay_dir, unset.overlay_dir);
+  take(request.overlay_max, given.overlay_max, unset.overlay_max);
+  take(request.bandwidth, given.bandwidth, unset.bandwidth);
+  take(request.timeout, given.timeout, unset.timeout);
+  take(request.shutdown_timeout, given.shutdown_timeout, unset.shutdown_timeout);
+  request.quiesce = request.quiesce || given.quiesce;
+  request.force_off = request.force_off || given.force_off;
+  request.mode = given.mode;
+  return request;
+}
+
+Plan plan_sync(const MigrateRequest& asked, const MigrateContext& context) {
+  using namespace migrate;  // NOLINT(google-build-using-namespace)
+  std::optional<SyncState> state = read_sync_state(asked.domain, context.state_dir);
+  MigrateRequest request = state ? about_its_disks(next_request(*state, asked), *state) : asked;
+  request.mode = MigrateMode::kLive;
+  if (request.method == MigrateMethod::kAuto) {
+    request.method = MigrateMethod::kStaged;
+  }
+  const unsigned round = state ? state->last().number + 1 : 1;
+  const bool is_first = !state;
+  Plan plan = warm_plan(request, context,
+                        {.kind = RunKind::kSync, .round = round, .state = std::move(state)});
+  plan.steps = is_first ? first_steps(request) : later_steps(round);
+  return plan;
+}
+
+Plan plan_cutover(const MigrateRequest& asked, const MigrateContext& context) {
+  using namespace migrate;  // NOLINT(google-build-using-namespace)
+  const SyncState state = state_of(asked, context);
+  MigrateRequest request = about_its_disks(next_request(state, asked), state);
+  const bool is_off = context.source->guest(request.domain)->state() == DomainState::kShutOff;
+  const bool offline = is_off || request.mode == MigrateMode::kOffline;
+  request.mode = offline ? MigrateMode::kOffline : MigrateMode::kLive;
+  request.method = MigrateMethod::kStaged;
+  request.delete_source = request.delete_source && !offline;  // the overlay has what is newest
+  const unsigned round = state.last().number;
+  Plan plan =
+      warm_plan(request, context, {.kind = RunKind::kCutover, .round = round, .state = state});
+  if (offline) {
+    plan.steps = offline_cutover_steps(plan.was_running);
+    return plan;
+  }
+  plan.steps = live_cutover_steps(request);
+  for (MovingDisk& disk : plan.disks) {
+    for (const SyncedDisk& synced : state.disks) {
+      if (synced.dev == disk.dev) {
+        const std::string bridge = disk.bridge;
+        disk = overlaid(synced);
+        disk.bridge = bridge;
+      }
+    }
+  }
+  return plan;
+}
+
+Plan plan_sync_stop(const MigrateRequest& asked, bool remove_volumes,
+                    const MigrateContext& context) {
+  using namespace migrate;  // NOLINT(google-build-using-namespace)
+  const SyncState state = state_of(asked, context);
+  // The cluster may be gone for good: it is not asked.
+  Plan plan;
+  plan.kind = RunKind::kStop;
+  plan.round = state.last().number;
+  plan.request = next_request(state, asked);
+  plan.uuid = state.uuid;
+  plan.source_host = plan.target_host = state.host;
+  plan.method = CopyMethod::kStaged;
+  const std::shared_ptr<Guest> guest = context.source->guest(asked.domain);
+  plan.was_running = guest->state() != DomainState::kShutOff;
+  plan.original_persistent = guest->definition(DefinitionKind::kMigratablePersistent);
+  for (const SyncedDisk& disk : state.disks) {
+    plan.disks.push_back(overlaid(disk));
+  }
+  const Domain live =
+      parse_domain(guest->definition(DefinitionKind::kLive), "domain " + asked.domain);
+  plan.checks = check_left_as(state, live, context.source->facts(), *context.storage);
+  plan.steps = {step_of<CommitBack>("commit the overlays into the images, and go back to those"),
+                step_of<RemoveOverlays>("remove the overlays")};
+  if (remove_volumes) {
+    plan.steps.push_back(step_of<RemoveVolumes>("remove the volumes"));
+  }
+  plan.steps.push_back(step_of<EndWarmMove>("end the warm move"));
+  return plan;
+}
+
+}  // namespace vmferry

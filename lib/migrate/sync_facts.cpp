@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "lib/core/format_bytes.h"
+#include "lib/core/shell_word.h"
+#include "lib/migrate/check_list.h"
+#include "lib/migrate/facts.h"
+#include "lib/migrate/journal.h"
+#include "vmferry/error.h"
+
+// What became of a warm move since its last run. A guest is a person's to work with: what is not as
+// it was left stops the next run before it changes anything.
+
+namespace vmferry::migrate {
+namespace {
+
+class WarmLooker : private CheckList {
+ public:
+  WarmLooker(const SyncState& state, MigrationStorage& storage, std::string give_up)
+      : state_(state), storage_(storage), give_up_(std::move(give_up)) {}
+
+  std::vector<Check> machine(const Domain& live, const HostFacts& host) {
+    if (live.uuid != state_.uuid) {
+      fail("warm move",
+           fmt::format("{} is another machine now: its UUID is {}, and was {}", live.name,
+                       live.uuid, state_.uuid),
+           "give that one another name");
+    } else if (host.hostname != state_.host.hostname && host.uuid != state_.host.uuid) {
+      fail("warm move",
+           fmt::format("it began on {}, and this is {}", state_.host.hostname, host.hostname),
+           "name that host with --connect");
+    } else {
+      pass("warm move", fmt::format("sync {} is the last one", state_.last().number));
+    }
+    for (const SyncedDisk& disk : state_.disks) {
+      chain(disk, live);
+      file(disk.dev, disk.overlay, disk.overlay_identity);
+      file(disk.dev, disk.image.path, disk.image.identity);
+    }
+    return take();
+  }
+
+  std::vector<Check> volumes() {
+    for (const SyncedDisk& disk : state_.disks) {
+      try {
+        volume(disk);
+      } catch (const Error& error) {
+        fail("volume " + disk.volume.display(), error.what(), error.hint());
+      }
+    }
+    return take();
+  }
+
+ private:
+  void chain(const SyncedDisk& disk, const Domain& live) {
+    const std::string name = "chain of " + disk.dev;
+    const DomainDisk* found = live.find_disk(disk.dev);
+    if (found == nullptr) {
+      return fail(name, "it was taken from the machine",
+                  "put it back with its overlay " + disk.overlay + "; or " + give_up_);
+    }
+    std::string is = found->image.display();
+    for (const DiskImage& below : found->backing) {
+      is += ", over " + below.display();
+    }
+    const bool is_on_it = found->image.path == disk.overlay;
+    const bool is_over_it = found->backing.empty() ||
+                            found->backing.front().path == disk.image.path ||
+                            found->backing.front().display() == disk.original;
+    if (is_on_it && is_over_it && disk.layer.empty()) {
+      return pass(name, is);
+    }
+    if (is_on_it && !disk.layer.empty()) {
+      return fail(name,
+                  disk.layer +
+                      " was left between them by a run that did not end, whose "
+                      "journal is gone",
+                  give_up_);
+    }
+    fail(name,
+         fmt::format("it is on {}, and the last sync left it on {}, over {}", is, disk.overlay,
+                     disk.original),
+         "a snapshot was taken, or it was committed or reverted: undo that; or " + give_up_);
+  }
+
+  void file(const std::string& dev, const std::string& path, const std::string& identity) {
+    if (identity.empty()) {
+      return;
+    }
+    const std::optional<FileLook> look = storage_.look(path);
+    if (!look || look->identity != identity) {
+      fail("chain of " + dev,
+           path + (look ? " is another file than at the last sync" : " is not there any more"),
+           "put that one back under its name; or " + give_up_);
+    }
+  }
+
+  void volume(const SyncedDisk& disk) {
+    const std::string name = "volume " + disk.volume.display();
+    const std::string mark = sync_mark(state_.last().number);
+    const std::string identity = storage_.identity(disk.volume);
+    if (identity != disk.volume_identity) {
+      return fail(name, identity.empty() ? "it is gone" : "another volume has its name now",
+                  give_up_);
+    }
+    const std::vector<std::string> marks = storage_.marks(disk.volume);
+    if (std::find(marks.begin(), marks.end(), mark) == marks.end()) {
+      return fail(name, "it has no snapshot " + mark + " any more", give_up_);
+    }
+    pass(name, "it is there, with its snapshot " + mark);
+  }
+
+  const SyncState& state_;
+  MigrationStorage& storage_;
+  const std::string give_up_;
+};
+
+/// What a warm move does not do, where it was asked for.
+void refuse_unfit(const MigrateRequest& request, CheckList& checks) {
+  const auto refuse = [&](bool asked, const std::string& what, const std::string& hint) {
+    if (asked) {
+      checks.fail("warm move", what, hint);
+    }
+  };
+  const std::string instead = "leave it out, or use vmferry migrate";
+  refuse(request.to_other_host(), "it ends on the same host: --to is of no use",
+         "migrate the guest to the other host after the cutover");
+  refuse(request.to_files(), "it goes to volumes: --to-dir is of no use", instead);
+  refuse(!request.bases.empty(), "its volumes share no base: --base is of no use", instead);
+  refuse(request.takes_history(), "it takes no older states along", instead);
+  refuse(request.rewrite_only, "--rewrite-only copies nothing", instead);
+  refuse(request.method == MigrateMethod::kMirror, "QEMU's mirror keeps nothing between two syncs",
+         "leave --method out");
+}
+
+void join(const SyncState& state, MigrationStorage& storage, DiskFacts& disk) {
+  const auto synced = std::find_if(state.disks.begin(), state.disks.end(),
+                                   [&](const SyncedDisk& one) { return one.dev == disk.move.dev; });
+  if (synced == state.disks.end()) {
+    return;
+  }
+  MovingDisk& move = disk.move;
+  move.first = synced->original;
+  move.first_image = synced->image;
+  move.volume = synced->volume;
+  move.image.backing = synced->image.backing;
+  move.image.backing.insert(move.image.backing.begin(), synced->image.path);
+  move.image.chain_known = synced->image.chain_known;
+  if (disk.look) {
+    move.data = storage.file_allocation(move.image.path);
+  }
+}
+
+}  // namespace
+
+std::string warm_command(const std::string& command, const std::string& domain,
+                         const std::string& state_dir) {
+  return "vmferry " + command + " " + shell_word(domain) +
+         (state_dir == default_state_dir() ? "" : " --state-dir " + shell_word(state_dir));
+}
+
+std::vector<Check> check_left_as(const SyncState& state, const Domain& live, const HostFacts& host,
+                                 MigrationStorage& storage) {
+  return WarmLooker(state, storage,
+                    "give the warm move up (vmferry sync --stop), and begin it anew")
+      .machine(live, host);
+}
+
+void gather_warm(const MigrateRequest& request, const MigrateContext& context, Facts& facts) {
+  CheckList checks;
+  WarmRun& warm = facts.warm;
+  if (warm.kind == RunKind::kMove) {
+    if (facts.run_there) {
+      return;  // that host has it
+    }
+    const Trial read =
+        attempt([&] { warm.state = read_sync_state(request.domain, context.state_dir); });
+    if (!read.ok()) {
+      checks.fail("warm move", read.failure, read.hint);
+    } else if (warm.state) {
+      checks.fail(
+          "warm move",
+          fmt::format("{} is in one, whose last sync is {}", request.domain,
+                      warm.state->last().number),
+          "finish it: " + warm_command("cutover", request.domain, context.state_dir) +
+              "; or give it up: " + warm_command("sync --stop", request.domain, context.state_dir));
+    }
+    facts.warm_checks = checks.take();
+    return;
+  }
+  refuse_unfit(request, checks);
+  facts.warm_checks = checks.take();
+  if (!warm.state) {
+    return;
+  }
+  for (DiskFacts& disk : facts.disks) {
+    join(*warm.state, *context.storage, disk);
+  }
+  const std::string give_up = "give the warm move up (" +
+                              warm_command("sync --stop", request.domain, context.state_dir) +
+                              "), and begin it anew";
+  WarmLooker looker(*warm.state, *context.storage, give_up);
+  for (Check& check : looker.machine(facts.live, facts.source)) {
+    facts.warm_checks.push_back(std::move(check));
+  }
+  for (Check& check : looker.volumes()) {
+    facts.warm_checks.push_back(std::move(check));
+  }
+}
+
+}  // namespace vmferry::migrate
