@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 #include "vmferry/api.h"
 #include "vmferry/migrate.h"
 #include "vmferry/sync_state.h"
@@ -29,6 +32,15 @@ Plan plan_cutover(const MigrateRequest& request, const MigrateContext& context);
 /// or are removed. Throws kNotFound.
 Plan plan_sync_stop(const MigrateRequest& request, bool remove_volumes,
                     const MigrateContext& context);
+
+/// What the syncs so far tell of what comes. A guess: it goes on as it did.
+struct SyncForecast {
+  double bytes_a_second = 0;   ///< that the guest changes
+  double sync_seconds = 0;     ///< of the next sync, after as long as there was before the last one
+  double cutover_seconds = 0;  ///< of a live cutover at `now`, with its last sync
+};
+/// `now`: seconds since 1970. Nothing: there was one sync only.
+std::optional<SyncForecast> forecast(const SyncState& state, int64_t now);
 
 /// What the run was for that was killed and left its journal. Throws kNotFound: there is none.
 RunKind recorded_kind(const std::string& domain, const std::string& state_dir);

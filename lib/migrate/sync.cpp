@@ -188,6 +188,7 @@ Plan plan_cutover(const MigrateRequest& asked, const MigrateContext& context) {
         const std::string bridge = disk.bridge;
         disk = overlaid(synced);
         disk.bridge = bridge;
+        disk.data = context.storage->file_allocation(synced.image.path);
       }
     }
   }

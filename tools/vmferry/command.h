@@ -27,6 +27,8 @@ std::function<int(Session&)> add_map(CLI::App& app);
 std::function<int(Session&)> add_rewrite(CLI::App& app);
 std::function<int(Session&)> add_migrate(CLI::App& app);
 std::function<int(Session&)> add_sparsify(CLI::App& app);
+std::function<int(Session&)> add_sync(CLI::App& app);
+std::function<int(Session&)> add_cutover(CLI::App& app);
 std::function<int(Session&)> add_fleet(CLI::App& app);
 
 // Of `vmferry fleet`.

@@ -42,6 +42,8 @@ constexpr Row kCommands[] = {
       "Move a virtual machine's disks to Ceph: offline, or live, here or to another host",
       add_migrate},
      1},
+    {{"sync", "Bring volumes up to date with a machine that runs on: a warm move", add_sync}, 1},
+    {{"cutover", "End a warm move: the machine goes to its volumes", add_cutover}, 1},
     {{"fleet", "Move the virtual machines of many hosts: a plan, then its jobs on every host",
       add_fleet},
      1},

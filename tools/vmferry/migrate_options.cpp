@@ -135,45 +135,10 @@ void add_way_options(CLI::App& app, MigrateOptions& options) {
       ->excludes("--dry-run");
 }
 
-void add_guest_options(CLI::App& app, MigrateOptions& options) {
-  const char* group = "How the guest reaches the cluster";
-  MigrateRequest& request = options.request;
-  app.add_option("--monitor", options.monitors,
-                 "HOST[:PORT] of a monitor; may be repeated (default: the --ceph-conf of the host)")
-      ->type_name("HOST")
-      ->allow_extra_args(false)
-      ->group(group);
-  app.add_option("--secret-uuid", request.secret.uuid, "libvirt secret with the key of --id")
-      ->type_name("UUID")
-      ->group(group);
-  app.add_option("--secret-usage", request.secret.usage,
-                 "The same by its usage name (default: 'client.ID secret')")
-      ->type_name("NAME")
-      ->group(group);
-  app.add_flag("--define-secret", request.define_secret,
-               "Create or update that secret from the keyring, on each host that needs it")
-      ->group(group);
-}
-
 void add_live_options(CLI::App& app, MigrateOptions& options) {
   const char* group = "Live";
   MigrateRequest& request = options.request;
-  app.add_option("--overlay-dir", request.overlay_dir,
-                 "Where the guest's writes go meanwhile (default: beside the image)")
-      ->type_name("DIR")
-      ->group(group);
-  add_size_option(app, "--overlay-max", request.overlay_max,
-                  "Undo when the guest wrote more than that to one disk meanwhile")
-      ->group(group);
-  app.add_flag("--quiesce", request.quiesce, "Let the guest's agent freeze its file systems")
-      ->group(group);
-  add_size_option(app, "--rate-limit", options.bandwidth,
-                  "Write at most SIZE bytes a second, to each disk")
-      ->group(group);
-  add_rate_file_option(app, options.rate_file);
-  app.add_option("--timeout", options.timeout, "Abort and undo when the copy takes longer")
-      ->type_name("SECONDS")
-      ->group(group);
+  add_overlay_options(app, options);
   app.add_flag("--synchronous-writes", request.synchronous_writes,
                "The guest waits for both sides: converges always, freezes with the cluster")
       ->group(group);
@@ -232,31 +197,6 @@ void add_end_options(CLI::App& app, MigrateOptions& options) {
       ->group(end);
 }
 
-void add_recovery_options(CLI::App& app, MigrateOptions& options) {
-  const char* recovery = "Recovery";
-  CLI::Option* recover =
-      app.add_flag("--recover", options.recover, "Finish or undo a run that was killed")
-          ->group(recovery);
-  CLI::Option* undo = app.add_flag("--undo", options.undo, "With --recover: undo it");
-  undo->group(recovery)->needs(recover);
-  app.add_flag("--finish", options.finish, "With --recover: finish it")
-      ->group(recovery)
-      ->needs(recover)
-      ->excludes(undo);
-  app.add_flag("--stay", options.stay,
-               "With --recover: the disks are moved, and the guest stays where it is")
-      ->group(recovery)
-      ->needs(recover)
-      ->excludes(undo)
-      ->excludes("--finish");
-  app.add_flag("--trace", options.trace,
-               "Print what is asked of libvirt, with answers and times, and no bar");
-  app.add_option("--state-dir", options.state_dir,
-                 "Where journals and logs are (default: /var/lib/vmferry for root)")
-      ->type_name("DIR")
-      ->group(recovery);
-}
-
 template <typename T>
 void change(T& recorded, const T& given) {
   if (given != T()) {
@@ -280,7 +220,14 @@ void add_migrate_options(CLI::App& app, MigrateOptions& options) {
   add_image_layout_options(app, options.request.file_layout);
   add_live_options(app, options);
   add_end_options(app, options);
-  add_recovery_options(app, options);
+  add_recover_options(app, options);
+  app.add_flag("--stay", options.stay,
+               "With --recover: the disks are moved, and the guest stays where it is")
+      ->group("Recovery")
+      ->needs("--recover")
+      ->excludes("--undo")
+      ->excludes("--finish");
+  add_log_options(app, options);
   add_run_options(app, options.run);
 }
 

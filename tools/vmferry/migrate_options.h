@@ -37,6 +37,16 @@ struct MigrateOptions {
 
 void add_migrate_options(CLI::App& app, MigrateOptions& options);
 
+// Parts of it that other commands have as well (mover_options.cpp).
+/// How the guest reaches the cluster.
+void add_guest_options(CLI::App& app, MigrateOptions& options);
+/// Where its writes go meanwhile, how fast its disks are copied, and for how long at most.
+void add_overlay_options(CLI::App& app, MigrateOptions& options);
+/// --recover, with --undo and --finish.
+void add_recover_options(CLI::App& app, MigrateOptions& options);
+/// --trace and --state-dir.
+void add_log_options(CLI::App& app, MigrateOptions& options);
+
 /// Throws Error (kUsage) for what has no effect, or does not go together.
 void require_useful(const CLI::App& app, const MigrateOptions& options);
 

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "tools/vmferry/migrate_options.h"
+
+// Options that every command has which moves a machine.
+
+namespace vmferry::cli {
+
+void add_guest_options(CLI::App& app, MigrateOptions& options) {
+  const char* group = "How the guest reaches the cluster";
+  MigrateRequest& request = options.request;
+  app.add_option("--monitor", options.monitors,
+                 "HOST[:PORT] of a monitor; may be repeated (default: the --ceph-conf of the host)")
+      ->type_name("HOST")
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_option("--secret-uuid", request.secret.uuid, "libvirt secret with the key of --id")
+      ->type_name("UUID")
+      ->group(group);
+  app.add_option("--secret-usage", request.secret.usage,
+                 "The same by its usage name (default: 'client.ID secret')")
+      ->type_name("NAME")
+      ->group(group);
+  app.add_flag("--define-secret", request.define_secret,
+               "Create or update that secret from the keyring, on each host that needs it")
+      ->group(group);
+}
+
+void add_overlay_options(CLI::App& app, MigrateOptions& options) {
+  const char* group = "Live";
+  MigrateRequest& request = options.request;
+  app.add_option("--overlay-dir", request.overlay_dir,
+                 "Where the guest's writes go meanwhile (default: beside the image)")
+      ->type_name("DIR")
+      ->group(group);
+  add_size_option(app, "--overlay-max", request.overlay_max,
+                  "Undo when the guest wrote more than that to one disk meanwhile")
+      ->group(group);
+  app.add_flag("--quiesce", request.quiesce, "Let the guest's agent freeze its file systems")
+      ->group(group);
+  add_size_option(app, "--rate-limit", options.bandwidth,
+                  "Write at most SIZE bytes a second, to each disk")
+      ->group(group);
+  add_rate_file_option(app, options.rate_file);
+  app.add_option("--timeout", options.timeout, "Abort and undo when the copy takes longer")
+      ->type_name("SECONDS")
+      ->group(group);
+}
+
+void add_recover_options(CLI::App& app, MigrateOptions& options) {
+  const char* recovery = "Recovery";
+  CLI::Option* recover =
+      app.add_flag("--recover", options.recover, "Finish or undo a run that was killed")
+          ->group(recovery);
+  CLI::Option* undo = app.add_flag("--undo", options.undo, "With --recover: undo it");
+  undo->group(recovery)->needs(recover);
+  app.add_flag("--finish", options.finish, "With --recover: finish it")
+      ->group(recovery)
+      ->needs(recover)
+      ->excludes(undo);
+}
+
+void add_log_options(CLI::App& app, MigrateOptions& options) {
+  app.add_flag("--trace", options.trace,
+               "Print what is asked of libvirt, with answers and times, and no bar");
+  app.add_option("--state-dir", options.state_dir,
+                 "Where journals and logs are (default: /var/lib/vmferry for root)")
+      ->type_name("DIR")
+      ->group("Recovery");
+}
+
+}  // namespace vmferry::cli

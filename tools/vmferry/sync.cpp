@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "tools/vmferry/sync.h"
+
+#include <ctime>
+
+#include "lib/core/printable.h"
+#include "tools/vmferry/command.h"
+#include "tools/vmferry/sync_report.h"
+#include "tools/vmferry/ui/output.h"
+#include "tools/vmferry/ui/say.h"
+#include "vmferry/error.h"
+#include "vmferry/sync.h"
+
+namespace vmferry::cli {
+namespace {
+
+struct SyncOptions {
+  MigrateOptions move;
+  bool stop = false;
+  bool remove_volumes = false;
+};
+
+void add_sync_way_options(CLI::App& app, MigrateOptions& options) {
+  MigrateRequest& request = options.request;
+  app.add_option("DOMAIN", request.domain, "Name of the virtual machine")->required();
+  app.add_option("--connect", request.from, "libvirt of the host that has it (default: virsh's)")
+      ->type_name("URI");
+  app.add_option("--uuid", request.uuid, "Only if it has this UUID")->type_name("UUID");
+  app.add_option("--pool", request.pool, "Pool for the volumes; for the first sync")
+      ->type_name("POOL");
+  app.add_option("--disk", options.disks,
+                 "Move only this disk, to this volume: vda=rbd:POOL/IMAGE; may be repeated")
+      ->type_name("DISK=VOLUME")
+      ->allow_extra_args(false);
+  app.add_option("--name-template", request.name_template,
+                 "Names of the volumes, from {domain}, {uuid} and {dev} (default: {domain}-{dev})")
+      ->type_name("TEMPLATE");
+  add_allow_option(app, request.allow_files);
+  app.add_flag("--dry-run", options.dry_run, "Print checks and steps, change nothing");
+  app.add_flag("--check", options.check, "Print the checks only; exit status 1 if one fails")
+      ->excludes("--dry-run");
+}
+
+int stop_sync(Session& session, SyncOptions& options) {
+  if (!take_warm(options.move)) {
+    throw Error({.kind = ErrorKind::kNotFound,
+                 .object = "domain " + options.move.request.domain,
+                 .action = "give its warm move up",
+                 .cause = "it is in none",
+                 .hint = "see --state-dir"});
+  }
+  Mover mover(session, options.move, "sync --stop");
+  const Plan plan = plan_sync_stop(options.move.request, options.remove_volumes, mover.context());
+  if (const auto status = mover.only_planned(plan)) {
+    return *status;
+  }
+  mover.require_possible(plan);
+  mover.run([&] { mover.tell_end(execute_migration(plan, mover.context())); });
+  if (!options.remove_volumes && !options.move.run.quiet) {
+    for (const MovingDisk& disk : plan.disks) {
+      say_line(printable(disk.volume.display()) + " stays, as of sync " +
+               std::to_string(plan.round));
+    }
+  }
+  return 0;
+}
+
+int sync(Session& session, SyncOptions& options) {
+  MigrateOptions& move = options.move;
+  if (move.state_dir.empty()) {
+    move.state_dir = default_state_dir();
+  }
+  if (move.recover) {
+    complete(move);
+    return recover_run(session, move);
+  }
+  if (!move.dry_run && !move.check) {
+    recover_dead_sync(session, move);
+  }
+  if (options.stop) {
+    return stop_sync(session, options);
+  }
+  if (!take_warm(move)) {
+    complete(move);
+  }
+  Mover mover(session, move, "sync");
+  return sync_once(mover, move);
+}
+
+}  // namespace
+
+bool take_warm(MigrateOptions& options) {
+  const std::optional<SyncState> state = read_sync_state(options.request.domain, options.state_dir);
+  if (!state) {
+    return false;
+  }
+  const std::string& pool = options.request.pool;
+  if (!pool.empty() && pool != state->request.pool) {
+    refuse_usage("the warm move does not go to pool '" + pool + "'",
+                 "leave --pool out, or give it up first: vmferry sync --stop");
+  }
+  options.recover = true;  // what was asked for first counts
+  complete(options);
+  options.recover = false;
+  options.request = next_request(*state, options.request);
+  take_recorded_cluster(options);
+  return true;
+}
+
+void recover_dead_sync(Session& session, const MigrateOptions& options) {
+  try {
+    if (recorded_kind(options.request.domain, options.state_dir) != RunKind::kSync) {
+      return;
+    }
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kNotFound) {
+      return;
+    }
+    throw;
+  }
+  say_notice("a sync that did not end is recovered first");
+  MigrateOptions recovery = options;
+  recovery.recover = true;
+  recovery.run.json = false;
+  recovery.run.quiet = true;
+  complete(recovery);
+  recover_run(session, recovery);
+}
+
+int sync_once(Mover& mover, const MigrateOptions& options) {
+  const Plan plan = plan_sync(options.request, mover.context());
+  if (const auto status = mover.only_planned(plan)) {
+    return *status;
+  }
+  mover.require_possible(plan);
+  mover.run([&] { execute_migration(plan, mover.context()); });
+  const auto state = read_sync_state(options.request.domain, options.state_dir);
+  if (!state || options.run.quiet) {
+    return 0;
+  }
+  const int64_t now = ::time(nullptr);
+  const uint64_t room = mover.context().storage->free_space(state->disks.front().overlay);
+  print_report(
+      options.run.json ? sync_json(*state, now, room) + "\n" : sync_text(*state, now, room),
+      "the sync is complete");
+  return 0;
+}
+
+std::function<int(Session&)> add_sync(CLI::App& app) {
+  auto options = std::make_shared<SyncOptions>();
+  MigrateOptions& move = options->move;
+  add_sync_way_options(app, move);
+  add_guest_options(app, move);
+  add_cluster_options(app, move.ceph);
+  add_layout_options(app, move.layout);
+  add_overlay_options(app, move);
+  CLI::Option* stop =
+      app.add_flag("--stop", options->stop,
+                   "Give the warm move up: the guest goes back to its old disks, and the volumes "
+                   "stay");
+  stop->group("End");
+  app.add_flag("--remove-volumes", options->remove_volumes, "With --stop: remove the volumes")
+      ->group("End")
+      ->needs(stop);
+  add_recover_options(app, move);
+  add_log_options(app, move);
+  add_run_options(app, move.run);
+  app.footer(
+      "Examples:\n"
+      "  vmferry sync web1 --pool vms --id libvirt --define-secret\n"
+      "  vmferry sync web1\n"
+      "  vmferry cutover web1\n"
+      "  vmferry sync --stop web1 --remove-volumes\n"
+      "\nSee vmferry-sync(1).");
+  return [options](Session& session) { return sync(session, *options); };
+}
+
+}  // namespace vmferry::cli
