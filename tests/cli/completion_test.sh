@@ -35,6 +35,12 @@ answers "vmferry convert disk.raw rbd:" rbd/ vms/
 answers "vmferry info rbd:rbd/web" rbd/web1 'rbd/web2-\$\(touch\ ran\)'
 answers "vmferry migrate " web1 'db\ one' '\$\(touch\ ran\)'
 answers "vmferry migrate web1 --pool v" vms
+answers "vmferry sync " web1 'db\ one' '\$\(touch\ ran\)'
+answers "vmferry sync web1 --pool v" vms
+answers "vmferry sync --st" --stripe-unit --stripe-count --stop --state-dir
+answers "vmferry cutover " web1 'db\ one' '\$\(touch\ ran\)'
+answers "vmferry cutover --li" --live
+answers "vmferry cu" cutover
 answers "vmferry fl" fleet
 answers "vmferry fleet pl" plan
 answers "vmferry fleet re" resume retry report
