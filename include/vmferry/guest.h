@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -81,6 +83,21 @@ struct LiveMigration {
   uint64_t max_downtime_ms = 0;  ///< 0: QEMU's own
 };
 
+/// What a guest says on a console, from the moment on that it was opened. One thread.
+class GuestConsole {
+ public:
+  virtual ~GuestConsole() = default;
+  /// What came since it was asked last, of much the end only. Waits for nothing. The bytes are the
+  /// guest's own: they may be anything.
+  virtual std::string read() = 0;
+};
+
+/// What is on a guest's screen.
+struct Screenshot {
+  std::string type;   ///< as libvirt tells it: "image/x-portable-pixmap"
+  std::string bytes;  ///< the picture
+};
+
 /// The domain of one name on one host, whether there is one or not: it is looked up at each call,
 /// as domains come and go. Host::guest() gives it; it outlives the Host. `dev` is a disk's target
 /// ("vda"). Every method may be called from any thread, some may take long or hang with the
@@ -125,6 +142,13 @@ class Guest {
   /// "prelaunch" (started paused, no instruction ran yet), "inmigrate" (the target of a migration
   /// that has not arrived) and others.
   virtual std::string run_state() = 0;
+
+  // What a person would look at.
+  /// Its first serial console. Whoever else has that open is thrown out.
+  virtual std::unique_ptr<GuestConsole> open_console() = 0;
+  virtual Screenshot screenshot() = 0;  ///< of its first screen
+  /// How long its agent may take for an answer, from now on.
+  virtual void limit_agent(std::chrono::seconds limit) = 0;
 
   // Disks of a running domain.
   virtual void snapshot(const std::string& snapshot_definition, bool quiesce) = 0;

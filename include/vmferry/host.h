@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,11 +52,16 @@ class Host {
   virtual std::string name_of_uuid(const std::string& uuid) = 0;  ///< "" if absent
 
   virtual void define(const std::string& definition) = 0;
+  /// Starts a domain that is defined nowhere. It is destroyed when the connection of this host
+  /// ends, however that comes about.
+  virtual void run_transient(const std::string& definition) = 0;
   /// Would QEMU start this? Everything libvirt checks (virConnectDomainXMLToNative); defines
   /// nothing. Throws what libvirt says.
   virtual void validate(const std::string& definition) = 0;
 
   // What a definition needs of this host.
+  /// Bytes of memory that nobody uses, or that only cache files. Nothing: it is not told.
+  virtual std::optional<uint64_t> free_memory() = 0;
   virtual bool network_active(const std::string& network) = 0;
   virtual std::string volume_path(const std::string& pool, const std::string& volume) = 0;
   /// Nothing: there is no such secret. Throws kUnsupported: that libvirt has no driver for secrets.

@@ -40,6 +40,7 @@ using PoolPtr = std::unique_ptr<virStoragePool, Freer<virStoragePoolFree>>;
 using VolumePtr = std::unique_ptr<virStorageVol, Freer<virStorageVolFree>>;
 using CheckpointPtr = std::unique_ptr<virDomainCheckpoint, Freer<virDomainCheckpointFree>>;
 using SnapshotPtr = std::unique_ptr<virDomainSnapshot, Freer<virDomainSnapshotFree>>;
+using StreamPtr = std::unique_ptr<virStream, Freer<virStreamFree>>;
 using Text = std::unique_ptr<char, Freer<free>>;
 
 /// The names of what libvirt listed. Frees the list, and what is in it.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,7 +15,8 @@ namespace vmferry::libvirt {
 
 /// A domain, looked up by its name at each call. Every failure of libvirt's becomes an Error at
 /// once. Jobs and QEMU's monitor are in libvirt_jobs.cpp, snapshots that libvirt
-/// knows of in libvirt_snapshots.cpp, the rest in libvirt_guest.cpp.
+/// knows of in libvirt_snapshots.cpp, console and screen in libvirt_console.cpp, the rest in
+/// libvirt_guest.cpp.
 class LibvirtGuest : public Guest {
  public:
   /// `uri` is the connection's, for messages.
@@ -41,6 +44,9 @@ class LibvirtGuest : public Guest {
   void shut_down() override;
   void destroy() override;
   std::string run_state() override;
+  std::unique_ptr<GuestConsole> open_console() override;
+  Screenshot screenshot() override;
+  void limit_agent(std::chrono::seconds limit) override;
   void snapshot(const std::string& snapshot_definition, bool quiesce) override;
   void block_copy(const std::string& dev, const std::string& disk,
                   const BlockCopyOptions& options) override;

@@ -6,6 +6,7 @@
 #include <tinyxml2.h>
 
 #include <mutex>
+#include <string_view>
 
 #include "lib/core/threads.h"
 #include "lib/libvirt/libvirt_guest.h"
@@ -98,12 +99,42 @@ void LibvirtHost::define(const std::string& definition) {
   }
 }
 
+void LibvirtHost::run_transient(const std::string& definition) {
+  const DomainPtr made(
+      virDomainCreateXML(connection_.get(), definition.c_str(), VIR_DOMAIN_START_AUTODESTROY));
+  if (!made) {
+    throw libvirt_error(uri_, "start the domain");
+  }
+}
+
 void LibvirtHost::validate(const std::string& definition) {
   const Text native(
       virConnectDomainXMLToNative(connection_.get(), "qemu-argv", definition.c_str(), 0));
   if (!native) {
     throw libvirt_error(uri_, "check the definition");
   }
+}
+
+std::optional<uint64_t> LibvirtHost::free_memory() {
+  int count = 0;
+  constexpr int kWhole = VIR_NODE_MEMORY_STATS_ALL_CELLS;
+  if (virNodeGetMemoryStats(connection_.get(), kWhole, nullptr, &count, 0) != 0) {
+    return std::nullopt;
+  }
+  std::vector<virNodeMemoryStats> stats(static_cast<size_t>(count));
+  if (virNodeGetMemoryStats(connection_.get(), kWhole, stats.data(), &count, 0) != 0) {
+    return std::nullopt;
+  }
+  constexpr uint64_t kKiB = 1024;
+  uint64_t bytes = 0;
+  for (const virNodeMemoryStats& entry : stats) {
+    const std::string_view field = entry.field;
+    if (field == VIR_NODE_MEMORY_STATS_FREE || field == VIR_NODE_MEMORY_STATS_CACHED ||
+        field == VIR_NODE_MEMORY_STATS_BUFFERS) {
+      bytes += entry.value * kKiB;
+    }
+  }
+  return bytes;
 }
 
 bool LibvirtHost::network_active(const std::string& network) {

@@ -84,6 +84,20 @@ class TracedGuest : public Guest {
   std::string run_state() override {
     return teller_.ask("run_state " + domain_, [&] { return inner_->run_state(); });
   }
+  std::unique_ptr<GuestConsole> open_console() override {
+    return teller_.ask(
+        "open_console " + domain_, [&] { return inner_->open_console(); },
+        [](const auto&) { return "done"; });
+  }
+  Screenshot screenshot() override {
+    return teller_.ask(
+        "screenshot " + domain_, [&] { return inner_->screenshot(); },
+        [](const Screenshot& shot) { return shot.type; });
+  }
+  void limit_agent(std::chrono::seconds limit) override {
+    teller_.act(fmt::format("limit_agent {} {} s", domain_, limit.count()),
+                [&] { inner_->limit_agent(limit); });
+  }
   void snapshot(const std::string& snapshot_definition, bool quiesce) override {
     teller_.act("snapshot " + domain_ + (quiesce ? " quiesced" : ""),
                 [&] { inner_->snapshot(snapshot_definition, quiesce); });

@@ -30,10 +30,23 @@ void TracedHost::define(const std::string& definition) {
   teller_.act("define (" + size_of(definition) + ")", [&] { inner_->define(definition); });
 }
 
+void TracedHost::run_transient(const std::string& definition) {
+  teller_.act("run_transient (" + size_of(definition) + ")",
+              [&] { inner_->run_transient(definition); });
+}
+
 void TracedHost::validate(const std::string& definition) {
   teller_.act(
       "validate (" + size_of(definition) + ")", [&] { inner_->validate(definition); },
       CallTrace::Kind::kAsks);
+}
+
+std::optional<uint64_t> TracedHost::free_memory() {
+  return teller_.ask(
+      "free_memory", [&] { return inner_->free_memory(); },
+      [](const std::optional<uint64_t>& bytes) {
+        return bytes ? std::to_string(*bytes) + " bytes" : "not told";
+      });
 }
 
 bool TracedHost::network_active(const std::string& network) {

@@ -41,6 +41,10 @@ answers "vmferry sync --st" --stripe-unit --stripe-count --stop --state-dir
 answers "vmferry cutover " web1 'db\ one' '\$\(touch\ ran\)'
 answers "vmferry cutover --li" --live
 answers "vmferry cu" cutover
+answers "vmferry reh" rehearse
+answers "vmferry rehearse we" web1
+answers "vmferry rehearse --scr" --screenshot
+answers "vmferry rehearse web1 --screenshot di" disk.raw
 answers "vmferry fl" fleet
 answers "vmferry fleet pl" plan
 answers "vmferry fleet re" resume retry report

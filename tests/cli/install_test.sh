@@ -58,7 +58,7 @@ done
 # The library shows what its headers declare, and nothing of its insides.
 nm -DC --defined-only "$libraries/libvmferry.so.0" >shown
 grep -q 'vmferry::open_image(' shown || fail "open_image is hidden"
-hidden=$(grep -E ' (vmferry::(cli::|fleet::|migrate::|Qcow2|Rbd[A-Z][a-z]+Sink|BlockingCall|partial_path)|fmt::|nlohmann::|toml::)' shown | grep -v 'std::' || true)
+hidden=$(grep -E ' (vmferry::(cli::|fleet::|migrate::|rehearsal::|Qcow2|Rbd[A-Z][a-z]+Sink|BlockingCall|partial_path)|fmt::|nlohmann::|toml::)' shown | grep -v 'std::' || true)
 [[ -z $hidden ]] || fail "shown, though no header declares it: $(head -n 5 <<<"$hidden")"
 
 # Debian's packages.

@@ -11,7 +11,7 @@ help_of() {
     ferry "$1" "$own" --help
   done < <(sed -nE '/^Subcommands:/,$s/^  ([a-z]+) .*/\1/p' <<<"$help")
 }
-for command in bases convert compare fleet info map sparsify rewrite migrate; do
+for command in bases convert compare fleet info map sparsify rehearse rewrite migrate; do
   help_of "$command" | sed -nE 's/^ +(-[a-zA-Z],)?(--[a-z-]+).*/\2/p' | grep -v '^--help$' | sort -u >told
   # A page names its options in bold, at the beginning of a line.
   grep -E '^\*-' "$ROOT/docs/vmferry-$command.1.scd" | grep -oE -- '\*--[a-z-]+\*' | tr -d '*' | sort -u >written

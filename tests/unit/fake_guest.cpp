@@ -177,4 +177,27 @@ std::string FakeGuest::run_state() {
   });
 }
 
+std::unique_ptr<GuestConsole> FakeGuest::open_console() {
+  class FakeConsole : public GuestConsole {
+   public:
+    explicit FakeConsole(std::string text) : text_(std::move(text)) {}
+    std::string read() override { return std::exchange(text_, {}); }
+
+   private:
+    std::string text_;
+  };
+  return call("open_console", [&] { return std::make_unique<FakeConsole>(find_active().console); });
+}
+
+Screenshot FakeGuest::screenshot() {
+  return call("screenshot", [&] {
+    find_active();
+    return Screenshot{.type = "image/x-portable-pixmap", .bytes = "P6 1 1 255 abc"};
+  });
+}
+
+void FakeGuest::limit_agent(std::chrono::seconds /*limit*/) {
+  call("limit_agent", [&] { find_active(); });
+}
+
 }  // namespace vmferry::test

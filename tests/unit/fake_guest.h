@@ -66,6 +66,9 @@ class FakeGuest : public Guest, private FakeDaemon {
   void shut_down() override;
   void destroy() override;
   std::string run_state() override;
+  std::unique_ptr<GuestConsole> open_console() override;
+  Screenshot screenshot() override;
+  void limit_agent(std::chrono::seconds limit) override;
 
   void snapshot(const std::string& snapshot_definition, bool quiesce) override;
   void block_copy(const std::string& dev, const std::string& disk,

@@ -64,6 +64,30 @@ void FakeHost::define(const std::string& definition) {
   });
 }
 
+void FakeHost::run_transient(const std::string& definition) {
+  call("run_transient", [&] {
+    const DefinedDomain& defined = read_definition(definition);
+    for (const auto& [name, domain] : host().domains) {
+      if (name == defined.name || domain.uuid == defined.uuid) {
+        refuse(ErrorKind::kConflict, defined.name, "domain is already active");
+      }
+    }
+    DomainData domain;
+    domain.name = defined.name;
+    domain.uuid = defined.uuid;
+    domain.stored = laid_out(definition);
+    domain.agent = world_->agents_come_up;
+    domain.console = world_->boot_messages;
+    world_->launch(host(), domain, false);
+    domain.stored.clear();
+    host().domains[defined.name] = std::move(domain);
+  });
+}
+
+std::optional<uint64_t> FakeHost::free_memory() {
+  return call("free_memory", [&] { return std::optional(host().free_memory); });
+}
+
 void FakeHost::validate(const std::string& definition) {
   call("validate", [&] {
     read_definition(definition);

@@ -22,7 +22,9 @@ class FakeHost : public Host, public FakeDaemon {
   std::vector<std::string> active_domains() override;
   std::string name_of_uuid(const std::string& uuid) override;
   void define(const std::string& definition) override;
+  void run_transient(const std::string& definition) override;
   void validate(const std::string& definition) override;
+  std::optional<uint64_t> free_memory() override;
   bool network_active(const std::string& network) override;
   std::string volume_path(const std::string& pool, const std::string& volume) override;
   std::optional<FoundSecret> find_secret(const SecretName& secret) override;

@@ -50,6 +50,7 @@ struct DomainData {
   bool autostart = false;
   bool managed_save = false;
   bool agent = true;
+  std::string console = {};  ///< what it says next
   bool has_job = false;
   bool ran = false;  ///< since its start it executed instructions: its memory is worth something
   bool incoming = false;  ///< the half-made target of a migration
@@ -70,6 +71,7 @@ struct HostData {
   /// Likewise: those that are private, without a value, or for something else.
   std::map<std::string, FoundSecret> odd_secrets;
   bool secret_driver = true;
+  uint64_t free_memory = uint64_t{64} << 30;  ///< bytes
   std::set<std::string> networks = {"default"};
   std::string refuses;  ///< what validate() throws; empty: it takes everything
 };
@@ -110,12 +112,14 @@ class World {
   std::set<std::string> left_open;              ///< volumes that a QEMU has open for nothing
   std::set<std::string> foreign;                ///< images that nobody may remove
   std::string failure = "an injected failure";  ///< what a call says that fails
-  uint64_t qemu_cuts = 0;     ///< bytes of a disk that a guest does not see: its format is odd
-  bool stuck = false;         ///< the cluster stands still: no job on it gets anywhere
-  unsigned late_ticks = 12;   ///< until libvirt has done what a dead client asked for
-  unsigned unseen_ticks = 5;  ///< of those: until it has begun, and says that it is busy
-  unsigned ghosts = 0;        ///< dead clients that are still seen; one less each time
-  bool deaf = false;          ///< a hanging migration ignores its abort
+  uint64_t qemu_cuts = 0;          ///< bytes of a disk that a guest does not see: its format is odd
+  bool stuck = false;              ///< the cluster stands still: no job on it gets anywhere
+  unsigned late_ticks = 12;        ///< until libvirt has done what a dead client asked for
+  unsigned unseen_ticks = 5;       ///< of those: until it has begun, and says that it is busy
+  unsigned ghosts = 0;             ///< dead clients that are still seen; one less each time
+  bool agents_come_up = true;      ///< in transient domains
+  std::string boot_messages = {};  ///< of those
+  bool deaf = false;               ///< a hanging migration ignores its abort
   std::vector<std::string> wrongs;  ///< what must never happen
 
   /// The n-th call from now on (or the n-th that is called `only`) fails in that way; 0: none does.

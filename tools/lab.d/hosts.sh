@@ -121,7 +121,7 @@ choose_programs() {
 write_host_conf() {
     local host=$1 number=$2 first
     [[ ! -f $dir/$host/etc/qemu.conf ]] || return 0
-    mkdir -p -- "$dir/$host"/{run,etc,lib,log,cache}
+    mkdir -p -- "$dir/$host"/{run/lock,etc,lib,log,cache}
     printf '127.0.0.1 localhost hosta hostb\n' >"$dir/$host/hosts"
     first=$((port + CEPH_PORTS + number * HOST_PORTS))
     cat >"$dir/$host/etc/libvirtd.conf" <<END

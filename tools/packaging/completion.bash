@@ -106,7 +106,7 @@ _vmferry() {
     fi
     case $cur,${words[1]} in
         -*,*) _vmferry_offer < <(sed -nE 's/^ +(-[a-zA-Z],)?(--[a-z-]+).*/\2/p' <<<"$help") ;;
-        *,migrate | *,sync | *,cutover) _vmferry_domains ;;
+        *,migrate | *,sync | *,cutover | *,rehearse) _vmferry_domains ;;
         *) _vmferry_place ;;
     esac
 }

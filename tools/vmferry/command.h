@@ -26,6 +26,7 @@ std::function<int(Session&)> add_info(CLI::App& app);
 std::function<int(Session&)> add_map(CLI::App& app);
 std::function<int(Session&)> add_rewrite(CLI::App& app);
 std::function<int(Session&)> add_migrate(CLI::App& app);
+std::function<int(Session&)> add_rehearse(CLI::App& app);
 std::function<int(Session&)> add_sparsify(CLI::App& app);
 std::function<int(Session&)> add_sync(CLI::App& app);
 std::function<int(Session&)> add_cutover(CLI::App& app);
