@@ -20,7 +20,7 @@ clock() {
 since() {
   local busy now
   read -r busy now < <(clock)
-  awk -v busy="$busy" -v now="$now" -v from="$1" -v began="$2" 'BEGIN { printf "%.1f %.1f", now - began, busy - from }'
+  awk -v busy="$busy" -v now="$now" -v from="$1" -v began="$2" 'BEGIN { printf "%.1f %.1f\n", now - began, busy - from }'
 }
 
 make_guests
