@@ -138,6 +138,7 @@ MigrateRequest next_request(const SyncState& state, const MigrateRequest& given)
   };
   const MigrateRequest unset;
   take(request.from, given.from, unset.from);
+  take(request.uuid, given.uuid, unset.uuid);
   take(request.overlay_dir, given.overlay_dir, unset.overlay_dir);
   take(request.overlay_max, given.overlay_max, unset.overlay_max);
   take(request.bandwidth, given.bandwidth, unset.bandwidth);
