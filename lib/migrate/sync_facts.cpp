@@ -42,10 +42,11 @@ class WarmLooker : private CheckList {
     return take();
   }
 
-  std::vector<Check> volumes() {
+  /// `as_marked`: they hold nothing newer than their snapshots, or the guest would see that.
+  std::vector<Check> volumes(bool as_marked) {
     for (const SyncedDisk& disk : state_.disks) {
       try {
-        volume(disk);
+        volume(disk, as_marked);
       } catch (const Error& error) {
         fail("volume " + disk.volume.display(), error.what(), error.hint());
       }
@@ -97,7 +98,7 @@ class WarmLooker : private CheckList {
     }
   }
 
-  void volume(const SyncedDisk& disk) {
+  void volume(const SyncedDisk& disk, bool as_marked) {
     const std::string name = "volume " + disk.volume.display();
     const std::string mark = sync_mark(state_.last().number);
     const std::string identity = storage_.identity(disk.volume);
@@ -108,6 +109,10 @@ class WarmLooker : private CheckList {
     const std::vector<std::string> marks = storage_.marks(disk.volume);
     if (std::find(marks.begin(), marks.end(), mark) == marks.end()) {
       return fail(name, "it has no snapshot " + mark + " any more", give_up_);
+    }
+    if (as_marked && !storage_.is_as_marked(disk.volume, mark)) {
+      return fail(name, "it was written to since its snapshot " + mark,
+                  "synchronise it again: what is not the guest's is written over then");
     }
     pass(name, "it is there, with its snapshot " + mark);
   }
@@ -205,7 +210,8 @@ void gather_warm(const MigrateRequest& request, const MigrateContext& context, F
   for (Check& check : looker.machine(facts.live, facts.source)) {
     facts.warm_checks.push_back(std::move(check));
   }
-  for (Check& check : looker.volumes()) {
+  const bool as_marked = warm.kind == RunKind::kCutover && request.mode == MigrateMode::kLive;
+  for (Check& check : looker.volumes(as_marked)) {
     facts.warm_checks.push_back(std::move(check));
   }
 }

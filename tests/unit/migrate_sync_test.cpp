@@ -186,6 +186,34 @@ TEST_CASE("a later sync copies what was written since", "[migrate][sync]") {
   CHECK(third.rounds.size() == 3);
 }
 
+TEST_CASE("what somebody wrote to a volume is seen, and written over", "[migrate][sync]") {
+  Rig rig(all_ways().front());
+  run_well(rig, rig.plan_sync());
+  let_write(rig);
+  rig.world().images["rbd:vms/web1-vda"].own[1] = 4711;
+  CHECK(failed_checks_of(rig.plan_cutover()).find("written to since its snapshot vmferry-sync-1") !=
+        std::string::npos);
+  run_well(rig, rig.plan_sync());
+  CHECK(rig.problems_if_synced() == Problems());
+  run_well(rig, rig.plan_cutover());
+  CHECK(problems_if_moved_warm(rig) == Problems());
+}
+
+TEST_CASE("syncs so far tell of what comes", "[migrate][sync]") {
+  SyncState state;
+  state.rounds = {{.number = 1, .frozen_at = 1000, .changed = 1 << 30, .seconds = 60}};
+  CHECK_FALSE(forecast(state, 2000));
+  state.rounds.push_back({.number = 2, .frozen_at = 2000, .changed = 100'000'000, .seconds = 11});
+  const auto next = forecast(state, 3000);
+  REQUIRE(next);
+  CHECK(next->bytes_a_second == 100'000);
+  CHECK(next->sync_seconds == 11);
+  // As much again as the last time, with 10 of its seconds for the bytes.
+  CHECK(next->cutover_seconds > 13);
+  CHECK(next->cutover_seconds < 16);
+  CHECK(forecast(state, 2000)->cutover_seconds < 5);
+}
+
 TEST_CASE("a warm move that is given up leaves the guest as it was", "[migrate][sync]") {
   for (const bool remove : {true, false}) {
     for (const bool off : {false, true}) {

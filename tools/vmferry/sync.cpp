@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "tools/vmferry/sync.h"
 
+#include <charconv>
+#include <chrono>
+#include <condition_variable>
 #include <ctime>
+#include <map>
+#include <mutex>
+#include <utility>
 
 #include "lib/core/printable.h"
 #include "tools/vmferry/command.h"
@@ -18,6 +24,7 @@ struct SyncOptions {
   MigrateOptions move;
   bool stop = false;
   bool remove_volumes = false;
+  std::string every;  ///< a time as text: "1h"
 };
 
 void add_sync_way_options(CLI::App& app, MigrateOptions& options) {
@@ -39,6 +46,33 @@ void add_sync_way_options(CLI::App& app, MigrateOptions& options) {
   app.add_flag("--dry-run", options.dry_run, "Print checks and steps, change nothing");
   app.add_flag("--check", options.check, "Print the checks only; exit status 1 if one fails")
       ->excludes("--dry-run");
+}
+
+/// "90", "15m", "1h", "1d". 0: none is given.
+std::chrono::seconds parse_interval(const std::string& text) {
+  static const std::map<char, int64_t> kUnits = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+  if (text.empty()) {
+    return std::chrono::seconds(0);
+  }
+  const bool has_unit = kUnits.contains(text.back());
+  const std::string digits = has_unit ? text.substr(0, text.size() - 1) : text;
+  uint32_t number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (error != std::errc() || end != digits.data() + digits.size() || number == 0) {
+    refuse_usage("--every " + text + " is no time", "a number with s, m, h or d: --every 1h");
+  }
+  return std::chrono::seconds(number * (has_unit ? kUnits.at(text.back()) : 1));
+}
+
+/// Throws kCancelled when stopped.
+void wait_until(std::chrono::steady_clock::time_point time, std::stop_token stop) {
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  std::unique_lock lock(mutex);
+  changed.wait_until(lock, stop, time, [] { return false; });
+  if (stop.stop_requested()) {
+    throw cancelled_error();
+  }
 }
 
 int stop_sync(Session& session, SyncOptions& options) {
@@ -80,11 +114,23 @@ int sync(Session& session, SyncOptions& options) {
   if (options.stop) {
     return stop_sync(session, options);
   }
-  if (!take_warm(move)) {
-    complete(move);
+  const std::chrono::seconds every = parse_interval(options.every);
+  const MigrateOptions given = move;
+  while (true) {
+    const auto began = std::chrono::steady_clock::now();
+    move = given;
+    if (!take_warm(move)) {
+      complete(move);
+    }
+    {
+      Mover mover(session, move, "sync");
+      const int status = sync_once(mover, move);
+      if (every.count() == 0 || move.dry_run || move.check) {
+        return status;
+      }
+    }
+    wait_until(began + every, session.stop());
   }
-  Mover mover(session, move, "sync");
-  return sync_once(mover, move);
 }
 
 }  // namespace
@@ -154,11 +200,15 @@ std::function<int(Session&)> add_sync(CLI::App& app) {
   add_cluster_options(app, move.ceph);
   add_layout_options(app, move.layout);
   add_overlay_options(app, move);
+  CLI::Option* every =
+      app.add_option("--every", options->every,
+                     "Synchronise again and again, each time so long after the last one began: 1h")
+          ->type_name("TIME");
   CLI::Option* stop =
       app.add_flag("--stop", options->stop,
                    "Give the warm move up: the guest goes back to its old disks, and the volumes "
                    "stay");
-  stop->group("End");
+  stop->group("End")->excludes(every);
   app.add_flag("--remove-volumes", options->remove_volumes, "With --stop: remove the volumes")
       ->group("End")
       ->needs(stop);
