@@ -263,7 +263,9 @@ class Gatherer {
         if (!look_at_pool(disk.move.volume.pool)) {
           return;
         }
-        disk.volume = context_.storage->volume(disk.move.volume);
+        if (!disk.move.first_image) {  // what it takes would be asked of each object
+          disk.volume = context_.storage->volume(disk.move.volume);
+        }
         look_at_base(disk);
         if (request_.to_files() && disk.volume) {
           disk.move.data = disk.volume->allocated_bytes;
