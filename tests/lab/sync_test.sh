@@ -20,6 +20,12 @@ END
 done
 lives "$VMFERRY_LAB_HOSTA"
 
+# What somebody writes to a volume is seen, and written over.
+qemu-io -f raw -c "write -P 9 100M 64k" -c "write -P 9 3G 64k" rbd:rbd/mg-warm-vda >/dev/null
+expect 1 "written to since its snapshot vmferry-sync-3" cut_over --check
+sync_guest -q
+synced 4 vda vdb
+
 # No other command moves it.
 expect 1 "vmferry cutover mg-warm" move
 expect 2 "does not go to pool" ferry sync mg-warm --pool other --state-dir "$state"
