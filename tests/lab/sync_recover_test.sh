@@ -28,6 +28,9 @@ for text in "freeze what was written" "copy what was written" "keep it as a snap
 done
 lives "$VMFERRY_LAB_HOSTA"
 kill_at "switch the guest to the overlays" cutover "$guest" "${options[@]}"
+if [[ -n $(find "$state" -name '*.json') ]]; then
+  expect 1 "migrate --recover $guest" sync_guest
+fi
 ferry cutover --recover "$guest" "${options[@]}" -q
 [[ ! -e $state/$guest.sync ]] || cut_over -q
 arrived "$VMFERRY_LAB_HOSTA"

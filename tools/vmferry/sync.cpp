@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "lib/core/printable.h"
+#include "lib/core/shell_word.h"
 #include "tools/vmferry/command.h"
 #include "tools/vmferry/sync_report.h"
 #include "tools/vmferry/ui/output.h"
@@ -154,15 +155,26 @@ bool take_warm(MigrateOptions& options) {
 }
 
 void recover_dead_sync(Session& session, const MigrateOptions& options) {
+  const std::string& domain = options.request.domain;
+  RunKind kind = RunKind::kSync;
   try {
-    if (recorded_kind(options.request.domain, options.state_dir) != RunKind::kSync) {
-      return;
-    }
+    kind = recorded_kind(domain, options.state_dir);
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::kNotFound) {
       return;
     }
     throw;
+  }
+  if (kind != RunKind::kSync) {  // to go on with that is for a person to say
+    throw Error({.kind = ErrorKind::kConflict,
+                 .object = "domain " + domain,
+                 .action = "go on with the warm move",
+                 .cause = kind == RunKind::kCutover ? "a cutover of it did not end"
+                                                    : "an earlier run did not end",
+                 .hint = "end that one first: vmferry migrate --recover " + shell_word(domain) +
+                         (options.state_dir == default_state_dir()
+                              ? ""
+                              : " --state-dir " + shell_word(options.state_dir))});
   }
   say_notice("a sync that did not end is recovered first");
   MigrateOptions recovery = options;
