@@ -140,7 +140,7 @@ void refuse_unfit(const MigrateRequest& request, CheckList& checks) {
          "leave --method out");
 }
 
-void join(const SyncState& state, MigrationStorage& storage, DiskFacts& disk) {
+void add_what_is_below(const SyncState& state, MigrationStorage& storage, DiskFacts& disk) {
   const auto synced = std::find_if(state.disks.begin(), state.disks.end(),
                                    [&](const SyncedDisk& one) { return one.dev == disk.move.dev; });
   if (synced == state.disks.end()) {
@@ -201,7 +201,7 @@ void gather_warm(const MigrateRequest& request, const MigrateContext& context, F
     return;
   }
   for (DiskFacts& disk : facts.disks) {
-    join(*warm.state, *context.storage, disk);
+    add_what_is_below(*warm.state, *context.storage, disk);
   }
   const std::string give_up = "give the warm move up (" +
                               warm_command("sync --stop", request.domain, context.state_dir) +

@@ -28,7 +28,7 @@ void keep_record(const std::string& domain, const MigrateReport& report, const s
   }
 }
 
-const char* words(MigrateReport::End end) {
+const char* end_in_words(MigrateReport::End end) {
   switch (end) {
     case MigrateReport::End::kMoved:
       return "the move is complete";
@@ -79,8 +79,8 @@ void with_log(const MigrateOptions& options, const std::function<void()>& run) {
 }
 
 /// The host to move to. To stay here, or to undo, it need not answer.
-std::shared_ptr<Host> target_of(const MigrateOptions& options, const MigrateContext& context,
-                                const std::shared_ptr<CallTrace>& trace) {
+std::shared_ptr<Host> target_host_of(const MigrateOptions& options, const MigrateContext& context,
+                                     const std::shared_ptr<CallTrace>& trace) {
   try {
     return connect(options.request.to, "there", trace);
   } catch (const Error& error) {
@@ -141,7 +141,7 @@ Mover::Mover(Session& session, MigrateOptions& options, const std::string& actio
     context_.rate = rate_from_file(options.rate_file, say_notice);
   }
   context_.target =
-      options.request.to_other_host() ? target_of(options, context_, trace_) : context_.source;
+      options.request.to_other_host() ? target_host_of(options, context_, trace_) : context_.source;
 }
 
 std::optional<int> Mover::only_planned(const Plan& plan) const {
@@ -175,7 +175,7 @@ void Mover::run(const std::function<void()>& work) {
 
 void Mover::tell_end(const MigrateReport& report) const {
   const std::string& domain = options_.request.domain;
-  const std::string end = words(report.end);
+  const std::string end = end_in_words(report.end);
   std::string text;
   if (options_.run.json) {
     text = report_json(domain, report) + "\n";
