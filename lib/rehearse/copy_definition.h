@@ -25,7 +25,7 @@ struct CopyTraits {
 
 struct CopyDefinition {
   std::string text;
-  std::vector<std::string> left_out;  ///< for people: "interface 52:54:...: no network, link down"
+  std::vector<std::string> left_out;  ///< for people: "graphics (vnc): nobody looks in"
   uint64_t memory = 0;                ///< bytes
   bool has_agent = false;             ///< a channel to its guest agent
   bool has_console = false;           ///< a serial console

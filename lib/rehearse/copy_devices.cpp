@@ -81,7 +81,7 @@ class DeviceFilter {
 
   void eject(XMLElement& device, const DomainDisk& drive) {
     if (drive.image.display() != DiskImage().display()) {
-      tell(drive.device + " " + drive.target, "without its medium");
+      tell("the medium of " + drive.device + " " + drive.target, "it is the host's");
     }
     device.SetAttribute("type", "file");
     keep_attributes(device, {"type", "device", "model"});
@@ -96,8 +96,8 @@ class DeviceFilter {
       return leave_out(device, label(device), "the card belongs to the guest");
     }
     const std::string old_mac = attribute(child(&device, "mac"), "address");
-    tell(old_mac.empty() ? label(device) : label(device) + " " + old_mac,
-         "without its network; the card has a new address, and its link is down");
+    tell("the network of " + label(device) + (old_mac.empty() ? "" : " " + old_mac),
+         "the card has a new address, and its link is down");
     keep_attributes(device, {});
     device.SetAttribute("type", "udp");
     keep_elements(device, {"model", "address", "alias"});
@@ -122,13 +122,13 @@ class DeviceFilter {
                                 attribute(child(&device, "target"), "type") == "serial";
     if (!is_shown_twice &&
         (attribute(&device, "type") != "pty" || child(&device, "log") != nullptr)) {
-      tell(label(device), "only vmferry reads what the copy says there");
+      tell("what " + label(device) + " leads to", "only vmferry reads what the copy says there");
     }
     become(device, "pty");
     copy_.has_console = true;
   }
   void parallel(XMLElement& device) {
-    tell(label(device), "what the copy says there goes nowhere");
+    tell("what " + label(device) + " leads to", "what the copy says there goes nowhere");
     become(device, "null");
   }
   static void become(XMLElement& device, const char* type) {

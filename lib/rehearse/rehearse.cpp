@@ -70,7 +70,8 @@ class RehearsalRun {
     traits_.name = request_.domain + kSuffix;
     traits_.uuid = random_uuid();
     traits_.memory = request_.memory;
-    things_ = {.uri = request_.target(),
+    // libvirt's own choice may be another one for whoever clears up.
+    things_ = {.uri = request_.target().empty() ? facts.uri : request_.target(),
                .name = traits_.name,
                .uuid = traits_.uuid,
                .ceph = request_.ceph,

@@ -3,10 +3,7 @@
 source "$ROOT/tests/lab/rehearse_helpers.sh"
 
 start mg-rehearsed
-on_a domfsfreeze "$guest" >/dev/null
-ferry convert -q --source-in-use "$guests/$guest/vda.raw" "rbd:rbd/$guest-vda"
-on_a domfsthaw "$guest" >/dev/null
-synced vda
+synced
 before=$(volume_used "$guest-vda")
 booted=$(grep -ac '^beat 0 ' "$log" || true)
 beats=$(grep -ac '^beat' "$log")

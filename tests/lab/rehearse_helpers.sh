@@ -16,22 +16,9 @@ clear_rehearsals() {
   clear_guests
 }
 
-# synced DEV...: $guest, on hosta, as a sync leaves it: rbd/$guest-DEV has a snapshot, and the state says so.
+# synced: the disks of $guest, which runs on hosta, are on volumes as they are now.
 synced() {
-  local dev
-  mkdir -p "$state"
-  for dev in "$@"; do
-    rbd snap create --no-progress "rbd/$guest-$dev@vmferry-sync-3"
-  done
-  python3 - "$guest" "$VMFERRY_LAB_HOSTA" "$CEPH_CONF" "$secret" "$(on_a domuuid "$guest")" "$@" >"$state/$guest.sync" <<'END'
-import json, sys
-name, uri, conf, secret, uuid, *devs = sys.argv[1:]
-print(json.dumps({"format": 1, "state": {
-    "request": {"domain": name, "from": uri, "ceph_conf": conf, "user": "libvirt", "secret": {"uuid": secret, "usage": ""}},
-    "uuid": uuid,
-    "disks": [{"dev": dev, "volume": {"pool": "rbd", "image": f"{name}-{dev}"}} for dev in devs],
-    "rounds": [{"number": 3}]}}))
-END
+  ferry sync -q "$guest" --connect "$VMFERRY_LAB_HOSTA" --pool rbd --id libvirt --secret-uuid "$secret" --state-dir "$state"
 }
 
 rehearse() {
@@ -66,6 +53,6 @@ cleared() {
     no_copy "$host" || fail "the copy is there"
   done
   ! rbd ls | grep -E -- "^$guest-.*-rehearsal" || fail "a clone is there"
-  [[ -z $(find "$state" -type f ! -name '*.sync') ]] || fail "left in the state directory: $(ls "$state")"
-  [[ $(rbd snap ls --format json "rbd/$guest-vda") == *vmferry-sync-3* ]] || fail "the snapshot is gone"
+  [[ -s $state/$guest.sync && -z $(find "$state" -name '*.rehearsal*') ]] || fail "in the state directory: $(ls "$state")"
+  [[ $(rbd snap ls --format json "rbd/$guest-vda") == *vmferry-sync-* ]] || fail "the snapshot is gone"
 }
