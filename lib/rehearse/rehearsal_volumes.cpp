@@ -23,12 +23,12 @@ class RehearsalVolumes : public RehearsalStorage {
       : before_making_(std::move(before_making)), notice_(std::move(notice)) {
     network_.ceph = ceph;
     network_.stop = stop;
-    moves_ = host_and_cluster({.ceph = ceph,
-                               .layout = {},
-                               .monitors = {},
-                               .stop = std::move(stop),
-                               .before_making = {},
-                               .notice = notice_});
+    // Member by member: GCC 12 takes what an initializer list leaves out for uninitialized.
+    MigrationStorageOptions options;
+    options.ceph = ceph;
+    options.stop = std::move(stop);
+    options.notice = notice_;
+    moves_ = host_and_cluster(std::move(options));
   }
 
   std::string identity(const VolumeName& volume) override { return moves_->identity(volume); }
