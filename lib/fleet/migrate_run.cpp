@@ -15,6 +15,7 @@
 #include "lib/migrate/journal.h"
 #include "vmferry/error.h"
 #include "vmferry/migrate.h"
+#include "vmferry/sync.h"
 
 namespace vmferry::fleet {
 namespace {
@@ -118,7 +119,8 @@ class MigrateRun : public ChildRun {
   void require_ours() const {
     const MigrateRequest theirs = recorded_request(job().name, terms_.state_dir);
     const MigrateRequest ours = migrate_request(order_.plan, job());
-    if (theirs.disks != ours.disks || theirs.to != ours.to || theirs.to_files()) {
+    const bool is_warm = recorded_kind(job().name, terms_.state_dir) != RunKind::kMove;
+    if (is_warm || theirs.disks != ours.disks || theirs.to != ours.to || theirs.to_files()) {
       throw Error({.kind = ErrorKind::kConflict,
                    .object = "guest " + job().name,
                    .action = "begin its move",
