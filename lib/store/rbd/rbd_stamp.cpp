@@ -89,8 +89,10 @@ bool is_too_young(const RbdStamp& stamp) {
 }
 
 // What was seen to be added to the version of the header and of the object map (Ceph 16) by one who
-// reads: 4, 0; writes: 6 to 8, 2 or 3; resizes: 7, 3; resizes and then writes: 11, 5. On a busy
-// machine 3 of 40 resizes added twice as much, as librbd tried again: that passes for writing.
+// reads: 4, 0; writes: 6 to 8, 2 or 3; resizes: 5 to 7, 3; resizes and then writes: 11, 5. A
+// version counts what is written to the whole placement group (PrimaryLogPG: user_version), so more
+// is seen where others write to that group, or where header and map share one: that passes for
+// writing, which is the safe side.
 constexpr uint64_t kHeaderOfReader = 5;
 constexpr uint64_t kHeaderOfResizing = 8;
 constexpr uint64_t kMapOfResizing = 3;

@@ -17,11 +17,12 @@ namespace vmferry {
 struct RbdStamp {
   std::string id;  ///< a volume that takes the name later has another
   std::optional<uint64_t> snapshot_id;
-  uint64_t size = 0;            ///< bytes
-  timespec modified = {};       ///< librbd notes a write when the last note is a minute old
-  timespec accessed = {};       ///< and a read in the same way, with a write to the header
-  time_t header_time = 0;       ///< when the header was last written to, or watched or unwatched
-  uint64_t header_version = 0;  ///< counts what is written to the header; a watch does not count
+  uint64_t size = 0;       ///< bytes
+  timespec modified = {};  ///< librbd notes a write when the last note is a minute old
+  timespec accessed = {};  ///< and a read in the same way, with a write to the header
+  time_t header_time = 0;  ///< when the header was last written to, or watched or unwatched
+  uint64_t header_version =
+      0;                     ///< grows with what is written to the header; a watch does not count
   bool lockable = false;     ///< has the feature exclusive-lock: each writer writes to the header
   uint64_t map_version = 0;  ///< the same of its object map; 0: it has none
 };
