@@ -26,7 +26,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr seconds kListEvery{10};  // for fleets that are new
-constexpr milliseconds kBusyPause{20};
+constexpr milliseconds kBusyPause{20};  // a look at what runs costs microseconds
 constexpr milliseconds kIdlePause{200};
 constexpr int kOperations = 4;  // that may hang one after the other in one lease
 
@@ -100,7 +100,7 @@ class Workshop {
 
   bool is_eager() const {
     for (const auto& [name, fleet] : fleets_) {
-      if (fleet.worker->is_eager()) {
+      if (fleet.worker->is_eager() || !fleet.worker->is_idle()) {
         return true;
       }
     }

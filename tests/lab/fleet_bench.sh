@@ -5,10 +5,10 @@ source "$ROOT/tests/lab/fleet_helpers.sh"
 count=${COUNT:-60}
 fleet=mg-bench-$$
 
-make_guests() {
+make_guests() { # as many for each worker
   local number
   for ((number = 1; number <= count; ++number)); do
-    guest_on "host$([[ $((number % 2)) == 0 ]] && echo a || echo b)" "mg-g$number" raw 4
+    guest_on "host$([[ $((number % 3)) == 0 ]] && echo b || echo a)" "mg-g$number" raw 4
   done
 }
 # clock: seconds, and those that the processors were not idle.
