@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "lib/core/counted.h"
 #include "lib/fleet/place.h"
 #include "vmferry/error.h"
 
@@ -113,7 +114,7 @@ class Commander {
     if (jobs.empty() && facts_.control.state != "cancelled") {
       throw refused(what_, "retry", "no job failed, and none was cancelled");
     }
-    return begin_again(jobs, fmt::format("{} jobs are tried again", jobs.size()));
+    return begin_again(jobs, "tried again: " + counted(jobs.size(), "job"));
   }
 
   JobEntry find(const std::string& guest) {

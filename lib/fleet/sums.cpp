@@ -10,6 +10,7 @@
 #include <map>
 #include <set>
 
+#include "lib/core/counted.h"
 #include "lib/core/format_bytes.h"
 #include "vmferry/error.h"
 
@@ -31,10 +32,6 @@ std::string about_time(double seconds) {
     return fmt::format("{} h {} min", minutes / 60, minutes % 60);
   }
   return fmt::format("{} d {} h", minutes / 60 / 24, minutes / 60 % 24);
-}
-
-std::string counted(size_t count, const std::string& what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
 class SumMaker {

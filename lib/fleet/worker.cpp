@@ -8,6 +8,7 @@
 #include <functional>
 #include <utility>
 
+#include "lib/core/counted.h"
 #include "lib/fleet/worker_job.h"
 #include "vmferry/error.h"
 
@@ -152,7 +153,7 @@ void Worker::read_limits(const FleetFacts& facts) {
 void Worker::lose(const std::string& why) {
   in_ = false;
   if (!jobs_.empty()) {
-    say(fmt::format("{}: {}; its {} jobs here are stopped", what_, why, jobs_.size()));
+    say(fmt::format("{}: {}; stopped here: {}", what_, why, counted(jobs_.size(), "job")));
   }
   for (const auto& mine : jobs_) {
     mine->is_lost = true;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "lib/core/counted.h"
 #include "lib/core/printable.h"
 #include "lib/core/shell_word.h"
 #include "lib/migrate/check_list.h"
@@ -44,17 +45,16 @@ class SnapshotChecker {
     if (!request_.takes_history()) {
       return checks_.fail(
           name,
-          fmt::format("the domain has {} snapshots; their disks would be lost", facts_.snapshots),
+          "the domain has " + counted(facts_.snapshots, "snapshot") + "; their disks would be lost",
           "move them along while it is shut off: --mode offline with --snapshots, or with "
           "--chain-as-snapshots where each lies in a file of its own; or delete them (virsh "
           "snapshot-delete)");
     }
     if (is_live(method_)) {
-      return checks_.fail(
-          name,
-          fmt::format("the domain has {} snapshots, which move only while it is shut off",
-                      facts_.snapshots),
-          "move it with --mode offline, or delete them (virsh snapshot-delete)");
+      return checks_.fail(name,
+                          "the domain has " + counted(facts_.snapshots, "snapshot") +
+                              ", which move only while it is shut off",
+                          "move it with --mode offline, or delete them (virsh snapshot-delete)");
     }
     if (!facts_.snapshots_read.ok()) {
       return checks_.fail(name, facts_.snapshots_read.failure,
@@ -192,15 +192,16 @@ class SnapshotChecker {
     const std::vector<std::string> left =
         request_.snapshots ? std::vector<std::string>() : disk.parts.snapshots;
     for (const auto& [what, names] :
-         {std::pair{"snapshots", left}, std::pair{"bitmaps", disk.parts.bitmaps}}) {
+         {std::pair{"snapshot", left}, std::pair{"bitmap", disk.parts.bitmaps}}) {
       if (!names.empty()) {
         checks_.warn(
-            fmt::format("{} in {}", what, disk.move.dev),
-            fmt::format("the image holds {} {} (\"{}\"{}), which do not move{}", names.size(), what,
-                        names.front(), names.size() == 1 ? "" : ", ...",
+            fmt::format("{}s in {}", what, disk.move.dev),
+            fmt::format("the image holds {} (\"{}\"{}), which {} not move{}",
+                        counted(names.size(), what), names.front(),
+                        names.size() == 1 ? "" : ", ...", names.size() == 1 ? "does" : "do",
                         request_.delete_source && disk.source_stays.empty()
-                            ? " and are deleted with it"
-                            : ": they stay in it"),
+                            ? ", and will be deleted with it"
+                            : ", and will stay in it"),
             "they are listed by: vmferry info " + shell_word(disk.move.image.path));
       }
     }

@@ -94,7 +94,7 @@ nothing_left() {
   found=$(diff <(rbd ls | grep '^mg' | sort) <(printf '%s-vda\n' "${!home[@]}" | sort)) || fail "other volumes than there should be: $found"
   found=$(rados -p rbd ls | grep -a 'vmferry') && fail "left in the pool: $found"
   for each in "${!home[@]}"; do
-    found=$(rbd image-meta list "rbd/$each-vda" | grep vmferry) && fail "left in $each-vda: $found"
+    found=$(rbd image-meta list "rbd/$each-vda" | grep vmferry | grep -v "vmferry-snapshot[.]") && fail "left in $each-vda: $found"
   done
   for each in "$@"; do
     found=$(rados -p rbd -N vmferry listomapkeys "fleet.$each" | grep -E '^(run|at|to|pending|worker)/') && fail "left of fleet $each: $found"

@@ -11,11 +11,14 @@ guest_on hostb mg-slow raw 72
 guest_on hostb mg-s1 raw 2
 guest_on hostb mg-s2 qcow2 4
 guest_on hostb mg-s3 raw 16
+qemu-img snapshot -c before "$work/mg-k2.qcow2"
+qemu-io -c 'write -P 5 1M 1M' "$work/mg-k2.qcow2" >/dev/null
+qemu-img convert -O raw "$work/mg-k2.qcow2" "$work/mg-k2.raw"
 on_a start mg-k4
 on_b start mg-s3
 
 # Slow enough to be caught at it. mg-slow takes 18 s, and has its first checkpoint after 10.
-plan --guest mg-k1 --guest mg-k2 --guest mg-k3 --guest mg-k4 --jobs 3 --bandwidth 3M
+plan --guest mg-k1 --guest mg-k2 --guest mg-k3 --guest mg-k4 --snapshots --jobs 3 --bandwidth 3M
 limit_to jobs_per_host 3
 sed -i -E '/^name = "mg-k1"/,/^wave/ s/^wave.*/&\non_death = "undo"/; /^name = "mg-k2"/,/^wave/ s/^wave.*/&\non_death = "finish"/' plan.toml
 [[ $(grep -c on_death plan.toml) == 2 ]] || fail "$(cat plan.toml)"
@@ -80,6 +83,8 @@ for host in hosta hostb; do
   end_worker $host
 done
 moved_once
+qemu-img convert -O raw -l before "$work/mg-k2.qcow2" before.raw
+rbd export --no-progress rbd/mg-k2-vda@before - | cmp - before.raw || fail "the snapshot of mg-k2 is not what its image has"
 nothing_left "$killed" "$steered"
 for guest in mg-k4 mg-s3; do
   [[ $(virsh -q -c "${uri[${home[$guest]}]}" domstate $guest) == running ]] || fail "$guest does not run any more"

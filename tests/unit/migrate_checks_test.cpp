@@ -121,9 +121,9 @@ TEST_CASE("what is in an image and does not move is named before", "[migrate]") 
   };
   const std::string held =
       "the image holds 2 snapshots (\"before-upgrade\", ...), which do not move";
-  CHECK(message(false, "") == held + ": they stay in it");
-  CHECK(message(true, "it is a link") == held + ": they stay in it");
-  CHECK(message(true, "") == held + " and are deleted with it");
+  CHECK(message(false, "") == held + ", and will stay in it");
+  CHECK(message(true, "it is a link") == held + ", and will stay in it");
+  CHECK(message(true, "") == held + ", and will be deleted with it");
 }
 
 TEST_CASE("the method follows from the request and few facts", "[migrate]") {

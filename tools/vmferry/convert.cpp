@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "lib/core/counted.h"
 #include "lib/core/format_bytes.h"
 #include "lib/core/printable.h"
 #include "lib/core/utc_time.h"
@@ -38,9 +39,9 @@ const char* verified_in_words(Verify verified) {
 }
 
 std::string points_in_words(const std::vector<KeptPoint>& points) {
-  return points.empty() ? ""
-                        : fmt::format("{} snapshot{} beside: {}\n", points.size(),
-                                      points.size() == 1 ? "" : "s", names_of(points));
+  return points.empty()
+             ? ""
+             : counted(points.size(), "snapshot") + " beside: " + names_of(points) + "\n";
 }
 
 /// Data that needed no writing.

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "lib/core/counted.h"
 #include "lib/core/printable.h"
 #include "lib/core/utc_time.h"
 #include "tools/vmferry/command.h"
@@ -137,7 +138,8 @@ void say_troubles(const FleetSurvey& survey) {
 void introduce(FleetPlan& plan, bool sparsifies) {
   const std::vector<std::string> lines = {
       fmt::format("A plan to {}, made by vmferry {}, {}",
-                  sparsifies ? "sparsify volumes" : "move guests to Ceph", kVersion, utc_now()),
+                  sparsifies ? "sparsify volumes" : "move guests to Ceph", kVersion,
+                  utc_now().substr(0, 19) + "Z"),
       sparsifies ? "Edit it (waves, limits, hosts; take volumes out), then:"
                  : "Edit it (ways, waves, limits, names of volumes; take guests out), then:",
       "  vmferry fleet plan --check FILE       asks all hosts again",
@@ -157,8 +159,8 @@ int deliver(Session& session, const FleetPlanOptions& options, FleetSurvey surve
   } else {
     write_text_file(session, options.output, text, options.force);
     print_report(
-        fmt::format("{}{} {} planned, {} refused, {} left out: {}\n", sums_text(survey),
-                    survey.plan.jobs.size(), options.sparsify ? "volumes" : "guests",
+        fmt::format("{}{} planned, {} refused, {} left out: {}\n", sums_text(survey),
+                    counted(survey.plan.jobs.size(), options.sparsify ? "volume" : "guest"),
                     survey.refused.size(), survey.left_out.size(), printable(options.output)),
         "the plan is written");
   }

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "lib/core/counted.h"
 #include "tools/vmferry/command.h"
 #include "tools/vmferry/options.h"
 #include "tools/vmferry/ui/output.h"
@@ -25,9 +26,9 @@ int submit(Session& session, const SubmitOptions& options) {
   session.making_something(
       "vmferry: interrupted twice; 'vmferry fleet status' shows whether it was done\n");
   submit_fleet(plan, options.name, options.ceph, options.replace);
-  print(fmt::format("fleet '{}' is submitted to pool '{}': {} {}\n", options.name, plan.pool,
-                    plan.jobs.size(),
-                    plan.jobs.front().task == FleetTask::kSparsify ? "volumes" : "guests"));
+  print(fmt::format("fleet '{}' is submitted to pool '{}': {}\n", options.name, plan.pool,
+                    counted(plan.jobs.size(),
+                            plan.jobs.front().task == FleetTask::kSparsify ? "volume" : "guest")));
   return 0;
 }
 

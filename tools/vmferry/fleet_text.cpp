@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "lib/core/counted.h"
 #include "lib/core/format_bytes.h"
 #include "lib/core/printable.h"
 #include "lib/core/utc_time.h"
@@ -181,7 +182,7 @@ std::string fleet_text(const FleetStatus& status, bool active_only) {
       printable(fmt::format("fleet '{}' in pool '{}': {}{}", status.name, status.pool, status.state,
                             status.why.empty() ? "" : " (" + status.why + ")")) +
       "\n";
-  text += fmt::format("{} guests: {}\n", totals.jobs, counts_text(totals));
+  text += counted(totals.jobs, "guest") + ": " + counts_text(totals) + "\n";
   text += fmt::format("{} of {} copied", about_bytes(totals.data_done), about_bytes(totals.data));
   text += totals.rate == 0 ? "\n\n" : fmt::format(", {}/s\n\n", about_bytes(totals.rate));
   TextTable table({"GUEST", "HOST", ">WAVE", "STATE", "PHASE", ">DONE", ">OF", ">RATE", ">LEFT"});
