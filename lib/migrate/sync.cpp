@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "lib/migrate/facts.h"
 #include "lib/migrate/steps/steps.h"
@@ -146,6 +147,7 @@ MigrateRequest next_request(const SyncState& state, const MigrateRequest& given)
   take(request.shutdown_timeout, given.shutdown_timeout, unset.shutdown_timeout);
   request.quiesce = request.quiesce || given.quiesce;
   request.force_off = request.force_off || given.force_off;
+  request.delete_source = given.delete_source;
   request.mode = given.mode;
   return request;
 }
@@ -174,12 +176,20 @@ Plan plan_cutover(const MigrateRequest& asked, const MigrateContext& context) {
   const bool offline = is_off || request.mode == MigrateMode::kOffline;
   request.mode = offline ? MigrateMode::kOffline : MigrateMode::kLive;
   request.method = MigrateMethod::kStaged;
-  request.delete_source = request.delete_source && !offline;  // the overlay has what is newest
+  const bool old_stays = std::exchange(request.delete_source, request.delete_source && !offline);
   const unsigned round = state.last().number;
   Plan plan =
       warm_plan(request, context, {.kind = RunKind::kCutover, .round = round, .state = state});
   if (offline) {
     plan.steps = offline_cutover_steps(plan.was_running);
+    if (old_stays) {
+      plan.checks.push_back(
+          {.name = "old disks",
+           .result = Check::Result::kWarning,
+           .message = "they stay, though they were to be deleted: the guest is off, and what it "
+                      "wrote last is in overlays over them",
+           .hint = "remove both by hand; the report names them"});
+    }
     return plan;
   }
   plan.steps = live_cutover_steps(request);

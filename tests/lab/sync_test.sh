@@ -30,7 +30,17 @@ synced 4 vda vdb
 expect 1 "vmferry cutover mg-warm" move
 expect 2 "does not go to pool" ferry sync mg-warm --pool other --state-dir "$state"
 
-cut_over -q
+# One that would take too long begins nothing, and one for later waits, and is stopped like anything.
+expect 1 "it would take about .* s after its last sync" cut_over --max-downtime 1
+expect 2 "is over" cut_over --at "2020-01-01 02:00"
+expect 130 "" timeout --preserve-status -s INT 5 "$VMFERRY" cutover mg-warm --at "$(date -d '+1 hour' '+%F %T')" --connect "$VMFERRY_LAB_HOSTA" --state-dir "$state"
+synced 4 vda vdb
+lives "$VMFERRY_LAB_HOSTA"
+
+at=$(date -d '+3 seconds' '+%s')
+cut_over -q --at "$(date -d "@$at" '+%F %T')" --max-downtime 600 --delete-source 2>said || fail "$(cat said)"
+(($(date +%s) >= at)) || fail "a cutover began before its time"
+[[ ! -e $guests/mg-warm/vdb.raw ]] || fail "the old image is left: $(cat said)"
 arrived "$VMFERRY_LAB_HOSTA"
 on_rbd "$VMFERRY_LAB_HOSTA" vda vdb
 [[ -z $(find "$guests/mg-warm" -name '*vmferry*') ]] || fail "overlays are left: $(ls "$guests/mg-warm")"

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
+#include <cmath>
+#include <ctime>
+
+#include "lib/core/moment.h"
+#include "lib/core/printable.h"
 #include "tools/vmferry/command.h"
 #include "tools/vmferry/sync.h"
+#include "tools/vmferry/ui/say.h"
 #include "vmferry/error.h"
 #include "vmferry/sync.h"
 
@@ -11,6 +19,8 @@ struct CutoverOptions {
   MigrateOptions move;
   bool live = false;
   bool offline = false;
+  std::string at;             ///< a time as text; empty: now
+  unsigned max_downtime = 0;  ///< 0: any
 };
 
 void add_cutover_options(CLI::App& app, CutoverOptions& options) {
@@ -20,28 +30,42 @@ void add_cutover_options(CLI::App& app, CutoverOptions& options) {
       ->type_name("URI");
   CLI::Option* live =
       app.add_flag("--live", options.live, "The guest goes on (default: if it runs)");
-  app.add_flag("--offline", options.offline, "Shut the guest down, and start it on the volumes")
-      ->excludes(live);
-  app.add_flag("--dry-run", options.move.dry_run, "Print checks and steps, change nothing");
-  app.add_flag("--check", options.move.check, "Print the checks only; exit status 1 if one fails")
-      ->excludes("--dry-run");
-  const char* offline = "Offline";
+  CLI::Option* offline =
+      app.add_flag("--offline", options.offline, "Shut the guest down, and start it on the volumes")
+          ->excludes(live);
+  CLI::Option* dry_run =
+      app.add_flag("--dry-run", options.move.dry_run, "Print checks and steps, change nothing");
+  CLI::Option* check = app.add_flag("--check", options.move.check,
+                                    "Print the checks only; exit status 1 if one fails")
+                           ->excludes(dry_run);
+  app.add_option("--at", options.at,
+                 "Check everything now, and begin then: 02:00, or \"2026-11-29 02:00\"")
+      ->type_name("TIME")
+      ->excludes(dry_run)
+      ->excludes(check);
+  app.add_option("--max-downtime", options.max_downtime,
+                 "Refuse if it is expected to take longer than that after its last sync")
+      ->type_name("SECONDS")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--delete-source", request.delete_source,
+               "Remove the old images once the guest runs on its volumes")
+      ->excludes(offline);
+  const char* group = "Offline";
   app.add_option("--shutdown-timeout", options.move.shutdown_timeout,
                  "How long the guest may take to shut down, in seconds (default: 120)")
       ->type_name("SECONDS")
-      ->group(offline);
+      ->group(group);
   app.add_flag("--force-off", request.force_off, "Pull the plug when it does not shut down")
-      ->group(offline);
+      ->group(group);
 }
 
-void require_running(const MigrateOptions& options, const MigrateContext& context) {
-  if (context.source->guest(options.request.domain)->state() == DomainState::kShutOff) {
-    throw Error({.kind = ErrorKind::kConflict,
-                 .object = "domain " + options.request.domain,
-                 .action = "cut over --live",
-                 .cause = "it is shut off",
-                 .hint = "start it, or leave --live out"});
-  }
+[[noreturn]] void refuse(const MigrateOptions& options, const std::string& cause,
+                         const std::string& hint) {
+  throw Error({.kind = ErrorKind::kConflict,
+               .object = "domain " + options.request.domain,
+               .action = "cut over",
+               .cause = cause,
+               .hint = hint});
 }
 
 bool runs(const MigrateOptions& options, const MigrateContext& context) {
@@ -49,19 +73,13 @@ bool runs(const MigrateOptions& options, const MigrateContext& context) {
   return state == DomainState::kRunning || state == DomainState::kPaused;
 }
 
-int cut_over(Session& session, CutoverOptions& options) {
+bool only_looks(const CutoverOptions& options) {
+  return options.move.dry_run || options.move.check;
+}
+
+/// Makes the options those of the warm move.
+void take_cutover(CutoverOptions& options) {
   MigrateOptions& move = options.move;
-  if (move.state_dir.empty()) {
-    move.state_dir = default_state_dir();
-  }
-  if (move.recover) {
-    complete(move);
-    return recover_run(session, move);
-  }
-  const bool only_looks = move.dry_run || move.check;
-  if (!only_looks) {
-    recover_dead_sync(session, move);
-  }
   move.request.mode = options.offline ? MigrateMode::kOffline : MigrateMode::kAuto;
   if (!take_warm(move)) {
     throw Error({.kind = ErrorKind::kNotFound,
@@ -70,22 +88,91 @@ int cut_over(Session& session, CutoverOptions& options) {
                  .cause = "it is in no warm move",
                  .hint = "begin one with vmferry sync, or use vmferry migrate"});
   }
-  Mover mover(session, move, "cutover");
-  if (options.live) {
-    require_running(move, mover.context());
+}
+
+/// Compares --max-downtime with what is to be expected, `after_sync`: of a last sync that is done,
+/// or else as if that ended now.
+void require_short(const CutoverOptions& options, bool after_sync) {
+  if (options.max_downtime == 0) {
+    return;
   }
-  if (!only_looks && runs(move, mover.context())) {
+  const MigrateOptions& move = options.move;
+  const auto state = read_sync_state(move.request.domain, move.state_dir);
+  const int64_t now = ::time(nullptr);
+  const auto expected = state ? forecast(*state, now) : std::nullopt;
+  if (!expected) {
+    refuse(move, "nobody can tell how long it takes: there was one sync only",
+           "vmferry sync it once more first, or leave --max-downtime out");
+  }
+  const auto fresh = state->last().frozen_at + static_cast<int64_t>(expected->sync_seconds);
+  const double seconds = forecast(*state, after_sync ? now : fresh)->cutover_seconds;
+  if (seconds > options.max_downtime) {
+    refuse(move,
+           fmt::format("it would take about {:.0f} s after its last sync, and may take {} "
+                       "(--max-downtime)",
+                       std::ceil(seconds), options.max_downtime),
+           "choose a time when the guest writes less, or allow more");
+  }
+}
+
+/// All that can be refused now is.
+void require_ready(const CutoverOptions& options, const MigrateContext& context) {
+  if (options.live && !runs(options.move, context)) {
+    refuse(options.move, "it does not run, and --live was asked for",
+           "start it, or leave --live out");
+  }
+  require_short(options, false);
+}
+
+/// Checks all, and then waits, connected to nothing: what is so by then is asked anew.
+void wait_for_time(Session& session, const CutoverOptions& given, int64_t time) {
+  CutoverOptions options = given;
+  take_cutover(options);
+  {
+    Mover mover(session, options.move, "cutover");
+    require_ready(options, mover.context());
+    mover.require_possible(plan_cutover(options.move.request, mover.context()));
+  }
+  say_notice("the cutover of " + printable(options.move.request.domain) + " begins at " +
+             local_time(time));
+  wait_for_moment(time, session.stop());
+}
+
+int64_t moment_of(const std::string& text) {
+  const int64_t now = ::time(nullptr);
+  const auto time = parse_moment(text, now);
+  if (!time) {
+    refuse_usage("--at " + text + " is no time", "write 02:00, or \"2026-11-29 02:00\"");
+  }
+  if (*time < now) {
+    refuse_usage("--at " + text + " is over (" + local_time(*time) + ")",
+                 "name a time to come, or leave --at out");
+  }
+  return *time;
+}
+
+int cut_over(Session& session, CutoverOptions& options) {
+  MigrateOptions& move = options.move;
+  find_state_dir(move);
+  if (move.recover) {
+    return recover_run(session, move);
+  }
+  if (!options.at.empty()) {
+    wait_for_time(session, options, moment_of(options.at));
+  }
+  if (!only_looks(options)) {
+    recover_dead_sync(session, move);
+  }
+  take_cutover(options);
+  Mover mover(session, move, "cutover");
+  require_ready(options, mover.context());
+  if (!only_looks(options) && runs(move, mover.context())) {
     MigrateOptions quiet = move;
     quiet.run.quiet = quiet.run.quiet || quiet.run.json;  // one report is enough
     sync_once(mover, quiet);
+    require_short(options, true);
   }
-  const Plan plan = plan_cutover(move.request, mover.context());
-  if (const auto status = mover.only_planned(plan)) {
-    return *status;
-  }
-  mover.require_possible(plan);
-  mover.run([&] { mover.tell_end(execute_migration(plan, mover.context())); });
-  return 0;
+  return mover.carry_out(plan_cutover(move.request, mover.context()));
 }
 
 }  // namespace
@@ -102,7 +189,7 @@ std::function<int(Session&)> add_cutover(CLI::App& app) {
   app.footer(
       "Examples:\n"
       "  vmferry cutover web1\n"
-      "  vmferry cutover web1 --offline\n"
+      "  vmferry cutover web1 --offline --at 02:00\n"
       "\nSee vmferry-cutover(1).");
   return [options](Session& session) { return cut_over(session, *options); };
 }

@@ -9,18 +9,12 @@ namespace vmferry::cli {
 namespace {
 
 int migrate(Session& session, MigrateOptions& options) {
-  complete(options);
   if (options.recover) {
     return recover_run(session, options);
   }
+  complete(options);
   Mover mover(session, options, "migrate");
-  const Plan plan = plan_migration(options.request, mover.context());
-  if (const auto status = mover.only_planned(plan)) {
-    return *status;
-  }
-  mover.require_possible(plan);
-  mover.run([&] { mover.tell_end(execute_migration(plan, mover.context())); });
-  return 0;
+  return mover.carry_out(plan_migration(options.request, mover.context()));
 }
 
 }  // namespace

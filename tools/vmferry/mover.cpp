@@ -186,6 +186,21 @@ void Mover::tell_end(const MigrateReport& report) const {
   print_report(text, end);
 }
 
+int Mover::carry_out(const Plan& plan) {
+  if (const auto status = only_planned(plan)) {
+    return *status;
+  }
+  require_possible(plan);
+  run([&] { tell_end(execute_migration(plan, context_)); });
+  return 0;
+}
+
+void find_state_dir(MigrateOptions& options) {
+  if (options.state_dir.empty()) {
+    options.state_dir = default_state_dir();
+  }
+}
+
 void take_recorded_cluster(MigrateOptions& options) {
   take_recorded(options.ceph.conf, options.request.ceph_conf);
   take_recorded(options.ceph.id, options.request.user);
@@ -195,6 +210,7 @@ void take_recorded_cluster(MigrateOptions& options) {
 }
 
 int recover_run(Session& session, MigrateOptions& options) {
+  complete(options);
   options.request =
       changed(recorded_request(options.request.domain, options.state_dir), options.request);
   take_recorded_cluster(options);

@@ -33,6 +33,8 @@ class Mover {
   void run(const std::function<void()>& work);
   /// Prints how it ended.
   void tell_end(const MigrateReport& report) const;
+  /// All of that for one plan: prints it, or runs it and tells. Answers the exit status.
+  int carry_out(const Plan& plan);
 
  private:
   Session& session_;
@@ -46,7 +48,10 @@ class Mover {
 /// What a later run was not told of is as it was for the one that began.
 void take_recorded_cluster(MigrateOptions& options);
 
-/// --recover: ends the run that has left a journal.
+/// For commands of warm moves, which look at their state first.
+void find_state_dir(MigrateOptions& options);
+
+/// --recover: ends the run that has left a journal. `options` are as given.
 int recover_run(Session& session, MigrateOptions& options);
 
 }  // namespace vmferry::cli

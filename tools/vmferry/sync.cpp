@@ -86,27 +86,21 @@ int stop_sync(Session& session, SyncOptions& options) {
   }
   Mover mover(session, options.move, "sync --stop");
   const Plan plan = plan_sync_stop(options.move.request, options.remove_volumes, mover.context());
-  if (const auto status = mover.only_planned(plan)) {
-    return *status;
-  }
-  mover.require_possible(plan);
-  mover.run([&] { mover.tell_end(execute_migration(plan, mover.context())); });
-  if (!options.remove_volumes && !options.move.run.quiet) {
+  const int status = mover.carry_out(plan);
+  const bool is_done = !options.move.dry_run && !options.move.check;
+  if (is_done && !options.remove_volumes && !options.move.run.quiet) {
     for (const MovingDisk& disk : plan.disks) {
       say_line(printable(disk.volume.display()) + " stays, as of sync " +
                std::to_string(plan.round));
     }
   }
-  return 0;
+  return status;
 }
 
 int sync(Session& session, SyncOptions& options) {
   MigrateOptions& move = options.move;
-  if (move.state_dir.empty()) {
-    move.state_dir = default_state_dir();
-  }
+  find_state_dir(move);
   if (move.recover) {
-    complete(move);
     return recover_run(session, move);
   }
   if (!move.dry_run && !move.check) {
@@ -181,7 +175,6 @@ void recover_dead_sync(Session& session, const MigrateOptions& options) {
   recovery.recover = true;
   recovery.run.json = false;
   recovery.run.quiet = true;
-  complete(recovery);
   recover_run(session, recovery);
 }
 
