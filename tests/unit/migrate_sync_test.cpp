@@ -48,6 +48,7 @@ Plan prepared(Rig& rig, WarmRunKind kind) {
       rig.request.mode = MigrateMode::kOffline;
       return rig.plan_cutover();
     case WarmRunKind::kCutover:
+      rig.request.delete_source = true;  // the last step, when the state of the warm move is gone
       return rig.plan_cutover();
     case WarmRunKind::kStop:
       return rig.plan_stop(true);
