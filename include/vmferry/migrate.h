@@ -22,9 +22,9 @@
 #include "vmferry/migration_storage.h"
 #include "vmferry/observer.h"
 
-// Moving a virtual machine's disks to Ceph (and back). Facts are gathered, a pure function makes a
-// plan of them, a small loop executes the plan and keeps a journal of it; whoever finds that
-// journal later can finish or undo the run.
+// Moving a virtual machine's disks to Ceph (and within it, and back). Facts are gathered, a pure
+// function makes a plan of them, a small loop executes the plan and keeps a journal of it; whoever
+// finds that journal later can finish or undo the run.
 
 namespace VMFERRY_API vmferry {
 
@@ -66,7 +66,10 @@ struct MigrateRequest {
   std::string to;    ///< libvirt URI; empty: the same host
   std::string pool;
   std::string name_template = "{domain}-{dev}";
-  std::map<std::string, VolumeName> disks;   ///< by target dev; empty: every disk that can move
+  std::map<std::string, VolumeName> disks;  ///< by target dev; empty: every disk that can move
+  /// Disks on RBD move, too: those that are named; or if there are none on files, those in other
+  /// pools.
+  bool volumes_move = false;
   std::map<std::string, std::string> bases;  ///< by target dev: CopyTerms::base
   std::string to_dir;                        ///< directory; not empty: from RBD to files there
   ImageLayout file_layout;                   ///< of each of those files
@@ -135,7 +138,7 @@ struct Step {
 struct MovingDisk {
   std::string dev;
   std::string original;  ///< what the definition calls its image (DiskImage::display)
-  HostImage image;       ///< where it is (or, to files, where it goes)
+  HostImage image;       ///< where it is (or, to files, where it goes): a file or a volume
   VolumeName volume;
   uint64_t size = 0;    ///< bytes that the guest sees
   uint64_t data = 0;    ///< bytes that are allocated now

@@ -54,7 +54,8 @@ struct PoolFacts {
   std::optional<uint64_t> until_nearly_full = {};
 };
 
-/// An image on this host with the other files that it is made of, as libvirt names them.
+/// An image on this host with the other files that it is made of, as libvirt names them; or a
+/// volume that a disk shall leave.
 struct HostImage {
   std::string path;
   ImageFormat format;
@@ -67,6 +68,12 @@ struct HostImage {
   /// What the snapshots of these layers, by their paths, shall be called; else as layers_as_history
   /// has it.
   std::map<std::string, std::string> layer_names = {};
+  /// Not nothing: it is this volume, and `path` is empty. Its options say which cluster that is in,
+  /// where the definition does ("mon_host", "conf").
+  std::optional<RbdLocation> volume = {};
+
+  /// The path, or "rbd:POOL/IMAGE".
+  std::string display() const { return volume ? volume->display() : path; }
 };
 
 /// What a path of this host leads to.
@@ -98,9 +105,10 @@ struct OldFile {
 
 /// What the headers of an image tell.
 struct ImageParts {
-  std::vector<std::string> files;      ///< the identity of each file it is made of, itself first
-  std::string unknown;                 ///< why there may be more of them; empty: there are not
-  std::vector<std::string> snapshots;  ///< names of those inside the image itself
+  std::vector<std::string> files;  ///< the identity of each file or volume it is made of, itself
+                                   ///< first; of a volume that is all
+  std::string unknown;             ///< why there may be more of them; empty: there are not
+  std::vector<std::string> snapshots;  ///< names of those inside the image itself, or of the volume
   std::vector<std::string> memories;   ///< of those the ones with memory of the machine
   std::vector<std::string> bitmaps;    ///< likewise
   std::vector<std::string> backing;    ///< paths of its backing images that were opened
@@ -192,8 +200,9 @@ class MigrationStorage {
   virtual ImageParts image_parts(const HostImage& image) = 0;
   /// Nothing: it does not exist.
   virtual std::optional<FileLook> look(const std::string& path) = 0;
-  /// Removes the file that was planned with, nothing else. Throws kConflict if the name leads to
-  /// another one now or a QEMU process has it open. None there is no error.
+  /// Removes the file or volume that was planned with, nothing else. Throws kConflict if the name
+  /// leads to another one now, a QEMU process or another client has it open, or the volume has
+  /// snapshots. None there is no error.
   virtual void remove_image(const HostImage& image) = 0;
   /// The same for one that nobody may have open, for reading either: not only QEMU. Throws
   /// kConflict also if its size or time of change is another.

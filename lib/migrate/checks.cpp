@@ -219,6 +219,11 @@ class Checker : private CheckList {
       if (is_live(method_)) {
         stored_disk(disk);
       }
+      if (method_ == CopyMethod::kMirrored && disk.move.image.volume) {
+        fail("disk " + disk.move.dev, "it is on RBD, and QEMU's mirror moves only files there",
+             "leave --method mirror out, and run it on the host of the guest");
+        continue;
+      }
       if (method_ == CopyMethod::kStaged && disk.disk.copy_on_read) {
         fail("disk " + disk.move.dev,
              "it has copy_on_read='on', with which libvirt commits no overlay",

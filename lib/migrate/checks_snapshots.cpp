@@ -202,7 +202,7 @@ class SnapshotChecker {
                         request_.delete_source && disk.source_stays.empty()
                             ? ", and will be deleted with it"
                             : ", and will stay in it"),
-            "they are listed by: vmferry info " + shell_word(disk.move.image.path));
+            "they are listed by: vmferry info " + shell_word(disk.move.image.display()));
       }
     }
   }

@@ -29,10 +29,14 @@ class DiskLooker {
     try {
       disk.job_running =
           facts_.state != DomainState::kShutOff && guest_->block_job(disk.move.dev).has_value();
-      look_at_sizes(disk);
+      if (disk.move.image.volume) {
+        look_at_volume(disk);
+      } else {
+        look_at_sizes(disk);
+      }
       if (request_.to_files()) {
         look_at_target_file(disk);
-      } else {
+      } else if (!disk.move.image.volume) {
         look_at_image(disk);
       }
       // A volume is raw.
@@ -80,6 +84,43 @@ class DiskLooker {
     facts_.file_room = storage_.free_space(request_.to_dir);
     if (method_ == CopyMethod::kStaged) {
       look_at_overlay(disk);
+    }
+  }
+
+  /// Of a move to another volume.
+  void look_at_volume(DiskFacts& disk) {
+    HostImage& image = disk.move.image;
+    disk.parts = storage_.image_parts(image);
+    image.identity = disk.parts.files.front();
+    image.with_snapshots = request_.snapshots;
+    const Usage usage = storage_.image_usage(image);
+    disk.move.size = usage.virtual_bytes;
+    disk.move.data = usage.allocated_bytes;
+    if (method_ == CopyMethod::kOffline) {
+      return;
+    }
+    require_seen_by_guest(disk);
+    if (facts_.source.local && method_ == CopyMethod::kStaged) {
+      look_at_overlay(disk);
+    }
+  }
+
+  /// Another cluster may have a volume of that name.
+  void require_seen_by_guest(const DiskFacts& disk) {
+    const RbdLocation& volume = *disk.move.image.volume;
+    std::string cause;
+    if (const uint64_t seen = guest_->disk_sizes(disk.move.dev).capacity; seen != disk.move.size) {
+      cause = fmt::format("it has {} bytes, and the running guest sees {}", disk.move.size, seen);
+    } else if (volume.options.empty() && !disk.disk.readonly &&
+               storage_.writers({volume.pool, volume.image}) == 0) {
+      cause = "the guest runs, and no client has it open in this cluster";
+    }
+    if (!cause.empty()) {
+      throw Error({.kind = ErrorKind::kConflict,
+                   .object = disk.move.original,
+                   .action = {},
+                   .cause = cause,
+                   .hint = "is it in another cluster? name that one with --ceph-conf"});
     }
   }
 
@@ -200,7 +241,7 @@ class DiskLooker {
   }
 
   /// Beside the image itself, or the file that it becomes; a block device's directory is no place
-  /// for files.
+  /// for files, and a volume has none.
   std::filesystem::path overlay_directory(const DiskFacts& disk) const {
     if (!request_.overlay_dir.empty()) {
       return request_.overlay_dir;
@@ -208,7 +249,7 @@ class DiskLooker {
     if (request_.to_files()) {
       return request_.to_dir;
     }
-    if (disk.look->device) {
+    if (disk.move.image.volume || disk.look->device) {
       return "/var/lib/libvirt/images";
     }
     return std::filesystem::path(disk.look->real).parent_path();

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "lib/core/shell_word.h"
+#include "lib/migrate/choice.h"
 #include "lib/migrate/journal.h"
 #include "lib/migrate/needs.h"
 #include "vmferry/error.h"
@@ -98,20 +99,6 @@ class Gatherer {
     });
   }
 
-  /// Why a disk does not move; empty: it does.
-  std::string reason_to_stay(const DomainDisk& disk) const {
-    if (!request_.to_files()) {
-      return disk.stays;
-    }
-    const std::optional<ImageFormat> format = format_of(disk.image);
-    const bool holds_container = !format || format->is_container();
-    const bool qemu_reads_it = method_ == CopyMethod::kMirrored;
-    if (disk.stays_on_rbd.empty() && !qemu_reads_it && holds_container) {
-      return "its volume holds a " + disk.image.format + " image, which only --method mirror reads";
-    }
-    return disk.stays_on_rbd;
-  }
-
   void choose_disks() {
     for (const auto& [dev, volume] : request_.disks) {
       if (!facts_.live.find_disk(dev)) {
@@ -124,9 +111,9 @@ class Gatherer {
       if (!request_.disks.empty() && named == request_.disks.end()) {
         continue;
       }
-      const std::string reason = reason_to_stay(disk);
+      const std::string reason = why_not_chosen(request_, method_, facts_.live, disk);
       if (reason.empty()) {
-        add_disk(disk, named == request_.disks.end() ? nullptr : &named->second);
+        add_disk(disk);
         continue;
       }
       facts_.stays.push_back(disk.target + ": " + reason);
@@ -139,23 +126,23 @@ class Gatherer {
     }
   }
 
-  void add_disk(const DomainDisk& disk, const VolumeName* named) {
+  void add_disk(const DomainDisk& disk) {
     DiskFacts facts;
     facts.disk = disk;
     facts.move.dev = disk.target;
     facts.move.original = disk.image.display();
-    const std::string name =
-        named && !request_.to_files()
-            ? named->image
-            : fill_name_template(request_.name_template, facts_.live, disk.target);
     if (request_.to_files()) {
+      const std::string name = fill_name_template(request_.name_template, facts_.live, disk.target);
       const size_t slash = disk.image.name.find('/');
       facts.move.volume = {disk.image.name.substr(0, slash), disk.image.name.substr(slash + 1)};
       const ImageFormat format = request_.file_layout.format;
       facts.move.image.path = (fs::path(request_.to_dir) / (name + "." + format.name())).string();
       facts.move.image.format = format;
     } else {
-      facts.move.volume = {named ? named->pool : request_.pool, name};
+      facts.move.volume = goal_of(request_, facts_.live, disk.target);
+      if (disk.image.is_rbd()) {
+        facts.move.image.volume = volume_of(disk.image);
+      }
     }
     check_target(disk_target(request_, facts.move));  // before anybody is asked about such a name
     facts_.disks.push_back(std::move(facts));
@@ -175,7 +162,7 @@ class Gatherer {
   /// storage pool's volume.
   void look_for_same_files() {
     for (DiskFacts& disk : facts_.disks) {
-      if (request_.to_files() || !disk.problem.ok()) {
+      if (request_.to_files() || !disk.problem.ok() || disk.move.image.volume) {
         continue;
       }
       for (const DomainDisk& other : facts_.live.disks) {
@@ -205,10 +192,19 @@ class Gatherer {
   }
 
   std::string why_old_disk_stays(const DiskFacts& disk) {
-    if (!request_.to_files() && !disk.look) {
+    const bool is_volume = request_.to_files() || disk.move.image.volume;
+    if (!is_volume && !disk.look) {
       return {};  // a failed check tells
     }
-    if (!request_.to_files()) {
+    if (disk.move.image.volume) {
+      if (disk.parts.files.empty()) {
+        return {};  // likewise
+      }
+      if (std::string reason = why_volume_stays(disk.move.image, disk.parts); !reason.empty()) {
+        return reason;
+      }
+    }
+    if (!is_volume) {
       // A disk that QEMU mirrors counts as raw in the plan.
       const ImageFormat declared = format_of(disk.disk.image).value_or(ImageFormat());
       if (std::string reason = why_foreign_stays(declared); !reason.empty()) {
@@ -223,8 +219,7 @@ class Gatherer {
              std::any_of(facts_.disks.begin(), facts_.disks.end(),
                          [&](const DiskFacts& other) { return other.move.dev == need.dev; });
     };
-    return who_needs(request_.to_files() ? disk.move.volume.display() : disk.look->identity,
-                     needs(), moves);
+    return who_needs(is_volume ? disk.move.original : disk.look->identity, needs(), moves);
   }
 
   const std::vector<Need>& needs() {

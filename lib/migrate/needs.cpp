@@ -144,6 +144,17 @@ std::string why_file_stays(const HostImage& image, const FileLook& look) {
   return {};
 }
 
+std::string why_volume_stays(const HostImage& image, const ImageParts& now) {
+  if (now.files.front() != image.identity) {
+    return "it is not the volume any more that was copied";
+  }
+  if (!now.snapshots.empty()) {
+    return fmt::format("it has {} snapshots, {} for one; remove them and it by hand (rbd snap ls)",
+                       now.snapshots.size(), now.snapshots.front());
+  }
+  return {};
+}
+
 std::optional<ImageFormat> format_of(const DiskImage& image) {
   return image.format.empty() ? ImageFormat() : find_format(image.format);
 }

@@ -35,6 +35,9 @@ std::string why_foreign_stays(const ImageFormat& format);
 /// Why the file of an image that moved may not be removed by its name; empty: it may.
 std::string why_file_stays(const HostImage& image, const FileLook& look);
 
+/// The same for a volume that moved, and is `now` so.
+std::string why_volume_stays(const HostImage& image, const ImageParts& now);
+
 /// The format of a declared image; nothing: one that is not read here.
 std::optional<ImageFormat> format_of(const DiskImage& image);
 

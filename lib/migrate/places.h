@@ -90,6 +90,8 @@ std::unique_ptr<const NewPlace> new_files(const MigrateRequest& request, Migrati
 std::unique_ptr<const NewPlace> new_volumes(const MigrateRequest& request,
                                             MigrationStorage& storage);
 std::unique_ptr<const OldPlace> old_files(const MigrateRequest& request, MigrationStorage& storage);
+/// Of a move to files, and of one to other volumes.
 std::unique_ptr<const OldPlace> old_volumes(MigrationStorage& storage);
+std::unique_ptr<const OldPlace> left_volumes(MigrationStorage& storage);
 
 }  // namespace vmferry::migrate

@@ -73,6 +73,7 @@ class NewVolumes : public NewPlace {
   MigrationStorage& storage_;
 };
 
+/// The volumes of a move to files.
 class OldVolumes : public OldPlace {
  public:
   explicit OldVolumes(MigrationStorage& storage) : storage_(storage) {}
@@ -93,6 +94,47 @@ class OldVolumes : public OldPlace {
   MigrationStorage& storage_;
 };
 
+/// The volumes of a move to other volumes.
+class LeftVolumes : public OldPlace {
+ public:
+  explicit LeftVolumes(MigrationStorage& storage) : storage_(storage) {}
+
+  bool exists(const MovingDisk& disk) const override { return now(disk).has_value(); }
+  std::optional<OldFile> file(const MovingDisk&) const override { return std::nullopt; }
+  std::string why_changed(const MovingDisk& disk) const override {
+    const std::optional<ImageParts> parts = now(disk);
+    if (parts && parts->files.front() == disk.image.identity) {
+      return {};
+    }
+    return disk.original + (parts ? " is not the volume any more that was moved: it was replaced"
+                                  : " is not there any more");
+  }
+  std::string why_stays(const MovingDisk& disk, const std::vector<Need>& needs) const override {
+    const std::optional<ImageParts> parts = now(disk);
+    if (!parts) {
+      return {};
+    }
+    std::string reason = why_volume_stays(disk.image, *parts);
+    return reason.empty() ? who_needs(disk.original, needs, [](const Need&) { return false; })
+                          : reason;
+  }
+  void remove(const MovingDisk& disk) const override { storage_.remove_image(disk.image); }
+
+ private:
+  std::optional<ImageParts> now(const MovingDisk& disk) const {
+    try {
+      return storage_.image_parts(disk.image);
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::kNotFound) {
+        return std::nullopt;
+      }
+      throw;
+    }
+  }
+
+  MigrationStorage& storage_;
+};
+
 }  // namespace
 
 std::unique_ptr<const NewPlace> new_volumes(const MigrateRequest& request,
@@ -102,6 +144,10 @@ std::unique_ptr<const NewPlace> new_volumes(const MigrateRequest& request,
 
 std::unique_ptr<const OldPlace> old_volumes(MigrationStorage& storage) {
   return std::make_unique<const OldVolumes>(storage);
+}
+
+std::unique_ptr<const OldPlace> left_volumes(MigrationStorage& storage) {
+  return std::make_unique<const LeftVolumes>(storage);
 }
 
 }  // namespace vmferry::migrate

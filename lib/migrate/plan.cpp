@@ -13,6 +13,18 @@ constexpr double kGuessedRate = 200e6;
 /// What every live way takes beside its copying (seconds).
 constexpr double kLiveOverhead = 5;
 
+std::string old_disks(const MigrateRequest& request, const Facts& facts) {
+  const auto is_volume = [](const DiskFacts& disk) { return disk.move.image.volume.has_value(); };
+  if (request.to_files()) {
+    return "volumes";
+  }
+  if (std::none_of(facts.disks.begin(), facts.disks.end(), is_volume)) {
+    return "images";
+  }
+  const bool all = std::all_of(facts.disks.begin(), facts.disks.end(), is_volume);
+  return all ? "volumes" : "disks";
+}
+
 /// What the texts of steps are about.
 struct WayFacts {
   WayFacts(const MigrateRequest& a_request, const Facts& facts)
@@ -20,8 +32,10 @@ struct WayFacts {
         target_host(facts.target.hostname),
         was_running(facts.state == DomainState::kRunning || facts.state == DomainState::kPaused),
         forgets(!facts.known_snapshots.empty()),
-        old(request.to_files() ? "volumes" : "images"),
-        fresh(request.to_files() ? "files" : "volumes") {}
+        old(old_disks(request, facts)),
+        fresh(request.to_files() ? "files"
+              : old == "images"  ? "volumes"
+                                 : "new volumes") {}
 
   const MigrateRequest& request;
   const std::string target_host;

@@ -65,7 +65,8 @@ bool Run::is_gone(const Machine& machine, const Domain& now, const MovingDisk& d
     return false;
   }
   const auto is_known = [&](const DiskImage& image) {
-    return machine.place_of(image, disk) != Place::kElsewhere || image.path == disk.image.path;
+    return machine.place_of(image, disk) != Place::kElsewhere ||
+           (!image.path.empty() && image.path == disk.image.path);
   };
   return std::none_of(found->backing.begin(), found->backing.end(), is_known);
 }

@@ -81,6 +81,7 @@ class HostAndCluster : public MigrationStorage {
 
  private:
   OpenImage open_volume(const VolumeName& volume, const CephOptions& ceph) const;
+  ImageParts volume_parts(const RbdLocation& volume) const;
   /// Goes on with what a copy that died has left, if that is asked for and it fits.
   CopyDone copy_or_resume(const OpenImage& image, NewImage target, CopyTerms terms);
   /// Has a copy that died left what this one can go on with?
@@ -92,6 +93,8 @@ class HostAndCluster : public MigrationStorage {
 
   /// Where the volume is; the connection to its cluster stays for the next question.
   RbdLocation connected_to(const VolumeName& volume);
+
+  void remove_old_volume(const HostImage& image) const;
 
   void about_to_make() const;
 
@@ -119,7 +122,7 @@ class EitherStop {
 
 RbdLocation location_of(const VolumeName& volume);
 /// With the size that the guest sees, and no other files than the image names. Throws Error.
-OpenImage open_host_image(const HostImage& image);
+OpenImage open_host_image(const HostImage& image, const CephOptions& ceph);
 /// Throws Error.
 struct stat stat_of(const std::string& path);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/migrate/storage.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <functional>
 #include <numeric>
@@ -56,7 +58,10 @@ std::vector<std::string> names_of(const std::vector<KeptPoint>& points) {
 
 }  // namespace
 
-OpenImage open_host_image(const HostImage& image) {
+OpenImage open_host_image(const HostImage& image, const CephOptions& ceph) {
+  if (image.volume) {
+    return open_as_guest(*image.volume, {.format = ImageFormat(), .network = {.ceph = ceph}});
+  }
   std::vector<std::string> allowed = image.backing;
   allowed.insert(allowed.end(), image.allowed.begin(), image.allowed.end());
   const SourceOptions options = {
@@ -67,28 +72,32 @@ OpenImage open_host_image(const HostImage& image) {
 
 CopyDone HostAndCluster::copy_in(const HostImage& image, const VolumeName& volume,
                                  const CopyTerms& terms, const Made& made) {
-  OpenImage source = open_host_image(image);
-  refuse_being_written(source);
+  OpenImage source = open_host_image(image, for_copying(options_.ceph));
+  CopyTerms of_image = terms;
+  // A file that is open does not look like one that changes; a volume does.
+  of_image.frozen = terms.frozen && image.volume;
+  if (!of_image.frozen) {
+    refuse_being_written(source);
+  }
   if (!image.identity.empty() && source.opened.front().text != image.identity) {
+    const char* const kind = image.volume ? "volume" : "file";
     throw Error({.kind = ErrorKind::kConflict,
-                 .object = image.path,
+                 .object = image.display(),
                  .action = "copy",
-                 .cause = "it is not the file any more that was looked at before",
+                 .cause = fmt::format("it is not the {} any more that was looked at before", kind),
                  .hint = "it was replaced: look which one the domain needs, and begin again"});
   }
-  CopyTerms of_file = terms;
-  of_file.frozen = false;  // a file that is open does not look like one that changes
   NewImage target = {.location = location_of(volume),
                      .options = new_volume(source.guest->size(), made)};
   if (!terms.base.empty()) {
     target.options.base = parse_location(terms.base);
   }
   add_history(image, source, target);
-  return copy_or_resume(source, std::move(target), of_file);
+  return copy_or_resume(source, std::move(target), of_image);
 }
 
 bool HostAndCluster::can_resume_in(const HostImage& image, const VolumeName& volume) {
-  OpenImage source = open_host_image(image);
+  OpenImage source = open_host_image(image, options_.ceph);
   NewImage target = {.location = location_of(volume), .options = {}};
   add_history(image, source, target);
   return can_go_on(source, target);
@@ -106,7 +115,7 @@ OpenImage HostAndCluster::open_volume(const VolumeName& volume, const CephOption
 }
 
 bool HostAndCluster::same(const HostImage& image, const VolumeName& volume, std::stop_token stop) {
-  const OpenImage source = open_host_image(image);
+  const OpenImage source = open_host_image(image, options_.ceph);
   const OpenImage copy = open_volume(volume, options_.ceph);
   const EitherStop either(options_.stop, stop);
   Progress counters;
@@ -191,7 +200,7 @@ CopyDone HostAndCluster::copy_and_check(const OpenImage& image, const NewImage& 
 }
 
 Usage HostAndCluster::image_usage(const HostImage& image) {
-  const OpenImage source = open_host_image(image);
+  const OpenImage source = open_host_image(image, options_.ceph);
   const uint64_t size = source.guest->size();
   try {
     return {.virtual_bytes = size, .allocated_bytes = data_bytes(*source.guest, options_.stop)};
@@ -208,7 +217,23 @@ Usage HostAndCluster::image_usage(const HostImage& image) {
   return {.virtual_bytes = size, .allocated_bytes = std::min(size, occupied)};
 }
 
+ImageParts HostAndCluster::volume_parts(const RbdLocation& volume) const {
+  const OpenImage opened =
+      open_image(volume, {.format = ImageFormat(), .network = {.ceph = options_.ceph}});
+  ImageParts parts;
+  parts.files.push_back(opened.opened.front().text);
+  if (const auto* history = dynamic_cast<const History*>(opened.guest.get())) {
+    for (const Point& point : history->points()) {
+      parts.snapshots.push_back(printable(point.name));
+    }
+  }
+  return parts;
+}
+
 ImageParts HostAndCluster::image_parts(const HostImage& image) {
+  if (image.volume) {
+    return volume_parts(*image.volume);
+  }
   ImageParts parts;
   std::vector<std::string> damage;
   bool complete = false;

@@ -87,6 +87,9 @@ std::optional<FileLook> HostAndCluster::look(const std::string& path) {
 }
 
 void HostAndCluster::remove_image(const HostImage& image) {
+  if (image.volume) {
+    return remove_old_volume(image);
+  }
   const UniqueFd fd = open_old(image.path);
   if (!fd.valid()) {
     return;

@@ -99,7 +99,8 @@ std::string mon_host_of(const std::vector<CephMonitor>& monitors) {
     if (!hosts.empty()) {
       hosts += ';';
     }
-    hosts += (ipv6 ? "[" + monitor.host + "]" : monitor.host) + ":" + std::to_string(monitor.port);
+    hosts += ipv6 ? "[" + monitor.host + "]" : monitor.host;
+    hosts += monitor.port == 0 ? "" : ":" + std::to_string(monitor.port);
   }
   return hosts;
 }

@@ -11,6 +11,9 @@ std::string unfinished(const std::string& image) { return image + ".part"; }
 
 constexpr uint64_t kClusterBytes = 1 << 16;
 
+/// The world's name of it.
+std::string name_of(const HostImage& image) { return image.display(); }
+
 std::string identity_of(const std::string& path, const Image& image) {
   return path + "#" + std::to_string(image.file);
 }
@@ -188,7 +191,7 @@ CopyDone FakeStorage::copy(const std::string& what, const std::string& from, con
 
 CopyDone FakeStorage::copy_in(const HostImage& image, const VolumeName& volume,
                               const CopyTerms& terms, const Made& made) {
-  CopyDone done = copy("copy_in", image.path, volume.display(), ImageFormat(), terms, made);
+  CopyDone done = copy("copy_in", name_of(image), volume.display(), ImageFormat(), terms, made);
   world_->images[volume.display()].base = terms.base;
   return done;
 }
@@ -200,7 +203,7 @@ CopyDone FakeStorage::copy_out(const VolumeName& volume, const std::string& path
 }
 
 bool FakeStorage::can_resume_in(const HostImage& image, const VolumeName& volume) {
-  return world_->call("can_resume_in", [&] { return fits(image.path, volume.display()); });
+  return world_->call("can_resume_in", [&] { return fits(name_of(image), volume.display()); });
 }
 
 bool FakeStorage::can_resume_out(const VolumeName& volume, const std::string& path) {
@@ -282,25 +285,29 @@ bool FakeStorage::same(const HostImage& image, const VolumeName& volume, std::st
     if (stop.stop_requested()) {
       throw cancelled_error();
     }
-    if (world_->require_image(image.path).format != image.format.name()) {
-      world_->wrong("reads " + image.path + " as " + image.format.name());
+    if (world_->require_image(name_of(image)).format != image.format.name()) {
+      world_->wrong("reads " + name_of(image) + " as " + image.format.name());
     }
     world_->require_image(volume.display());
-    return world_->view(image.path) == world_->view(volume.display());
+    return world_->view(name_of(image)) == world_->view(volume.display());
   });
 }
 
 Usage FakeStorage::image_usage(const HostImage& image) {
-  return world_->call("image_usage", [&] { return usage(image.path); });
+  return world_->call("image_usage", [&] { return usage(name_of(image)); });
 }
 
 ImageParts FakeStorage::image_parts(const HostImage& image) {
   return world_->call("image_parts", [&] {
+    const std::string itself = name_of(image);
+    if (image.volume && !world_->images.contains(itself)) {
+      refuse(ErrorKind::kNotFound, itself, "no such volume");
+    }
     ImageParts parts;
-    parts.snapshots = world_->require_image(image.path).snapshots;
-    for (std::string name = image.path; !name.empty(); name = world_->require_image(name).backing) {
+    parts.snapshots = world_->require_image(itself).snapshots;
+    for (std::string name = itself; !name.empty(); name = world_->require_image(name).backing) {
       parts.files.push_back(identity_of(name, world_->require_image(name)));
-      if (name != image.path) {
+      if (name != itself) {
         parts.backing.push_back(name);
       }
     }
@@ -319,13 +326,17 @@ std::optional<FileLook> FakeStorage::look(const std::string& path) {
 
 void FakeStorage::remove_image(const HostImage& image) {
   world_->call("remove_image", [&] {
-    if (!world_->images.contains(image.path)) {
+    const std::string name = name_of(image);
+    if (!world_->images.contains(name)) {
       return;
     }
-    if (identity_of(image.path, world_->images[image.path]) != image.identity) {
-      refuse(ErrorKind::kConflict, image.path, "it is not the file any more that was copied");
+    if (identity_of(name, world_->images[name]) != image.identity) {
+      refuse(ErrorKind::kConflict, name, "it is not what was copied any more");
     }
-    world_->remove_image(image.path);
+    if (image.volume && !world_->images[name].snapshots.empty()) {
+      refuse(ErrorKind::kConflict, name, "it has snapshots");
+    }
+    world_->remove_image(name);
   });
 }
 

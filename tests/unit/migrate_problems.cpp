@@ -146,12 +146,15 @@ std::vector<std::string> Rig::problems_if_untouched() {
   return report_problems();
 }
 
+std::string Rig::goal_pool() const { return request.pool.empty() ? "vms" : request.pool; }
+
 std::map<std::string, std::string> Rig::goals() const {
   if (!request.to_dir.empty()) {
     const std::string suffix = std::string(".") + request.file_layout.format.name();
     return {{"vda", "/back/web1-vda" + suffix}, {"vdb", "/back/web1-vdb" + suffix}};
   }
-  return {{"vda", "rbd:vms/web1-vda"}, {"vdb", "rbd:vms/web1-vdb"}};
+  const std::string pool = "rbd:" + goal_pool();
+  return {{"vda", pool + "/web1-vda"}, {"vdb", pool + "/web1-vdb"}};
 }
 
 std::string Rig::rewritten(const std::string& definition) const {
@@ -161,7 +164,7 @@ std::string Rig::rewritten(const std::string& definition) const {
       const std::string format = request.file_layout.format.name();
       moves.push_back({.disk = dev, .to = FileTarget{.path = goal, .format = format}});
     } else {
-      moves.push_back({.disk = dev, .to = RbdTarget{.pool = "vms", .image = "web1-" + dev}});
+      moves.push_back({.disk = dev, .to = RbdTarget{.pool = goal_pool(), .image = "web1-" + dev}});
     }
   }
   return rewrite_disks(parse_domain(definition, "the old definition"), moves);
@@ -218,7 +221,9 @@ std::vector<std::string> Rig::problems_if_moved() {
     if (request.keep_source_definition) {
       require(!alpha().domains[kGuestName].autostart, "the old definition still autostarts");
     }
-    require(state_text().find("/img/web1.img") != std::string::npos, "the old XML is not kept");
+    const std::string old = read_definition(before_.stored).disks.front().chain.front().image;
+    require(state_text().find(old.substr(old.find(':') + 1)) != std::string::npos,
+            "the old XML is not kept");
   }
   std::set<std::string> expected = images_before_;
   for (const auto& [dev, image] : goals()) {

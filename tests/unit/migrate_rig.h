@@ -21,6 +21,8 @@ struct WayUnderTest {
   std::function<void(World&, MigrateRequest&)> prepare;
 };
 const std::vector<WayUnderTest>& all_ways();
+/// Those from volumes to volumes.
+const std::vector<WayUnderTest>& ways_on_rbd();
 /// Those back to files, with images of qcow2 in place of raw ones: what else can go wrong on them
 /// is seen on all_ways().
 const std::vector<WayUnderTest>& ways_to_qcow2();
@@ -131,6 +133,7 @@ class Rig {
   void check_moved_definitions();
   std::string rewritten(const std::string& definition) const;
   DomainData* running();
+  std::string goal_pool() const;
   std::map<std::string, std::string> goals() const;
   std::vector<std::string> report_problems();
 

@@ -109,6 +109,15 @@ void to_cluster(World& world, MigrateRequest& request) {
   request.monitors = {{"10.0.0.1", 6789}, {"::1", 3300}};
 }
 
+void to_other_pool(World& world, MigrateRequest& request) {
+  on_volumes(world);
+  world.pools["fast"] = world.pools["vms"];
+  request.pool = "fast";
+  request.user = "libvirt";
+  request.secret.uuid = kSecretUuid;
+  request.volumes_move = true;
+}
+
 void to_files(World& world, MigrateRequest& request) {
   on_volumes(world);
   request.to_dir = "/back";
@@ -244,6 +253,40 @@ const std::vector<WayUnderTest>& all_ways() {
   return kWays;
 }
 
+const std::vector<WayUnderTest>& ways_on_rbd() {
+  static const std::vector<WayUnderTest> kWays = {
+      {"from RBD to another pool, live", to_other_pool},
+      {"from RBD to another pool, live, old volumes deleted",
+       [](World& world, MigrateRequest& request) {
+         to_other_pool(world, request);
+         request.delete_source = true;
+       }},
+      {"from RBD to another pool, then to another host",
+       [](World& world, MigrateRequest& request) {
+         to_other_pool(world, request);
+         request.to = kBeta;
+       }},
+      {"from RBD to another pool, offline, running before",
+       [](World& world, MigrateRequest& request) {
+         to_other_pool(world, request);
+         request.mode = MigrateMode::kOffline;
+       }},
+      {"from RBD to another pool, offline, shut off before, old volumes deleted",
+       [](World& world, MigrateRequest& request) {
+         to_other_pool(world, request);
+         shut_off(world);
+         request.delete_source = true;
+       }},
+      {"from RBD to another pool, offline, to another host",
+       [](World& world, MigrateRequest& request) {
+         to_other_pool(world, request);
+         request.mode = MigrateMode::kOffline;
+         request.to = kBeta;
+       }},
+  };
+  return kWays;
+}
+
 const std::vector<WayUnderTest>& ways_to_qcow2() {
   static const std::vector<WayUnderTest> kWays = {
       {"back to qcow2 files, live", to_qcow2},
@@ -262,7 +305,7 @@ const std::vector<WayUnderTest>& ways_to_qcow2() {
 }
 
 const WayUnderTest& way_named(std::string_view name) {
-  for (const auto* ways : {&all_ways(), &ways_to_qcow2()}) {
+  for (const auto* ways : {&all_ways(), &ways_on_rbd(), &ways_to_qcow2()}) {
     for (const WayUnderTest& way : *ways) {
       if (way.name == name) {
         return way;

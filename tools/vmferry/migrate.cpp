@@ -13,6 +13,7 @@ int migrate(Session& session, MigrateOptions& options) {
     return recover_run(session, options);
   }
   complete(options);
+  options.request.volumes_move = !options.request.to_files();
   Mover mover(session, options, "migrate");
   return mover.carry_out(plan_migration(options.request, mover.context()));
 }
