@@ -27,6 +27,13 @@ namespace VMFERRY_API vmferry {
 /// (REMOTE_STRING_MAX in libvirt's remote_protocol.x).
 inline constexpr size_t kMaxDefinitionBytes = 4 << 20;
 
+struct CephMonitor {
+  std::string host;  ///< a name or an address; an IPv6 address without brackets, as libvirt has it
+  uint16_t port = 6789;
+
+  bool operator==(const CephMonitor&) const = default;
+};
+
 /// One image of a disk, as a definition declares it. What was not declared is empty.
 struct DiskImage {
   std::string type = {};  ///< "file", "block", "volume", "network", "dir", "nvme", "vhostuser" ...
@@ -37,6 +44,8 @@ struct DiskImage {
   std::string protocol = {};  ///< of a network disk: "rbd", "nbd", "iscsi" ...
   std::string name = {};      ///< of a network disk; "POOL/IMAGE" for rbd
   std::string snapshot = {};  ///< of an rbd disk
+  std::vector<CephMonitor> monitors = {};  ///< of an rbd disk; port 0: none is declared
+  std::string ceph_conf = {};              ///< of an rbd disk: the file that QEMU reads
 
   bool is_rbd() const { return type == "network" && protocol == "rbd"; }
   /// The path, "storage pool POOL, volume VOLUME", "rbd:POOL/IMAGE", "nbd:NAME"; "nothing".
@@ -111,13 +120,6 @@ struct Domain {
 /// reason, a document type, another encoding, a <domstatus> or <domainsnapshot>).
 Domain parse_domain(std::string text, std::string object);
 
-struct CephMonitor {
-  std::string host;  ///< a name or an address; an IPv6 address without brackets, as libvirt has it
-  uint16_t port = 6789;
-
-  bool operator==(const CephMonitor&) const = default;
-};
-
 /// Understands `HOST`, `HOST:PORT`, `[IPV6]` and `[IPV6]:PORT`; the port is 6789 if none is given.
 /// Throws Error kUsage.
 CephMonitor parse_monitor(std::string_view text);
@@ -181,10 +183,10 @@ struct DiskMove {
 /// the byte, and so do those of their children that stay true. A disk that is on its target already
 /// stays as it is, so doing it again changes nothing.
 ///
-/// A disk moves to RBD if DomainDisk::stays is empty, and to a file if it is on RBD. Throws Error
-/// kUsage (a target that makes no sense, a Domain whose text or disks were changed), kNotFound (no
-/// such disk), kUnsupported (a disk that cannot move, is encrypted, or a domain that QEMU does not
-/// run) or kConflict (two disks on one target).
+/// A disk moves to RBD if DomainDisk::stays is empty, or from another volume if stays_on_rbd is,
+/// and to a file if it is on RBD. Throws Error kUsage (a target that makes no sense, a Domain whose
+/// text or disks were changed), kNotFound (no such disk), kUnsupported (a disk that cannot move, is
+/// encrypted, or a domain that QEMU does not run) or kConflict (two disks on one target).
 std::string rewrite_disks(const Domain& domain, std::span<const DiskMove> moves);
 
 /// The same where libvirt itself has put disks on their targets (the pivot of a block job changes

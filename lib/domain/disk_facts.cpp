@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "lib/domain/xml_tree.h"
 
@@ -14,6 +15,21 @@ using tinyxml2::XMLElement;
 
 std::string or_else(const std::string& value, const char* otherwise) {
   return value.empty() ? otherwise : value;
+}
+
+uint16_t read_port(const std::string& text) {
+  uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return error == std::errc() && end == text.data() + text.size() ? port : uint16_t{0};
+}
+
+void read_cluster(const XMLElement& source, DiskImage& image) {
+  image.ceph_conf = attribute(child(&source, "config"), "file");
+  const XMLElement* host = child(&source, "host");
+  for (; host; host = host->NextSiblingElement("host")) {
+    image.monitors.push_back(
+        {.host = attribute(host, "name"), .port = read_port(attribute(host, "port"))});
+  }
 }
 
 /// The image that a <disk> or <backingStore> of type `type` names in its <source>.
@@ -35,6 +51,9 @@ DiskImage read_image(const XMLElement& holder, std::string type) {
     image.protocol = attribute(source, "protocol");
     image.name = attribute(source, "name");
     image.snapshot = attribute(child(source, "snapshot"), "name");
+    if (image.is_rbd()) {
+      read_cluster(*source, image);
+    }
   }
   return image;
 }

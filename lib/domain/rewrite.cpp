@@ -50,6 +50,9 @@ const DomainDisk& require_disk(const Domain& domain, const std::string& target) 
 
 /// Why the disk cannot move to a place of that kind; empty: it can.
 std::string obstacle(const DomainDisk& disk, const RbdTarget& /*to*/) {
+  if (disk.image.is_rbd()) {
+    return disk.stays_on_rbd.empty() ? "" : "cannot move: " + disk.stays_on_rbd;
+  }
   return disk.can_move() ? "" : "cannot move: " + disk.stays;
 }
 

@@ -122,6 +122,15 @@ TEST_CASE("a disk is read with its chain") {
   CHECK(d.can_move());
 }
 
+TEST_CASE("a disk on RBD is read with where its cluster is") {
+  const DomainDisk d = one_disk(R"(<disk device='disk' type='network'>
+    <source protocol='rbd' name='p/i'><host name='::1' port='6789'/><host name='mon2'/>
+      <host name='odd' port='-1'/><config file='/etc/ceph/two.conf'/></source>
+    <target dev='vda'/></disk>)");
+  CHECK(d.image.monitors == std::vector<CephMonitor>{{"::1", 6789}, {"mon2", 0}, {"odd", 0}});
+  CHECK(d.image.ceph_conf == "/etc/ceph/two.conf");
+}
+
 TEST_CASE("every disk that cannot move says why") {
   const auto reason = [](const std::string& attributes, const std::string& inside) {
     return one_disk(disk(inside, attributes)).stays;

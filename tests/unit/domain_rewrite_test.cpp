@@ -300,6 +300,21 @@ TEST_CASE("the way back to a file") {
   CHECK(refusal(there, {.disk = "vda", .to = FileTarget{"/x", "vmdk"}}) == ErrorKind::kUsage);
 }
 
+TEST_CASE("from one volume to another") {
+  const std::string there =
+      "<disk type='network' device='disk'><driver name='qemu' type='raw' cache='none'/>"
+      "<source protocol='rbd' name='p/i'><host name='m' port='1'/><config file='/c'/>"
+      "<auth username='u'><secret type='ceph' usage='s'/></auth></source>"
+      "<target dev='vda' bus='virtio'/></disk>";
+  CHECK(moved(there, to_rbd("vda", "j")) ==
+        "<disk type='network' device='disk'><driver name='qemu' type='raw' cache='none' "
+        "discard='unmap'/><source protocol='rbd' name='p/j'/>"
+        "<target dev='vda' bus='virtio'/></disk>");
+  std::string of_snapshot = there;
+  of_snapshot.replace(of_snapshot.find("<host"), 0, "<snapshot name='s'/>");
+  CHECK(refusal(of_snapshot, to_rbd("vda", "j")) == ErrorKind::kUnsupported);
+}
+
 TEST_CASE("a disk that is there already stays as it is") {
   const std::string odd =
       "<disk   type=\"network\"><source protocol='rbd'\nname=\"p/i\"/><target dev='vda'/></disk>";
