@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "lib/core/counted.h"
 #include "vmferry/error.h"
 
 namespace vmferry::migrate {
@@ -149,8 +150,8 @@ std::string why_volume_stays(const HostImage& image, const ImageParts& now) {
     return "it is not the volume any more that was copied";
   }
   if (!now.snapshots.empty()) {
-    return fmt::format("it has {} snapshots, {} for one; remove them and it by hand (rbd snap ls)",
-                       now.snapshots.size(), now.snapshots.front());
+    return fmt::format("it has {}, {} for one; remove them and it by hand (rbd snap ls)",
+                       counted(now.snapshots.size(), "snapshot"), now.snapshots.front());
   }
   return {};
 }
