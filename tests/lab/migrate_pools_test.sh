@@ -80,7 +80,7 @@ guest=mg-pools
 rbd rm --no-progress rbd/mg-pools-vda
 rbd rm --no-progress rbd/mg-pools-vdb
 said=$(move --delete-source 2>&1)
-[[ $said == *"mg-fast/mg-small-objects stays: it has 1 snapshots, monday for one"* ]] || fail "$said"
+[[ $said == *"mg-fast/mg-small-objects stays: it has 1 snapshot, monday for one"* ]] || fail "$said"
 [[ $said == *"mg-fast/mg-pools-vdb stays: domain mg-other needs it for vda"* ]] || fail "$said"
 is_on "vda network rbd/mg-pools-vda
 vdb network rbd/mg-pools-vdb"

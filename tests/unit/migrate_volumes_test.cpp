@@ -118,9 +118,9 @@ TEST_CASE("an old volume stays if it is another one now, or has snapshots", "[mi
     rig.world().images["rbd:vms/old-a"].snapshots.emplace_back("monday");
     const Plan plan = rig.plan();
     CHECK(plan.possible());
-    CHECK(message_of_check(plan, "old disk of vda").find("it has 1 snapshots, monday for one") !=
+    CHECK(message_of_check(plan, "old disk of vda").find("it has 1 snapshot, monday for one") !=
           std::string::npos);
-    CHECK(message_of_check(plan, "snapshots in vda").find("they stay in it") != std::string::npos);
+    CHECK(message_of_check(plan, "snapshots in vda").find("will stay in it") != std::string::npos);
     // Of the other one that comes out only later.
     rig.world().hook = [&](unsigned, const std::string& call) {
       if (call == "domains" || call == "alpha: domains") {
