@@ -16,7 +16,7 @@ on_b() {
 
 # machines_down: takes those without a system away, wherever they are, with their volumes.
 machines_down() {
-  local host name names volume
+  local host name names
   for host in "$VMFERRY_LAB_HOSTA" "$VMFERRY_LAB_HOSTB"; do
     mapfile -t names < <(virsh -q -c "$host" list --all --name | grep '^mg')
     for name in "${names[@]}"; do
@@ -24,13 +24,20 @@ machines_down() {
       virsh -q -c "$host" undefine --checkpoints-metadata --snapshots-metadata "$name"
     done
   done
+  volumes_down
+}
+
+# volumes_down: removes those of guests. With snapshots none goes, however long that is tried.
+volumes_down() {
+  local volume
   for volume in $(rbd ls | grep '^mg'); do
+    rbd snap purge --no-progress "rbd/$volume" || true
     (until_true 40 rbd rm --no-progress "rbd/$volume") || true # a client that is gone is seen for a while
   done
 }
 
 clear_guests() {
-  local guest volume secret
+  local guest
   # One that a failed test has stopped.
   [[ ! -s $VMFERRY_LAB/osd.pid ]] || kill -CONT "$(cat "$VMFERRY_LAB/osd.pid")"
   [[ $(virsh -q -c "$VMFERRY_LAB_HOSTB" hostname) == hostb ]] || "$lab" up
@@ -38,10 +45,6 @@ clear_guests() {
     [[ ! -d $guest ]] || "$lab" guest down "${guest##*/}"
   done
   machines_down
-  for volume in $(rbd ls | grep '^mg'); do
-    rbd snap purge --no-progress "rbd/$volume"
-    rbd rm --no-progress "rbd/$volume"
-  done
 }
 
 # start NAME [OPTION...]: a running guest on hosta, options of tools/lab. Sets $guest and $log.
