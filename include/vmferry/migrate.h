@@ -84,6 +84,7 @@ struct MigrateRequest {
   bool define_secret = false;
   std::string keyring;  ///< with these three a recovery makes volumes as the run would have
   std::string cluster;
+  std::optional<CephOptions> old_cluster;  ///< of disks on RBD that move; nothing: it is the same
   RbdLayout layout;
 
   std::string overlay_dir;  ///< empty: beside the image

@@ -112,6 +112,7 @@ struct ImageParts {
   std::vector<std::string> memories;   ///< of those the ones with memory of the machine
   std::vector<std::string> bitmaps;    ///< likewise
   std::vector<std::string> backing;    ///< paths of its backing images that were opened
+  bool written = false;                ///< of a volume: a client has it open for writing
 };
 
 /// How a disk is copied.
@@ -228,6 +229,7 @@ class MigrationStorage {
 struct MigrationStorageOptions {
   unsigned jobs = 8;  ///< threads that read; 1..64
   CephOptions ceph;
+  std::optional<CephOptions> old_ceph = {};            ///< of HostImage::volume; nothing: as `ceph`
   RbdLayout layout;                                    ///< of every new volume
   std::chrono::milliseconds checkpoint_every{10'000};  ///< as TransferOptions has it
   std::vector<CephMonitor> monitors;  ///< that guests will ask; none: those of `ceph`

@@ -100,7 +100,10 @@ class ClusterChecker {
             fmt::format("its value is not the key of client.{}: QEMU would wait minutes for "
                         "the cluster",
                         request_.user),
-            "--define-secret updates it from the keyring");
+            request_.old_cluster
+                ? "guests of the old cluster may need it: name another with --secret-usage or "
+                  "--secret-uuid"
+                : "--define-secret updates it from the keyring");
         break;
       case SecretState::kPrivate:
         checks_.warn(

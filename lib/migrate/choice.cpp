@@ -33,7 +33,10 @@ std::string why_not_to_volume(const MigrateRequest& request, const Domain& live,
   }
   const VolumeName goal = goal_of(request, live, disk.target);
   if (disk.image.name == goal.pool + "/" + goal.image) {
-    return "it is there already: on " + goal.display();
+    return request.old_cluster ? goal.display() +
+                                     " would be its name in both clusters, which nobody could tell "
+                                     "apart: give it another with --disk or --name-template"
+                               : "it is there already: on " + goal.display();
   }
   if (holds_container(disk.image)) {
     return "its volume holds a " + disk.image.format + " image, which no move to RBD reads";
@@ -46,7 +49,7 @@ std::string why_not_to_volume(const MigrateRequest& request, const Domain& live,
                   [](const DomainDisk& other) { return other.can_move(); })) {
     return "it is on RBD already, and others are not: " + named;
   }
-  if (volume_of(disk.image).pool == goal.pool) {
+  if (!request.old_cluster && volume_of(disk.image).pool == goal.pool) {
     return fmt::format("it is in the pool '{}' already: {}", goal.pool, named);
   }
   return {};

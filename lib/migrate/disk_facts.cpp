@@ -107,12 +107,10 @@ class DiskLooker {
 
   /// Another cluster may have a volume of that name.
   void require_seen_by_guest(const DiskFacts& disk) {
-    const RbdLocation& volume = *disk.move.image.volume;
     std::string cause;
     if (const uint64_t seen = guest_->disk_sizes(disk.move.dev).capacity; seen != disk.move.size) {
       cause = fmt::format("it has {} bytes, and the running guest sees {}", disk.move.size, seen);
-    } else if (volume.options.empty() && !disk.disk.readonly &&
-               storage_.writers({volume.pool, volume.image}) == 0) {
+    } else if (!disk.disk.readonly && !disk.parts.written) {
       cause = "the guest runs, and no client has it open in this cluster";
     }
     if (!cause.empty()) {

@@ -114,6 +114,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(RbdLayout, object_size, stripe_u
                                                 data_pool, features)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ImageLayout, format, compression, compression_level,
                                                 cluster_size)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(CephOptions, conf, id, keyring, cluster)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(RbdLocation, pool, image, options)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostImage, path, format, backing, chain_known,
                                                 identity, allowed, with_snapshots, with_layers,
@@ -142,7 +143,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
     layout, overlay_dir, overlay_max, quiesce, bandwidth, timeout, shutdown_timeout,
     max_downtime_ms, parallel, auto_converge, synchronous_writes, migration_uri, listen_address,
     tls, force_off, snapshots, chain_as_snapshots, rewrite_only, delete_source,
-    keep_source_definition, uuid, no_shutdown, volumes_move)
+    keep_source_definition, uuid, no_shutdown, volumes_move, old_cluster)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostIdentity, hostname, uuid)
 // Not the checks: they were of that moment.
 inline void to_json(nlohmann::json& out, const Plan& plan) {

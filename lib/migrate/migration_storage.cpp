@@ -143,14 +143,14 @@ bool HostAndCluster::remove_volume(const VolumeName& volume,
 }
 
 void HostAndCluster::remove_old_volume(const HostImage& image) const {
-  const std::optional<Identity> found = rbd_volume_identity(*image.volume, options_.ceph);
+  const std::optional<Identity> found = rbd_volume_identity(*image.volume, old_ceph());
   if (found && found->text != image.identity) {
     throw Error({.kind = ErrorKind::kConflict,
                  .object = image.display(),
                  .action = "remove",
                  .cause = "it is not the volume any more that was copied"});
   }
-  remove_rbd_volume(*image.volume, options_.ceph, SnapshotRemoval::kNone, options_.stop);
+  remove_rbd_volume(*image.volume, old_ceph(), SnapshotRemoval::kNone, options_.stop);
 }
 
 void HostAndCluster::sparsify_volume(const VolumeName& volume) {

@@ -50,7 +50,10 @@ SecretFacts look_at_secret(Host& host, const HostFacts& about, const MigrateRequ
   const Trial key = attempt([&] { wanted = storage.user_key(); });
   SecretFacts secret = found_secret(host, request.secret, wanted, key);
   secret.host = about.hostname;
-  if (request.define_secret && can_be_defined(secret.state)) {
+  // What has another key may be what the guests of the old cluster log in with.
+  const bool is_others = request.old_cluster && (secret.state == SecretState::kDiffers ||
+                                                 secret.state == SecretState::kPrivate);
+  if (request.define_secret && can_be_defined(secret.state) && !is_others) {
     secret.state = wanted ? SecretState::kWillBeDefined : SecretState::kNoKey;
     secret.detail = key.failure;
   }

@@ -80,6 +80,12 @@ class HostAndCluster : public MigrationStorage {
                          const Made& made) override;
 
  private:
+  /// Of HostImage::volume.
+  const CephOptions& old_ceph() const {
+    return options_.old_ceph ? *options_.old_ceph : options_.ceph;
+  }
+  /// With the size that the guest sees, and no other files than the image names.
+  OpenImage open_host_image(const HostImage& image) const;
   OpenImage open_volume(const VolumeName& volume, const CephOptions& ceph) const;
   ImageParts volume_parts(const RbdLocation& volume) const;
   /// Goes on with what a copy that died has left, if that is asked for and it fits.
@@ -121,8 +127,6 @@ class EitherStop {
 };
 
 RbdLocation location_of(const VolumeName& volume);
-/// With the size that the guest sees, and no other files than the image names. Throws Error.
-OpenImage open_host_image(const HostImage& image, const CephOptions& ceph);
 /// Throws Error.
 struct stat stat_of(const std::string& path);
 

@@ -58,9 +58,10 @@ std::vector<std::string> names_of(const std::vector<KeptPoint>& points) {
 
 }  // namespace
 
-OpenImage open_host_image(const HostImage& image, const CephOptions& ceph) {
+OpenImage HostAndCluster::open_host_image(const HostImage& image) const {
   if (image.volume) {
-    return open_as_guest(*image.volume, {.format = ImageFormat(), .network = {.ceph = ceph}});
+    const NetworkOptions network = {.ceph = for_copying(old_ceph())};
+    return open_as_guest(*image.volume, {.format = ImageFormat(), .network = network});
   }
   std::vector<std::string> allowed = image.backing;
   allowed.insert(allowed.end(), image.allowed.begin(), image.allowed.end());
@@ -72,7 +73,7 @@ OpenImage open_host_image(const HostImage& image, const CephOptions& ceph) {
 
 CopyDone HostAndCluster::copy_in(const HostImage& image, const VolumeName& volume,
                                  const CopyTerms& terms, const Made& made) {
-  OpenImage source = open_host_image(image, for_copying(options_.ceph));
+  OpenImage source = open_host_image(image);
   CopyTerms of_image = terms;
   // A file that is open does not look like one that changes; a volume does.
   of_image.frozen = terms.frozen && image.volume;
@@ -97,7 +98,7 @@ CopyDone HostAndCluster::copy_in(const HostImage& image, const VolumeName& volum
 }
 
 bool HostAndCluster::can_resume_in(const HostImage& image, const VolumeName& volume) {
-  OpenImage source = open_host_image(image, options_.ceph);
+  OpenImage source = open_host_image(image);
   NewImage target = {.location = location_of(volume), .options = {}};
   add_history(image, source, target);
   return can_go_on(source, target);
@@ -115,7 +116,7 @@ OpenImage HostAndCluster::open_volume(const VolumeName& volume, const CephOption
 }
 
 bool HostAndCluster::same(const HostImage& image, const VolumeName& volume, std::stop_token stop) {
-  const OpenImage source = open_host_image(image, options_.ceph);
+  const OpenImage source = open_host_image(image);
   const OpenImage copy = open_volume(volume, options_.ceph);
   const EitherStop either(options_.stop, stop);
   Progress counters;
@@ -200,7 +201,7 @@ CopyDone HostAndCluster::copy_and_check(const OpenImage& image, const NewImage& 
 }
 
 Usage HostAndCluster::image_usage(const HostImage& image) {
-  const OpenImage source = open_host_image(image, options_.ceph);
+  const OpenImage source = open_host_image(image);
   const uint64_t size = source.guest->size();
   try {
     return {.virtual_bytes = size, .allocated_bytes = data_bytes(*source.guest, options_.stop)};
@@ -219,8 +220,9 @@ Usage HostAndCluster::image_usage(const HostImage& image) {
 
 ImageParts HostAndCluster::volume_parts(const RbdLocation& volume) const {
   const OpenImage opened =
-      open_image(volume, {.format = ImageFormat(), .network = {.ceph = options_.ceph}});
+      open_image(volume, {.format = ImageFormat(), .network = {.ceph = old_ceph()}});
   ImageParts parts;
+  parts.written = !opened.written.empty();
   parts.files.push_back(opened.opened.front().text);
   if (const auto* history = dynamic_cast<const History*>(opened.guest.get())) {
     for (const Point& point : history->points()) {

@@ -33,7 +33,7 @@ class LayerOnly final : public Changes {
 
 CopyDone HostAndCluster::update_in(const HostImage& image, const VolumeName& volume,
                                    const std::string& mark, const CopyTerms& terms) {
-  const OpenImage source = open_host_image(image, options_.ceph);
+  const OpenImage source = open_host_image(image);
   refuse_being_written(source);
   const auto* layer = dynamic_cast<const Overlay*>(source.guest.get());
   const bool is_it = image.identity.empty() || source.opened.front().text == image.identity;

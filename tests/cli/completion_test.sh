@@ -30,6 +30,7 @@ answers "vmferry migrate --mode " auto live offline
 answers "vmferry convert --rate-limit " ""
 answers "vmferry convert --force d" disk.raw domain.xml
 answers "vmferry convert --keyring di" disk.raw
+answers "vmferry migrate --to-ceph-conf di" disk.raw
 answers "vmferry convert --tmp p" programs
 answers "vmferry convert disk.raw rbd:" rbd/ vms/
 answers "vmferry info rbd:rbd/web" rbd/web1 'rbd/web2-\$\(touch\ ran\)'

@@ -305,6 +305,7 @@ ImageParts FakeStorage::image_parts(const HostImage& image) {
     }
     ImageParts parts;
     parts.snapshots = world_->require_image(itself).snapshots;
+    parts.written = image.volume && world_->in_use(itself);
     for (std::string name = itself; !name.empty(); name = world_->require_image(name).backing) {
       parts.files.push_back(identity_of(name, world_->require_image(name)));
       if (name != itself) {

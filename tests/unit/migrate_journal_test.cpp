@@ -38,6 +38,8 @@ Plan full_plan(const std::string& domain = "web1") {
   request.secret.usage = "client.libvirt secret";
   request.keyring = "/etc/ceph/libvirt.keyring";
   request.cluster = "remote";
+  request.old_cluster =
+      CephOptions{.conf = "/etc/ceph/old.conf", .id = "reader", .keyring = "/k", .cluster = {}};
   request.layout = {.object_size = 1 << 20,
                     .stripe_unit = {},
                     .stripe_count = 4,
@@ -70,6 +72,8 @@ Plan full_plan(const std::string& domain = "web1") {
   disk.image.with_snapshots = true;
   disk.image.with_layers = true;
   disk.image.layer_names = {{"/img/base.raw", "before"}};
+  disk.image.volume =
+      RbdLocation{.pool = "old", .image = "v", .options = {{"mon_host", "[::1]:3300"}}};
   disk.volume = {"vms", "a"};
   disk.size = 4297064448;
   disk.overlay = "/img/overlay";
@@ -117,6 +121,8 @@ TEST_CASE("a journal brings back what was written", "[migrate]") {
   CHECK(Journal::read_plan("web1", state).request.to == plan.request.to);
   CHECK(Journal::read_plan("web1", state).request.keyring == plan.request.keyring);
   CHECK(Journal::read_plan("web1", state).request.layout == plan.request.layout);
+  CHECK(text_of(plan).find(R"("mon_host":"[::1]:3300")") != std::string::npos);
+  CHECK(text_of(plan).find(R"("id":"reader")") != std::string::npos);
   CHECK(Journal::read_plan("web1", state).request.snapshots);
   CHECK(Journal::read_plan("web1", state).request.file_layout == plan.request.file_layout);
   again.remove();

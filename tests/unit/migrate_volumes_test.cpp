@@ -87,6 +87,26 @@ TEST_CASE("beside a disk on a file, one on RBD moves only by name", "[migrate]")
   CHECK(rig.problems_if_moved() == Texts());
 }
 
+TEST_CASE("to another cluster disks go from pool to pool of one name", "[migrate]") {
+  Rig rig(way_named("from RBD to another cluster, live, new secret"));
+  rig.request.pool = "vms";
+  CHECK(goals_of(rig.plan()) == Texts{"rbd:vms/web1-vda", "rbd:vms/web1-vdb"});
+  CHECK(rig.plan().possible());
+
+  rig.request.disks = {{"vda", {"vms", "old-a"}}};
+  CHECK(message_of_check(rig.plan(), "disks").find("would be its name in both clusters") !=
+        std::string::npos);
+}
+
+TEST_CASE("a secret with another key stays as it is in a move to another cluster", "[migrate]") {
+  Rig rig(way_named("from RBD to another cluster, live, new secret"));
+  rig.request.secret.uuid = kSecretUuid;
+  rig.alpha().secrets[kSecretUuid] = "of the old cluster";
+  CHECK_FALSE(rig.plan().possible());
+  CHECK(message_of_check(rig.plan(), "secret on alpha").find("is not the key of client.libvirt") !=
+        std::string::npos);
+}
+
 TEST_CASE("QEMU's mirror does not move volumes", "[migrate]") {
   Rig rig(live());
   rig.request.method = MigrateMethod::kMirror;

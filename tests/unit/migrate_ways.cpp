@@ -154,6 +154,7 @@ void with_snapshots(World& world, MigrateRequest& request) {
 
 void shut_off(World& world) { world.stop(world.hosts["alpha"].domains[kGuestName]); }
 
+constexpr const char* kOtherSecretUuid = "1e7f5d2f-402c-4b67-8e1f-8b6d2c3e4f50";
 constexpr const char* kBeta = "qemu+unix:///system?socket=/run/beta";
 
 }  // namespace
@@ -260,6 +261,15 @@ const std::vector<WayUnderTest>& ways_on_rbd() {
        [](World& world, MigrateRequest& request) {
          to_other_pool(world, request);
          request.delete_source = true;
+       }},
+      {"from RBD to another cluster, live, new secret",
+       [](World& world, MigrateRequest& request) {
+         to_other_pool(world, request);
+         request.old_cluster = CephOptions{
+             .conf = "/etc/ceph/old.conf", .id = "libvirt", .keyring = {}, .cluster = {}};
+         request.ceph_conf = "/etc/ceph/new.conf";
+         request.secret.uuid = kOtherSecretUuid;
+         request.define_secret = true;
        }},
       {"from RBD to another pool, then to another host",
        [](World& world, MigrateRequest& request) {

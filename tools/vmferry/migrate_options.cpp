@@ -28,7 +28,7 @@ void make_absolute(std::string& path) {
 void make_paths_absolute(MigrateOptions& options) {
   MigrateRequest& request = options.request;
   for (std::string* path : {&request.to_dir, &request.overlay_dir, &options.state_dir,
-                            &options.ceph.conf, &options.ceph.keyring}) {
+                            &options.ceph.conf, &options.ceph.keyring, &options.to_ceph_conf}) {
     make_absolute(*path);
   }
   for (std::string& prefix : request.allow_files) {
@@ -197,6 +197,22 @@ void add_end_options(CLI::App& app, MigrateOptions& options) {
       ->group(end);
 }
 
+/// The disks are on RBD already, and go to another cluster, which has other keys.
+void go_to_other_cluster(MigrateOptions& options) {
+  if (options.to_ceph_conf.empty() && options.to_id.empty()) {
+    return;
+  }
+  options.request.old_cluster = options.ceph;
+  if (!options.to_ceph_conf.empty()) {
+    options.ceph.conf = options.to_ceph_conf;
+    options.ceph.keyring.clear();
+    options.ceph.cluster.clear();
+  }
+  if (!options.to_id.empty()) {
+    options.ceph.id = options.to_id;
+  }
+}
+
 template <typename T>
 void change(T& recorded, const T& given) {
   if (given != T()) {
@@ -216,6 +232,11 @@ void add_migrate_options(CLI::App& app, MigrateOptions& options) {
   add_way_options(app, options);
   add_guest_options(app, options);
   add_cluster_options(app, options.ceph);
+  app.add_option("--to-ceph-conf", options.to_ceph_conf,
+                 "Configuration file of the cluster to move to, where that is another one")
+      ->type_name("FILE");
+  app.add_option("--to-id", options.to_id, "Ceph user there, without 'client.' (default: --id)")
+      ->type_name("USER");
   add_layout_options(app, options.layout);
   add_image_layout_options(app, options.request.file_layout);
   add_live_options(app, options);
@@ -268,6 +289,7 @@ void complete(MigrateOptions& options) {
     options.ceph.conf = conf;
   }
   make_absolute(options.ceph.conf);
+  go_to_other_cluster(options);
   request.ceph_conf = options.ceph.conf;
   request.keyring = options.ceph.keyring;
   request.cluster = options.ceph.cluster;

@@ -18,7 +18,9 @@ struct MigrateOptions {
   std::vector<std::string> disks;
   std::vector<std::string> bases;
   std::vector<std::string> monitors;
-  CephOptions ceph;
+  CephOptions ceph;          ///< of the new volumes
+  std::string to_ceph_conf;  ///< where that is not the cluster of the old ones; empty: it is
+  std::string to_id;         ///< the user there; empty: as there
   RbdLayout layout;
   RunOptions run;
   std::optional<uint64_t> bandwidth;

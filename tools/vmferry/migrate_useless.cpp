@@ -66,7 +66,7 @@ void refuse_useless(const CLI::App& app, const MigrateOptions& options) {
   if (to_files) {
     refuse_any(app,
                {"--allow-file", "--base", "--snapshots", "--chain-as-snapshots", "--define-secret",
-                "--secret-uuid", "--secret-usage"},
+                "--secret-uuid", "--secret-usage", "--to-ceph-conf", "--to-id"},
                "is for a move to Ceph", "leave it out: --to-dir moves to files");
   } else {
     refuse_any(app, {"--target-format", "--compress", "--compression-level", "--cluster-size"},

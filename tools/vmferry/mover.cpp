@@ -101,8 +101,13 @@ void take_recorded(std::string& option, const std::string& recorded) {
 
 std::unique_ptr<MigrationStorage> storage_of(Session& session, const MigrateOptions& options,
                                              Observer& observer) {
+  std::optional<CephOptions> old_ceph = options.request.old_cluster;
+  if (old_ceph) {
+    old_ceph->timeout = kClusterPatience;
+  }
   return host_and_cluster({.jobs = options.run.jobs,
                            .ceph = options.ceph,
+                           .old_ceph = std::move(old_ceph),
                            .layout = options.layout,
                            .monitors = options.request.monitors,
                            .stop = session.stop(),
