@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "lib/core/counted.h"
 #include "vmferry/error.h"
 
 namespace vmferry::migrate {
@@ -150,8 +149,10 @@ std::string why_volume_stays(const HostImage& image, const ImageParts& now) {
     return "it is not the volume any more that was copied";
   }
   if (!now.snapshots.empty()) {
-    return fmt::format("it has {}, {} for one; remove them and it by hand (rbd snap ls)",
-                       counted(now.snapshots.size(), "snapshot"), now.snapshots.front());
+    const std::string all =
+        now.snapshots.size() == 1 ? "" : fmt::format(" and {} more", now.snapshots.size() - 1);
+    return fmt::format("it has the snapshot {}{}: remove them by hand first (rbd snap rm)",
+                       now.snapshots.front(), all);
   }
   return {};
 }

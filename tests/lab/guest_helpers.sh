@@ -37,7 +37,7 @@ volumes_down() {
 }
 
 clear_guests() {
-  local guest
+  local guest pool
   # One that a failed test has stopped.
   [[ ! -s $VMFERRY_LAB/osd.pid ]] || kill -CONT "$(cat "$VMFERRY_LAB/osd.pid")"
   [[ $(virsh -q -c "$VMFERRY_LAB_HOSTB" hostname) == hostb ]] || "$lab" up
@@ -45,6 +45,9 @@ clear_guests() {
     [[ ! -d $guest ]] || "$lab" guest down "${guest##*/}"
   done
   machines_down
+  for pool in "${pools[@]}"; do
+    ceph osd pool delete "$pool" "$pool" --yes-i-really-really-mean-it
+  done
 }
 
 # start NAME [OPTION...]: a running guest on hosta, options of tools/lab. Sets $guest and $log.
@@ -76,6 +79,20 @@ END
 file_disk() {
   echo "<disk type='file' device='disk'><driver name='qemu' ${3-type='raw'}/><source file='$1'/><target dev='$2' bus='virtio'/></disk>"
 }
+
+# volume_disk POOL/IMAGE DEV
+volume_disk() {
+  echo "<disk type='network' device='disk'><driver name='qemu' type='raw'/><source protocol='rbd' name='$1'><config file='$CEPH_CONF'/>
+<auth username='libvirt'><secret type='ceph' uuid='$secret'/></auth></source><target dev='$2' bus='virtio'/></disk>"
+}
+
+# make_pool NAME: one for RBD. It is removed at the end.
+make_pool() {
+  pools+=("$1")
+  ceph osd pool create "$1" 8 >/dev/null 2>&1
+  rbd pool init "$1"
+}
+pools=()
 
 # guest_io HOST N COMMAND: what the system would do to the N-th virtio disk of $guest, as qemu-io(1) says it.
 guest_io() {

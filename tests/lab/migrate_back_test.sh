@@ -9,11 +9,7 @@ rbd export --no-progress rbd/mg-back-vda - | cat >flat.raw
 dd if=some of=flat.raw bs=1M seek=5 conv=notrunc status=none
 rbd rm --no-progress rbd/mg-back-vda
 rbd import --no-progress --sparse-size 64K flat.raw rbd/mg-back-vda
-volume_disk() {
-  echo "<disk type='network' device='disk'><driver name='qemu' type='raw'/><source protocol='rbd' name='rbd/$1'><config file='$CEPH_CONF'/>
-<auth username='libvirt'><secret type='ceph' uuid='$secret'/></auth></source><target dev='$2' bus='virtio'/></disk>"
-}
-machine mg-back "$(volume_disk mg-back-vda vda)$(volume_disk mg-back-vdb vdb)"
+machine mg-back "$(volume_disk rbd/mg-back-vda vda)$(volume_disk rbd/mg-back-vdb vdb)"
 on_a start mg-back
 guest_io "$VMFERRY_LAB_HOSTA" 0 "write -P 7 20M 64k" # what only QEMU has flushed, or not yet
 dd if=<(head -c 65536 /dev/zero | tr '\0' '\007') of=flat.raw bs=64K seek=320 conv=notrunc status=none iflag=fullblock

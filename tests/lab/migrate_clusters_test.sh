@@ -41,8 +41,7 @@ dd if=/dev/urandom of=flat.raw bs=1M seek=5 count=2 conv=notrunc status=none
 rbd import --no-progress --sparse-size 64K flat.raw rbd/mg-cl-vda
 # Of the same name and size, to be taken for nothing else.
 in_other rbd create --size 64M rbd/mg-cl-vda
-machine mg-cl "<disk type='network' device='disk'><driver name='qemu' type='raw'/><source protocol='rbd' name='rbd/mg-cl-vda'><config file='$CEPH_CONF'/>
-<auth username='libvirt'><secret type='ceph' uuid='$secret'/></auth></source><target dev='vda' bus='virtio'/></disk>"
+machine mg-cl "$(volume_disk rbd/mg-cl-vda vda)"
 on_a start mg-cl
 guest_io "$VMFERRY_LAB_HOSTA" 0 "write -P 7 20M 64k"
 dd if=<(head -c 65536 /dev/zero | tr '\0' '\007') of=flat.raw bs=64K seek=320 conv=notrunc status=none iflag=fullblock

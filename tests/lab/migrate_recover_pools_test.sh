@@ -1,19 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Killed in the steps of a move from one pool to another, under a running guest: it has its data, on the old volume or on the new one, and the other one is gone.
 source "$ROOT/tests/lab/recover_helpers.sh"
-trap 'finish tidy' EXIT
 
-tidy() {
-  clear_guests
-  ceph osd pool delete mg-quick mg-quick --yes-i-really-really-mean-it
-}
-ceph osd pool create mg-quick 8 >/dev/null 2>&1
-rbd pool init mg-quick
+make_pool mg-quick
 mkdir overlays
 rbd create --size 64M rbd/mg-rp-old
 rbd bench --io-type write --io-size 64K --io-total 24M rbd/mg-rp-old >/dev/null
-machine mg-rp "<disk type='network' device='disk'><driver name='qemu' type='raw'/><source protocol='rbd' name='rbd/mg-rp-old'><config file='$CEPH_CONF'/>
-<auth username='libvirt'><secret type='ceph' uuid='$secret'/></auth></source><target dev='vda' bus='virtio'/></disk>"
+machine mg-rp "$(volume_disk rbd/mg-rp-old vda)"
 on_a start mg-rp
 
 # has N: the guest reads what it wrote before move N, and as it was killed.

@@ -138,7 +138,7 @@ TEST_CASE("an old volume stays if it is another one now, or has snapshots", "[mi
     rig.world().images["rbd:vms/old-a"].snapshots.emplace_back("monday");
     const Plan plan = rig.plan();
     CHECK(plan.possible());
-    CHECK(message_of_check(plan, "old disk of vda").find("it has 1 snapshot, monday for one") !=
+    CHECK(message_of_check(plan, "old disk of vda").find("it has the snapshot monday: remove") !=
           std::string::npos);
     CHECK(message_of_check(plan, "snapshots in vda").find("will stay in it") != std::string::npos);
     // Of the other one that comes out only later.
