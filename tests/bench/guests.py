@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
 
 import measure
@@ -77,6 +78,17 @@ class Lab:
                 raise measure.BenchError(f"the definition ({' '.join(options) or 'live'}) does not name the volume alone")
         self("guest", "wait", GUEST)
         self("guest", "run", GUEST, "/usr/local/sbin/guest-check")
+
+
+def check_surroundings(vmferry, programs):
+    """All that a lab and its guests need is there."""
+    if not os.access(vmferry, os.X_OK):
+        raise measure.BenchError(f"no program {vmferry}: build it, or name it with --vmferry")
+    missing = [name for name in programs if shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin") is None]
+    if missing:
+        raise measure.BenchError(f"not installed: {' '.join(missing)} (run: tools/packages lab hosts image)")
+    if os.geteuid() != 0:
+        raise measure.BenchError("not root, which the lab's hosts need")
 
 
 @contextlib.contextmanager
