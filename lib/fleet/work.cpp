@@ -25,7 +25,7 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr seconds kListEvery{10};  // for fleets that are new
+constexpr seconds kListEvery{10};       // for fleets that are new
 constexpr milliseconds kBusyPause{20};  // a look at what runs costs microseconds
 constexpr milliseconds kIdlePause{200};
 constexpr int kOperations = 4;  // that may hang one after the other in one lease
