@@ -138,6 +138,7 @@ class Execution {
         give_up(i, as_error(exception));
       }
     }
+    run_.warn_of_paused_guest();
     MigrateReport report = run_.report();
     if (report.end == MigrateReport::End::kMoved) {
       keep_record(report);
@@ -202,6 +203,7 @@ class Execution {
     if (!run_.left_over().empty()) {
       fail_left_over();
     }
+    run_.warn_of_paused_guest();
     journal_.remove();
   }
 

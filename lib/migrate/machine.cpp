@@ -90,6 +90,10 @@ bool Machine::half_made() const {
   return state() == DomainState::kPaused && guest_->run_state() == "inmigrate";
 }
 
+bool Machine::failed_to_write() const {
+  return state() == DomainState::kPaused && guest_->run_state() == "io-error";
+}
+
 void Machine::throw_if_stopped() const {
   if (context_.stop.stop_requested()) {
     throw cancelled_error();

@@ -59,6 +59,8 @@ class Machine {
   bool never_ran() const;
   /// Is it the half-made target of a migration, which has run no instruction either?
   bool half_made() const;
+  /// Did QEMU pause it, as a write of it failed?
+  bool failed_to_write() const;
 
   /// What is looked at while waiting; may throw to end the wait.
   using Watch = std::function<void()>;

@@ -151,6 +151,8 @@ class Run : public Notes {
   void remove_bridge(const MovingDisk& disk);
   void watch_overlays();
   void warn_of_room(const std::string& overlay);
+  /// A guest that met a full overlay stands still, and nobody but its owner may let it go on.
+  void warn_of_paused_guest();
 
   // Definitions (run_definitions.cpp).
   /// The definition with each moving disk as the rewriting of the old one makes it.

@@ -77,4 +77,21 @@ void Run::warn_of_room(const std::string& overlay) {
                              "when there is none");
 }
 
+void Run::warn_of_paused_guest() {
+  if (!is_live(plan_.method)) {
+    return;
+  }
+  try {
+    if (source_.failed_to_write()) {
+      context_.observer->warning(
+          "the guest is paused, as one of its writes failed: see to it that there is room where "
+          "its "
+          "disks are, then let it go on: virsh resume " +
+          source_.name());
+    }
+  } catch (const Error&) {
+    return;  // what was done is done
+  }
+}
+
 }  // namespace vmferry::migrate
