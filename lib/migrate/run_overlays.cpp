@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 
 #include "lib/core/format_bytes.h"
 #include "lib/migrate/run.h"
@@ -89,8 +90,8 @@ void Run::warn_of_paused_guest() {
           "disks are, then let it go on: virsh resume " +
           source_.name());
     }
-  } catch (const Error&) {
-    return;  // what was done is done
+  } catch (const std::exception&) {
+    return;  // what was done is done, also when memory is short
   }
 }
 
