@@ -42,6 +42,8 @@ struct FleetLimits {
   unsigned jobs_per_target_host = 2;
   uint64_t bandwidth = 0;           ///< bytes a second of all that move, together; 0: no limit
   std::vector<FleetWindow> window;  ///< when moves may begin; empty: always
+  /// When guests that are synchronised may be cut over; empty: as `window` says.
+  std::vector<FleetWindow> cutover_window = {};
   std::optional<unsigned> stop_after_failures;  ///< 1 or more; nothing: never
   bool wait_for_health = true;                  ///< of the cluster, before a move begins
 };
@@ -86,6 +88,10 @@ struct FleetJob {
   bool rewrite_only = false;  ///< MigrateRequest::rewrite_only; `way` is kOffline then
   bool shut_down = false;     ///< it may be shut down for its move; `way` is kOffline then
   bool snapshots = false;     ///< MigrateRequest::snapshots; likewise, and no disk has a base
+  /// A warm move: synchronised in its wave, and cut over later. `way` is kLive then, the guest
+  /// stays on its host, and no disk has a base.
+  bool warm = false;
+  unsigned cutover_wave = 0;  ///< of a warm one: not before `wave`; 0: in that
 };
 
 struct FleetPlan {
@@ -123,6 +129,7 @@ struct FleetRequest {
   std::string pool;
   std::string to;  ///< libvirt URI, as their hosts reach it; empty: none moves
   MigrateMode way = MigrateMode::kAuto;   ///< kAuto: live if it runs and that is possible
+  bool warm = false;                      ///< those that run: FleetJob::warm; the others offline
   bool rewrite_only = false;              ///< of all: FleetJob::rewrite_only
   bool snapshots = false;                 ///< of all that move offline: FleetJob::snapshots
   std::vector<FleetWaveRule> waves = {};  ///< the first that fits counts

@@ -56,9 +56,10 @@ struct FleetJobStatus {
   std::string guest;
   std::string host;
   std::string target_host;  ///< empty: the guest stays on its host
-  unsigned wave = 1;
-  uint64_t data = 0;  ///< bytes to copy, as the plan says
+  unsigned wave = 1;        ///< of a warm move that is synchronised, the one of its cutover
+  uint64_t data = 0;        ///< bytes to copy, as the plan says
   FleetJobState state = FleetJobState::kPending;
+  bool synced = false;  ///< of a warm move that has not ended: only its cutover is left
   unsigned attempts = 0;
   unsigned deaths = 0;  ///< of workers that had it, since somebody said that it be tried again
   std::string worker;   ///< who has it, or had it last

@@ -149,6 +149,10 @@ class HostSurveyor {
     job.rewrite_only = wanted.rewrite_only;
     job.shut_down = true;  // if that is what `way` means
     job.snapshots = wanted.snapshots;
+    if (wanted.warm) {
+      job.warm = guest->state() != DomainState::kShutOff;
+      job.way = job.warm ? MigrateMode::kLive : MigrateMode::kOffline;
+    }
     MigrateRequest request = migrate_request(plan, job);
     request.name_template = wanted.name_template;
     plan_guest(std::move(request), std::move(job));
@@ -196,7 +200,7 @@ class HostSurveyor {
   void plan_guest(MigrateRequest request, FleetJob job) {
     const std::shared_ptr<Host> target = target_of(request);
     // Who works there is beside the images, which cannot be told from here.
-    if (!survey_.facts.local) {
+    if (!survey_.facts.local || job.warm) {
       request.method = MigrateMethod::kStaged;
     }
     Plan plan = plan_with(request, target);

@@ -18,6 +18,7 @@ struct JobOrder {
   int64_t began = 0;       ///< when the job was first begun; seconds since 1970
   bool undo_only = false;  ///< only undo what an earlier run left half done
   bool may_begin = true;   ///< false: only end what an earlier run left half done
+  bool cut_over = false;   ///< of a warm move: once it is synchronised, it may be cut over now
   /// Asked just before anything is done to the guest: may it still be? May be empty.
   std::function<bool()> is_ours = {};
 };
@@ -32,6 +33,7 @@ struct JobNews {
 struct JobResult {
   enum class End {
     kMoved,
+    kSynced,  ///< of a warm move: its cutover is left
     kUndone,  ///< it is as it was before: as it was asked to, or for `error`
     kKept,    ///< stopped where it can go on later, as it was asked to
     kFailed,

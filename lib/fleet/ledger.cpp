@@ -144,7 +144,8 @@ std::vector<PendingJob> Ledger::pending(const std::string& host, unsigned wave, 
   for (const auto& [key, value] : object_.list(pending_prefix(host, wave), "", most).keys) {
     jobs.push_back({.number = number_of(key, what_),
                     .target_host = value.substr(value.empty() ? 0 : 1),
-                    .begun = value.starts_with('!')});
+                    .begun = value.starts_with('!') || value.starts_with('+'),
+                    .synced = value.starts_with('+')});
   }
   return jobs;
 }

@@ -35,7 +35,8 @@ struct JobEntry {
 struct PendingJob {
   unsigned number = 0;
   std::string target_host;
-  bool begun = false;  ///< it ran before: its host may have what an unfinished run left
+  bool begun = false;   ///< it ran before: its host may have what an unfinished run left
+  bool synced = false;  ///< only its cutover is left
 };
 
 /// How a job ended, or why it stopped.
@@ -43,7 +44,9 @@ struct JobEnding {
   FleetJobState state = FleetJobState::kFailed;  ///< not kRunning
   std::string error;
   std::string hint;
-  std::string record;  ///< of kDone
+  std::string record;   ///< of kDone
+  bool synced = false;  ///< a warm move is synchronised: its cutover is left
+  unsigned wave = 0;    ///< of `synced`: that of the cutover; 0: the same
 };
 
 /// The state of one fleet, as one worker or command reads and changes it. All changes depend on

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
 #include <ctime>
 #include <set>
 #include <utility>
@@ -50,6 +51,16 @@ void add_failure(ObjectChange& change, FleetFacts& facts, unsigned stop_after,
   change.set[kControlKey] = text_of(facts.control, mark);
 }
 
+/// A warm move that failed can still be cut over.
+void set_synced(FleetJobStatus& wanted, const JobEnding& ending) {
+  if (ending.synced) {
+    wanted.synced = true;
+    wanted.wave = std::max(wanted.wave, ending.wave);
+  } else if (ending.state == FleetJobState::kDone || ending.state == FleetJobState::kCancelled) {
+    wanted.synced = false;
+  }
+}
+
 }  // namespace
 
 void move(ObjectChange& change, Counts& counts, const FleetJobStatus& from,
@@ -59,12 +70,15 @@ void move(ObjectChange& change, Counts& counts, const FleetJobStatus& from,
   const std::string pending = pending_key(to.host, to.wave, to.number);
   if (was_pending && !is_pending) {
     change.remove.push_back(pending);
-  } else if (!was_pending && is_pending) {
-    change.set[pending] = (to.attempts > 0 ? "!" : ">") + to.target_host;
+  } else if (is_pending) {
+    change.set[pending] = pending_value(to);
   }
   if (!has_ended(from.state) && has_ended(to.state)) {
     counts.take(to.host, to.wave);
   } else if (has_ended(from.state) && !has_ended(to.state)) {
+    counts.add(to.host, to.wave);
+  } else if (!has_ended(to.state) && from.wave != to.wave) {
+    counts.take(from.host, from.wave);
     counts.add(to.host, to.wave);
   }
 }
@@ -148,6 +162,7 @@ bool Ledger::end(const JobEntry& job, const JobEnding& ending, unsigned stop_aft
     wanted.asked.clear();  // else the next worker does it
   }
   wanted.ended = has_ended(ending.state) ? std::time(nullptr) : 0;
+  set_synced(wanted, ending);
 
   ObjectChange change;
   change.lease = lease_of(who_);
@@ -196,6 +211,8 @@ bool Ledger::change_job(const JobEntry& job, const FleetJobStatus& wanted,
     move(change, counts, job.status, wanted);
     counts.write(change);
     change.set[kGateKey] = own;
+  } else if (wanted.state == FleetJobState::kPending) {
+    change.set[pending_key(wanted.host, wanted.wave, wanted.number)] = pending_value(wanted);
   }
   return apply(change, job_key) == Changed::kDone;
 }

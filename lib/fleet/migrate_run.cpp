@@ -12,6 +12,7 @@
 #include "lib/core/shell_word.h"
 #include "lib/fleet/child_run.h"
 #include "lib/fleet/sparsify_run.h"
+#include "lib/fleet/warm_moves.h"
 #include "lib/migrate/journal.h"
 #include "vmferry/error.h"
 #include "vmferry/migrate.h"
@@ -84,7 +85,7 @@ class MigrateRun : public ChildRun {
   void begin_if_free() {
     if (stop_ == JobStop::kLeave) {
       // What an earlier run left half done, the next worker ends.
-      const bool left = tried_again_ || has_journal(job(), terms_.state_dir);
+      const bool left = tried_again_ || is_left();
       return finish(left ? JobResult::End::kKept : JobResult::End::kUndone);
     }
     if (lock_.take()) {
@@ -105,14 +106,39 @@ class MigrateRun : public ChildRun {
         !record.empty()) {
       return finish(JobResult::End::kMoved, record);
     }
+    if (job().warm && in_warm_move(order_.plan, terms_.state_dir)) {
+      return go_on_warm();
+    }
     if (order_.undo_only || stop_) {
       return finish(stop_ == JobStop::kKeep ? JobResult::End::kKept : JobResult::End::kUndone);
     }
     migrate();
   }
 
-  bool has_to_undo() const {
-    return order_.undo_only || stop_ == JobStop::kUndo || job().on_death == Recovery::kUndo;
+  /// It is synchronised.
+  void go_on_warm() {
+    if (is_to_be_undone()) {
+      return start(give_up_arguments(order_, terms_), "gives the warm move up");
+    }
+    if (!order_.cut_over) {
+      return finish(JobResult::End::kSynced);
+    }
+    if (stop_) {
+      return finish(JobResult::End::kKept);
+    }
+    if (!order_.may_begin) {
+      return fail_as_deadly();
+    }
+    start(cutover_arguments(order_, terms_), "begins the cutover");
+  }
+
+  bool is_to_be_undone() const { return order_.undo_only || stop_ == JobStop::kUndo; }
+  bool has_to_undo() const { return is_to_be_undone() || job().on_death == Recovery::kUndo; }
+
+  /// Something of it is on this host, which only a worker here can end.
+  bool is_left() const {
+    return has_journal(job(), terms_.state_dir) ||
+           (job().warm && in_warm_move(order_.plan, terms_.state_dir));
   }
 
   /// What a person has left half done is that person's.
@@ -120,7 +146,8 @@ class MigrateRun : public ChildRun {
     const MigrateRequest theirs = recorded_request(job().name, terms_.state_dir);
     const MigrateRequest ours = migrate_request(order_.plan, job());
     const bool is_warm = recorded_kind(job().name, terms_.state_dir) != RunKind::kMove;
-    if (is_warm || theirs.disks != ours.disks || theirs.to != ours.to || theirs.to_files()) {
+    if (is_warm != job().warm || theirs.disks != ours.disks || theirs.to != ours.to ||
+        theirs.to_files()) {
       throw Error({.kind = ErrorKind::kConflict,
                    .object = "guest " + job().name,
                    .action = "begin its move",
@@ -141,7 +168,8 @@ class MigrateRun : public ChildRun {
       return fail_as_deadly();
     }
     recovers_off_ = false;
-    start(migrate_arguments(order_, terms_), "begins");
+    start(job().warm ? sync_arguments(order_, terms_) : migrate_arguments(order_, terms_),
+          "begins");
   }
 
   void start(const std::vector<std::string>& arguments, const char* phase) {
@@ -203,6 +231,9 @@ class MigrateRun : public ChildRun {
     if (status == 0 && end == "moved") {
       return finish(JobResult::End::kMoved, output);
     }
+    if (status == 0 && job().warm && (end == "synced" || end == "undone" || end == "stopped")) {
+      return;  // what is there now says how it goes on
+    }
     if (status == 0 && end == "undone" && !order_.undo_only && !stop_) {
       return;  // and now from the beginning
     }
@@ -223,7 +254,11 @@ class MigrateRun : public ChildRun {
 
   /// It was asked to end, and did not end well; it may have left something.
   void stopped() {
-    const bool left = has_journal(job(), terms_.state_dir);
+    const bool has_unfinished = has_journal(job(), terms_.state_dir);
+    if (stop_ == JobStop::kUndo && job().warm && !has_unfinished) {
+      return;  // its warm move is given up, if there is one
+    }
+    const bool left = has_unfinished || is_left();
     if (stop_ == JobStop::kUndo && left && !tried_again_) {
       tried_again_ = true;  // in the way that is possible
       return;

@@ -18,8 +18,8 @@ struct MigrateTerms {
   CephOptions ceph;  ///< of this host; the user is the plan's
 };
 
-/// Runs `vmferry migrate` for each guest: first what an earlier run left is recovered. And `vmferry
-/// sparsify` for each volume.
+/// Runs `vmferry migrate` for each guest, or `vmferry sync` and `vmferry cutover`: first what an
+/// earlier run left is recovered. And `vmferry sparsify` for each volume.
 class MigrateRunner : public JobRunner {
  public:
   explicit MigrateRunner(MigrateTerms terms) : terms_(std::move(terms)) {}
@@ -35,6 +35,11 @@ void require_plain_uri(const FleetJob& job);
 /// The arguments of `vmferry migrate` for a job. Throws Error (kUsage) for one that a worker
 /// refuses to do: whoever may write to the fleet's object has written it.
 std::vector<std::string> migrate_arguments(const JobOrder& order, const MigrateTerms& terms);
+/// Those of `vmferry sync` and `vmferry cutover` for one that moves warm, and of the end of its
+/// warm move, without anything left of it.
+std::vector<std::string> sync_arguments(const JobOrder& order, const MigrateTerms& terms);
+std::vector<std::string> cutover_arguments(const JobOrder& order, const MigrateTerms& terms);
+std::vector<std::string> give_up_arguments(const JobOrder& order, const MigrateTerms& terms);
 /// The same for the recovery of what an earlier run left. `how` is "--undo", "--finish" or nothing.
 std::vector<std::string> recover_arguments(const JobOrder& order, const MigrateTerms& terms,
                                            const std::string& how);

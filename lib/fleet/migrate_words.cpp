@@ -37,8 +37,9 @@ void add_cluster(std::vector<std::string>& words, const JobOrder& order,
 }
 
 /// What every run of it gets.
-std::vector<std::string> first_words(const JobOrder& order, const MigrateTerms& terms) {
-  std::vector<std::string> words = {"migrate", "--json", "--progress=json"};
+std::vector<std::string> first_words(const JobOrder& order, const MigrateTerms& terms,
+                                     const char* command) {
+  std::vector<std::string> words = {command, "--json", "--progress=json"};
   add(words, "--state-dir", terms.state_dir);
   add(words, "--connect", terms.connect);
   add_cluster(words, order, terms);
@@ -46,6 +47,27 @@ std::vector<std::string> first_words(const JobOrder& order, const MigrateTerms& 
     add(words, "--rate-limit-file", rate_file(order.plan.jobs.front(), terms));
   }
   return words;
+}
+
+/// Where its disks go, and how it reaches them.
+void add_volumes(std::vector<std::string>& words, const MigrateRequest& request) {
+  for (const auto& [dev, volume] : request.disks) {
+    add(words, "--disk", dev + "=" + volume.display());
+  }
+  for (const auto& [dev, base] : request.bases) {
+    add(words, "--base", fmt::format("{}={}", dev, base));
+  }
+  for (const CephMonitor& monitor : request.monitors) {
+    const bool ipv6 = monitor.host.find(':') != std::string::npos;
+    add(words, "--monitor",
+        (ipv6 ? "[" + monitor.host + "]" : monitor.host) + ":" + std::to_string(monitor.port));
+  }
+  add(words, "--secret-uuid", request.secret.uuid);
+  add(words, "--secret-usage", request.secret.usage);
+  if (request.define_secret) {
+    words.emplace_back("--define-secret");
+  }
+  add(words, "--data-pool", request.layout.data_pool);
 }
 
 void add_guest(std::vector<std::string>& words, const FleetJob& job) {
@@ -92,7 +114,7 @@ void require_plain_uri(const FleetJob& job) {
 std::vector<std::string> migrate_arguments(const JobOrder& order, const MigrateTerms& terms) {
   const FleetJob& job = order.plan.jobs.front();
   const MigrateRequest request = migrate_request(order.plan, job);
-  std::vector<std::string> words = first_words(order, terms);
+  std::vector<std::string> words = first_words(order, terms, "migrate");
   add(words, "--uuid", job.uuid);
   words.emplace_back(request.mode == MigrateMode::kLive ? "--mode=live" : "--mode=offline");
   if (request.rewrite_only) {
@@ -108,30 +130,36 @@ std::vector<std::string> migrate_arguments(const JobOrder& order, const MigrateT
     require_plain_uri(job);
     add(words, "--to", request.to);
   }
-  for (const auto& [dev, volume] : request.disks) {
-    add(words, "--disk", dev + "=" + volume.display());
-  }
-  for (const auto& [dev, base] : request.bases) {
-    add(words, "--base", fmt::format("{}={}", dev, base));
-  }
-  for (const CephMonitor& monitor : request.monitors) {
-    const bool ipv6 = monitor.host.find(':') != std::string::npos;
-    add(words, "--monitor",
-        (ipv6 ? "[" + monitor.host + "]" : monitor.host) + ":" + std::to_string(monitor.port));
-  }
-  add(words, "--secret-uuid", request.secret.uuid);
-  add(words, "--secret-usage", request.secret.usage);
-  if (request.define_secret) {
-    words.emplace_back("--define-secret");
-  }
-  add(words, "--data-pool", request.layout.data_pool);
+  add_volumes(words, request);
   add_guest(words, job);
+  return words;
+}
+
+std::vector<std::string> sync_arguments(const JobOrder& order, const MigrateTerms& terms) {
+  const FleetJob& job = order.plan.jobs.front();
+  std::vector<std::string> words = first_words(order, terms, "sync");
+  add(words, "--uuid", job.uuid);
+  add_volumes(words, migrate_request(order.plan, job));
+  add_guest(words, job);
+  return words;
+}
+
+std::vector<std::string> cutover_arguments(const JobOrder& order, const MigrateTerms& terms) {
+  std::vector<std::string> words = first_words(order, terms, "cutover");
+  add_guest(words, order.plan.jobs.front());
+  return words;
+}
+
+std::vector<std::string> give_up_arguments(const JobOrder& order, const MigrateTerms& terms) {
+  std::vector<std::string> words = first_words(order, terms, "sync");
+  words.insert(words.end(), {"--stop", "--remove-volumes"});
+  add_guest(words, order.plan.jobs.front());
   return words;
 }
 
 std::vector<std::string> recover_arguments(const JobOrder& order, const MigrateTerms& terms,
                                            const std::string& how) {
-  std::vector<std::string> words = first_words(order, terms);
+  std::vector<std::string> words = first_words(order, terms, "migrate");
   words.emplace_back("--recover");
   if (!how.empty()) {
     words.push_back(how);

@@ -9,6 +9,7 @@
 #include "lib/core/parse_size.h"
 #include "lib/core/printable.h"
 #include "lib/fleet/plan_table.h"
+#include "lib/fleet/plan_ways.h"
 #include "lib/fleet/plan_words.h"
 #include "lib/fleet/window.h"
 #include "vmferry/error.h"
@@ -20,7 +21,6 @@ namespace fleet {
 namespace {
 
 constexpr int64_t kMostAtOnce = 100'000;
-constexpr int64_t kMostWaves = 1'000'000;
 
 /// The line of each, to tell of one that is there twice.
 class Seen {
@@ -150,6 +150,19 @@ class PlanReader {
     value = static_cast<unsigned>(keys.number(key, 1, kMostAtOnce).value_or(value));
   }
 
+  std::vector<FleetWindow> hours(PlanTable& keys, const char* key) {
+    std::vector<FleetWindow> windows;
+    for (const auto& [text, line] : keys.texts(key)) {
+      if (const std::optional<FleetWindow> window = window_of(text)) {
+        windows.push_back(*window);
+      } else {
+        problems_.add(line, fmt::format("'{}' has \"{}\"; a part of the day is \"22:00-06:00\"",
+                                        key, printable(text)));
+      }
+    }
+    return windows;
+  }
+
   void limits() {
     const toml::table* table = root_.table("limits");
     if (table == nullptr) {
@@ -163,14 +176,8 @@ class PlanReader {
     if (const std::optional<std::string> text = keys.text("bandwidth")) {
       passes(keys, "bandwidth", [&] { limits.bandwidth = parse_size(*text); });
     }
-    for (const auto& [text, line] : keys.texts("window")) {
-      if (const std::optional<FleetWindow> window = window_of(text)) {
-        limits.window.push_back(*window);
-      } else {
-        problems_.add(line, fmt::format("'window' has \"{}\"; a part of the day is \"22:00-06:00\"",
-                                        printable(text)));
-      }
-    }
+    limits.window = hours(keys, "window");
+    limits.cutover_window = hours(keys, "cutover_window");
     if (const std::optional<int64_t> failures =
             keys.number("stop_after_failures", 1, kMostAtOnce)) {
       limits.stop_after_failures = static_cast<unsigned>(*failures);
@@ -188,14 +195,12 @@ class PlanReader {
     job.uuid = keys.required_text("uuid").value_or("");
     job.to = keys.text("to").value_or("");
     job.target_host = keys.text("target_host").value_or("");
-    job.way = word(keys, "way", kWays, keys.required_text("way")).value_or(job.way);
+    const PlannedWay way =
+        word(keys, "way", kWays, keys.required_text("way")).value_or(PlannedWay());
+    job.way = way.mode;
+    job.warm = way.warm;
     job.wave = wave(keys);
-    job.rewrite_only = offline_flag(keys, "rewrite_only", job.way);
-    job.shut_down = offline_flag(keys, "shut_down", job.way);
-    job.snapshots = offline_flag(keys, "snapshots", job.way);
-    if (job.snapshots && job.rewrite_only) {
-      keys.problem("snapshots", "'snapshots' is for a copy, which 'rewrite_only' does not make");
-    }
+    read_ways(keys, job);
     job.on_death = word(keys, "on_death", kEnds, keys.text("on_death")).value_or(job.on_death);
     job.data = static_cast<uint64_t>(
         keys.number("data", 0, std::numeric_limits<int64_t>::max()).value_or(0));
@@ -208,27 +213,10 @@ class PlanReader {
       problems_.add(keys.line(), "[[guest]] has no [[guest.disk]]: none of its disks would move");
     }
     keys.refuse_unknown();
-    check_bases(keys, job);
+    check_ways(keys, job);
     check_hosts(keys, job);
     check_twice(keys, job);
     plan_.jobs.push_back(std::move(job));
-  }
-
-  static bool offline_flag(PlanTable& keys, const char* key, MigrateMode way) {
-    const bool value = keys.flag(key).value_or(false);
-    if (value && way != MigrateMode::kOffline) {
-      keys.problem(key, fmt::format("'{}' needs way = \"offline\"", key));
-    }
-    return value;
-  }
-
-  static void check_bases(PlanTable& keys, const FleetJob& job) {
-    for (const FleetDisk& disk : job.disks) {
-      if (job.snapshots && !disk.base.empty()) {
-        keys.problem("snapshots", fmt::format("'snapshots' does not go with the 'base' of {}",
-                                              printable(disk.dev)));
-      }
-    }
   }
 
   static unsigned wave(PlanTable& keys) {

@@ -13,8 +13,17 @@
 
 namespace vmferry::fleet {
 
-inline constexpr std::array<std::pair<const char*, MigrateMode>, 2> kWays = {
-    {{"live", MigrateMode::kLive}, {"offline", MigrateMode::kOffline}}};
+struct PlannedWay {
+  MigrateMode mode = MigrateMode::kOffline;
+  bool warm = false;
+
+  bool operator==(const PlannedWay&) const = default;
+};
+
+inline constexpr std::array<std::pair<const char*, PlannedWay>, 3> kWays = {
+    {{"live", {.mode = MigrateMode::kLive}},
+     {"offline", {.mode = MigrateMode::kOffline}},
+     {"warm", {.mode = MigrateMode::kLive, .warm = true}}}};
 
 inline constexpr std::array<std::pair<const char*, Recovery>, 3> kEnds = {
     {{"auto", Recovery::kAuto}, {"finish", Recovery::kFinish}, {"undo", Recovery::kUndo}}};

@@ -100,6 +100,17 @@ class PlanWriter {
     raw(key, "[" + all + "]");
   }
 
+  void hours(const char* key, const std::vector<FleetWindow>& windows) {
+    std::vector<std::string> texts;
+    texts.reserve(windows.size());
+    for (const FleetWindow& window : windows) {
+      texts.push_back(clock_text(window));
+    }
+    if (!texts.empty()) {
+      list(key, texts);
+    }
+  }
+
   void ceph(const FleetCeph& ceph) {
     std::vector<std::string> monitors;
     for (const CephMonitor& monitor : ceph.monitors) {
@@ -131,13 +142,8 @@ class PlanWriter {
     if (limits.bandwidth != 0) {
       text("bandwidth", size_text(limits.bandwidth));
     }
-    if (!limits.window.empty()) {
-      std::vector<std::string> windows;
-      for (const FleetWindow& window : limits.window) {
-        windows.push_back(clock_text(window));
-      }
-      list("window", windows);
-    }
+    hours("window", limits.window);
+    hours("cutover_window", limits.cutover_window);
     if (limits.stop_after_failures) {
       number("stop_after_failures", *limits.stop_after_failures);
     }
@@ -154,8 +160,11 @@ class PlanWriter {
     text("uuid", job.uuid);
     text_if_any("to", job.to);
     text_if_any("target_host", job.target_host);
-    text("way", word_of(kWays, job.way));
+    text("way", word_of(kWays, PlannedWay{.mode = job.way, .warm = job.warm}));
     number("wave", job.wave);
+    if (job.cutover_wave != 0) {
+      number("cutover_wave", job.cutover_wave);
+    }
     if (job.rewrite_only) {
       flag("rewrite_only", true);
     }

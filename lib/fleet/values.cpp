@@ -116,6 +116,11 @@ std::string pending_key(const std::string& host, unsigned wave, unsigned number)
   return numbered(pending_prefix(host, wave).c_str(), number);
 }
 
+std::string pending_value(const FleetJobStatus& job) {
+  const bool is_synced = job.synced && job.asked != "cancel";  // that need not wait for its hours
+  return (is_synced ? "+" : job.attempts > 0 ? "!" : ">") + job.target_host;
+}
+
 std::string text_of(const Control& control, const std::string& mark) {
   json value = {{"state", control.state}, {"submitted", control.submitted}, {"mark", mark}};
   put(value, "why", control.why);
@@ -136,6 +141,7 @@ std::string text_of(const FleetJobStatus& job, const std::string& mark, const Jo
       {"number", job.number},        {"mark", mark}};
   put(value, "target_host", job.target_host);
   put(value, "data", static_cast<int64_t>(job.data));
+  put(value, "synced", int64_t{job.synced});
   put(value, "attempts", job.attempts);
   put(value, "deaths", job.deaths);
   put(value, "worker", job.worker);
@@ -198,6 +204,7 @@ FleetJobStatus job_of(const std::string& text, const std::string& what) {
     job.wave = value.at("wave");
     job.data = value.value("data", uint64_t{0});
     job.state = state_of(value.at("state"), what);
+    job.synced = value.value("synced", 0) != 0;
     job.attempts = value.value("attempts", 0U);
     job.deaths = value.value("deaths", 0U);
     job.worker = value.value("worker", "");

@@ -40,9 +40,12 @@ std::string numbered(const char* prefix, unsigned number);
 /// The number at the end of such a key.
 unsigned number_of(const std::string& key, const std::string& what);
 /// A key there is only while the job is pending: a worker finds its next one without looking at
-/// others. Its value is the target host after a '>', or a '!' where the job ran before.
+/// others.
 std::string pending_key(const std::string& host, unsigned wave, unsigned number);
 std::string pending_prefix(const std::string& host, unsigned wave);  ///< wave 0: of all
+/// Its value: the target host after a '>', after a '!' where the job ran before, or after a '+'
+/// where only its cutover is left.
+std::string pending_value(const FleetJobStatus& job);
 
 struct Control {
   std::string state = "running";  ///< or "paused", "stopped", "cancelled"

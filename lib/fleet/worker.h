@@ -73,7 +73,9 @@ class Worker {
   void begin_some(const FleetFacts& facts, const std::vector<RunningJob>& running);
   bool try_to_begin(const FleetFacts& facts, const PendingJob& pending,
                     const std::vector<RunningJob>& running);
-  std::string reason_to_wait(const FleetFacts& facts);
+  std::vector<PendingJob> pending_of(unsigned wave);
+  const std::vector<FleetWindow>& hours_of(bool cutover) const;
+  std::string reason_to_wait(const FleetFacts& facts, const PendingJob& next);
   bool is_full(const std::vector<RunningJob>& running) const;
   unsigned slots() const;
   bool runs_here(const std::vector<RunningJob>& running) const;

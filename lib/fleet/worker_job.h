@@ -18,9 +18,10 @@ struct Worker::Mine {
   std::unique_ptr<JobRun> run;
   std::chrono::steady_clock::time_point put_at{};  ///< when progress is written next
   std::chrono::steady_clock::time_point rate_from{};
-  JobNews told;            ///< what was written last
-  bool cancelled = false;  ///< it was asked to undo
-  bool is_lost = false;    ///< another's by now, perhaps
+  JobNews told;               ///< what was written last
+  bool cancelled = false;     ///< it was asked to undo
+  unsigned cutover_wave = 0;  ///< FleetJob::cutover_wave
+  bool is_lost = false;       ///< another's by now, perhaps
   bool is_over = false;
 };
 

@@ -27,6 +27,7 @@ constexpr seconds kTellEvery{1};
 constexpr seconds kTellAtLeast{10};
 constexpr unsigned kMostDeaths = 5;  // of workers that had the job
 constexpr size_t kLookAhead = 64;    // jobs whose target host may be busy
+constexpr size_t kAllJobs = 1 << 20;
 
 bool is_new(const JobNews& now, const JobNews& told) {
   return now.phase != told.phase || now.done != told.done || now.total != told.total;
@@ -139,6 +140,13 @@ JobEnding Worker::ending_of(const Mine& mine) const {
   switch (result.end) {
     case JobResult::End::kMoved:
       return {.state = FleetJobState::kDone, .error = {}, .hint = {}, .record = result.record};
+    case JobResult::End::kSynced:
+      return {.state = later,
+              .error = {},
+              .hint = {},
+              .record = {},
+              .synced = true,
+              .wave = mine.cutover_wave};
     case JobResult::End::kUndone:
       if (mine.cancelled) {
         return {.state = FleetJobState::kCancelled, .error = {}, .hint = {}, .record = {}};
@@ -166,7 +174,8 @@ void Worker::end(Mine& mine) {
   mine.is_over = true;
   look_at_ = {};
   slots_before_ = mine.job.slots;
-  say(fmt::format("{}: {}{}", mine.job.status.guest, word_of(ending.state),
+  say(fmt::format("{}: {}{}", mine.job.status.guest,
+                  ending.synced ? "synchronised" : word_of(ending.state),
                   ending.error.empty() ? "" : ": " + ending.error));
 }
 
@@ -180,16 +189,46 @@ bool Worker::is_full(const std::vector<RunningJob>& running) const {
          jobs_.size() >= slots();
 }
 
+/// When a job may begin: a cutover has hours of its own, if the plan says so.
+const std::vector<FleetWindow>& Worker::hours_of(bool cutover) const {
+  return cutover && !limits_->cutover_window.empty() ? limits_->cutover_window : limits_->window;
+}
+
+/// The next ones of this host. Those that wait for their hours are not there as long as there are
+/// others.
+std::vector<PendingJob> Worker::pending_of(unsigned wave) {
+  if (wave == 0) {
+    return {};
+  }
+  const unsigned minute = terms_.minute();
+  const bool moves = is_open(hours_of(false), minute);
+  const bool cuts_over = is_open(hours_of(true), minute);
+  std::vector<PendingJob> jobs = ledger_->pending(terms_.host, wave, kLookAhead);
+  if (moves == cuts_over) {
+    return jobs;
+  }
+  const auto waits = [&](const PendingJob& job) { return job.synced != cuts_over; };
+  const auto all_wait = [&] { return std::all_of(jobs.begin(), jobs.end(), waits); };
+  if (jobs.size() == kLookAhead && all_wait()) {
+    jobs = ledger_->pending(terms_.host, wave, kAllJobs);
+  }
+  if (!all_wait()) {
+    std::erase_if(jobs, waits);
+  }
+  return jobs;
+}
+
 /// Why nothing begins although something could; empty: nothing is in the way.
-std::string Worker::reason_to_wait(const FleetFacts& facts) {
+std::string Worker::reason_to_wait(const FleetFacts& facts, const PendingJob& next) {
   if (facts.control.state == "paused") {
     return "the fleet is paused";
   }
   if (facts.control.state == "stopped") {
     return "the fleet is stopped: " + facts.control.why;
   }
-  if (!is_open(limits_->window, terms_.minute())) {
-    return "outside of its hours (" + text_of(limits_->window) + ")";
+  if (const auto& hours = hours_of(next.synced); !is_open(hours, terms_.minute())) {
+    return (next.synced ? "outside of the hours of cutovers (" : "outside of its hours (") +
+           text_of(hours) + ")";
   }
   const std::string trouble = limits_->wait_for_health ? terms_.trouble() : "";
   return trouble.empty() ? "" : "the cluster is not healthy: " + trouble;
@@ -203,9 +242,7 @@ bool Worker::runs_here(const std::vector<RunningJob>& running) const {
 
 /// One job at most: what runs has to be counted again for the next.
 void Worker::begin_some(const FleetFacts& facts, const std::vector<RunningJob>& running) {
-  const std::vector<PendingJob> pending =
-      facts.count.wave() == 0 ? std::vector<PendingJob>()
-                              : ledger_->pending(terms_.host, facts.count.wave(), kLookAhead);
+  const std::vector<PendingJob> pending = pending_of(facts.count.wave());
   if (pending.empty()) {
     const bool has_later = !ledger_->pending(terms_.host, 0, 1).empty();
     nothing_left_ = !runs_here(running) && !has_later;
@@ -215,7 +252,7 @@ void Worker::begin_some(const FleetFacts& facts, const std::vector<RunningJob>& 
   if (is_full(running)) {
     return set_waiting("");
   }
-  const std::string why = reason_to_wait(facts);
+  const std::string why = reason_to_wait(facts, pending.front());
   set_waiting(why);
   if (!why.empty()) {
     return;
@@ -256,10 +293,9 @@ bool Worker::try_to_begin(const FleetFacts& facts, const PendingJob& pending,
 
 /// Of a cancelled fleet, what is left half done here.
 void Worker::undo_some(const FleetFacts& facts, const std::vector<RunningJob>& running) {
-  constexpr size_t kMost = 1 << 20;
   nothing_left_ = !runs_here(running);
   set_waiting("");
-  for (const PendingJob& pending : ledger_->pending(terms_.host, 0, kMost)) {
+  for (const PendingJob& pending : ledger_->pending(terms_.host, 0, kAllJobs)) {
     if (!pending.begun) {
       continue;
     }
@@ -284,12 +320,14 @@ void Worker::begin(JobEntry job, bool undo) {
   order.began = mine->job.status.began;
   order.undo_only = undo;
   order.may_begin = mine->job.status.deaths < kMostDeaths;
+  order.cut_over = mine->job.status.synced && is_open(hours_of(true), terms_.minute());
   order.is_ours = [this, own = mine.get()] {
     return in_ && !own->is_lost && terms_.now() < trusted_until();
   };
   const std::string text = ledger_->order(mine->job.status.number);
   try {
     order.plan = one_job(text, what_);
+    mine->cutover_wave = order.plan.jobs.front().cutover_wave;
     mine->run = runner_.begin(order);
     say(mine->job.status.guest + (undo ? ": what is left half done is undone" : ": begins"));
   } catch (const Error& error) {

@@ -50,7 +50,7 @@ answers "vmferry fl" fleet
 answers "vmferry fleet pl" plan
 answers "vmferry fleet re" resume retry report
 answers "vmferry migrate --rate-limit-file di" disk.raw
-answers "vmferry fleet plan --way " auto live offline
+answers "vmferry fleet plan --way " auto live offline warm
 answers "vmferry fleet plan --pool v" vms
 answers "vmferry fleet plan --check disk" disk.raw
 answers "vmferry nonsense --" ""

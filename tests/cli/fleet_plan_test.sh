@@ -23,8 +23,8 @@ wrong() {
 }
 wrong "plan.toml:4: 'jobs' is 0; it has to be 1 at least" 's/jobs = 2/jobs = 0/'
 expect 2 "plan.toml:4: 'jobs' is 0" timeout 20 "$VMFERRY" fleet submit plan.toml --name x
-wrong "plan.toml:4: \[limits\] has no key 'job'; it may have bandwidth, jobs, " 's/jobs = 2/job = 2/'
-wrong "plan.toml:10: 'way' is \"fast\"; it has to be live or offline" 's/live/fast/'
+wrong "plan.toml:4: \[limits\] has no key 'job'; it may have bandwidth, cutover_window, jobs, " 's/jobs = 2/job = 2/'
+wrong "plan.toml:10: 'way' is \"fast\"; it has to be live, offline or warm" 's/live/fast/'
 wrong "plan.toml:2: " 's/"vms"/"vms/'
 wrong "plan.toml:12: 'dev' is a whole number; it has to be a text" 's/"vda"/1/'
 wrong "plan.toml:13: 'target': " 's,rbd:vms/web1-vda,/dev/sda,'
@@ -52,6 +52,9 @@ expect 2 "a secret without a user" ferry fleet plan --connect qemu:///system --p
 expect 2 "name one secret twice" ferry fleet plan --connect qemu:///system --pool vms --id a --secret-uuid u --secret-usage v
 for option in --pool=vms --connect=qemu:///system --id=a --way=live --define-secret --output=o; do
   expect 2 "${option%=*} is for a new plan" ferry fleet plan --check good.toml "$option"
+done
+for option in --to=qemu+ssh://h2/system --rewrite-only; do
+  expect 2 "a warm move copies disks, and ends on the host of the guest" ferry fleet plan --connect qemu:///system --pool vms --way warm "$option"
 done
 expect 2 "'{what}' means nothing" ferry fleet plan --connect qemu:///system --pool vms --name-template '{what}'
 expect 2 "see 'vmferry fleet plan --help'" ferry fleet plan --jobs 0

@@ -9,10 +9,16 @@
 
 namespace vmferry::test {
 
+using Work = FleetModel::Work;
+
 /// A process that moves a guest.
 struct ModelChild {
-  ModelChild(FleetModel& where, std::string name, std::string who, bool recovers)
-      : model(where), guest(std::move(name)), worker(std::move(who)), recovery(recovers) {
+  ModelChild(FleetModel& where, std::string name, std::string who, Work what)
+      : model(where),
+        guest(std::move(name)),
+        worker(std::move(who)),
+        recovery(where.guests[guest].journal),
+        work_of(recovery ? where.guests[guest].journal_of : what) {
     FleetModel::Guest& it = model.guests[guest];
     if (!it.busy.empty()) {
       model.wrong.push_back(guest + " is worked on by " + it.busy + " and " + worker);
@@ -22,6 +28,7 @@ struct ModelChild {
     }
     it.busy = worker;
     it.journal = true;
+    it.journal_of = work_of;
     left = std::chrono::milliseconds(500 + model.random() % 20000);
   }
   ModelChild(const ModelChild&) = delete;
@@ -47,7 +54,11 @@ struct ModelChild {
     it.journal = false;
     undone = told_to_end || (recovery && model.chance(500));
     failed = !undone && !recovery && model.chance(model.fail_of_thousand);
-    if (!undone && !failed) {
+    if (undone || failed) {
+      return;
+    }
+    it.synced = work_of == Work::kSync;
+    if (work_of == Work::kMove || work_of == Work::kCutOver) {
       it.moved = true;
       it.moves += 1;
     }
@@ -60,7 +71,8 @@ struct ModelChild {
   FleetModel& model;
   const std::string guest;
   const std::string worker;
-  const bool recovery;
+  const bool recovery;  ///< it ends what it finds
+  const Work work_of;
   std::chrono::milliseconds left{};
   bool told_to_end = false;
   bool ended = false;
@@ -111,7 +123,8 @@ class ModelRun : public fleet::JobRun {
   void begin() {
     const FleetModel::Guest& it = model_.guests[guest_];
     if (stop_ == fleet::JobStop::kLeave) {
-      return finish(it.journal ? fleet::JobResult::End::kKept : fleet::JobResult::End::kUndone);
+      return finish(it.journal || it.synced ? fleet::JobResult::End::kKept
+                                            : fleet::JobResult::End::kUndone);
     }
     if (!it.busy.empty()) {
       return;
@@ -119,26 +132,46 @@ class ModelRun : public fleet::JobRun {
     if (it.moved) {
       return finish(fleet::JobResult::End::kMoved);
     }
+    if (!it.journal && it.synced) {
+      return go_on_warm();
+    }
     if (!it.journal && (order_.undo_only || stop_)) {
       return finish(stop_ == fleet::JobStop::kKeep ? fleet::JobResult::End::kKept
                                                    : fleet::JobResult::End::kUndone);
     }
-    if (!order_.is_ours()) {
-      return finish(fleet::JobResult::End::kUndone);
+    start(order_.plan.jobs.front().warm ? Work::kSync : Work::kMove);
+  }
+  void go_on_warm() {
+    if (order_.undo_only || stop_ == fleet::JobStop::kUndo) {
+      start(Work::kGiveUp);
+    } else if (!order_.cut_over) {
+      finish(fleet::JobResult::End::kSynced);
+    } else if (stop_) {
+      finish(fleet::JobResult::End::kKept);
+    } else {
+      start(Work::kCutOver);
     }
-    child_ = std::make_shared<ModelChild>(model_, guest_, worker_, it.journal);
+  }
+  void start(Work work) {
+    if (!order_.is_ours()) {
+      return finish(model_.guests[guest_].synced ? fleet::JobResult::End::kKept
+                                                 : fleet::JobResult::End::kUndone);
+    }
+    child_ = std::make_shared<ModelChild>(model_, guest_, worker_, work);
     model_.children.push_back(child_);
     model_.guests[guest_].bandwidth = allowed_;
   }
   void child_ended() {
-    const bool undone = child_->undone;
     const bool failed = child_->failed;
     child_.reset();
     if (failed) {
       return finish(fleet::JobResult::End::kFailed);
     }
-    if (!undone) {
+    if (model_.guests[guest_].moved) {
       return finish(fleet::JobResult::End::kMoved);
+    }
+    if (order_.plan.jobs.front().warm) {
+      return;  // what is there now says how it goes on
     }
     if (order_.undo_only || stop_) {
       finish(fleet::JobResult::End::kUndone);
@@ -337,6 +370,17 @@ FleetPlan model_plan(unsigned hosts, unsigned jobs, unsigned waves) {
     plan.jobs.push_back(std::move(job));
   }
   return plan;
+}
+
+void make_some_warm(FleetPlan& plan) {
+  for (size_t i = 0; i < plan.jobs.size(); i += 3) {
+    FleetJob& job = plan.jobs[i];
+    job.way = MigrateMode::kLive;
+    job.warm = true;
+    job.to.clear();
+    job.target_host.clear();
+    job.cutover_wave = i % 2 == 0 ? 0 : plan.jobs.back().wave;
+  }
 }
 
 }  // namespace vmferry::test

@@ -35,8 +35,11 @@ class FleetModel {
     unsigned lose = 0;
     unsigned late = 0;
   };
+  enum class Work { kMove, kSync, kCutOver, kGiveUp };
   struct Guest {
     bool journal = false;  ///< an unfinished run left it
+    Work journal_of = Work::kMove;
+    bool synced = false;  ///< it is in a warm move
     bool moved = false;
     unsigned moves = 0;
     std::string busy;        ///< the worker whose child works on it
@@ -49,6 +52,7 @@ class FleetModel {
 
   std::mt19937 random;
   Time now{std::chrono::hours(1)};
+  unsigned minute = 0;  ///< of the day; it stays as it is
   bool exists = false;
   std::string data;
   std::map<std::string, std::string> keys;
@@ -104,5 +108,7 @@ class ModelRunner : public fleet::JobRunner {
 
 /// A plan of `jobs` guests g1, g2 ... dealt out to `hosts` h1, h2 ...
 FleetPlan model_plan(unsigned hosts, unsigned jobs, unsigned waves = 1);
+/// Every third of them moves warm; of these every second is cut over in the last wave.
+void make_some_warm(FleetPlan& plan);
 
 }  // namespace vmferry::test

@@ -31,7 +31,7 @@ class WorkerProcess {
     terms.slots = slots;
     terms.new_name = [this, process] { return process + "." + std::to_string(++names_); };
     terms.now = [this] { return model_.now; };
-    terms.minute = [] { return 0U; };
+    terms.minute = [this] { return model_.minute; };
     terms.trouble = [] { return std::string(); };
     worker_ = std::make_unique<fleet::Worker>(*object_, "fleet", std::move(terms), *runner_);
     asleep_until_ = {};
@@ -201,6 +201,8 @@ inline void require_all_moved_once(Simulation& simulation, size_t jobs) {
     REQUIRE(job.state == FleetJobState::kDone);
     REQUIRE(simulation.model.guests[job.guest].moves == 1);
     REQUIRE(!simulation.model.guests[job.guest].journal);
+    REQUIRE(!simulation.model.guests[job.guest].synced);
+    REQUIRE(!job.synced);
   }
 }
 

@@ -86,6 +86,21 @@ TEST_CASE("a guest that was off when it was planned is not shut down", "[fleet]"
   CHECK(rig.check(survey.plan).refused.empty());
 }
 
+TEST_CASE("of a plan for warm moves guests that are off move offline", "[fleet]") {
+  FleetRig rig(1);
+  rig.request.warm = true;
+  rig.add({.host = "h1", .name = "web", .running = true});
+  rig.add({.host = "h1", .name = "db"});
+  const FleetSurvey survey = rig.plan();
+  INFO(refusals(survey));
+  CHECK(job_of(survey, "web").warm);
+  CHECK(job_of(survey, "web").way == MigrateMode::kLive);
+  CHECK_FALSE(job_of(survey, "db").warm);
+  CHECK(job_of(survey, "db").way == MigrateMode::kOffline);
+  CHECK_FALSE(job_of(survey, "db").shut_down);
+  CHECK(rig.check(survey.plan).refused.empty());
+}
+
 TEST_CASE("a fleet's plan asks the cluster once, however many guests there are", "[fleet]") {
   FleetRig rig(3);
   for (int i = 0; i < 20; ++i) {

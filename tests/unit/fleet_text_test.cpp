@@ -127,11 +127,19 @@ TEST_CASE("a plan that is written reads back as the same", "[fleet]") {
   plan.limits.bandwidth = 1000;
   plan.limits.wait_for_health = false;
   plan.ceph.data_pool = "ec";
+  plan.limits.cutover_window = {{.from = 120, .to = 240}};
+  plan.jobs[0].warm = true;
+  plan.jobs[0].disks[1].base.clear();
+  plan.jobs[0].cutover_wave = 2;
   plan.jobs[0].name = "a \"b\" \\ \xc3\xa9";
   const std::string text = write_plan(plan);
   CHECK(write_plan(read_plan(text, "p")) == text);
   CHECK(read_plan(text, "p").jobs[0].name == plan.jobs[0].name);
   CHECK(read_plan(text, "p").limits.bandwidth == 1000);
+  CHECK(read_plan(text, "p").limits.cutover_window == plan.limits.cutover_window);
+  CHECK(read_plan(text, "p").jobs[0].warm);
+  CHECK(read_plan(text, "p").jobs[0].way == MigrateMode::kLive);
+  CHECK(read_plan(text, "p").jobs[0].cutover_wave == 2);
   CHECK_FALSE(read_plan(text, "p").limits.wait_for_health);
 }
 
@@ -185,9 +193,16 @@ TEST_CASE("an error in a plan says in which line it is", "[fleet]") {
       {"name = \"web1\"", "name = 1", "p:12: 'name' is a whole number"},
       {"0a1b2c3d4e5f", "0a1b2c3d4e5", "p:15: 'uuid'"},
       {"0a1b2c3d4e60", "0A1B2C3D4E5F", "p:29: a guest has this UUID already, as in line 11"},
-      {"way = \"live\"", "way = \"fast\"", "p:16: 'way' is \"fast\"; it has to be live or offline"},
+      {"way = \"live\"", "way = \"fast\"",
+       "p:16: 'way' is \"fast\"; it has to be live, offline or warm"},
       {"way = \"live\"", "way = \"auto\"", "p:16: 'way' is \"auto\""},
       {"way = \"live\"", "", "p:11: [[guest]] has no 'way'"},
+      {"data = 123456789", "cutover_wave = 2", "p:17: 'cutover_wave' needs way = \"warm\""},
+      {"way = \"live\"", "way = \"warm\"", "p:16: a warm move does not go with the 'base' of vdb"},
+      {"way = \"offline\"", "way = \"warm\"", "p:30: a warm move ends on the host of the guest"},
+      {"way = \"live\"", "way = \"warm\"\nwave = 3\ncutover_wave = 2",
+       "also wrong: line 18: 'cutover_wave' is 2, and"},
+      {"bandwidth = \"400M\"", "cutover_window = [\"9-10\"]", "p:8: 'cutover_window' has \"9-10\""},
       {"data = 123456789", "shut_down = true", "p:17: 'shut_down' needs way = \"offline\""},
       {"data = 123456789", "snapshots = true", "p:17: 'snapshots' needs way = \"offline\""},
       {"way = \"live\"\ndata = 123456789", "way = \"offline\"\nsnapshots = true",

@@ -53,6 +53,25 @@ TEST_CASE("what a plan says of a guest becomes options of migrate", "[fleet]") {
         "--rate-limit-file=/state/-g1.rate --recover --undo -- -g1");
 }
 
+TEST_CASE("a warm move is a sync, and then a cutover or its end", "[fleet]") {
+  fleet::JobOrder order = order_to("");
+  FleetJob& job = order.plan.jobs.front();
+  job.way = MigrateMode::kLive;
+  job.warm = true;
+  order.plan.ceph.data_pool = "ec";
+  order.plan = read_plan(write_plan(order.plan), "plan");
+  fleet::MigrateTerms terms;
+  terms.state_dir = "/state";
+  CHECK(joined(fleet::sync_arguments(order, terms)) ==
+        "sync --json --progress=json --state-dir=/state "
+        "--uuid=00000000-0000-4000-8000-100000000000 --disk=vda=rbd:vms/g1-vda --data-pool=ec -- "
+        "g1");
+  CHECK(joined(fleet::cutover_arguments(order, terms)) ==
+        "cutover --json --progress=json --state-dir=/state -- g1");
+  CHECK(joined(fleet::give_up_arguments(order, terms)) ==
+        "sync --json --progress=json --state-dir=/state --stop --remove-volumes -- g1");
+}
+
 TEST_CASE("a worker refuses a URI that may name a command", "[fleet]") {
   for (const char* uri : {"qemu+ssh://h2/system?command=/tmp/x", "qemu+ext:///system",
                           "qemu+ssh://h2/system?socket=/a&netcat=/tmp/x", "xen:///", "/tmp/x",

@@ -21,6 +21,7 @@ void simulate(unsigned seed, unsigned hosts, unsigned workers, unsigned jobs, un
     plan.jobs[i].to = "qemu+ssh://t/system";
     plan.jobs[i].target_host = "t";
   }
+  make_some_warm(plan);
   Simulation simulation(seed, hosts, workers, plan);
   simulation.model.faults = faults;
   unsigned steps = 0;

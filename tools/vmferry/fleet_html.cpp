@@ -178,15 +178,14 @@ std::string guests(const FleetStatus& status) {
       "class=n>Wave<th>State<th>Began<th>Ended<th class=n>Data<th class=n>Before<th "
       "class=n>After</tr>\n";
   for (const FleetJobStatus& job : status.jobs) {
-    text +=
-        "<tr>" + html_cell(job.guest) +
-        html_cell(job.host + (job.target_host.empty() ? "" : " → " + job.target_host)) +
-        html_number(std::to_string(job.wave)) +
-        (job.state == FleetJobState::kFailed ? "<td class=failed>failed</td>"
-                                             : html_cell(word_of(job.state) + progress_of(job))) +
-        html_moment(job.began) + html_moment(job.ended) + html_number(about_bytes(job.data)) +
-        html_number(job.before == 0 ? "" : about_bytes(job.before)) +
-        html_number(job.after == 0 ? "" : about_bytes(job.after)) + "</tr>\n";
+    text += "<tr>" + html_cell(job.guest) +
+            html_cell(job.host + (job.target_host.empty() ? "" : " → " + job.target_host)) +
+            html_number(std::to_string(job.wave)) +
+            (job.state == FleetJobState::kFailed ? "<td class=failed>failed</td>"
+                                                 : html_cell(state_word(job) + progress_of(job))) +
+            html_moment(job.began) + html_moment(job.ended) + html_number(about_bytes(job.data)) +
+            html_number(job.before == 0 ? "" : about_bytes(job.before)) +
+            html_number(job.after == 0 ? "" : about_bytes(job.after)) + "</tr>\n";
   }
   return text + "</table></div></section>\n";
 }

@@ -73,6 +73,10 @@ void complete_fleet(FleetPlanOptions& options) {
   if (request.pool.empty()) {
     refuse_fleet_usage("no pool is named", "--pool POOL");
   }
+  if (request.warm && (request.rewrite_only || !request.to.empty())) {
+    refuse_fleet_usage("a warm move copies disks, and ends on the host of the guest",
+                       "leave --way warm out, or --to and --rewrite-only");
+  }
   for (const std::string& wave : options.waves) {
     request.waves.push_back(parse_wave(wave));
   }
@@ -240,9 +244,14 @@ void add_choice(CLI::App& app, FleetPlanOptions& options) {
                  "same)")
       ->type_name("URI");
   app.add_option_function<std::string>(
-         "--way", [&request](const std::string& name) { request.way = kWayNames.at(name); },
-         "auto, live or offline (default: live if it runs and that is possible)")
-      ->check(CLI::IsMember({"auto", "live", "offline"}))
+         "--way",
+         [&request](const std::string& name) {
+           request.warm = name == "warm";
+           request.way = request.warm ? MigrateMode::kAuto : kWayNames.at(name);
+         },
+         "auto, live, offline, or warm: synchronised first, cut over later (default: live if it "
+         "runs and that is possible)")
+      ->check(CLI::IsMember({"auto", "live", "offline", "warm"}))
       ->type_name("WAY");
   app.add_flag("--rewrite-only", request.rewrite_only,
                "The volumes are copies already: only definitions change, of guests that are off");

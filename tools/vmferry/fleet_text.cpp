@@ -38,7 +38,7 @@ std::string state_text(const FleetJobStatus& job) {
   if (!job.has_worker) {
     return "without worker";
   }
-  return word_of(job.state) + (job.asked.empty() ? "" : ", to " + job.asked);
+  return state_word(job) + (job.asked.empty() ? "" : ", to " + job.asked);
 }
 
 std::vector<std::string> row_of(const FleetJobStatus& job) {
@@ -113,6 +113,9 @@ Json job_json(const FleetJobStatus& job) {
   }
   put("error", job.error);
   put("hint", job.hint);
+  if (job.synced) {
+    json["synced"] = true;
+  }
   if (!job.has_worker) {
     json["worker_is_dead"] = true;
   }
@@ -155,7 +158,7 @@ FleetTotals fleet_totals(const FleetStatus& status) {
       continue;
     }
     totals.data += job.data;
-    if (job.state == FleetJobState::kDone) {
+    if (job.state == FleetJobState::kDone || job.synced) {
       totals.data_done += job.data;
     } else if (job.progress) {
       // Only a copy counts, and no more than the plan says.
@@ -165,6 +168,11 @@ FleetTotals fleet_totals(const FleetStatus& status) {
     }
   }
   return totals;
+}
+
+std::string state_word(const FleetJobStatus& job) {
+  const bool waits = job.synced && job.state == FleetJobState::kPending;
+  return waits ? "synchronised" : word_of(job.state);
 }
 
 double seconds_left(const FleetJobStatus& job) {

@@ -25,6 +25,9 @@ struct FleetTotals {
 };
 FleetTotals fleet_totals(const FleetStatus& status);
 
+/// The state of a job, for people: one that only waits for its cutover is "synchronised".
+std::string state_word(const FleetJobStatus& job);
+
 /// Seconds until the phase of a job that runs is done; negative: not known.
 double seconds_left(const FleetJobStatus& job);
 
