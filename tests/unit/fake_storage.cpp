@@ -353,23 +353,11 @@ void FakeStorage::remove_old_file(const OldFile& file) {
   });
 }
 
-bool FakeStorage::file_exists(const std::string& path) {
-  return world_->call("file_exists", [&] { return world_->images.contains(path); });
-}
-
 uint64_t FakeStorage::file_allocation(const std::string& path) {
   return world_->call("file_allocation", [&] {
     const uint64_t tables = world_->require_image(path).format == "qcow2" ? 4 * kClusterBytes : 0;
     return tables + usage(path).allocated_bytes;
   });
-}
-
-uint64_t FakeStorage::free_space(const std::string&) {
-  return world_->call("free_space", [&] { return world_->room; });
-}
-
-std::string FakeStorage::file_system(const std::string&) {
-  return world_->call("file_system", [] { return std::string("/"); });
 }
 
 bool FakeStorage::remove_file(const std::string& path, const std::optional<std::string>& identity) {
@@ -381,23 +369,6 @@ bool FakeStorage::remove_file(const std::string& path, const std::optional<std::
     world_->remove_image(path);
     return true;
   });
-}
-
-void FakeStorage::create_overlay(const std::string& path, uint64_t size, const std::string& backing,
-                                 const std::string& backing_format) {
-  world_->call("create_overlay", [&] {
-    const auto below = world_->images.find(backing);  // not of a volume, which QEMU names otherwise
-    if (below != world_->images.end() && below->second.format != backing_format) {
-      world_->wrong(path + " calls the format of " + backing + " " + backing_format);
-    }
-    create(path, {.format = "qcow2", .size = size, .backing = backing});
-  });
-}
-
-void FakeStorage::create_empty_file(const std::string& path, uint64_t size,
-                                    const ImageLayout& layout, const Made& made) {
-  world_->call("create_empty_file",
-               [&] { create(path, {.format = layout.format.name(), .size = size}, made); });
 }
 
 }  // namespace vmferry::test
