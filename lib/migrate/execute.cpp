@@ -384,14 +384,6 @@ MigrateReport execute_migration(const Plan& plan, const MigrateContext& context)
       .execute();
 }
 
-MigrateRequest recorded_request(const std::string& domain, const std::string& state_dir) {
-  return migrate::Journal::read_plan(domain, state_dir).request;
-}
-
-RunKind recorded_kind(const std::string& domain, const std::string& state_dir) {
-  return migrate::Journal::read_plan(domain, state_dir).kind;
-}
-
 MigrateReport recover_migration(const MigrateRequest& request, Recovery recovery,
                                 const MigrateContext& context) {
   migrate::Journal journal = migrate::Journal::open(request.domain, context.state_dir);

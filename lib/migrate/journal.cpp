@@ -18,6 +18,7 @@
 #include "lib/migrate/journal_json.h"
 #include "lib/store/file/file_io.h"
 #include "vmferry/error.h"
+#include "vmferry/sync.h"
 
 namespace vmferry {
 namespace migrate {
@@ -312,6 +313,14 @@ std::string default_state_dir() {
   }
   const char* home = std::getenv("HOME");
   return std::string(home ? home : ".") + "/.local/state/vmferry";
+}
+
+MigrateRequest recorded_request(const std::string& domain, const std::string& state_dir) {
+  return migrate::Journal::read_plan(domain, state_dir).request;
+}
+
+RunKind recorded_kind(const std::string& domain, const std::string& state_dir) {
+  return migrate::Journal::read_plan(domain, state_dir).kind;
 }
 
 }  // namespace vmferry

@@ -85,9 +85,8 @@ void Run::warn_of_paused_guest() {
   try {
     if (source_.failed_to_write()) {
       context_.observer->warning(
-          "the guest is paused, as one of its writes failed: see to it that there is room where "
-          "its "
-          "disks are, then let it go on: virsh resume " +
+          "the guest is paused, as one of its writes failed: make room where its disks are, then "
+          "let it go on: virsh resume " +
           source_.name());
     }
   } catch (const std::exception&) {
