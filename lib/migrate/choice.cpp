@@ -36,7 +36,7 @@ std::string why_not_to_volume(const MigrateRequest& request, const Domain& live,
     return request.old_cluster ? goal.display() +
                                      " would be its name in both clusters, which nobody could tell "
                                      "apart: give it another with --disk or --name-template"
-                               : "it is there already: on " + goal.display();
+                               : "it is on " + goal.display() + " already";
   }
   if (holds_container(disk.image)) {
     return "its volume holds a " + disk.image.format + " image, which no move to RBD reads";

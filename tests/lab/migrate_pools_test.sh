@@ -35,7 +35,7 @@ guest_io "$VMFERRY_LAB_HOSTA" 0 "write -P 7 20M 64k" # what only QEMU has flushe
 dd if=<(head -c 65536 /dev/zero | tr '\0' '\007') of=flat.raw bs=64K seek=320 conv=notrunc status=none iflag=fullblock
 
 # Nobody finds a disk moved that was there already, or in that pool.
-expect 1 "vda: it is there already: on rbd:rbd/mg-pools-vda" move --check
+expect 1 "vda: it is on rbd:rbd/mg-pools-vda already" move --check
 expect 1 "vda: it is in the pool 'rbd' already: --disk vda=rbd:POOL/IMAGE moves it" move --check --name-template "{dev}-new"
 expect 1 "QEMU's mirror moves only files" to_fast --check --method mirror
 
