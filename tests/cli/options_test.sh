@@ -66,7 +66,17 @@ useless "--force requires --output" rewrite --force --pool p web1.xml
 useless "does not say where the disk shall be" rewrite --to-file vda "$ROOT/xml/back-to-file.xml"
 useless "--target-format requires --to-file" rewrite -O raw --pool p web1.xml
 
-# What a value cannot be.
+# What a value cannot be. An empty one is not as if there were none.
+for option in --to --at --every --to-dir --snapshots; do
+  command=migrate
+  case $option in
+    --at) command=cutover ;;
+    --every) command=sync ;;
+    --snapshots) command=convert ;;
+  esac
+  expect 2 "$option has an empty value" ferry "$command" web1 "$option" ""
+done
+expect 2 "DOMAIN has an empty value" ferry cutover ""
 expect 2 "a user is named without 'client\.'" ferry info --id client.admin rbd:p/i
 expect 2 "a user is named without 'client\.'" ferry rewrite --id client.admin --pool p web1.xml
 expect 2 "'0': is not a size: it has to be more than 0" ferry convert --rate-limit 0 disk.raw out.raw

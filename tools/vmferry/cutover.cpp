@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <ctime>
+#include <optional>
 
 #include "lib/core/moment.h"
 #include "lib/core/printable.h"
@@ -19,8 +20,8 @@ struct CutoverOptions {
   MigrateOptions move;
   bool live = false;
   bool offline = false;
-  std::string at;             ///< a time as text; empty: now
-  unsigned max_downtime = 0;  ///< 0: any
+  std::optional<std::string> at;  ///< a time as text; nothing: now
+  unsigned max_downtime = 0;      ///< 0: any
 };
 
 void add_cutover_options(CLI::App& app, CutoverOptions& options) {
@@ -46,7 +47,7 @@ void add_cutover_options(CLI::App& app, CutoverOptions& options) {
   app.add_option("--max-downtime", options.max_downtime,
                  "Refuse if it is expected to take longer than that after its last sync")
       ->type_name("SECONDS")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1U, 1'000'000U));
   app.add_flag("--delete-source", request.delete_source,
                "Remove the old images once the guest runs on its volumes")
       ->excludes(offline);
@@ -142,7 +143,7 @@ int64_t moment_of(const std::string& text) {
   const int64_t now = ::time(nullptr);
   const auto time = parse_moment(text, now);
   if (!time) {
-    refuse_usage("--at " + text + " is no time", "write 02:00, or \"2026-11-29 02:00\"");
+    refuse_usage("--at '" + text + "' is no time", "write 02:00, or \"2026-11-29 02:00\"");
   }
   if (*time < now) {
     refuse_usage("--at " + text + " is over (" + local_time(*time) + ")",
@@ -157,8 +158,8 @@ int cut_over(Session& session, CutoverOptions& options) {
   if (move.recover) {
     return recover_run(session, move);
   }
-  if (!options.at.empty()) {
-    wait_for_time(session, options, moment_of(options.at));
+  if (options.at) {
+    wait_for_time(session, options, moment_of(*options.at));
   }
   if (!only_looks(options)) {
     recover_dead_sync(session, move);

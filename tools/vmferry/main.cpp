@@ -130,6 +130,29 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error) {
   return kUsageStatus;
 }
 
+/// The name of an option or argument that was given as "", as by a script whose variable is not
+/// set: what it would have said counts, so it is not as if it were left out. Empty: there is none.
+std::string given_empty(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    const std::vector<std::string>& values = option->results();
+    if (std::find(values.begin(), values.end(), "") != values.end()) {
+      return option->get_name();
+    }
+  }
+  for (const CLI::App* command : app.get_subcommands()) {
+    if (std::string name = given_empty(*command); !name.empty()) {
+      return name;
+    }
+  }
+  return {};
+}
+
+int empty_value(const std::string& name) {
+  say_line(fmt::format("vmferry: {} has an empty value", name));
+  say("hint: give it one, or leave it out; is a variable of a script not set?\n");
+  return kUsageStatus;
+}
+
 int no_command() {
   say("vmferry: no command given\nhint: see 'vmferry --help'\n");
   return kUsageStatus;
@@ -173,6 +196,9 @@ int main(int argc, char** argv) {
   }
   if (!chosen) {
     return no_command();
+  }
+  if (const std::string name = given_empty(app); !name.empty()) {
+    return empty_value(name);
   }
   return run(chosen, failed);
 }

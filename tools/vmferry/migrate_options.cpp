@@ -224,7 +224,7 @@ void change(T& recorded, const T& given) {
 
 [[noreturn]] void refuse_usage(const std::string& what, const std::string& hint) {
   throw Error(
-      {.kind = ErrorKind::kUsage, .object = "migrate", .action = {}, .cause = what, .hint = hint});
+      {.kind = ErrorKind::kUsage, .object = {}, .action = {}, .cause = what, .hint = hint});
 }
 
 void add_migrate_options(CLI::App& app, MigrateOptions& options) {

@@ -129,6 +129,7 @@ MigrateOptions& prepared(MigrateOptions& options) {
 
 Mover::Mover(Session& session, MigrateOptions& options, const std::string& action)
     : session_(session),
+      action_(action),
       options_(prepared(options)),
       trace_(trace_of(options, action)),
       observer_(session, options.run.progress_style(), options.run.quiet, trace_),
@@ -169,7 +170,7 @@ void Mover::require_possible(const Plan& plan) const {
   say(checks_text(plan, true));
   throw Error({.kind = ErrorKind::kConflict,
                .object = "domain " + plan.request.domain,
-               .action = "migrate",
+               .action = action_,
                .cause = "a check failed; nothing was changed"});
 }
 

@@ -19,7 +19,7 @@ namespace vmferry::cli {
 /// The two sides of a move and what watches over it, made of options that are complete. One thread.
 class Mover {
  public:
-  /// `action`: for the log, "migrate". Connects; throws Error.
+  /// `action`: for the log and for messages, "migrate". Connects; throws Error.
   Mover(Session& session, MigrateOptions& options, const std::string& action);
   Mover(const Mover&) = delete;
   Mover& operator=(const Mover&) = delete;
@@ -38,6 +38,7 @@ class Mover {
 
  private:
   Session& session_;
+  const std::string action_;
   const MigrateOptions& options_;
   const std::shared_ptr<CallTrace> trace_;
   ConsoleObserver observer_;

@@ -7,6 +7,7 @@
 #include <ctime>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "lib/core/printable.h"
@@ -25,7 +26,7 @@ struct SyncOptions {
   MigrateOptions move;
   bool stop = false;
   bool remove_volumes = false;
-  std::string every;  ///< a time as text: "1h"
+  std::optional<std::string> every;  ///< a time as text: "1h"
 };
 
 void add_sync_way_options(CLI::App& app, MigrateOptions& options) {
@@ -49,18 +50,15 @@ void add_sync_way_options(CLI::App& app, MigrateOptions& options) {
       ->excludes("--dry-run");
 }
 
-/// "90", "15m", "1h", "1d". 0: none is given.
+/// "90", "15m", "1h", "1d".
 std::chrono::seconds parse_interval(const std::string& text) {
   static const std::map<char, int64_t> kUnits = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-  if (text.empty()) {
-    return std::chrono::seconds(0);
-  }
-  const bool has_unit = kUnits.contains(text.back());
+  const bool has_unit = !text.empty() && kUnits.contains(text.back());
   const std::string digits = has_unit ? text.substr(0, text.size() - 1) : text;
   uint32_t number = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
   if (error != std::errc() || end != digits.data() + digits.size() || number == 0) {
-    refuse_usage("--every " + text + " is no time", "a number with s, m, h or d: --every 1h");
+    refuse_usage("--every '" + text + "' is no time", "a number with s, m, h or d: --every 1h");
   }
   return std::chrono::seconds(number * (has_unit ? kUnits.at(text.back()) : 1));
 }
@@ -109,7 +107,8 @@ int sync(Session& session, SyncOptions& options) {
   if (options.stop) {
     return stop_sync(session, options);
   }
-  const std::chrono::seconds every = parse_interval(options.every);
+  const std::chrono::seconds every =
+      options.every ? parse_interval(*options.every) : std::chrono::seconds(0);
   const MigrateOptions given = move;
   while (true) {
     const auto began = std::chrono::steady_clock::now();
