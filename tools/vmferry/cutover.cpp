@@ -134,8 +134,10 @@ void wait_for_time(Session& session, const CutoverOptions& given, int64_t time) 
     require_ready(options, mover.context());
     mover.require_possible(plan_cutover(options.move.request, mover.context()));
   }
-  say_notice("the cutover of " + printable(options.move.request.domain) + " begins at " +
-             local_time(time));
+  if (!options.move.run.quiet) {
+    say_notice("the cutover of " + printable(options.move.request.domain) + " begins at " +
+               local_time(time));
+  }
   wait_for_moment(time, session.stop());
 }
 
