@@ -287,6 +287,20 @@ grep -q "go on with it by the same command and --resume" said || fail "$(cat sai
 resumed rbd/res-b
 ceph osd blocklist rm "$address" 2>/dev/null
 
+# The same for one that notices it when it renews its claim, after eight seconds: that is no other run.
+FAULTS=$(dirname -- "$VMFERRY")/libvmferry-faults.so
+rm -f go log
+VMFERRY_FAULT="pread:40:hold:$PWD/go" VMFERRY_FAULT_LOG=$PWD/log VMFERRY_FAULT_PATHS=$PWD/disk.raw LD_PRELOAD=$FAULTS \
+  "$VMFERRY" convert -j 1 --checkpoint-every 0.05 disk.raw rbd:rbd/res-own >said-late 2>&1 &
+late=$!
+runs+=("$late")
+until_true 20 grep -q hold log
+until_true 20 has_checkpoint rbd/res-own.vmferry-partial >/dev/null
+address=$(rbd status rbd/res-own.vmferry-partial | sed -n 's/.*watcher=\([^ ]*\) .*/\1/p')
+ceph osd blocklist add "$address" 2>/dev/null
+(sleep 9 && touch go) &
+runs+=("$!")
+
 # A full pool: what was copied stays, and there is a way on once there is room.
 ceph osd pool set-quota res-data max_bytes 12000000 2>/dev/null
 status=0
@@ -297,6 +311,14 @@ grep -q "go on with it by the same command and --resume" said || fail "$(cat sai
 ceph osd pool set-quota res-data max_bytes 0 2>/dev/null
 until_true 20 rados -p res-data put room old.raw
 resumed rbd/res-q --data-pool res-data
+
+status=0
+wait "$late" || status=$?
+[[ $status == 1 ]] || fail "status $status: $(cat said-late)"
+grep -q "this client was blocklisted" said-late || fail "$(cat said-late)"
+grep -q "go on with it by the same command and --resume" said-late || fail "$(cat said-late)"
+resumed rbd/res-own
+ceph osd blocklist rm "$address" 2>/dev/null
 
 # Without --resume it begins anew, and says what there was.
 interrupted rbd/res-w

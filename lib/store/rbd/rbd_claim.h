@@ -55,8 +55,10 @@ class RbdClaim {
   const std::optional<RbdReplacement>& replacement() const { return replacement_; }
   void note(const RbdReplacement& replacement);
 
-  /// Another run has it, as far as is known here.
+  /// It is not ours any more, as far as is known here.
   bool lost() const { return lost_; }
+  /// Another run has it, or may: not if this client was cut off while the claim was held still.
+  bool taken_over() const { return lost_ && !cut_off_in_time_; }
   /// The command that removes what is left of it.
   std::string removal() const;
   /// Takes the claim back with one operation, which spares another run's. 0, or the negative code

@@ -333,7 +333,7 @@ std::vector<std::string> RbdNewVolume::end() noexcept {
     try {
       discard();
     } catch (const Error& error) {
-      if (!claim_->lost()) {
+      if (!claim_->taken_over()) {
         left.push_back(partial_left(error.parts().cause));
       }
     }

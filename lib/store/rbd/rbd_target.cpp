@@ -99,7 +99,7 @@ class VolumeTarget : public Target, private Sink, private TargetNotes {
   TargetNotes* notes() override { return may_be_resumed_ ? this : nullptr; }
   bool adopted() const override { return volume_->adopted(); }
   std::string keep() override {
-    if (volume_->published() || volume_->claim().lost()) {
+    if (volume_->published() || volume_->claim().taken_over()) {
       return {};
     }
     volume_->keep();
