@@ -223,8 +223,7 @@ void change(T& recorded, const T& given) {
 }  // namespace
 
 [[noreturn]] void refuse_usage(const std::string& what, const std::string& hint) {
-  throw Error(
-      {.kind = ErrorKind::kUsage, .object = {}, .action = {}, .cause = what, .hint = hint});
+  throw Error({.kind = ErrorKind::kUsage, .object = {}, .action = {}, .cause = what, .hint = hint});
 }
 
 void add_migrate_options(CLI::App& app, MigrateOptions& options) {
