@@ -65,8 +65,7 @@ TEST_CASE("a disk on RBD stays where nobody asked for its move", "[migrate]") {
 
   rig.request.disks = {{"vda", {"vms", "old-a"}}};
   const Plan there = rig.plan();
-  CHECK(message_of_check(there, "disks") ==
-        "disk vda cannot move: it is on rbd:vms/old-a already");
+  CHECK(message_of_check(there, "disks") == "disk vda cannot move: it is on rbd:vms/old-a already");
 
   rig.request.disks = {{"vda", {"vms", "renamed"}}};
   CHECK(goals_of(rig.plan()) == Texts{"rbd:vms/renamed"});
