@@ -226,8 +226,9 @@ arrived() {
   [[ -z $(find "$guests/$guest" -name '*overlay*' -o -name '*bridge*') ]] || fail "overlays are left: $(ls "$guests/$guest")"
 }
 
+# no_journal: no run of $guest is left half done.
 no_journal() {
-  [[ -z $(find "$state" -name '*.json' 2>/dev/null) ]] || fail "a journal is left: $(ls "$state")"
+  [[ -z $(find "$state" -name "${guest:-*}.json" 2>/dev/null) ]] || fail "a journal is left: $(ls "$state")"
 }
 
 # untouched PICTURE: all is as it was when the picture was taken, and the guest is well.
