@@ -26,7 +26,7 @@ std::optional<struct tm> parsed(const std::string& text, const char* form) {
   return parts;
 }
 
-/// As mktime() takes the 31st of February for the 3rd of March.
+/// Nothing: there is no such day, as mktime() takes the 31st of February for the 3rd of March.
 std::optional<int64_t> seconds_of(struct tm parts, bool utc) {
   const int day = parts.tm_mday;
   const time_t time = utc ? ::timegm(&parts) : ::mktime(&parts);

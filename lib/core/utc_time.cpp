@@ -22,6 +22,10 @@ std::string utc_now() {
   return utc_time(now);
 }
 
+std::string utc_seconds(int64_t time) {
+  return utc_time({.tv_sec = time, .tv_nsec = 0}).substr(0, 19) + "Z";
+}
+
 std::optional<int64_t> parse_utc_time(const std::string& text) {
   struct tm parts = {};
   if (::strptime(text.c_str(), "%Y-%m-%d %H:%M:%S", &parts) == nullptr) {

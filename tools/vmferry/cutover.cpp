@@ -125,9 +125,11 @@ void require_ready(const CutoverOptions& options, const MigrateContext& context)
   require_short(options, false);
 }
 
-/// Checks all, and then waits, connected to nothing: what is so by then is asked anew.
+/// Ends what was left half done, checks all, and then waits, connected to nothing: what is so by
+/// then is asked anew.
 void wait_for_time(Session& session, const CutoverOptions& given, int64_t time) {
   CutoverOptions options = given;
+  recover_dead_sync(session, options.move);
   take_cutover(options);
   {
     Mover mover(session, options.move, "cutover");

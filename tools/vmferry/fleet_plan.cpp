@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <ctime>
 #include <map>
 #include <memory>
 #include <optional>
@@ -143,7 +144,7 @@ void introduce(FleetPlan& plan, bool sparsifies) {
   const std::vector<std::string> lines = {
       fmt::format("A plan to {}, made by vmferry {}, {}",
                   sparsifies ? "sparsify volumes" : "move guests to Ceph", kVersion,
-                  utc_now().substr(0, 19) + "Z"),
+                  utc_seconds(::time(nullptr))),
       sparsifies ? "Edit it (waves, limits, hosts; take volumes out), then:"
                  : "Edit it (ways, waves, limits, names of volumes; take guests out), then:",
       "  vmferry fleet plan --check FILE       asks all hosts again",

@@ -46,10 +46,6 @@ bool is_finished(const FleetStatus& status) {
          status.jobs.size();
 }
 
-std::string full_time(int64_t seconds) {
-  return utc_time({.tv_sec = seconds, .tv_nsec = 0}).substr(0, 19) + "Z";
-}
-
 Json disk_json(const FleetMovedDisk& disk) {
   Json json = {{"disk", disk.dev}, {"from", disk.from}, {"to", disk.to}};
   if (!disk.digest.empty()) {
@@ -64,7 +60,7 @@ Json disk_json(const FleetMovedDisk& disk) {
     json["old_bytes"] = disk.old->taken;
   }
   if (disk.when != 0) {
-    json["old_gone"] = full_time(disk.when);
+    json["old_gone"] = utc_seconds(disk.when);
   }
   return json;
 }
@@ -78,10 +74,10 @@ Json guest_json(const FleetJobStatus& job, const FleetJob& planned, const FleetM
     json["target_host"] = job.target_host;
   }
   if (job.began != 0) {
-    json["began"] = full_time(job.began);
+    json["began"] = utc_seconds(job.began);
   }
   if (job.ended != 0) {
-    json["ended"] = full_time(job.ended);
+    json["ended"] = utc_seconds(job.ended);
   }
   if (move.seconds > 0) {
     json["seconds"] = move.seconds;
@@ -237,9 +233,9 @@ std::string fleet_report_json(const FleetReport& report, int64_t now) {
                {"pool", status.pool},
                {"state", status.state},
                {"finished", is_finished(status)},
-               {"made", full_time(now)}};
+               {"made", utc_seconds(now)}};
   if (status.submitted != 0) {
-    json["submitted"] = full_time(status.submitted);
+    json["submitted"] = utc_seconds(status.submitted);
   }
   json["totals"] = {{"guests", totals.jobs},
                     {"done", totals.done},

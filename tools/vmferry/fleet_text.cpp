@@ -19,9 +19,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string time_text(int64_t seconds) {
-  return seconds == 0 ? "" : utc_time({.tv_sec = seconds, .tv_nsec = 0}).substr(0, 19) + "Z";
-}
+std::string time_text(int64_t seconds) { return seconds == 0 ? "" : utc_seconds(seconds); }
 
 std::string left_text(const FleetJobStatus& job) {
   const double seconds = seconds_left(job);
