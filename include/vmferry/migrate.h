@@ -145,8 +145,8 @@ struct MovingDisk {
   uint64_t data = 0;    ///< bytes that are allocated now
   std::string overlay;  ///< staged: what the guest writes while its disk is copied
   std::string bridge;   ///< staged: the overlay over the volume
-  /// Where a run of a warm move begins with the guest on an overlay of the run before, that is its
-  /// `original` and `image`. Then this is what it was on before the warm move, and has below it.
+  /// Of a warm move after its first sync: what it was on before that. The guest's overlay over it
+  /// is its `original` and `image` then; a volume has none between two runs, and is both.
   std::string first = {};
   std::optional<HostImage> first_image = {};
 };

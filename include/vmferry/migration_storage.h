@@ -181,9 +181,10 @@ class MigrationStorage {
                             const ImageLayout& layout, const CopyTerms& terms,
                             const Made& made) = 0;
   virtual bool can_resume_out(const VolumeName& volume, const std::string& path) = 0;
-  /// Brings a volume up to date that held, at its snapshot `mark`, what is below the topmost image:
-  /// copies what that has of its own, and where the volume was written to since, and compares it.
-  /// Throws kConflict: a client has the volume open, or there is no such snapshot.
+  /// Brings a volume up to date that held, at its snapshot `mark`, what is below the topmost image,
+  /// or what the volume that the disk leaves did at its own of that name: copies what is new since,
+  /// and where the volume was written to, and compares it. Throws kConflict: a client has the
+  /// volume open, or there is no such snapshot.
   virtual CopyDone update_in(const HostImage& image, const VolumeName& volume,
                              const std::string& mark, const CopyTerms& terms) = 0;
   /// What the volume holds is kept as its snapshot `mark`. Throws kConflict: it has one.
@@ -194,6 +195,13 @@ class MigrationStorage {
   virtual std::vector<std::string> marks(const VolumeName& volume) = 0;
   /// Was nothing written to the volume since its snapshot `mark`?
   virtual bool is_as_marked(const VolumeName& volume, const std::string& mark) = 0;
+  /// What a volume that a disk leaves (HostImage::volume) holds is kept as its snapshot `mark`,
+  /// also while a guest writes to it: then as after a power cut. Throws kConflict: it has one, or
+  /// another volume has its name.
+  virtual void mark_old(const HostImage& image, const std::string& mark) = 0;
+  /// As unmark() and marks(), of such a volume.
+  virtual void unmark_old(const HostImage& image, const std::string& mark) = 0;
+  virtual std::vector<std::string> old_marks(const HostImage& image) = 0;
   /// Bytes of data in an image or volume: what a copy will write at most.
   virtual Usage image_usage(const HostImage& image) = 0;
 

@@ -189,4 +189,17 @@ bool PlanningStorage::is_as_marked(const VolumeName& volume, const std::string& 
   return inner_.is_as_marked(volume, mark);
 }
 
+void PlanningStorage::mark_old(const HostImage& image, const std::string&) {
+  refuse_change(image.display());
+}
+
+void PlanningStorage::unmark_old(const HostImage& image, const std::string&) {
+  refuse_change(image.display());
+}
+
+std::vector<std::string> PlanningStorage::old_marks(const HostImage& image) {
+  const std::lock_guard guard(mutex_);
+  return inner_.old_marks(image);
+}
+
 }  // namespace vmferry::fleet

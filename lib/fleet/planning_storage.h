@@ -51,6 +51,9 @@ class PlanningStorage : public MigrationStorage {
   void unmark(const VolumeName& volume, const std::string& mark) override;
   std::vector<std::string> marks(const VolumeName& volume) override;
   bool is_as_marked(const VolumeName& volume, const std::string& mark) override;
+  void mark_old(const HostImage& image, const std::string& mark) override;
+  void unmark_old(const HostImage& image, const std::string& mark) override;
+  std::vector<std::string> old_marks(const HostImage& image) override;
   void remove_image(const HostImage& image) override;
   void remove_old_file(const OldFile& file) override;
   bool remove_file(const std::string& path, const std::optional<std::string>& identity) override;

@@ -263,7 +263,8 @@ class DiskLooker {
           (warm.round == 0 ? kOverlaySuffix : fmt::format("{}{}.qcow2", kSyncOverlay, warm.round))))
             .string();
     disk.move.bridge = (directory / (stem + kBridgeSuffix)).string();
-    const bool is_there = warm.kind == RunKind::kCutover;  // with the guest on it
+    // With the guest on it.
+    const bool is_there = warm.kind == RunKind::kCutover && !disk.move.image.volume;
     disk.overlay_taken = (!is_there && storage_.file_exists(disk.move.overlay)) ||
                          storage_.file_exists(disk.move.bridge);
     disk.overlay_room = storage_.free_space(directory.string());

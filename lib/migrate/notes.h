@@ -38,6 +38,9 @@ class Notes {
   static constexpr const char* kKept = "kept";
   /// A text: when the disks were frozen, as seconds since 1970 with a fraction.
   static constexpr const char* kFrozenAt = "frozen-at";
+  /// The old volume has its snapshot of this sync, or gets it in this moment.
+  static std::string marked_old(const MovingDisk& disk) { return "marked-old:" + disk.dev; }
+  static constexpr const char* kMarkedOld = "marked-old";  ///< all of them have
   /// The volume has its snapshot of this sync.
   static std::string marked(const MovingDisk& disk) { return "marked:" + disk.dev; }
   /// What was between the overlay and the first image is committed into that.

@@ -37,7 +37,8 @@ bool Run::turned() const {
     return true;
   }
   if (plan_.kind == RunKind::kSync || plan_.kind == RunKind::kStop) {
-    return plan_.kind == RunKind::kSync ? journal_.noted(kKept) : !pending(CommitBack::kName);
+    return plan_.kind == RunKind::kSync ? journal_.noted(kKept)
+                                        : !pending(plan_.steps.front().name);
   }
   if (!is_live(plan_.method)) {
     return turned_offline();
@@ -210,7 +211,7 @@ MigrateReport Run::report() const {
 void Run::see_ends(const MovingDisk& disk, MigrateReport::Disk& line,
                    std::vector<std::string>& kept) const {
   MovingDisk before = disk;
-  if (disk.first_image) {  // the overlay has what is newest of the old disk
+  if (disk.first_image && !disk.image.volume) {  // the overlay has what is newest of the old disk
     before.original = disk.first;
     before.image = *disk.first_image;
     kept.push_back(disk.original);

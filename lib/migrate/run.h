@@ -137,12 +137,18 @@ class Run : public Notes {
                  bool shallow);
 
   // Of a warm move (run_warm.cpp).
+  /// It reads snapshots of volumes, while the guest writes to those.
+  bool reads_snapshots() const;
+  /// What is copied of the disk: with the snapshot that is read.
+  MovingDisk as_read(MovingDisk disk) const;
   /// Its state as the run before left it. Nothing: there is none.
   const std::optional<SyncState>& warm() const { return warm_; }
   /// Throws kConflict if that is not what was planned with.
   void require_planned_state() const;
   /// The snapshot that all volumes have, before this run.
   std::string last_mark() const;
+  /// Snapshots of syncs that are long past keep old blocks: they go, where that can be done.
+  void remove_old_marks(const MovingDisk& disk) const;
   /// Its state as this run leaves it.
   SyncState state_to_keep() const;
 

@@ -98,7 +98,7 @@ void Run::require_copied(const MovingDisk& disk, std::stop_token stop) {
 bool Run::can_resume_copy() const {
   const bool is_staged = under_way(CopyFrozen::kName);
   const bool is_offline = under_way(CopyOffline::kName);
-  if (!is_staged && !is_offline) {
+  if (!is_staged && !is_offline && !under_way(CopyMarked::kName)) {
     return false;
   }
   if (is_offline && (source_.state() != DomainState::kShutOff || source_.guest().was_saved())) {
@@ -115,7 +115,8 @@ bool Run::can_resume_copy() const {
 /// What cannot be asked is no reason to go on.
 bool Run::is_partly_copied(const MovingDisk& disk) const {
   try {
-    return journal_.noted(made(disk)) && (is_ours(disk) || places_.fresh->can_resume(disk));
+    return journal_.noted(made(disk)) &&
+           (is_ours(disk) || places_.fresh->can_resume(as_read(disk)));
   } catch (const Error&) {
     return false;
   }

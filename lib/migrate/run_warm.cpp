@@ -17,6 +17,10 @@ namespace {
 
 /// So many rounds are kept for predictions.
 constexpr size_t kRoundsKept = 20;
+/// Snapshots of the new volumes, of syncs before the last one.
+constexpr unsigned kMarksKept = 8;
+
+using Marks = std::vector<std::string>;
 
 double seconds_since_1970() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -29,8 +33,10 @@ SyncedDisk synced_disk(const MovingDisk& disk) {
   synced.image = disk.first_image.value_or(disk.image);
   synced.volume = disk.volume;
   synced.size = disk.size;
-  synced.overlay = disk.overlay;
-  synced.layer = disk.first_image ? disk.image.path : "";
+  if (!disk.image.volume) {
+    synced.overlay = disk.overlay;
+    synced.layer = disk.first_image ? disk.image.path : "";
+  }
   return synced;
 }
 
@@ -51,14 +57,29 @@ std::string Run::last_mark() const {
   return sync_mark(plan_.kind == RunKind::kSync ? plan_.round - 1 : plan_.round);
 }
 
+bool Run::reads_snapshots() const {
+  return plan_.kind == RunKind::kSync &&
+         std::any_of(plan_.disks.begin(), plan_.disks.end(),
+                     [](const MovingDisk& disk) { return disk.image.volume.has_value(); });
+}
+
+MovingDisk Run::as_read(MovingDisk disk) const {
+  if (reads_snapshots()) {
+    disk.image.volume->snapshot = sync_mark(plan_.round);
+  }
+  return disk;
+}
+
 bool Run::is_sync_copied() const {
-  if (plan_.kind != RunKind::kSync || pending(CopyFrozen::kName)) {
+  const bool by_snapshots = reads_snapshots();
+  if (plan_.kind != RunKind::kSync ||
+      pending(by_snapshots ? CopyMarked::kName : CopyFrozen::kName)) {
     return false;
   }
   const bool is_later = !plan_.disks.empty() && plan_.disks.front().first_image.has_value();
   return (is_later || !pending(MarkVolumes::kName)) &&
-         std::all_of(plan_.disks.begin(), plan_.disks.end(), [this](const MovingDisk& disk) {
-           return source_.place(disk) == Place::kOverlay;
+         std::all_of(plan_.disks.begin(), plan_.disks.end(), [&](const MovingDisk& disk) {
+           return source_.place(disk) == (by_snapshots ? Place::kOriginal : Place::kOverlay);
          });
 }
 
@@ -85,6 +106,27 @@ void Run::update_disk(const MovingDisk& disk, std::stop_token stop) {
   journal_.note(copied(disk));
 }
 
+void Run::remove_old_marks(const MovingDisk& disk) const {
+  MigrationStorage& storage = *context_.storage;
+  try {
+    for (const std::string& mark : storage.marks(disk.volume)) {
+      const unsigned number = round_of(mark);
+      if (number != 0 && number + kMarksKept < plan_.round) {
+        storage.unmark(disk.volume, mark);
+      }
+    }
+    // The next sync asks an old volume for what is new since this one.
+    for (const std::string& mark : disk.image.volume ? storage.old_marks(disk.image) : Marks()) {
+      const unsigned number = round_of(mark);
+      if (number != 0 && number < plan_.round) {
+        storage.unmark_old(disk.image, mark);
+      }
+    }
+  } catch (const Error& error) {
+    context_.observer->warning(std::string("an old snapshot stays: ") + error.what());
+  }
+}
+
 SyncState Run::state_to_keep() const {
   SyncState state = warm_.value_or(SyncState());
   if (!warm_) {
@@ -100,7 +142,7 @@ SyncState Run::state_to_keep() const {
   for (const MovingDisk& disk : plan_.disks) {
     SyncedDisk now = synced_disk(disk);
     now.volume_identity = places_.fresh->identity(disk);
-    const std::optional<FileLook> look = context_.storage->look(disk.overlay);
+    const auto look = now.overlay.empty() ? std::nullopt : context_.storage->look(now.overlay);
     now.overlay_identity = look ? look->identity : "";
     state.disks.push_back(std::move(now));
     const std::optional<std::string> text = journal_.recorded(changed(disk));

@@ -62,6 +62,9 @@ class HostAndCluster : public MigrationStorage {
   void unmark(const VolumeName& volume, const std::string& mark) override;
   std::vector<std::string> marks(const VolumeName& volume) override;
   bool is_as_marked(const VolumeName& volume, const std::string& mark) override;
+  void mark_old(const HostImage& image, const std::string& mark) override;
+  void unmark_old(const HostImage& image, const std::string& mark) override;
+  std::vector<std::string> old_marks(const HostImage& image) override;
   Usage image_usage(const HostImage& image) override;
 
   ImageParts image_parts(const HostImage& image) override;

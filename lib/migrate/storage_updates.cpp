@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "lib/migrate/storage.h"
@@ -17,6 +19,14 @@ const History& history_of(const OpenImage& volume) {
   return dynamic_cast<const History&>(*volume.guest);
 }
 
+std::vector<std::string> names_of_points(const OpenImage& volume) {
+  std::vector<std::string> names;
+  for (const Point& point : history_of(volume).points()) {
+    names.push_back(point.name);
+  }
+  return names;
+}
+
 /// What the topmost image has of its own.
 class LayerOnly final : public Changes {
  public:
@@ -29,32 +39,58 @@ class LayerOnly final : public Changes {
   const Overlay& layer_;
 };
 
+std::unique_ptr<Changes> changes_of_volume(const OpenImage& volume, const std::string& mark) {
+  const std::vector<std::string> names = names_of_points(volume);
+  const auto found = std::find(names.begin(), names.end(), mark);
+  if (found == names.end()) {
+    throw Error({.kind = ErrorKind::kConflict,
+                 .object = volume.guest->name(),
+                 .action = "copy what is new in it",
+                 .cause = "it has no snapshot " + mark + " any more"});
+  }
+  return history_of(volume).changes(static_cast<size_t>(found - names.begin()), names.size());
+}
+
+std::unique_ptr<Changes> changes_of_layer(const OpenImage& image) {
+  const auto* layer = dynamic_cast<const Overlay*>(image.guest.get());
+  return layer == nullptr ? nullptr : std::make_unique<LayerOnly>(*layer);
+}
+
 }  // namespace
 
 CopyDone HostAndCluster::update_in(const HostImage& image, const VolumeName& volume,
                                    const std::string& mark, const CopyTerms& terms) {
   const OpenImage source = open_host_image(image);
-  refuse_being_written(source);
-  const auto* layer = dynamic_cast<const Overlay*>(source.guest.get());
+  // A volume looks like one that changes also while its guest writes to an overlay over it.
+  const bool frozen_volume = terms.frozen && image.volume;
+  if (!frozen_volume) {
+    refuse_being_written(source);
+  }
+  const std::unique_ptr<Changes> changes =
+      image.volume ? changes_of_volume(source, mark) : changes_of_layer(source);
   const bool is_it = image.identity.empty() || source.opened.front().text == image.identity;
-  if (layer == nullptr || !is_it) {
+  if (!changes || !is_it) {
     throw Error({.kind = ErrorKind::kConflict,
-                 .object = image.path,
+                 .object = image.display(),
                  .action = "copy",
-                 .cause = "it is not the overlay any more that was looked at before"});
+                 .cause = fmt::format("it is not the {} any more that was looked at before",
+                                      image.volume ? "volume" : "overlay")});
   }
   const EitherStop either(terms.stop, options_.stop);
   TargetOptions options = new_target(source.guest->size(), {});
   options.stop = either.token();
   options.sources = source.opened;
   const std::unique_ptr<Target> target = update_rbd_volume(location_of(volume), options);
-  TransferOptions work = {.jobs = options_.jobs, .verify = Verify::kYes, .stop = either.token()};
+  TransferOptions work = {.jobs = options_.jobs,
+                          .source_in_use = frozen_volume,
+                          .verify = Verify::kYes,
+                          .stop = either.token()};
   if (terms.bandwidth > 0) {
     work.rate_limit = terms.bandwidth;
   }
   work.rate_now = terms.rate;
   const UpdateResult result =
-      transfer_update(*source.guest, LayerOnly(*layer), mark, *target, work, options_.observer);
+      transfer_update(*source.guest, *changes, mark, *target, work, options_.observer);
   return {.kept_bytes = 0, .digest = {}, .changed_bytes = result.changed_bytes};
 }
 
@@ -78,12 +114,32 @@ void HostAndCluster::unmark(const VolumeName& volume, const std::string& mark) {
 }
 
 std::vector<std::string> HostAndCluster::marks(const VolumeName& volume) {
-  const OpenImage opened = open_volume(volume, options_.ceph);
-  std::vector<std::string> names;
-  for (const Point& point : history_of(opened).points()) {
-    names.push_back(point.name);
+  return names_of_points(open_volume(volume, options_.ceph));
+}
+
+void HostAndCluster::mark_old(const HostImage& image, const std::string& mark) {
+  const ImageParts parts = volume_parts(*image.volume);
+  if (parts.files.front() != image.identity) {
+    throw Error({.kind = ErrorKind::kConflict,
+                 .object = image.display(),
+                 .action = "make its snapshot " + mark,
+                 .cause = "another volume has its name now"});
   }
-  return names;
+  RbdLocation snapshot = *image.volume;
+  snapshot.snapshot = mark;
+  create_rbd_snapshot(snapshot, old_ceph());
+}
+
+void HostAndCluster::unmark_old(const HostImage& image, const std::string& mark) {
+  RbdLocation snapshot = *image.volume;
+  snapshot.snapshot = mark;
+  remove_rbd_snapshot(snapshot, old_ceph());
+}
+
+std::vector<std::string> HostAndCluster::old_marks(const HostImage& image) {
+  HostImage now = image;
+  now.volume->snapshot.clear();
+  return names_of_points(open_host_image(now));
 }
 
 bool HostAndCluster::is_as_marked(const VolumeName& volume, const std::string& mark) {

@@ -52,10 +52,52 @@ SyncSteps later_steps(unsigned round) {
   };
 }
 
-SyncSteps live_cutover_steps(const MigrateRequest& request) {
+bool leaves_volumes(const std::vector<MovingDisk>& disks) {
+  return std::any_of(disks.begin(), disks.end(),
+                     [](const MovingDisk& disk) { return disk.image.volume.has_value(); });
+}
+
+/// Of volumes: the first sync and the later ones. Each snapshot is of a moment of its own, unless
+/// the guest is on overlays while they are made.
+SyncSteps volume_steps(const Plan& plan) {
+  const bool is_first = plan.round == 1;
+  SyncSteps steps;
+  if (is_first && plan.request.define_secret && !plan.request.user.empty()) {
+    steps.push_back(step_of<DefineSecret>("define the Ceph secret where the guest will need it"));
+  }
+  const bool freezes = plan.request.quiesce || plan.disks.size() > 1;
+  if (freezes) {
+    steps.push_back(step_of<Snapshot>("freeze the volumes: the guest writes to overlays",
+                                      "commit the overlays into the volumes again"));
+  }
+  const std::string mark = sync_mark(plan.round);
+  steps.push_back(step_of<MarkOld>("make the snapshot " + mark + " of each volume",
+                                   "remove the snapshots " + mark));
+  if (freezes) {
+    steps.push_back(step_of<Unfreeze>("commit the overlays into the volumes, and remove them"));
+  }
+  steps.push_back(is_first ? step_of<CopyMarked>("copy the snapshots and compare what was written",
+                                                 "remove the new volumes")
+                           : step_of<CopyMarked>("copy what is new in them and compare it"));
+  steps.push_back(is_first ? step_of<MarkVolumes>("keep it as a snapshot of each new volume")
+                           : step_of<MarkVolumes>("keep it as a snapshot of each new volume",
+                                                  "remove the snapshots " + mark));
+  steps.push_back(step_of<KeepState>("write down what the new volumes hold"));
+  if (!is_first) {
+    steps.push_back(step_of<RemoveOldMarks>("remove the snapshots of the sync before"));
+  }
+  return steps;
+}
+
+SyncSteps live_cutover_steps(const MigrateRequest& request, bool from_volumes) {
   SyncSteps steps;
   if (request.define_secret && !request.user.empty()) {
     steps.push_back(step_of<DefineSecret>("define the Ceph secret where the guest needs it"));
+  }
+  if (from_volumes) {
+    steps.push_back(step_of<Snapshot>("freeze the volumes: the guest writes to overlays",
+                                      "commit the overlays into the volumes again"));
+    steps.push_back(step_of<CopyFrozen>("copy what is new since the sync and compare it"));
   }
   steps.push_back(step_of<StageOverlays>(
       "copy what the guest wrote since the sync onto overlays of the volumes", "abort that copy"));
@@ -65,12 +107,12 @@ SyncSteps live_cutover_steps(const MigrateRequest& request) {
   steps.push_back(step_of<RemoveOverlays>("remove the overlays"));
   steps.push_back(step_of<EndWarmMove>("remove the snapshots of the syncs, and end the warm move"));
   if (request.delete_source) {
-    steps.push_back(step_of<DeleteSource>("remove the old images"));
+    steps.push_back(step_of<DeleteSource>("remove the old disks"));
   }
   return steps;
 }
 
-SyncSteps offline_cutover_steps(bool was_running) {
+SyncSteps offline_cutover_steps(const MigrateRequest& request, bool was_running) {
   SyncSteps steps;
   if (was_running) {
     steps.push_back(step_of<ShutDown>("shut the guest down", "start it again as it was"));
@@ -82,6 +124,9 @@ SyncSteps offline_cutover_steps(bool was_running) {
   }
   steps.push_back(step_of<CheckDefinitions>("read the definitions back"));
   steps.push_back(step_of<EndWarmMove>("remove the snapshots of the syncs, and end the warm move"));
+  if (request.delete_source) {
+    steps.push_back(step_of<DeleteSource>("remove the old disks"));
+  }
   return steps;
 }
 
@@ -113,6 +158,11 @@ Plan warm_plan(const MigrateRequest& request, const MigrateContext& context, War
   plan.kind = kind;
   plan.round = round;
   return plan;
+}
+
+bool leaves_volumes(const SyncState& state) {
+  return std::any_of(state.disks.begin(), state.disks.end(),
+                     [](const SyncedDisk& disk) { return disk.image.volume.has_value(); });
 }
 
 /// Where the guest is on the overlay of the last sync when the run begins.
@@ -164,7 +214,9 @@ Plan plan_sync(const MigrateRequest& asked, const MigrateContext& context) {
   const bool is_first = !state;
   Plan plan = warm_plan(request, context,
                         {.kind = RunKind::kSync, .round = round, .state = std::move(state)});
-  plan.steps = is_first ? first_steps(request) : later_steps(round);
+  plan.steps = leaves_volumes(plan.disks) ? volume_steps(plan)
+               : is_first                 ? first_steps(request)
+                                          : later_steps(round);
   return plan;
 }
 
@@ -176,23 +228,30 @@ Plan plan_cutover(const MigrateRequest& asked, const MigrateContext& context) {
   const bool offline = is_off || request.mode == MigrateMode::kOffline;
   request.mode = offline ? MigrateMode::kOffline : MigrateMode::kLive;
   request.method = MigrateMethod::kStaged;
-  const bool old_stays = std::exchange(request.delete_source, request.delete_source && !offline);
+  const bool from_volumes = leaves_volumes(state);
+  const bool keeps_old = offline && !from_volumes;
+  const bool old_stays = request.delete_source && keeps_old;
+  request.delete_source = request.delete_source && !keeps_old;
   const unsigned round = state.last().number;
   Plan plan =
       warm_plan(request, context, {.kind = RunKind::kCutover, .round = round, .state = state});
   if (offline) {
-    plan.steps = offline_cutover_steps(plan.was_running);
+    plan.steps = offline_cutover_steps(request, plan.was_running);
     if (old_stays) {
       plan.checks.push_back(
           {.name = "old disks",
-           .result = Check::Result::kWarning,
-           .message = "they stay, though they were to be deleted: the guest is off, and what it "
-                      "wrote last is in overlays over them",
-           .hint = "remove both by hand; the report names them"});
+           .result = asked.mode == MigrateMode::kOffline ? Check::Result::kFailed
+                                                         : Check::Result::kWarning,
+           .message = "they stay, though they were to be deleted: what the guest wrote last is in "
+                      "overlays over them, which an offline cutover leaves there",
+           .hint = "leave --delete-source out, and remove both by hand; the report names them"});
     }
     return plan;
   }
-  plan.steps = live_cutover_steps(request);
+  plan.steps = live_cutover_steps(request, from_volumes);
+  if (from_volumes) {
+    return plan;
+  }
   for (MovingDisk& disk : plan.disks) {
     for (const SyncedDisk& synced : state.disks) {
       if (synced.dev == disk.dev) {
@@ -227,8 +286,10 @@ Plan plan_sync_stop(const MigrateRequest& asked, bool remove_volumes,
   const Domain live =
       parse_domain(guest->definition(DefinitionKind::kLive), "domain " + asked.domain);
   plan.checks = check_left_as(state, live, context.source->facts(), *context.storage);
-  plan.steps = {step_of<CommitBack>("commit the overlays into the images, and go back to those"),
-                step_of<RemoveOverlays>("remove the overlays")};
+  if (!leaves_volumes(state)) {
+    plan.steps = {step_of<CommitBack>("commit the overlays into the images, and go back to those"),
+                  step_of<RemoveOverlays>("remove the overlays")};
+  }
   if (remove_volumes) {
     plan.steps.push_back(step_of<RemoveVolumes>("remove the volumes"));
   }

@@ -35,6 +35,10 @@ class WarmLooker : private CheckList {
       pass("warm move", fmt::format("sync {} is the last one", state_.last().number));
     }
     for (const SyncedDisk& disk : state_.disks) {
+      if (disk.image.volume) {
+        old_volume(disk, live);
+        continue;
+      }
       chain(disk, live);
       file(disk.dev, disk.overlay, disk.overlay_identity);
       file(disk.dev, disk.image.path, disk.image.identity);
@@ -84,6 +88,34 @@ class WarmLooker : private CheckList {
          fmt::format("it is on {}, and the last sync left it on {}, over {}", is, disk.overlay,
                      disk.original),
          "a snapshot was taken, or it was committed or reverted: undo that; or " + give_up_);
+  }
+
+  void old_volume(const SyncedDisk& disk, const Domain& live) {
+    const std::string name = "disk " + disk.dev;
+    const DomainDisk* found = live.find_disk(disk.dev);
+    if (found == nullptr || found->image.display() != disk.original) {
+      return fail(name,
+                  fmt::format("it is on {}, and was on {} at the last sync",
+                              found == nullptr ? "nothing" : found->image.display(), disk.original),
+                  "put it back there; or " + give_up_);
+    }
+    try {
+      const ImageParts parts = storage_.image_parts(disk.image);
+      const std::string mark = sync_mark(state_.last().number);
+      if (parts.files.front() != disk.image.identity) {
+        return fail(name, "another volume has the name " + disk.original + " now", give_up_);
+      }
+      if (std::find(parts.snapshots.begin(), parts.snapshots.end(), mark) ==
+          parts.snapshots.end()) {
+        return fail(name,
+                    fmt::format("{} has no snapshot {} any more, which tells what is new in it",
+                                disk.original, mark),
+                    give_up_);
+      }
+      pass(name, "it is on " + disk.original);
+    } catch (const Error& error) {
+      fail(name, error.what(), error.hint());
+    }
   }
 
   void file(const std::string& dev, const std::string& path, const std::string& identity) {
@@ -150,11 +182,38 @@ void add_what_is_below(const SyncState& state, MigrationStorage& storage, DiskFa
   move.first = synced->original;
   move.first_image = synced->image;
   move.volume = synced->volume;
+  if (move.image.volume) {
+    move.image.identity = synced->image.identity;
+    return;
+  }
   move.image.backing = synced->image.backing;
   move.image.backing.insert(move.image.backing.begin(), synced->image.path);
   move.image.chain_known = synced->image.chain_known;
   if (disk.look) {
     move.data = storage.file_allocation(move.image.path);
+  }
+}
+
+bool is_on_volume(const DiskFacts& disk) { return disk.move.image.volume.has_value(); }
+
+/// What begins by snapshots of volumes.
+void look_at_volumes(const Facts& facts, CheckList& checks) {
+  const auto volumes = std::count_if(facts.disks.begin(), facts.disks.end(), is_on_volume);
+  if (volumes != 0 && volumes != std::ssize(facts.disks)) {
+    checks.fail("warm move", "some of its disks are on RBD and others are not",
+                "name those of one kind with --disk; the others move afterwards");
+  }
+  for (const DiskFacts& disk : facts.disks) {
+    const std::vector<std::string>& snapshots = disk.parts.snapshots;
+    const std::string mark = sync_mark(facts.warm.round);
+    if (is_on_volume(disk) &&
+        std::find(snapshots.begin(), snapshots.end(), mark) != snapshots.end()) {
+      checks.fail("disk " + disk.move.dev,
+                  fmt::format("{} has a snapshot {} already, which is of another warm move",
+                              disk.move.original, mark),
+                  "if nobody needs it, remove it: rbd snap rm " +
+                      shell_word(disk.move.image.volume->ceph_name() + "@" + mark));
+    }
   }
 }
 
@@ -196,6 +255,9 @@ void gather_warm(const MigrateRequest& request, const MigrateContext& context, F
     return;
   }
   refuse_unfit(request, checks);
+  if (warm.kind == RunKind::kSync) {
+    look_at_volumes(facts, checks);
+  }
   facts.warm_checks = checks.take();
   if (!warm.state) {
     return;
@@ -210,7 +272,9 @@ void gather_warm(const MigrateRequest& request, const MigrateContext& context, F
   for (Check& check : looker.machine(facts.live, facts.source)) {
     facts.warm_checks.push_back(std::move(check));
   }
-  const bool as_marked = warm.kind == RunKind::kCutover && request.mode == MigrateMode::kLive;
+  // From files, a live cutover begins where the staged way has copied.
+  const bool as_marked = warm.kind == RunKind::kCutover && request.mode == MigrateMode::kLive &&
+                         std::none_of(facts.disks.begin(), facts.disks.end(), is_on_volume);
   for (Check& check : looker.volumes(as_marked)) {
     facts.warm_checks.push_back(std::move(check));
   }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -70,6 +71,15 @@ std::optional<SyncState> read_sync_state(const std::string& domain, const std::s
 }
 
 namespace migrate {
+
+unsigned round_of(const std::string& mark) {
+  const std::string prefix = sync_mark(0).substr(0, sync_mark(0).size() - 1);
+  unsigned number = 0;
+  if (mark.starts_with(prefix)) {
+    std::from_chars(mark.data() + prefix.size(), mark.data() + mark.size(), number);
+  }
+  return mark == sync_mark(number) ? number : 0;
+}
 
 void write_sync_state(const SyncState& state, const std::string& state_dir) {
   const nlohmann::json json = {{"format", kSyncFormat}, {"state", state}};

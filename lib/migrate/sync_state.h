@@ -14,4 +14,7 @@ void write_sync_state(const SyncState& state, const std::string& state_dir);
 /// None there is no error.
 void remove_sync_state(const std::string& domain, const std::string& state_dir);
 
+/// Of which sync the snapshot is; 0: of none.
+unsigned round_of(const std::string& mark);
+
 }  // namespace vmferry::migrate

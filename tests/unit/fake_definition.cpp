@@ -209,6 +209,16 @@ std::string laid_out(const std::string& text) {
   });
 }
 
+std::string without_disk(std::string text, const std::string& dev) {
+  const size_t target = text.find("dev=\"" + dev);
+  if (target == std::string::npos) {
+    return text;
+  }
+  const size_t begin = text.rfind("<disk ", target);
+  const std::string end = "</disk>";
+  return text.erase(begin, text.find(end, target) + end.size() - begin);
+}
+
 std::string with_image(const std::string& text, const std::string& dev, const Layer& layer) {
   static Memory<std::string> memory;
   return memory.recall(text + dev + key_of(layer), [&] {

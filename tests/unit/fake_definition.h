@@ -70,6 +70,8 @@ bool lets_discard(const std::string& text, const std::string& dev);
 /// The same text, always laid out in the same way: equal definitions are equal strings.
 std::string laid_out(const std::string& text);
 /// With another image for the disk.
+/// As laid_out() gives it, or with no disk of that name.
+std::string without_disk(std::string text, const std::string& dev);
 std::string with_image(const std::string& text, const std::string& dev, const Layer& layer);
 /// What only a running guest has: an id, the chains, the mirrors of its jobs.
 std::string with_runtime(const std::string& text, const std::map<std::string, LiveDisk>& disks);

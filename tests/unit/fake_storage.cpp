@@ -9,16 +9,14 @@ namespace {
 /// What a copy has beside its target until it is whole.
 std::string unfinished(const std::string& image) { return image + ".part"; }
 
-constexpr uint64_t kClusterBytes = 1 << 16;
-
 /// The world's name of it.
 std::string name_of(const HostImage& image) { return image.display(); }
+
+}  // namespace
 
 std::string identity_of(const std::string& path, const Image& image) {
   return path + "#" + std::to_string(image.file);
 }
-
-}  // namespace
 
 PoolFacts FakeStorage::pool(const std::string& pool) {
   return world_->call("pool", [&] { return world_->pools[pool]; });
@@ -210,76 +208,6 @@ bool FakeStorage::can_resume_out(const VolumeName& volume, const std::string& pa
   return world_->call("can_resume_out", [&] { return fits(volume.display(), path); });
 }
 
-CopyDone FakeStorage::update_in(const HostImage& image, const VolumeName& volume,
-                                const std::string& mark, const CopyTerms& terms) {
-  const auto act = [&] {
-    if (terms.stop.stop_requested()) {
-      throw cancelled_error();
-    }
-    Image& there = world_->require_image(volume.display());
-    if (!there.marks.contains(mark)) {
-      refuse(ErrorKind::kConflict, volume.display(), "no snapshot " + mark);
-    }
-    const Content before = world_->view(image.path);
-    const Image& layer = world_->require_image(image.path);
-    if (world_->view(layer.backing) != there.marks[mark]) {
-      world_->wrong(volume.display() + "@" + mark + " is not what is below " + image.path);
-    }
-    Content changed = layer.own;
-    for (const auto& [sector, value] : there.own) {  // by a copy that died, or by somebody
-      const auto was = there.marks[mark].find(sector);
-      if (was == there.marks[mark].end() || was->second != value) {
-        changed[sector] = value;
-      }
-    }
-    const auto write_up_to = [&](unsigned end) {
-      for (const auto& [sector, value] : changed) {
-        if (sector < end) {
-          there.own[sector] = before.at(sector);
-        }
-      }
-    };
-    write_up_to(kSectors / 2);
-    world_->middle();
-    if (world_->view(image.path) != before) {
-      world_->wrong("update from " + image.path + ", which changes");
-    }
-    write_up_to(kSectors);
-    return CopyDone{.kept_bytes = 0, .digest = {}, .changed_bytes = changed.size() * kClusterBytes};
-  };
-  return world_->call("update_in", act);
-}
-
-void FakeStorage::mark(const VolumeName& volume, const std::string& mark) {
-  world_->call("mark", [&] {
-    Image& there = world_->require_image(volume.display());
-    if (!there.marks.emplace(mark, there.own).second) {
-      refuse(ErrorKind::kConflict, volume.display(), "it has a snapshot " + mark);
-    }
-  });
-}
-
-void FakeStorage::unmark(const VolumeName& volume, const std::string& mark) {
-  world_->call("unmark", [&] { world_->images[volume.display()].marks.erase(mark); });
-}
-
-std::vector<std::string> FakeStorage::marks(const VolumeName& volume) {
-  return world_->call("marks", [&] {
-    std::vector<std::string> names;
-    for (const auto& [name, content] : world_->require_image(volume.display()).marks) {
-      names.push_back(name);
-    }
-    return names;
-  });
-}
-
-bool FakeStorage::is_as_marked(const VolumeName& volume, const std::string& mark) {
-  return world_->call("is_as_marked", [&] {
-    const Image& there = world_->require_image(volume.display());
-    return there.marks.contains(mark) && there.marks.at(mark) == there.own;
-  });
-}
-
 bool FakeStorage::same(const HostImage& image, const VolumeName& volume, std::stop_token stop) {
   return world_->call("same", [&] {
     if (stop.stop_requested()) {
@@ -305,6 +233,9 @@ ImageParts FakeStorage::image_parts(const HostImage& image) {
     }
     ImageParts parts;
     parts.snapshots = world_->require_image(itself).snapshots;
+    for (const std::string& mark : old_snapshots(itself)) {
+      parts.snapshots.push_back(mark);
+    }
     parts.written = image.volume && world_->in_use(itself);
     for (std::string name = itself; !name.empty(); name = world_->require_image(name).backing) {
       parts.files.push_back(identity_of(name, world_->require_image(name)));
@@ -334,7 +265,7 @@ void FakeStorage::remove_image(const HostImage& image) {
     if (identity_of(name, world_->images[name]) != image.identity) {
       refuse(ErrorKind::kConflict, name, "it is not what was copied any more");
     }
-    if (image.volume && !world_->images[name].snapshots.empty()) {
+    if (image.volume && !(world_->images[name].snapshots.empty() && old_snapshots(name).empty())) {
       refuse(ErrorKind::kConflict, name, "it has snapshots");
     }
     world_->remove_image(name);

@@ -9,6 +9,12 @@
 
 namespace vmferry::test {
 
+/// What a sector of the world counts for.
+inline constexpr uint64_t kClusterBytes = 1 << 16;
+
+/// Which one it is, whatever its name.
+std::string identity_of(const std::string& path, const Image& image);
+
 /// The world's files and volumes, with the same fault points as its hosts.
 class FakeStorage : public MigrationStorage {
  public:
@@ -39,6 +45,9 @@ class FakeStorage : public MigrationStorage {
   void unmark(const VolumeName& volume, const std::string& mark) override;
   std::vector<std::string> marks(const VolumeName& volume) override;
   bool is_as_marked(const VolumeName& volume, const std::string& mark) override;
+  void mark_old(const HostImage& image, const std::string& mark) override;
+  void unmark_old(const HostImage& image, const std::string& mark) override;
+  std::vector<std::string> old_marks(const HostImage& image) override;
   Usage image_usage(const HostImage& image) override;
 
   ImageParts image_parts(const HostImage& image) override;
@@ -61,6 +70,11 @@ class FakeStorage : public MigrationStorage {
                 const ImageFormat& format, const CopyTerms& terms, const Made& made);
   /// A dead copy has left half of `from`, as it is now.
   bool fits(const std::string& from, const std::string& to) const;
+  /// Where the image differs from what the volume held at its snapshot `mark`, by its layer or by
+  /// snapshots.
+  Content changes_since(const HostImage& image, const Image& there, const std::string& mark);
+  /// Names of an old volume's snapshots: "vmferry-sync-1". Each is an image of its own.
+  std::vector<std::string> old_snapshots(const std::string& volume) const;
   /// Answers whether another of that name was there, and stays.
   bool is_another(const std::string& image, const std::optional<std::string>& identity) const;
   /// As the copier does.

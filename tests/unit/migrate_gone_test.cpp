@@ -9,16 +9,6 @@ namespace {
 
 constexpr const char* kDev = "vdb";
 
-void cut_disk(std::string& text) {
-  const size_t target = text.find(std::string("dev=\"") + kDev);
-  if (target == std::string::npos) {
-    return;
-  }
-  const size_t begin = text.rfind("<disk ", target);
-  const std::string end = "</disk>";
-  text.erase(begin, text.find(end, target) + end.size() - begin);
-}
-
 struct Taken {
   std::string image;  ///< that the disk was on
   Content content;
@@ -39,7 +29,7 @@ std::optional<Taken> detach(Rig& rig) {
     taken.image = disk->second.chain.front().image;
     taken.content = rig.world().view(disk->second.chain);
     domain->disks.erase(disk);
-    cut_disk(domain->running);
+    domain->running = without_disk(domain->running, kDev);
   } else {
     for (const DefinedDisk& disk : read_definition(domain->stored).disks) {
       if (disk.dev == kDev) {
@@ -51,7 +41,7 @@ std::optional<Taken> detach(Rig& rig) {
     }
     taken.content = rig.world().view(taken.image);
   }
-  cut_disk(domain->stored);
+  domain->stored = without_disk(domain->stored, kDev);
   rig.world().guests.at(kGuestUuid).wrote.erase(kDev);
   return taken;
 }

@@ -149,12 +149,16 @@ std::vector<std::string> Rig::problems_if_untouched() {
 std::string Rig::goal_pool() const { return request.pool.empty() ? "vms" : request.pool; }
 
 std::map<std::string, std::string> Rig::goals() const {
-  if (!request.to_dir.empty()) {
-    const std::string suffix = std::string(".") + request.file_layout.format.name();
-    return {{"vda", "/back/web1-vda" + suffix}, {"vdb", "/back/web1-vdb" + suffix}};
+  const bool to_files = !request.to_dir.empty();
+  const std::string before = to_files ? "/back/web1-" : "rbd:" + goal_pool() + "/web1-";
+  const std::string after = to_files ? std::string(".") + request.file_layout.format.name() : "";
+  std::map<std::string, std::string> goals;
+  for (const DefinedDisk& disk : read_definition(before_.stored).disks) {
+    if (disk.device == "disk") {
+      goals[disk.dev] = before + disk.dev + after;
+    }
   }
-  const std::string pool = "rbd:" + goal_pool();
-  return {{"vda", pool + "/web1-vda"}, {"vdb", pool + "/web1-vdb"}};
+  return goals;
 }
 
 std::string Rig::rewritten(const std::string& definition) const {

@@ -30,15 +30,19 @@ std::vector<std::string> Rig::problems_if_synced() {
   std::set<std::string> expected = images_before_;
   for (const SyncedDisk& disk : state ? state->disks : std::vector<SyncedDisk>()) {
     const std::string volume = disk.volume.display();
-    expected.insert({disk.overlay, volume});
+    const std::string mark = sync_mark(state->last().number);
+    const std::string copied =
+        disk.image.volume ? disk.image.display() + "@" + mark : disk.image.path;
+    expected.insert({disk.image.volume ? copied : disk.overlay, volume});
     require(disk.layer.empty(), "a layer of " + disk.dev + " is noted");
-    require(world_->images[volume].marks[sync_mark(state->last().number)] ==
-                world_->view(disk.image.path),
-            volume + " was not marked with what is below the overlay");
+    require(world_->images[volume].marks[mark] == world_->view(copied),
+            volume + " was not marked with what " + copied + " has");
     const std::vector<Layer>& chain = guest().disks[disk.dev].chain;
-    require(!guest().active() || (chain.size() > 1 && chain[0].image == disk.overlay &&
-                                  chain[1].image == disk.image.path),
-            "the chain of " + disk.dev + " is not the overlay over the old image");
+    const bool is_overlaid =
+        chain.size() > 1 && chain[0].image == disk.overlay && chain[1].image == disk.image.path;
+    const bool is_as_before = chain.size() == 1 && chain[0].image == disk.image.display();
+    require(!guest().active() || (disk.image.volume ? is_as_before : is_overlaid),
+            "the chain of " + disk.dev + " is not as a sync leaves it");
   }
   check_images(expected);
   for (std::string& problem : problems_always()) {

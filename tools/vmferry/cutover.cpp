@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <ctime>
+#include <limits>
 #include <optional>
 
 #include "lib/core/moment.h"
@@ -31,9 +32,8 @@ void add_cutover_options(CLI::App& app, CutoverOptions& options) {
       ->type_name("URI");
   CLI::Option* live =
       app.add_flag("--live", options.live, "The guest goes on (default: if it runs)");
-  CLI::Option* offline =
-      app.add_flag("--offline", options.offline, "Shut the guest down, and start it on the volumes")
-          ->excludes(live);
+  app.add_flag("--offline", options.offline, "Shut the guest down, and start it on the volumes")
+      ->excludes(live);
   CLI::Option* dry_run =
       app.add_flag("--dry-run", options.move.dry_run, "Print checks and steps, change nothing");
   CLI::Option* check = app.add_flag("--check", options.move.check,
@@ -49,8 +49,7 @@ void add_cutover_options(CLI::App& app, CutoverOptions& options) {
       ->type_name("SECONDS")
       ->check(CLI::Range(1U, 1'000'000U));
   app.add_flag("--delete-source", request.delete_source,
-               "Remove the old images once the guest runs on its volumes")
-      ->excludes(offline);
+               "Remove the old disks once the guest runs on its volumes");
   const char* group = "Offline";
   app.add_option("--shutdown-timeout", options.move.shutdown_timeout,
                  "How long the guest may take to shut down, in seconds (default: 120)")
@@ -116,6 +115,24 @@ void require_short(const CutoverOptions& options, bool after_sync) {
   }
 }
 
+/// The last sync. From files the guest goes on to the volumes with what it wrote since. From
+/// volumes that is copied while it writes to overlays; so there they are repeated until they are
+/// short, or do not become shorter.
+void sync_last(Mover& mover, const MigrateOptions& options) {
+  constexpr double kShort = 10;  // seconds
+  double before = std::numeric_limits<double>::max();
+  while (true) {
+    sync_once(mover, options);
+    const auto state = read_sync_state(options.request.domain, options.state_dir);
+    const bool from_volumes = state && state->disks.front().image.volume;
+    const double seconds = state ? state->last().seconds : 0;
+    if (!from_volumes || seconds <= kShort || seconds > before * 0.7) {
+      return;
+    }
+    before = seconds;
+  }
+}
+
 /// All that can be refused now is.
 void require_ready(const CutoverOptions& options, const MigrateContext& context) {
   if (options.live && !runs(options.move, context)) {
@@ -174,7 +191,7 @@ int cut_over(Session& session, CutoverOptions& options) {
   if (!only_looks(options) && runs(move, mover.context())) {
     MigrateOptions quiet = move;
     quiet.run.quiet = quiet.run.quiet || quiet.run.json;  // one report is enough
-    sync_once(mover, quiet);
+    sync_last(mover, quiet);
     require_short(options, true);
   }
   return mover.carry_out(plan_cutover(move.request, mover.context()));

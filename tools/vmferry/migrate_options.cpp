@@ -231,11 +231,7 @@ void add_migrate_options(CLI::App& app, MigrateOptions& options) {
   add_way_options(app, options);
   add_guest_options(app, options);
   add_cluster_options(app, options.ceph);
-  app.add_option("--to-ceph-conf", options.to_ceph_conf,
-                 "Configuration file of the cluster to move to, where that is another one")
-      ->type_name("FILE");
-  app.add_option("--to-id", options.to_id, "Ceph user there, without 'client.' (default: --id)")
-      ->type_name("USER");
+  add_other_cluster_options(app, options);
   add_layout_options(app, options.layout);
   add_image_layout_options(app, options.request.file_layout);
   add_live_options(app, options);

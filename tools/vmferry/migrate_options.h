@@ -42,6 +42,8 @@ void add_migrate_options(CLI::App& app, MigrateOptions& options);
 // Parts of it that other commands have as well (mover_options.cpp).
 /// How the guest reaches the cluster.
 void add_guest_options(CLI::App& app, MigrateOptions& options);
+/// --to-ceph-conf and --to-id.
+void add_other_cluster_options(CLI::App& app, MigrateOptions& options);
 /// Where its writes go meanwhile, how fast its disks are copied, and for how long at most.
 void add_overlay_options(CLI::App& app, MigrateOptions& options);
 /// --recover, with --undo and --finish.

@@ -25,6 +25,14 @@ void add_guest_options(CLI::App& app, MigrateOptions& options) {
       ->group(group);
 }
 
+void add_other_cluster_options(CLI::App& app, MigrateOptions& options) {
+  app.add_option("--to-ceph-conf", options.to_ceph_conf,
+                 "Configuration file of the cluster to move to, where that is another one")
+      ->type_name("FILE");
+  app.add_option("--to-id", options.to_id, "Ceph user there, without 'client.' (default: --id)")
+      ->type_name("USER");
+}
+
 void add_overlay_options(CLI::App& app, MigrateOptions& options) {
   const char* group = "Live";
   MigrateRequest& request = options.request;

@@ -115,6 +115,7 @@ int sync(Session& session, SyncOptions& options) {
     move = given;
     if (!take_warm(move)) {
       complete(move);
+      move.request.volumes_move = true;
     }
     {
       Mover mover(session, move, "sync");
@@ -189,7 +190,9 @@ int sync_once(Mover& mover, const MigrateOptions& options) {
     return 0;
   }
   const int64_t now = ::time(nullptr);
-  const uint64_t room = mover.context().storage->free_space(state->disks.front().overlay);
+  const std::string& overlay = state->disks.front().overlay;
+  const auto room =
+      overlay.empty() ? std::nullopt : std::optional(mover.context().storage->free_space(overlay));
   print_report(
       options.run.json ? sync_json(*state, now, room) + "\n" : sync_text(*state, now, room),
       "the sync is complete");
@@ -202,6 +205,7 @@ std::function<int(Session&)> add_sync(CLI::App& app) {
   add_sync_way_options(app, move);
   add_guest_options(app, move);
   add_cluster_options(app, move.ceph);
+  add_other_cluster_options(app, move);
   add_layout_options(app, move.layout);
   add_overlay_options(app, move);
   CLI::Option* every =

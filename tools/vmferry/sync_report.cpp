@@ -19,16 +19,19 @@ uint64_t a_second(uint64_t bytes, double seconds) {
 
 }  // namespace
 
-std::string sync_text(const SyncState& state, int64_t now, uint64_t room) {
+std::string sync_text(const SyncState& state, int64_t now, std::optional<uint64_t> room) {
   const SyncRound& last = state.last();
   std::string text = fmt::format("{}: sync {}: {} copied in {:.1f} s ({} a second)\n",
                                  state.request.domain, last.number, about_bytes(last.changed),
                                  last.seconds, about_bytes(a_second(last.changed, last.seconds)));
   for (const SyncedDisk& disk : state.disks) {
     text += fmt::format("  {:<6} {}@{}\n         the guest writes to {}\n", disk.dev,
-                        disk.volume.display(), sync_mark(last.number), disk.overlay);
+                        disk.volume.display(), sync_mark(last.number),
+                        disk.overlay.empty() ? disk.original : disk.overlay);
   }
-  text += fmt::format("  {} free where that grows\n", about_bytes(room));
+  if (room) {
+    text += fmt::format("  {} free where that grows\n", about_bytes(*room));
+  }
   if (const auto next = forecast(state, now)) {
     text += fmt::format(
         "  the guest changes {} a second; a sync after as long again takes about {:.0f} s, a live "
@@ -45,7 +48,7 @@ std::string sync_text(const SyncState& state, int64_t now, uint64_t room) {
   return lines;
 }
 
-std::string sync_json(const SyncState& state, int64_t now, uint64_t room) {
+std::string sync_json(const SyncState& state, int64_t now, std::optional<uint64_t> room) {
   using Json = nlohmann::ordered_json;
   const SyncRound& last = state.last();
   Json disks = Json::array();
@@ -53,8 +56,10 @@ std::string sync_json(const SyncState& state, int64_t now, uint64_t room) {
     disks.push_back({{"disk", disk.dev},
                      {"from", disk.original},
                      {"to", disk.volume.display()},
-                     {"snapshot", sync_mark(last.number)},
-                     {"overlay", disk.overlay}});
+                     {"snapshot", sync_mark(last.number)}});
+    if (!disk.overlay.empty()) {
+      disks.back()["overlay"] = disk.overlay;
+    }
   }
   Json json = {{"domain", state.request.domain},
                {"end", "synced"},
@@ -62,8 +67,10 @@ std::string sync_json(const SyncState& state, int64_t now, uint64_t room) {
                {"frozen_at", utc_time({.tv_sec = last.frozen_at, .tv_nsec = 0})},
                {"changed_bytes", last.changed},
                {"seconds", last.seconds},
-               {"disks", disks},
-               {"overlay_room", room}};
+               {"disks", disks}};
+  if (room) {
+    json["overlay_room"] = *room;
+  }
   if (const auto next = forecast(state, now)) {
     json["expected"] = {{"changed_bytes_a_second", next->bytes_a_second},
                         {"sync_seconds", next->sync_seconds},

@@ -16,6 +16,9 @@
 namespace vmferry::migrate {
 
 void Snapshot::run() {
+  if (journal_.noted(kMarkedOld)) {
+    return;  // it was frozen for that only
+  }
   size_t original = 0;
   size_t overlaid = 0;
   for (const MovingDisk& disk : plan_.disks) {

@@ -20,7 +20,8 @@ constexpr StepRow kSteps[] = {
     row<PivotMirrors>(),     row<MigrateShared>(),   row<MigrateMirrored>(), row<ShutDown>(),
     row<CopyOffline>(),      row<ForgetSnapshots>(), row<Define>(),          row<Start>(),
     row<CheckDefinitions>(), row<Sparsify>(),        row<RemoveOverlays>(),  row<UndefineSource>(),
-    row<DeleteSource>(),     row<MarkVolumes>(),     row<KeepState>(),       row<CommitLayers>(),
+    row<DeleteSource>(),     row<MarkOld>(),         row<Unfreeze>(),        row<CopyMarked>(),
+    row<RemoveOldMarks>(),   row<MarkVolumes>(),     row<KeepState>(),       row<CommitLayers>(),
     row<RemoveLayers>(),     row<CommitBack>(),      row<RemoveVolumes>(),   row<EndWarmMove>(),
 };
 

@@ -56,6 +56,10 @@ class CopyFrozen : public StepWork {
   void run() override;
   void clean() override { run_.clean_copies(); }
   bool only_makes() const override { return true; }
+
+ protected:
+  /// One disk, or what is new in it, while it is seen to the overlays and to a person's patience.
+  void copy(const MovingDisk& disk, std::optional<Clock::time_point> deadline);
 };
 
 class StageOverlays : public StepWork {
@@ -270,10 +274,6 @@ class RemoveLayers : public StepWork {
   static constexpr NoReturn kNoReturn = NoReturn::kOnceBegun;
   using StepWork::StepWork;
   void run() override;
-
- private:
-  /// Snapshots of syncs that are long past keep old blocks.
-  void remove_old_marks(const MovingDisk& disk) const;
 };
 
 class CommitBack : public StepWork {
@@ -292,12 +292,54 @@ class RemoveVolumes : public StepWork {
   void run() override;
 };
 
+// Of guests on volumes, which are read from snapshots.
+
+class MarkOld : public StepWork {
+ public:
+  static constexpr const char* kName = "mark-old";
+  static constexpr NoReturn kNoReturn = NoReturn::kNever;
+  using StepWork::StepWork;
+  void run() override;
+  void undo() override;
+  void clean() override;
+
+ private:
+  void mark(const MovingDisk& disk);
+};
+
+/// Ends what Snapshot began, once the volumes below the overlays have their snapshots.
+class Unfreeze : public StepWork {
+ public:
+  static constexpr const char* kName = "unfreeze";
+  static constexpr NoReturn kNoReturn = NoReturn::kNever;
+  using StepWork::StepWork;
+  void run() override;
+};
+
+class CopyMarked : public CopyFrozen {
+ public:
+  static constexpr const char* kName = "copy-marked";
+  using CopyFrozen::CopyFrozen;
+  void run() override;
+};
+
+class RemoveOldMarks : public StepWork {
+ public:
+  static constexpr const char* kName = "remove-old-marks";
+  static constexpr NoReturn kNoReturn = NoReturn::kOnceBegun;
+  using StepWork::StepWork;
+  void run() override;
+};
+
 class EndWarmMove : public StepWork {
  public:
   static constexpr const char* kName = "end-warm-move";
   static constexpr NoReturn kNoReturn = NoReturn::kOnceBegun;
   using StepWork::StepWork;
   void run() override;
+
+ private:
+  void remove_marks(const MovingDisk& disk) const;
 };
 
 }  // namespace vmferry::migrate

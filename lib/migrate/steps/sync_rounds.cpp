@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
-#include <charconv>
 
 #include "lib/core/shell_word.h"
 #include "lib/migrate/steps/steps.h"
@@ -12,23 +11,6 @@
 // the state of the warm move says so.
 
 namespace vmferry::migrate {
-namespace {
-
-/// Of syncs before the last one.
-constexpr unsigned kMarksKept = 8;
-
-/// 0: the snapshot is of no sync.
-unsigned round_of(const std::string& mark) {
-  const std::string prefix = sync_mark(0).substr(0, sync_mark(0).size() - 1);
-  unsigned number = 0;
-  if (mark.starts_with(prefix)) {
-    std::from_chars(mark.data() + prefix.size(), mark.data() + mark.size(), number);
-  }
-  return mark == sync_mark(number) ? number : 0;
-}
-
-}  // namespace
-
 void MarkVolumes::run() {
   const std::string name = sync_mark(plan_.round);
   for (const MovingDisk& disk : plan_.disks) {
@@ -95,20 +77,7 @@ void RemoveLayers::run() {
   }
   write_sync_state(*state, context_.state_dir);
   for (const MovingDisk& disk : plan_.disks) {
-    remove_old_marks(disk);
-  }
-}
-
-void RemoveLayers::remove_old_marks(const MovingDisk& disk) const {
-  try {
-    for (const std::string& mark : context_.storage->marks(disk.volume)) {
-      const unsigned number = round_of(mark);
-      if (number != 0 && number + kMarksKept < plan_.round) {
-        context_.storage->unmark(disk.volume, mark);
-      }
-    }
-  } catch (const Error& error) {
-    context_.observer->warning(std::string("an old snapshot stays: ") + error.what());
+    run_.remove_old_marks(disk);
   }
 }
 
@@ -129,20 +98,35 @@ void RemoveVolumes::run() {
 
 void EndWarmMove::run() {
   for (const MovingDisk& disk : plan_.disks) {
-    if (plan_.kind != RunKind::kCutover) {
-      break;  // a volume that stays tells what it holds
-    }
     try {
-      for (const std::string& mark : context_.storage->marks(disk.volume)) {
-        if (round_of(mark) != 0) {
-          context_.storage->unmark(disk.volume, mark);
-        }
-      }
+      remove_marks(disk);
     } catch (const Error& error) {
-      context_.observer->warning(std::string("snapshots of the syncs stay: ") + error.what());
+      if (error.kind() != ErrorKind::kNotFound) {  // an old volume may be deleted already
+        context_.observer->warning(std::string("snapshots of the syncs stay: ") + error.what());
+      }
     }
   }
   remove_sync_state(plan_.request.domain, context_.state_dir);
+}
+
+void EndWarmMove::remove_marks(const MovingDisk& disk) const {
+  MigrationStorage& storage = *context_.storage;
+  // Where the move is given up, a new volume that stays tells what it holds.
+  if (plan_.kind == RunKind::kCutover) {
+    for (const std::string& mark : storage.marks(disk.volume)) {
+      if (round_of(mark) != 0) {
+        storage.unmark(disk.volume, mark);
+      }
+    }
+  }
+  if (!disk.image.volume) {
+    return;
+  }
+  for (const std::string& mark : storage.old_marks(disk.image)) {
+    if (round_of(mark) != 0) {
+      storage.unmark_old(disk.image, mark);
+    }
+  }
 }
 
 }  // namespace vmferry::migrate

@@ -95,6 +95,10 @@ void remove_rbd_left_over(const RbdLocation& volume, const CephOptions& options,
 /// died with it open (45 s). kConflict: a client has it open for writing.
 std::unique_ptr<Target> update_rbd_volume(const RbdLocation& volume, const TargetOptions& options);
 
+/// Keeps what a volume holds as this snapshot, also while others write to it: then the client that
+/// holds its lock makes it, between two writes. Throws kConflict: there is one of that name.
+void create_rbd_snapshot(const RbdLocation& snapshot, const CephOptions& options);
+
 /// None there is no error.
 void remove_rbd_snapshot(const RbdLocation& snapshot, const CephOptions& options);
 

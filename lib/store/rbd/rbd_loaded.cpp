@@ -90,6 +90,10 @@ std::unique_ptr<Target> update_rbd_volume(const RbdLocation& volume, const Targe
   return rbd_module().update_volume(volume, options);
 }
 
+void create_rbd_snapshot(const RbdLocation& snapshot, const CephOptions& options) {
+  rbd_module().create_snapshot(snapshot, options);
+}
+
 void remove_rbd_snapshot(const RbdLocation& snapshot, const CephOptions& options) {
   rbd_module().remove_snapshot(snapshot, options);
 }

@@ -21,6 +21,7 @@ extern "C" const vmferry::RbdModule vmferry_module = {
     vmferry::remove_rbd_volume,
     vmferry::remove_rbd_left_over,
     vmferry::update_rbd_volume,
+    vmferry::create_rbd_snapshot,
     vmferry::remove_rbd_snapshot,
     vmferry::sparsify_rbd_volume,
     vmferry::ceph_user_key,

@@ -29,6 +29,7 @@ struct RbdModule : ModuleTable {
   decltype(&remove_rbd_volume) remove_volume;
   decltype(&remove_rbd_left_over) remove_left_over;
   decltype(&update_rbd_volume) update_volume;
+  decltype(&create_rbd_snapshot) create_snapshot;
   decltype(&remove_rbd_snapshot) remove_snapshot;
   decltype(&sparsify_rbd_volume) sparsify_with;
   decltype(&ceph_user_key) user_key;

@@ -210,6 +210,13 @@ class UpdatedVolume : public Target, private Sink {
   std::atomic<bool> gave_up_ = false;
 };
 
+void open_to_change(RbdImage& image, const RbdPool& pool, const RbdLocation& volume) {
+  const int rc = image.open(pool.io(), volume.image, "", false);
+  if (rc < 0) {
+    throw rbd_error(rc, volume, "open");
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<Target> update_rbd_volume(const RbdLocation& location,
@@ -217,14 +224,21 @@ std::unique_ptr<Target> update_rbd_volume(const RbdLocation& location,
   return std::make_unique<UpdatedVolume>(location, options);
 }
 
+void create_rbd_snapshot(const RbdLocation& snapshot, const CephOptions& options) {
+  const RbdPool pool(snapshot, options, CephSharing::kOwn);
+  RbdImage image;
+  open_to_change(image, pool, snapshot);
+  const int rc = rbd_snap_create(image.get(), snapshot.snapshot.c_str());
+  if (rc < 0) {
+    throw rbd_error(rc, snapshot, "make it");
+  }
+}
+
 void remove_rbd_snapshot(const RbdLocation& snapshot, const CephOptions& options) {
   const RbdPool pool(snapshot, options, CephSharing::kOwn);
   RbdImage image;
-  int rc = image.open(pool.io(), snapshot.image, "", false);
-  if (rc < 0) {
-    throw rbd_error(rc, snapshot, "open");
-  }
-  rc = rbd_snap_remove(image.get(), snapshot.snapshot.c_str());
+  open_to_change(image, pool, snapshot);
+  const int rc = rbd_snap_remove(image.get(), snapshot.snapshot.c_str());
   if (rc < 0 && rc != -ENOENT) {
     throw rbd_error(rc, snapshot, "remove the snapshot");
   }
