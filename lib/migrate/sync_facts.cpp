@@ -8,6 +8,7 @@
 #include "lib/migrate/check_list.h"
 #include "lib/migrate/facts.h"
 #include "lib/migrate/journal.h"
+#include "lib/migrate/sync_state.h"
 #include "vmferry/error.h"
 
 // What became of a warm move since its last run. A guest is a person's to work with: what is not as
@@ -184,6 +185,9 @@ void add_what_is_below(const SyncState& state, MigrationStorage& storage, DiskFa
   move.volume = synced->volume;
   if (move.image.volume) {
     move.image.identity = synced->image.identity;
+    // The warm move's own are nobody's to miss, and go with it.
+    std::erase_if(disk.parts.snapshots,
+                  [](const std::string& name) { return round_of(name) != 0; });
     return;
   }
   move.image.backing = synced->image.backing;

@@ -87,9 +87,11 @@ qemu-io -f raw -c "write -P 3 40M 64k" rbd:mg-fast/mg-one-vda >/dev/null # by so
 to_fast -q
 synced_to_fast 2 vda
 rbd export --no-progress mg-fast/mg-one-vda@vmferry-sync-2 - | cmp - flat.raw
-kill -INT "$watcher"
-wait "$watcher" || true
-grep -q '^events received: 0' events || fail "the guest was touched: $(cat events)"
+on_a suspend mg-one
+on_a resume mg-one
+until_true 10 grep -q Suspended events
+[[ $(head -1 events) == *Suspended* ]] || fail "the guest was touched: $(cat events)"
+kill "$watcher"
 
 rbd snap rename rbd/mg-one-vda@vmferry-sync-2 rbd/mg-one-vda@gone
 expect 1 "has no snapshot vmferry-sync-2 any more, which tells what is new" to_fast
