@@ -183,8 +183,9 @@ class MigrationStorage {
   virtual bool can_resume_out(const VolumeName& volume, const std::string& path) = 0;
   /// Brings a volume up to date that held, at its snapshot `mark`, what is below the topmost image,
   /// or what the volume that the disk leaves did at its own of that name: copies what is new since,
-  /// and where the volume was written to, and compares it. Throws kConflict: a client has the
-  /// volume open, or there is no such snapshot.
+  /// and where the volume was written to, and compares it. HostImage::with_snapshots: those of the
+  /// volume since then, too. Throws kConflict: a client has the volume open, or there is no such
+  /// snapshot.
   virtual CopyDone update_in(const HostImage& image, const VolumeName& volume,
                              const std::string& mark, const CopyTerms& terms) = 0;
   /// What the volume holds is kept as its snapshot `mark`. Throws kConflict: it has one.

@@ -160,7 +160,8 @@ class SnapshotChecker {
       return;
     }
     const std::string name = (layers ? "layers of " : "snapshots in ") + disk.move.dev;
-    if (is_live(method_)) {
+    const bool by_snapshots = facts_.warm.kind != RunKind::kMove && disk.move.image.volume;
+    if (is_live(method_) && !by_snapshots) {
       checks_.fail(name, "they are copied while the guest is shut off only",
                    std::string("move it with --mode offline, or leave them where they are: "
                                "without ") +

@@ -39,7 +39,7 @@ class LayerOnly final : public Changes {
   const Overlay& layer_;
 };
 
-std::unique_ptr<Changes> changes_of_volume(const OpenImage& volume, const std::string& mark) {
+size_t point_called(const std::string& mark, const OpenImage& volume) {
   const std::vector<std::string> names = names_of_points(volume);
   const auto found = std::find(names.begin(), names.end(), mark);
   if (found == names.end()) {
@@ -48,12 +48,35 @@ std::unique_ptr<Changes> changes_of_volume(const OpenImage& volume, const std::s
                  .action = "copy what is new in it",
                  .cause = "it has no snapshot " + mark + " any more"});
   }
-  return history_of(volume).changes(static_cast<size_t>(found - names.begin()), names.size());
+  return static_cast<size_t>(found - names.begin());
 }
 
-std::unique_ptr<Changes> changes_of_layer(const OpenImage& image) {
-  const auto* layer = dynamic_cast<const Overlay*>(image.guest.get());
-  return layer == nullptr ? nullptr : std::make_unique<LayerOnly>(*layer);
+/// What an update is made with.
+struct UpdateTools {
+  Target& target;
+  const TransferOptions& options;
+  Observer* observer;
+
+  uint64_t update(const Source& source, const Changes& changes, const std::string& mark) const {
+    return transfer_update(source, changes, mark, target, options, observer).changed_bytes;
+  }
+};
+
+/// Answers the bytes in which both could differ. `with_states`: each state that the volume has kept
+/// since its snapshot `mark` is brought there first, and kept there.
+uint64_t update_from_volume(const OpenImage& volume, const std::string& mark, bool with_states,
+                            const UpdateTools& tools) {
+  const History& history = history_of(volume);
+  const std::vector<Point> points = history.points();
+  uint64_t bytes = 0;
+  size_t at = point_called(mark, volume);
+  std::string kept = mark;
+  for (size_t next = at + 1; with_states && next < points.size(); ++next) {
+    bytes += tools.update(*history.open_point(next), *history.changes(at, next), kept);
+    kept = tools.target.mark(points[next]);
+    at = next;
+  }
+  return bytes + tools.update(*volume.guest, *history.changes(at, points.size()), kept);
 }
 
 }  // namespace
@@ -66,15 +89,17 @@ CopyDone HostAndCluster::update_in(const HostImage& image, const VolumeName& vol
   if (!frozen_volume) {
     refuse_being_written(source);
   }
-  const std::unique_ptr<Changes> changes =
-      image.volume ? changes_of_volume(source, mark) : changes_of_layer(source);
+  const auto* layer = dynamic_cast<const Overlay*>(source.guest.get());
   const bool is_it = image.identity.empty() || source.opened.front().text == image.identity;
-  if (!changes || !is_it) {
+  if (!is_it || (!image.volume && layer == nullptr)) {
     throw Error({.kind = ErrorKind::kConflict,
                  .object = image.display(),
                  .action = "copy",
                  .cause = fmt::format("it is not the {} any more that was looked at before",
                                       image.volume ? "volume" : "overlay")});
+  }
+  if (image.with_snapshots) {
+    forget_states_since(volume, mark);
   }
   const EitherStop either(terms.stop, options_.stop);
   TargetOptions options = new_target(source.guest->size(), {});
@@ -89,9 +114,21 @@ CopyDone HostAndCluster::update_in(const HostImage& image, const VolumeName& vol
     work.rate_limit = terms.bandwidth;
   }
   work.rate_now = terms.rate;
-  const UpdateResult result =
-      transfer_update(*source.guest, *changes, mark, *target, work, options_.observer);
-  return {.kept_bytes = 0, .digest = {}, .changed_bytes = result.changed_bytes};
+  const UpdateTools tools = {*target, work, options_.observer};
+  const uint64_t bytes = image.volume
+                             ? update_from_volume(source, mark, image.with_snapshots, tools)
+                             : tools.update(*source.guest, LayerOnly(*layer), mark);
+  return {.kept_bytes = 0, .digest = {}, .changed_bytes = bytes};
+}
+
+void HostAndCluster::forget_states_since(const VolumeName& volume, const std::string& mark) {
+  const OpenImage opened = open_volume(volume, options_.ceph);
+  const std::vector<Point> points = history_of(opened).points();
+  for (size_t i = point_called(mark, opened) + 1; i < points.size(); ++i) {
+    if (!points[i].first_name.empty()) {
+      unmark(volume, points[i].name);
+    }
+  }
 }
 
 void HostAndCluster::mark(const VolumeName& volume, const std::string& mark) {

@@ -167,7 +167,7 @@ void refuse_unfit(const MigrateRequest& request, CheckList& checks) {
          "migrate the guest to the other host after the cutover");
   refuse(request.to_files(), "it goes to volumes: --to-dir is of no use", instead);
   refuse(!request.bases.empty(), "its volumes share no base: --base is of no use", instead);
-  refuse(request.takes_history(), "it takes no older states along", instead);
+  refuse(request.chain_as_snapshots, "it takes no layers along as snapshots", instead);
   refuse(request.rewrite_only, "--rewrite-only copies nothing", instead);
   refuse(request.method == MigrateMethod::kMirror, "QEMU's mirror keeps nothing between two syncs",
          "leave --method out");
@@ -200,23 +200,27 @@ void add_what_is_below(const SyncState& state, MigrationStorage& storage, DiskFa
 
 bool is_on_volume(const DiskFacts& disk) { return disk.move.image.volume.has_value(); }
 
-/// What begins by snapshots of volumes.
-void look_at_volumes(const Facts& facts, CheckList& checks) {
+/// What a sync cannot do with disks on files, or with both kinds.
+void look_at_kinds(const MigrateRequest& request, const Facts& facts, CheckList& checks) {
   const auto volumes = std::count_if(facts.disks.begin(), facts.disks.end(), is_on_volume);
   if (volumes != 0 && volumes != std::ssize(facts.disks)) {
     checks.fail("warm move", "some of its disks are on RBD and others are not",
                 "name those of one kind with --disk; the others move afterwards");
+  } else if (volumes == 0 && request.snapshots) {
+    checks.fail("warm move", "snapshots inside of images go along only while the guest is off",
+                "leave --snapshots out, or use vmferry migrate --mode offline");
   }
-  for (const DiskFacts& disk : facts.disks) {
-    const std::vector<std::string>& snapshots = disk.parts.snapshots;
-    const std::string mark = sync_mark(facts.warm.round);
-    if (is_on_volume(disk) &&
-        std::find(snapshots.begin(), snapshots.end(), mark) != snapshots.end()) {
+}
+
+/// Of a first sync.
+void refuse_others_marks(const DiskFacts& disk, CheckList& checks) {
+  for (const std::string& name : disk.parts.snapshots) {
+    if (round_of(name) != 0) {
       checks.fail("disk " + disk.move.dev,
-                  fmt::format("{} has a snapshot {} already, which is of another warm move",
-                              disk.move.original, mark),
+                  fmt::format("{} has the snapshot {} already, which is of another warm move",
+                              disk.move.original, name),
                   "if nobody needs it, remove it: rbd snap rm " +
-                      shell_word(disk.move.image.volume->ceph_name() + "@" + mark));
+                      shell_word(disk.move.image.volume->ceph_name() + "@" + name));
     }
   }
 }
@@ -259,8 +263,11 @@ void gather_warm(const MigrateRequest& request, const MigrateContext& context, F
     return;
   }
   refuse_unfit(request, checks);
-  if (warm.kind == RunKind::kSync) {
-    look_at_volumes(facts, checks);
+  look_at_kinds(request, facts, checks);
+  for (const DiskFacts& disk : facts.disks) {
+    if (!warm.state && is_on_volume(disk)) {
+      refuse_others_marks(disk, checks);
+    }
   }
   facts.warm_checks = checks.take();
   if (!warm.state) {

@@ -85,3 +85,23 @@ move_killed
 (unset CEPH_CONF && ferry migrate mg-cl --recover --finish --state-dir "$state" -q --rate-limit 1G)
 is_on rbd/mg-cl-vda-c "$there/ceph.conf"
 in_other rbd export --no-progress rbd/mg-cl-vda-c - | cmp - flat.raw || fail "the volume is not what the disk was"
+
+# Back by a warm move, with a rehearsal of it: the state of that knows both clusters, too.
+warm() {
+  (unset CEPH_CONF && ferry "$1" mg-cl --connect "$VMFERRY_LAB_HOSTA" --state-dir "$state" "${@:2}")
+}
+warm sync -q --ceph-conf "$there/ceph.conf" --to-ceph-conf "$CEPH_CONF" --disk vda=rbd:rbd/mg-cl-warm --id libvirt --secret-uuid "$secret" --overlay-dir "$PWD/overlays"
+guest_io "$VMFERRY_LAB_HOSTA" 0 "write -P 5 3M 64k"
+dd if=<(head -c 65536 /dev/zero | tr '\0' '\005') of=flat.raw bs=64K seek=48 conv=notrunc status=none iflag=fullblock
+warm sync -q
+is_on rbd/mg-cl-vda-c "$there/ceph.conf"
+[[ $(in_other rbd snap ls rbd/mg-cl-vda-c) == *vmferry-sync-2* && $(rbd snap ls rbd/mg-cl-warm) == *vmferry-sync-2* ]] || fail "the snapshots are not where they belong"
+rbd export --no-progress rbd/mg-cl-warm@vmferry-sync-2 - | cmp - flat.raw || fail "the new volume is not what the old one was"
+said=$(warm rehearse --wait 2 --json)
+[[ $said == *'"came_up":true'* ]] || fail "$said"
+warm cutover -q --delete-source
+is_on rbd/mg-cl-warm "$CEPH_CONF"
+guest_io "$VMFERRY_LAB_HOSTA" 0 "flush"
+rbd export --no-progress rbd/mg-cl-warm - | cmp - flat.raw || fail "the new volume is not what the disk was"
+[[ -z $(rbd snap ls rbd/mg-cl-warm) ]] || fail "snapshots are left: $(rbd snap ls rbd/mg-cl-warm)"
+! in_other rbd ls | grep mg-cl-vda-c >/dev/null || fail "the old volume is left"

@@ -127,4 +127,72 @@ TEST_CASE("what somebody did to a guest between two syncs is noticed", "[migrate
   CHECK(chain.find("vmferry sync --stop web1") != std::string::npos);
 }
 
+TEST_CASE("what is not as a sync of volumes left it is noticed", "[migrate][sync]") {
+  const auto refusal = [](unsigned syncs, const std::function<void(Rig&)>& act) {
+    Rig rig(warm_ways().back());
+    for (unsigned i = 0; i < syncs; ++i) {
+      run_well(rig, rig.plan_sync());
+    }
+    act(rig);
+    return failed_checks_of(rig.plan_sync());
+  };
+  const std::string old = "rbd:vms/old-a";
+  CHECK(refusal(2, [](Rig&) {}).empty());
+  CHECK(refusal(0, [&](Rig& rig) {
+          rig.world().images[old + "@vmferry-sync-3"] = {};
+        }).find("rbd snap rm vms/old-a@vmferry-sync-3") != std::string::npos);
+  CHECK(refusal(2, [&](Rig& rig) {
+          rig.world().images.erase(old + "@vmferry-sync-2");
+        }).find("has no snapshot vmferry-sync-2 any more") != std::string::npos);
+  CHECK(refusal(1, [&](Rig& rig) {
+          rig.world().images[old].file = 77;
+        }).find("another volume has the name rbd:vms/old-a now") != std::string::npos);
+  CHECK(refusal(1, [&](Rig& rig) {
+          rig.world().images["rbd:vms/elsewhere"] = rig.world().images[old];
+          const Layer elsewhere = layer_of_image("rbd:vms/elsewhere", "raw");
+          rig.guest().disks.at("vda").chain = {elsewhere};
+          rig.guest().running = with_image(rig.guest().running, "vda", elsewhere);
+        }).find("it is on rbd:vms/elsewhere, and was on rbd:vms/old-a") != std::string::npos);
+}
+
+TEST_CASE("a snapshot of an old volume that a sync did not make stays", "[migrate][sync]") {
+  Rig rig(warm_ways().back());
+  run_well(rig, rig.plan_sync());
+  const Plan plan = rig.plan_sync();
+  rig.world().images["rbd:vms/old-a@vmferry-sync-2"] = {.own = {{1, 4711}}};
+  const Outcome outcome = rig.run(plan);
+  CHECK(outcome.error == ErrorKind::kConflict);
+  CHECK(outcome.hint.find("rbd snap rm vms/old-a@vmferry-sync-2") != std::string::npos);
+  CHECK(rig.world().images.at("rbd:vms/old-a@vmferry-sync-2").own == Content{{1, 4711}});
+  CHECK_FALSE(rig.has_journal());
+}
+
+TEST_CASE("what a warm move of volumes does not do is refused", "[migrate][sync]") {
+  Rig files(all_ways().front());
+  files.request.snapshots = true;
+  CHECK(failed_checks_of(files.plan_sync()).find("leave --snapshots out") != std::string::npos);
+  Rig volume(warm_ways().back());
+  volume.request.snapshots = true;
+  volume.world().images["rbd:vms/old-a"].snapshots.push_back("monday");
+  CHECK(failed_checks_of(volume.plan_sync()).empty());
+}
+
+TEST_CASE("an offline cutover deletes old volumes, and no old images", "[migrate][sync]") {
+  for (const WayUnderTest& way : warm_ways()) {
+    INFO(way.name);
+    Rig rig(way);
+    run_well(rig, rig.plan_sync());
+    rig.request.mode = MigrateMode::kOffline;
+    rig.request.delete_source = true;
+    const Plan plan = rig.plan_cutover();
+    const bool is_on_files = plan.disks.front().image.volume == std::nullopt;
+    CHECK(plan.possible() == !is_on_files);
+    if (!is_on_files) {
+      run_well(rig, plan);
+      CHECK_FALSE(rig.world().images.contains("rbd:vms/old-a"));
+      CHECK(problems_if_moved_warm(rig) == Problems());
+    }
+  }
+}
+
 }  // namespace vmferry::test

@@ -44,6 +44,8 @@ void add_sync_way_options(CLI::App& app, MigrateOptions& options) {
   app.add_option("--name-template", request.name_template,
                  "Names of the volumes, from {domain}, {uuid} and {dev} (default: {domain}-{dev})")
       ->type_name("TEMPLATE");
+  app.add_flag("--snapshots", request.snapshots,
+               "Of a guest on RBD: the snapshots of its volumes go along");
   add_allow_option(app, request.allow_files);
   app.add_flag("--dry-run", options.dry_run, "Print checks and steps, change nothing");
   app.add_flag("--check", options.check, "Print the checks only; exit status 1 if one fails")
