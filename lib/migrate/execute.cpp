@@ -189,7 +189,7 @@ class Execution {
         continue;
       }
       const Step& step = plan_.steps[i];
-      if (!step.undo.empty() && !works_[i]->only_makes()) {
+      if (!works_[i]->only_makes()) {
         say_undo(step);
       }
       works_[i]->undo();
@@ -260,7 +260,11 @@ class Execution {
     return ", or leave the guest on this host: " + command("--stay");
   }
 
-  void say_undo(const Step& step) { context_.observer->step("undo: " + step.undo); }
+  void say_undo(const Step& step) {
+    if (!step.undo.empty()) {
+      context_.observer->step("undo: " + step.undo);
+    }
+  }
 
   [[noreturn]] void fail_left_over() const {
     std::string whys;

@@ -71,8 +71,8 @@ SyncSteps volume_steps(const Plan& plan) {
                                       "commit the overlays into the volumes again"));
   }
   const std::string mark = sync_mark(plan.round);
-  steps.push_back(step_of<MarkOld>("make the snapshot " + mark + " of each volume",
-                                   "remove the snapshots " + mark));
+  steps.push_back(step_of<MarkOld>("make the snapshot " + mark + " of each old volume",
+                                   "remove those snapshots"));
   if (freezes) {
     steps.push_back(step_of<Unfreeze>("commit the overlays into the volumes, and remove them"));
   }
@@ -100,7 +100,9 @@ SyncSteps live_cutover_steps(const MigrateRequest& request, bool from_volumes) {
     steps.push_back(step_of<CopyFrozen>("copy what is new since the sync and compare it"));
   }
   steps.push_back(step_of<StageOverlays>(
-      "copy what the guest wrote since the sync onto overlays of the volumes", "abort that copy"));
+      from_volumes ? "copy what the guest wrote meanwhile onto overlays of the new volumes"
+                   : "copy what the guest wrote since the sync onto overlays of the volumes",
+      "abort that copy"));
   steps.push_back(step_of<PivotOverlays>("switch the guest to the overlays of the volumes"));
   steps.push_back(step_of<Commit>("commit those overlays into the volumes and switch to them"));
   steps.push_back(step_of<CheckDefinitions>("read both definitions back"));
