@@ -13,6 +13,7 @@ import world
 
 GUEST = "bench"
 VOLUME = "rbd/vmferry-bench-guest"
+OLD_VOLUME = "rbd/vmferry-bench-old"  # of a guest that is on RBD before its move
 
 
 class Lab:
@@ -52,8 +53,10 @@ class Lab:
 
     def clear(self):
         self("guest", "down", GUEST)
-        if subprocess.run(["rbd", "info", VOLUME], capture_output=True, check=False).returncode == 0:
-            world.must("rbd", "rm", "--no-progress", VOLUME)
+        for volume in (VOLUME, OLD_VOLUME):
+            if subprocess.run(["rbd", "info", volume], capture_output=True, check=False).returncode == 0:
+                world.must("rbd", "snap", "purge", "--no-progress", volume)
+                world.must("rbd", "rm", "--no-progress", volume)
 
     def virsh(self, host, *arguments):
         return world.must("virsh", "-q", "-c", self.hosts[host], *arguments)
