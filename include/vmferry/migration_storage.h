@@ -200,7 +200,7 @@ class MigrationStorage {
   /// also while a guest writes to it: then as after a power cut. Throws kConflict: it has one, or
   /// another volume has its name.
   virtual void mark_old(const HostImage& image, const std::string& mark) = 0;
-  /// As unmark() and marks(), of such a volume.
+  /// As unmark() and marks(), of such a volume. Throw kConflict: another one has its name.
   virtual void unmark_old(const HostImage& image, const std::string& mark) = 0;
   virtual std::vector<std::string> old_marks(const HostImage& image) = 0;
   /// Bytes of data in an image or volume: what a copy will write at most.

@@ -189,9 +189,10 @@ Facts gather_facts(const MigrateRequest& request, const MigrateContext& context,
 /// The disks of facts.warm.state among facts.disks get what is below their overlays; fills
 /// facts.warm_checks (sync_facts.cpp).
 void gather_warm(const MigrateRequest& request, const MigrateContext& context, Facts& facts);
-/// Is the guest's machine, and are its disks, as the last sync left them?
-std::vector<Check> check_left_as(const SyncState& state, const Domain& live, const HostFacts& host,
-                                 MigrationStorage& storage);
+/// May the warm move be given up: is it the same machine, and are its overlays as the last sync
+/// left them?
+std::vector<Check> check_may_stop(const SyncState& state, const Domain& live, const HostFacts& host,
+                                  MigrationStorage& storage);
 /// "vmferry cutover web1", with the state directory where it is another one.
 std::string warm_command(const std::string& command, const std::string& domain,
                          const std::string& state_dir);

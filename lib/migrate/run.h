@@ -101,6 +101,8 @@ class Run : public Notes {
   Place require_from(const MovingDisk& disk, Place first);
   /// Throws kConflict if a definition of the machine here names the file, on top or below.
   void require_unnamed(const std::string& file) const;
+  /// Throws kConflict if a definition of the machine here names the new place of the disk.
+  void require_unused(const MovingDisk& disk) const;
   /// Throws kConflict if a definition names more of the move than what came before its copy.
   void require_before_copy(const MovingDisk& disk) const;
 

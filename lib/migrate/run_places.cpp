@@ -90,7 +90,8 @@ void Run::require_known_places() {
   const Domain now = machine.definition();
   for (const MovingDisk& disk : plan_.disks) {
     const DomainDisk* found = now.find_disk(disk.dev);
-    if (!found) {
+    const bool is_let_go = plan_.kind == RunKind::kStop && disk.image.volume;
+    if (!found || is_let_go) {
       continue;
     }
     const Place place = machine.place_of(found->image, disk);
@@ -161,6 +162,16 @@ void Run::require_unnamed(const std::string& file) const {
     require_in(source_.definition(DefinitionKind::kLive));
   }
   require_in(source_.definition(DefinitionKind::kPersistent));
+}
+
+void Run::require_unused(const MovingDisk& disk) const {
+  for (const DefinitionKind kind : {DefinitionKind::kLive, DefinitionKind::kPersistent}) {
+    if (source_.place(disk, kind) == Place::kTarget) {
+      fail(ErrorKind::kConflict, source_.name(), "remove " + goal(disk),
+           "the machine has it as its disk " + disk.dev + " already",
+           "leave --remove-volumes out; or take it from the machine first");
+    }
+  }
 }
 
 void Run::require_before_copy(const MovingDisk& disk) const {

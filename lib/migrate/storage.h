@@ -89,6 +89,8 @@ class HostAndCluster : public MigrationStorage {
   }
   /// With the size that the guest sees, and no other files than the image names.
   OpenImage open_host_image(const HostImage& image) const;
+  /// HostImage::volume itself. Throws kConflict: another one has its name.
+  OpenImage open_old_volume(const HostImage& image) const;
   OpenImage open_volume(const VolumeName& volume, const CephOptions& ceph) const;
   ImageParts volume_parts(const RbdLocation& volume) const;
   /// Goes on with what a copy that died has left, if that is asked for and it fits.

@@ -154,29 +154,35 @@ std::vector<std::string> HostAndCluster::marks(const VolumeName& volume) {
   return names_of_points(open_volume(volume, options_.ceph));
 }
 
-void HostAndCluster::mark_old(const HostImage& image, const std::string& mark) {
-  const ImageParts parts = volume_parts(*image.volume);
-  if (parts.files.front() != image.identity) {
+OpenImage HostAndCluster::open_old_volume(const HostImage& image) const {
+  HostImage now = image;
+  now.volume->snapshot.clear();
+  OpenImage opened = open_host_image(now);
+  if (opened.opened.front().text != image.identity) {
     throw Error({.kind = ErrorKind::kConflict,
-                 .object = image.display(),
-                 .action = "make its snapshot " + mark,
+                 .object = now.display(),
+                 .action = "see to its snapshots",
                  .cause = "another volume has its name now"});
   }
+  return opened;
+}
+
+void HostAndCluster::mark_old(const HostImage& image, const std::string& mark) {
+  open_old_volume(image);
   RbdLocation snapshot = *image.volume;
   snapshot.snapshot = mark;
   create_rbd_snapshot(snapshot, old_ceph());
 }
 
 void HostAndCluster::unmark_old(const HostImage& image, const std::string& mark) {
+  open_old_volume(image);
   RbdLocation snapshot = *image.volume;
   snapshot.snapshot = mark;
   remove_rbd_snapshot(snapshot, old_ceph());
 }
 
 std::vector<std::string> HostAndCluster::old_marks(const HostImage& image) {
-  HostImage now = image;
-  now.volume->snapshot.clear();
-  return names_of_points(open_host_image(now));
+  return names_of_points(open_old_volume(image));
 }
 
 bool HostAndCluster::is_as_marked(const VolumeName& volume, const std::string& mark) {

@@ -287,7 +287,7 @@ Plan plan_sync_stop(const MigrateRequest& asked, bool remove_volumes,
   }
   const Domain live =
       parse_domain(guest->definition(DefinitionKind::kLive), "domain " + asked.domain);
-  plan.checks = check_left_as(state, live, context.source->facts(), *context.storage);
+  plan.checks = check_may_stop(state, live, context.source->facts(), *context.storage);
   if (!leaves_volumes(state)) {
     plan.steps = {step_of<CommitBack>("commit the overlays into the images, and go back to those"),
                   step_of<RemoveOverlays>("remove the overlays")};

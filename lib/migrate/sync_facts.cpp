@@ -22,27 +22,25 @@ class WarmLooker : private CheckList {
   WarmLooker(const SyncState& state, MigrationStorage& storage, std::string give_up)
       : state_(state), storage_(storage), give_up_(std::move(give_up)) {}
 
-  std::vector<Check> machine(const Domain& live, const HostFacts& host) {
-    if (live.uuid != state_.uuid) {
-      fail("warm move",
-           fmt::format("{} is another machine now: its UUID is {}, and was {}", live.name,
-                       live.uuid, state_.uuid),
-           "give that one another name");
-    } else if (host.hostname != state_.host.hostname && host.uuid != state_.host.uuid) {
-      fail("warm move",
-           fmt::format("it began on {}, and this is {}", state_.host.hostname, host.hostname),
-           "name that host with --connect");
-    } else {
-      pass("warm move", fmt::format("sync {} is the last one", state_.last().number));
+  /// Of a move that is given up: of a guest on volumes, nothing is put back.
+  std::vector<Check> to_stop(const Domain& live, const HostFacts& host) {
+    identity(live, host);
+    for (const SyncedDisk& disk : state_.disks) {
+      if (!disk.image.volume) {
+        layers(disk, live);
+      }
     }
+    return take();
+  }
+
+  std::vector<Check> machine(const Domain& live, const HostFacts& host) {
+    identity(live, host);
     for (const SyncedDisk& disk : state_.disks) {
       if (disk.image.volume) {
         old_volume(disk, live);
-        continue;
+      } else {
+        layers(disk, live);
       }
-      chain(disk, live);
-      file(disk.dev, disk.overlay, disk.overlay_identity);
-      file(disk.dev, disk.image.path, disk.image.identity);
     }
     return take();
   }
@@ -60,6 +58,27 @@ class WarmLooker : private CheckList {
   }
 
  private:
+  void identity(const Domain& live, const HostFacts& host) {
+    if (live.uuid != state_.uuid) {
+      fail("warm move",
+           fmt::format("{} is another machine now: its UUID is {}, and was {}", live.name,
+                       live.uuid, state_.uuid),
+           "give that one another name");
+    } else if (host.hostname != state_.host.hostname && host.uuid != state_.host.uuid) {
+      fail("warm move",
+           fmt::format("it began on {}, and this is {}", state_.host.hostname, host.hostname),
+           "name that host with --connect");
+    } else {
+      pass("warm move", fmt::format("sync {} is the last one", state_.last().number));
+    }
+  }
+
+  void layers(const SyncedDisk& disk, const Domain& live) {
+    chain(disk, live);
+    file(disk.dev, disk.overlay, disk.overlay_identity);
+    file(disk.dev, disk.image.path, disk.image.identity);
+  }
+
   void chain(const SyncedDisk& disk, const Domain& live) {
     const std::string name = "chain of " + disk.dev;
     const DomainDisk* found = live.find_disk(disk.dev);
@@ -233,11 +252,11 @@ std::string warm_command(const std::string& command, const std::string& domain,
          (state_dir == default_state_dir() ? "" : " --state-dir " + shell_word(state_dir));
 }
 
-std::vector<Check> check_left_as(const SyncState& state, const Domain& live, const HostFacts& host,
-                                 MigrationStorage& storage) {
+std::vector<Check> check_may_stop(const SyncState& state, const Domain& live, const HostFacts& host,
+                                  MigrationStorage& storage) {
   return WarmLooker(state, storage,
                     "give the warm move up (vmferry sync --stop), and begin it anew")
-      .machine(live, host);
+      .to_stop(live, host);
 }
 
 void gather_warm(const MigrateRequest& request, const MigrateContext& context, Facts& facts) {

@@ -73,6 +73,8 @@ class FakeStorage : public MigrationStorage {
   /// Where the image differs from what the volume held at its snapshot `mark`, by its layer or by
   /// snapshots.
   Content changes_since(const HostImage& image, const Image& there, const std::string& mark);
+  /// The volume that a disk leaves, if it is the one that was looked at.
+  const Image& require_same(const HostImage& image);
   /// Names of an old volume's snapshots: "vmferry-sync-1". Each is an image of its own.
   std::vector<std::string> old_snapshots(const std::string& volume) const;
   /// Answers whether another of that name was there, and stays.

@@ -83,13 +83,18 @@ std::vector<std::string> FakeStorage::old_snapshots(const std::string& volume) c
   return names;
 }
 
+const Image& FakeStorage::require_same(const HostImage& image) {
+  const Image& there = world_->require_image(image.display());
+  if (identity_of(image.display(), there) != image.identity) {
+    refuse(ErrorKind::kConflict, image.display(), "another volume has its name now");
+  }
+  return there;
+}
+
 void FakeStorage::mark_old(const HostImage& image, const std::string& mark) {
   world_->call("mark_old", [&] {
     const std::string volume = image.display();
-    const Image& there = world_->require_image(volume);
-    if (identity_of(volume, there) != image.identity) {
-      refuse(ErrorKind::kConflict, volume, "it is not what was looked at before");
-    }
+    const Image& there = require_same(image);
     const Image kept = {.size = there.size, .own = world_->view(volume)};
     if (!world_->images.emplace(volume + "@" + mark, kept).second) {
       refuse(ErrorKind::kConflict, volume, "it has a snapshot " + mark);
@@ -98,12 +103,15 @@ void FakeStorage::mark_old(const HostImage& image, const std::string& mark) {
 }
 
 void FakeStorage::unmark_old(const HostImage& image, const std::string& mark) {
-  world_->call("unmark_old", [&] { world_->images.erase(image.display() + "@" + mark); });
+  world_->call("unmark_old", [&] {
+    require_same(image);
+    world_->images.erase(image.display() + "@" + mark);
+  });
 }
 
 std::vector<std::string> FakeStorage::old_marks(const HostImage& image) {
   return world_->call("old_marks", [&] {
-    world_->require_image(image.display());
+    require_same(image);
     return old_snapshots(image.display());
   });
 }

@@ -167,6 +167,36 @@ TEST_CASE("a snapshot of an old volume that a sync did not make stays", "[migrat
   CHECK_FALSE(rig.has_journal());
 }
 
+TEST_CASE("a warm move of volumes can be given up, whatever became of them", "[migrate][sync]") {
+  const auto stop_after = [](bool remove, const std::function<void(Rig&)>& act) {
+    Rig rig(warm_ways().back());
+    run_well(rig, rig.plan_sync());
+    act(rig);
+    const Plan plan = rig.plan_stop(remove);
+    CHECK(plan.possible());
+    const Outcome outcome = rig.run(plan);
+    CHECK(rig.sync_state().has_value() == !outcome.done());
+    return outcome.message;
+  };
+  CHECK(stop_after(true, [](Rig& rig) {
+          rig.world().images.erase("rbd:vms/old-a@vmferry-sync-1");
+        }).empty());
+  const auto put_it_there = [](Rig& rig) {
+    const Layer there = layer_of_image("rbd:fast/web1-vda", "raw");
+    rig.power_off();
+    rig.guest().stored = with_image(rig.guest().stored, "vda", there);
+  };
+  CHECK(stop_after(false, put_it_there).empty());
+  CHECK(stop_after(true, put_it_there).find("has it as its disk vda already") != std::string::npos);
+
+  Rig rig(warm_ways().back());
+  run_well(rig, rig.plan_sync());
+  rig.world().images["rbd:vms/old-a"].file = 77;  // with the snapshots of another warm move
+  run_well(rig, rig.plan_stop(true));
+  CHECK(rig.world().images.contains("rbd:vms/old-a@vmferry-sync-1"));
+  CHECK(rig.said().find("another volume has its name now") != std::string::npos);
+}
+
 TEST_CASE("what a warm move of volumes does not do is refused", "[migrate][sync]") {
   Rig files(all_ways().front());
   files.request.snapshots = true;

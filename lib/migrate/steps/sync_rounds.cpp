@@ -88,6 +88,7 @@ void RemoveVolumes::run() {
     if (!run_.warm()) {
       return;  // the state goes last
     }
+    run_.require_unused(disk);
     for (const SyncedDisk& synced : run_.warm()->disks) {
       if (synced.dev == disk.dev && !fresh_.remove(disk, synced.volume_identity)) {
         context_.observer->warning(run_.goal(disk) + " stays: another volume has its name now");
