@@ -88,7 +88,8 @@ class ClusterChecker {
         break;
       case SecretState::kMissing:
         checks_.fail(name, "libvirt has no Ceph secret " + which,
-                     "--define-secret makes it from the keyring");
+                     "--define-secret makes it from the keyring; if there is another, name it with "
+                     "--secret-uuid or --secret-usage");
         break;
       case SecretState::kNoValue:
         checks_.fail(name, "the Ceph secret " + which + " has no value",
