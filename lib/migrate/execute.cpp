@@ -33,12 +33,7 @@ class Execution {
     for (const Step& step : plan_.steps) {
       works_.push_back(find_step(step.name)->make(run_));
     }
-    const bool is_end = plan_.kind == RunKind::kCutover || plan_.kind == RunKind::kStop;
-    const bool is_overlaid =
-        is_end && std::none_of(plan_.disks.begin(), plan_.disks.end(), [](const MovingDisk& disk) {
-          return disk.image.volume.has_value();
-        });
-    if (is_overlaid && plan_.method == CopyMethod::kStaged) {
+    if (run_.begins_on_overlays()) {
       journal_.note(Notes::kFrozen);
       journal_.note(Notes::kOverlaid);
     }

@@ -139,6 +139,8 @@ class Run : public Notes {
                  bool shallow);
 
   // Of a warm move (run_warm.cpp).
+  /// The guest is on overlays of a sync from its begin on.
+  bool begins_on_overlays() const;
   /// It reads snapshots of volumes, while the guest writes to those.
   bool reads_snapshots() const;
   /// What is copied of the disk: with the snapshot that is read.

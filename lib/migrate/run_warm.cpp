@@ -26,6 +26,11 @@ double seconds_since_1970() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
+bool leaves_volumes(const Plan& plan) {
+  return std::any_of(plan.disks.begin(), plan.disks.end(),
+                     [](const MovingDisk& disk) { return disk.image.volume.has_value(); });
+}
+
 SyncedDisk synced_disk(const MovingDisk& disk) {
   SyncedDisk synced;
   synced.dev = disk.dev;
@@ -57,11 +62,12 @@ std::string Run::last_mark() const {
   return sync_mark(plan_.kind == RunKind::kSync ? plan_.round - 1 : plan_.round);
 }
 
-bool Run::reads_snapshots() const {
-  return plan_.kind == RunKind::kSync &&
-         std::any_of(plan_.disks.begin(), plan_.disks.end(),
-                     [](const MovingDisk& disk) { return disk.image.volume.has_value(); });
+bool Run::begins_on_overlays() const {
+  const bool is_end = plan_.kind == RunKind::kCutover || plan_.kind == RunKind::kStop;
+  return is_end && plan_.method == CopyMethod::kStaged && !leaves_volumes(plan_);
 }
+
+bool Run::reads_snapshots() const { return plan_.kind == RunKind::kSync && leaves_volumes(plan_); }
 
 MovingDisk Run::as_read(MovingDisk disk) const {
   if (reads_snapshots()) {
