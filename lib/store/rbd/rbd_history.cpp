@@ -22,15 +22,35 @@ int add_change(uint64_t offset, size_t length, int /*exists*/, void* runs) {
   return 0;
 }
 
+/// In order, and none of them over another.
+std::vector<Extent> united(std::vector<Extent> runs) {
+  std::sort(runs.begin(), runs.end(),
+            [](const Extent& a, const Extent& b) { return a.offset < b.offset; });
+  std::vector<Extent> result;
+  for (const Extent& run : runs) {
+    if (!result.empty() && run.offset <= result.back().end()) {
+      result.back().length = std::max(result.back().end(), run.end()) - result.back().offset;
+    } else {
+      result.push_back(run);
+    }
+  }
+  return result;
+}
+
 /// How much of a state is known to be in the objects that librbd compares.
 struct Bounds {
   uint64_t size = 0;
   uint64_t overlap = 0;  ///< with the volume that it is a clone of
 };
 
-/// Objects are compared by their own snapshots: of those that may have changed, librbd asks which
-/// bytes. That says nothing of what shows through from a parent, and stops doing so when a volume
-/// is made smaller: from there on all may differ.
+/// Objects are compared by their own snapshots: of each that exists, librbd asks its OSD which
+/// bytes have changed. That says nothing of what shows through from a parent, and stops doing so
+/// when a volume is made smaller: from there on all may differ.
+///
+/// Which objects have changed at all, the object map would tell at once ("fast-diff"), and must not
+/// be asked: a rollback gives the volume the map of that snapshot, in which an object is clean that
+/// was written to between it and a later one (seen with Ceph 16; 'rbd diff --whole-object' is wrong
+/// then). Which objects exist, it tells truly.
 class RbdChanges final : public Changes {
  public:
   RbdChanges(std::shared_ptr<const RbdPool> pool, const RbdLocation& location,
@@ -38,8 +58,7 @@ class RbdChanges final : public Changes {
       : pool_(std::move(pool)), location_(location), before_(before) {
     RbdLocation old = location;
     old.snapshot = before;
-    RbdImage old_image;
-    const Bounds was = open(old_image, old);
+    const Bounds was = open(old_image_, old);
     const Bounds is = open(image_, location);
     compared_ = std::min(was.size, is.size);
     if (was.overlap != is.overlap) {
@@ -47,7 +66,6 @@ class RbdChanges final : public Changes {
     }
     rbd_image_info_t info;
     check(rbd_stat(image_.get(), &info, sizeof info), location, "stat");
-    has_map_ = has_object_map(image_.get());
     changes_.emplace(compared_, kObjectsPerQuestion * info.obj_size, kMostChanges,
                      [this](uint64_t offset, uint64_t length) { return ask(offset, length); });
   }
@@ -75,25 +93,23 @@ class RbdChanges final : public Changes {
     return bounds;
   }
 
-  std::vector<Extent> diff(const Extent& range, bool whole_objects) const {
-    std::vector<Extent> runs;
-    check(rbd_diff_iterate2(image_.get(), before_.c_str(), range.offset, range.length, 0,
-                            whole_objects ? 1 : 0, add_change, &runs),
-          location_, "ask what has changed");
-    return runs;
+  /// The objects that the two have, whole, and no others.
+  std::vector<Extent> objects(const Extent& range) const {
+    std::vector<Extent> all;
+    const auto add = [&all](const Extent& run) { all.push_back(run); };
+    const RbdView is = {pool_->io(), image_.get(), location_.snapshot};
+    check(visit_rbd_data(is, range, RbdDiff::kObjects, add), location_, "ask what it has");
+    const RbdView was = {pool_->io(), old_image_.get(), before_};
+    check(visit_rbd_data(was, range, RbdDiff::kObjects, add), location_, "ask what it had");
+    return united(std::move(all));
   }
 
-  /// The object map tells of objects quickly, and of nothing smaller.
   std::vector<Extent> ask(uint64_t offset, uint64_t length) const {
-    const Extent range = {offset, length, ExtentKind::kData};
-    if (!has_map_) {
-      return diff(range, false);
-    }
     std::vector<Extent> runs;
-    for (const Extent& objects : diff(range, true)) {
-      for (const Extent& run : diff(objects, false)) {
-        append_run(runs, run);
-      }
+    for (const Extent& run : objects({offset, length, ExtentKind::kData})) {
+      check(rbd_diff_iterate2(image_.get(), before_.c_str(), run.offset, run.length, 0, 0,
+                              add_change, &runs),
+            location_, "ask what has changed");
     }
     return runs;
   }
@@ -101,9 +117,9 @@ class RbdChanges final : public Changes {
   const std::shared_ptr<const RbdPool> pool_;
   const RbdLocation location_;
   const std::string before_;
+  RbdImage old_image_;
   RbdImage image_;
   uint64_t compared_ = 0;
-  bool has_map_ = false;
   mutable std::optional<ExtentCache> changes_;
 };
 
