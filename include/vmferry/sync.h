@@ -17,7 +17,7 @@ namespace VMFERRY_API vmferry {
 
 /// What a later run of a warm move is asked for: as its first sync was, but for what `given` names
 /// of that which may be otherwise each time (the connection, limits of time and rate, quiescing,
-/// overlays, the mode).
+/// overlays, the mode, the host to cut over to and the way there).
 MigrateRequest next_request(const SyncState& state, const MigrateRequest& given);
 
 /// The first sync, or the next one, which has next_request(). The guest has to run.
@@ -25,8 +25,10 @@ Plan plan_sync(const MigrateRequest& request, const MigrateContext& context);
 
 /// The end of a warm move that is synchronised: the guest goes to its volumes. With
 /// MigrateMode::kOffline, or where it is shut off, that is while it is off. Throws kNotFound: the
-/// domain is in no warm move.
-Plan plan_cutover(const MigrateRequest& request, const MigrateContext& context);
+/// domain is in no warm move. With MigrateRequest::to it goes on to that host. `before_sync`: it is
+/// only looked whether it can be done; what a sync before it mends is no reason against it.
+Plan plan_cutover(const MigrateRequest& request, const MigrateContext& context,
+                  bool before_sync = false);
 
 /// The end of one that is given up: the guest is on its old disks as before, and the volumes stay,
 /// or are removed. Throws kNotFound.

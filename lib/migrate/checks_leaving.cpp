@@ -47,11 +47,11 @@ class LeavingChecker {
   void running() {
     for (const std::string& device : facts_.live.tied_devices) {
       checks_.fail("devices", device + ": libvirt migrates no running guest with it",
-                   "detach it, or move with --mode offline");
+                   "detach it, or move with " + offline());
     }
     for (const std::string& reason : facts_.leaving.blockers) {
       checks_.fail("QEMU", "it would not let the guest go: " + reason,
-                   "end that in the guest or in its definition, or move with --mode offline");
+                   "end that in the guest or in its definition, or move with " + offline());
     }
     if (!facts_.leaving.asked.ok()) {
       checks_.warn("QEMU", "it could not be asked whether the guest can leave: " +
@@ -64,7 +64,7 @@ class LeavingChecker {
           "emulated guest",
           "old versions of QEMU (7.2 was seen to) may lose what an emulated processor (type "
           "'qemu', without KVM) writes to memory meanwhile: the guest may crash",
-          "move it with --mode offline");
+          "move it with " + offline());
     }
   }
 
@@ -162,6 +162,11 @@ class LeavingChecker {
   }
 
  private:
+  /// The option of the command that asks.
+  std::string offline() const {
+    return facts_.warm.kind == RunKind::kCutover ? "--offline" : "--mode offline";
+  }
+
   const MigrateRequest& request_;
   const Facts& facts_;
   const CopyMethod method_;

@@ -113,6 +113,7 @@ struct WarmRun {
   unsigned round = 0;  ///< Plan::round
   /// As the run before left it. Of a move of its own: that there is one at all.
   std::optional<SyncState> state = {};
+  bool before_sync = false;  ///< of a cutover: another sync comes first
 };
 
 /// Names of the overlays of a warm move have this in them, and the number of the sync.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
+#include <utility>
 
 #include "lib/migrate/facts.h"
+#include "lib/migrate/planned_steps.h"
 #include "lib/migrate/steps/steps.h"
 
 namespace vmferry {
@@ -47,17 +49,6 @@ struct WayFacts {
 
 using Steps = std::vector<Step>;
 
-template <typename Work>
-Step planned(const std::string& text, const std::string& undo = {}) {
-  return {.name = Work::kName, .text = text, .undo = undo, .no_return = in_words(Work::kNoReturn)};
-}
-
-Step retire_source(const WayFacts& way) {
-  return planned<UndefineSource>(way.request.keep_source_definition
-                                     ? "switch the autostart of the old definition off"
-                                     : "undefine the machine at the source (its XML is kept)");
-}
-
 Steps offline(const WayFacts& way) {
   const bool away = way.request.to_other_host();
   Steps steps;
@@ -81,7 +72,7 @@ Steps offline(const WayFacts& way) {
   }
   steps.push_back(planned<CheckDefinitions>("read the definitions back"));
   if (away) {
-    steps.push_back(retire_source(way));
+    steps.push_back(retiring_step(way.request));
   }
   return steps;
 }
@@ -101,9 +92,9 @@ Steps staged(const WayFacts& way) {
       planned<RemoveOverlays>("remove the overlays"),
   };
   if (way.request.to_other_host()) {
-    steps.push_back(planned<MigrateShared>("migrate the guest to " + way.target_host));
-    steps.push_back(planned<CheckDefinitions>("read both definitions back"));
-    steps.push_back(retire_source(way));
+    for (Step& step : leaving_steps(way.request, way.target_host)) {
+      steps.push_back(std::move(step));
+    }
   }
   return steps;
 }
@@ -129,7 +120,7 @@ Steps mirrored_away(const WayFacts& way) {
       planned<MigrateMirrored>("migrate the guest with its disks to " + way.target_host,
                                "abort: the guest stays where it is"),
       planned<CheckDefinitions>("read both definitions back"),
-      retire_source(way),
+      retiring_step(way.request),
   };
 }
 

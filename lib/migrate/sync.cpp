@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "lib/migrate/facts.h"
+#include "lib/migrate/planned_steps.h"
 #include "lib/migrate/steps/steps.h"
 #include "vmferry/error.h"
 
@@ -89,7 +90,10 @@ SyncSteps volume_steps(const Plan& plan) {
   return steps;
 }
 
-SyncSteps live_cutover_steps(const MigrateRequest& request, bool from_volumes) {
+/// Once its disks are on the volumes, a guest that runs needs the old ones no more: the warm move
+/// ends here, also if the guest cannot leave.
+SyncSteps live_cutover_steps(const Plan& plan, bool from_volumes) {
+  const MigrateRequest& request = plan.request;
   SyncSteps steps;
   if (request.define_secret && !request.user.empty()) {
     steps.push_back(step_of<DefineSecret>("define the Ceph secret where the guest needs it"));
@@ -108,23 +112,37 @@ SyncSteps live_cutover_steps(const MigrateRequest& request, bool from_volumes) {
   steps.push_back(step_of<CheckDefinitions>("read both definitions back"));
   steps.push_back(step_of<RemoveOverlays>("remove the overlays"));
   steps.push_back(step_of<EndWarmMove>("remove the snapshots of the syncs, and end the warm move"));
+  if (request.to_other_host()) {
+    for (Step& step : leaving_steps(request, plan.target_host.hostname)) {
+      steps.push_back(std::move(step));
+    }
+  }
   if (request.delete_source) {
     steps.push_back(step_of<DeleteSource>("remove the old disks"));
   }
   return steps;
 }
 
+/// To another host the warm move ends only when nobody can start the guest here any more.
 SyncSteps offline_cutover_steps(const MigrateRequest& request, bool was_running) {
+  const bool away = request.to_other_host();
   SyncSteps steps;
+  if (request.define_secret && !request.user.empty()) {
+    steps.push_back(step_of<DefineSecret>("define the Ceph secret where the guest needs it"));
+  }
   if (was_running) {
     steps.push_back(step_of<ShutDown>("shut the guest down", "start it again as it was"));
   }
   steps.push_back(step_of<CopyOffline>("copy what was written since the sync and compare it"));
-  steps.push_back(step_of<Define>("define the machine with its new disks", "define it as it was"));
+  steps.push_back(step_of<Define>("define the machine with its new disks",
+                                  away ? "undefine it at the target" : "define it as it was"));
   if (was_running) {
     steps.push_back(step_of<Start>("start the guest"));
   }
   steps.push_back(step_of<CheckDefinitions>("read the definitions back"));
+  if (away) {
+    steps.push_back(retiring_step(request));
+  }
   steps.push_back(step_of<EndWarmMove>("remove the snapshots of the syncs, and end the warm move"));
   if (request.delete_source) {
     steps.push_back(step_of<DeleteSource>("remove the old disks"));
@@ -179,6 +197,17 @@ MovingDisk overlaid(const SyncedDisk& disk) {
           .bridge = {}};
 }
 
+/// The definition of now with the disks that it had before the warm move: what is over them is gone
+/// after a live cutover.
+std::string on_first_disks(const std::string& definition, const SyncState& state) {
+  std::vector<std::string> devs;
+  for (const SyncedDisk& disk : state.disks) {
+    devs.push_back(disk.dev);
+  }
+  return restore_disks(parse_domain(definition, "the persistent definition"),
+                       parse_domain(state.original_persistent, "the old definition"), devs);
+}
+
 }  // namespace
 }  // namespace migrate
 
@@ -197,6 +226,15 @@ MigrateRequest next_request(const SyncState& state, const MigrateRequest& given)
   take(request.bandwidth, given.bandwidth, unset.bandwidth);
   take(request.timeout, given.timeout, unset.timeout);
   take(request.shutdown_timeout, given.shutdown_timeout, unset.shutdown_timeout);
+  request.to = given.to;
+  request.listen_address = given.listen_address;
+  request.migration_uri = given.migration_uri;
+  request.tls = given.tls;
+  request.parallel = given.parallel;
+  request.auto_converge = given.auto_converge;
+  request.max_downtime_ms = given.max_downtime_ms;
+  request.keep_source_definition = given.keep_source_definition;
+  request.define_secret = request.define_secret || given.define_secret;
   request.quiesce = request.quiesce || given.quiesce;
   request.force_off = request.force_off || given.force_off;
   request.delete_source = given.delete_source;
@@ -222,7 +260,7 @@ Plan plan_sync(const MigrateRequest& asked, const MigrateContext& context) {
   return plan;
 }
 
-Plan plan_cutover(const MigrateRequest& asked, const MigrateContext& context) {
+Plan plan_cutover(const MigrateRequest& asked, const MigrateContext& context, bool before_sync) {
   using namespace migrate;  // NOLINT(google-build-using-namespace)
   const SyncState state = state_of(asked, context);
   MigrateRequest request = about_its_disks(next_request(state, asked), state);
@@ -235,8 +273,9 @@ Plan plan_cutover(const MigrateRequest& asked, const MigrateContext& context) {
   const bool old_stays = request.delete_source && keeps_old;
   request.delete_source = request.delete_source && !keeps_old;
   const unsigned round = state.last().number;
-  Plan plan =
-      warm_plan(request, context, {.kind = RunKind::kCutover, .round = round, .state = state});
+  Plan plan = warm_plan(
+      request, context,
+      {.kind = RunKind::kCutover, .round = round, .state = state, .before_sync = before_sync});
   if (offline) {
     plan.steps = offline_cutover_steps(request, plan.was_running);
     if (old_stays) {
@@ -250,9 +289,12 @@ Plan plan_cutover(const MigrateRequest& asked, const MigrateContext& context) {
     }
     return plan;
   }
-  plan.steps = live_cutover_steps(request, from_volumes);
+  plan.steps = live_cutover_steps(plan, from_volumes);
   if (from_volumes) {
     return plan;
+  }
+  if (request.to_other_host()) {
+    plan.original_persistent = on_first_disks(plan.original_persistent, state);
   }
   for (MovingDisk& disk : plan.disks) {
     for (const SyncedDisk& synced : state.disks) {

@@ -175,15 +175,16 @@ class WarmLooker : private CheckList {
 };
 
 /// What a warm move does not do, where it was asked for.
-void refuse_unfit(const MigrateRequest& request, CheckList& checks) {
+void refuse_unfit(const MigrateRequest& request, RunKind kind, CheckList& checks) {
   const auto refuse = [&](bool asked, const std::string& what, const std::string& hint) {
     if (asked) {
       checks.fail("warm move", what, hint);
     }
   };
   const std::string instead = "leave it out, or use vmferry migrate";
-  refuse(request.to_other_host(), "it ends on the same host: --to is of no use",
-         "migrate the guest to the other host after the cutover");
+  refuse(kind == RunKind::kSync && request.to_other_host(),
+         "a sync leaves the guest on its host: --to is of no use",
+         "name the other host when it is cut over: vmferry cutover --to");
   refuse(request.to_files(), "it goes to volumes: --to-dir is of no use", instead);
   refuse(!request.bases.empty(), "its volumes share no base: --base is of no use", instead);
   refuse(request.chain_as_snapshots, "it takes no layers along as snapshots", instead);
@@ -281,7 +282,7 @@ void gather_warm(const MigrateRequest& request, const MigrateContext& context, F
     facts.warm_checks = checks.take();
     return;
   }
-  refuse_unfit(request, checks);
+  refuse_unfit(request, warm.kind, checks);
   look_at_kinds(request, facts, checks);
   for (const DiskFacts& disk : facts.disks) {
     if (!warm.state && is_on_volume(disk)) {
@@ -303,7 +304,8 @@ void gather_warm(const MigrateRequest& request, const MigrateContext& context, F
     facts.warm_checks.push_back(std::move(check));
   }
   // From files, a live cutover begins where the staged way has copied.
-  const bool as_marked = warm.kind == RunKind::kCutover && request.mode == MigrateMode::kLive &&
+  const bool as_marked = warm.kind == RunKind::kCutover && !warm.before_sync &&
+                         request.mode == MigrateMode::kLive &&
                          std::none_of(facts.disks.begin(), facts.disks.end(), is_on_volume);
   for (Check& check : looker.volumes(as_marked)) {
     facts.warm_checks.push_back(std::move(check));

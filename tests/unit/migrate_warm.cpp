@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "tests/unit/migrate_warm.h"
 
+#include <utility>
+
 #include "tests/unit/catch.h"
 
 namespace vmferry::test {
 namespace {
 
-constexpr WarmRunKind kRuns[] = {WarmRunKind::kFirst, WarmRunKind::kLater, WarmRunKind::kCutover,
-                                 WarmRunKind::kOffline, WarmRunKind::kStop};
+constexpr WarmRunKind kRuns[] = {
+    WarmRunKind::kFirst, WarmRunKind::kLater, WarmRunKind::kCutover,    WarmRunKind::kOffline,
+    WarmRunKind::kStop,  WarmRunKind::kAway,  WarmRunKind::kOfflineAway};
 
 bool is_moved(Rig& rig) {
-  const DefinedDomain& stored = read_definition(rig.guest().stored);
+  REQUIRE(rig.present() != nullptr);
+  const DefinedDomain& stored = read_definition(rig.present()->stored);
   return stored.disks.front().chain.front().image.ends_with("/web1-vda");
 }
 
@@ -90,10 +94,15 @@ Plan prepared(Rig& rig, WarmRunKind kind) {
   }
   run_well(rig, rig.plan_sync());
   let_write(rig);
+  if (kind == WarmRunKind::kAway || kind == WarmRunKind::kOfflineAway) {
+    rig.request.to = rig.beta().facts.uri;
+  }
   switch (kind) {
+    case WarmRunKind::kOfflineAway:
     case WarmRunKind::kOffline:
       rig.request.mode = MigrateMode::kOffline;
       return rig.plan_cutover();
+    case WarmRunKind::kAway:
     case WarmRunKind::kCutover:
       rig.request.delete_source = true;  // the last step, when the state of the warm move is gone
       return rig.plan_cutover();
@@ -102,6 +111,12 @@ Plan prepared(Rig& rig, WarmRunKind kind) {
     default:
       return rig.plan_sync();
   }
+}
+
+void sync_here(Rig& rig) {
+  const std::string to = std::exchange(rig.request.to, "");
+  run_well(rig, rig.plan_sync());
+  rig.request.to = to;
 }
 
 void sync_four_times(Rig& rig) {
@@ -147,7 +162,7 @@ void check_whole(Rig& rig) {
     rig.others = others;
   }
   let_write(rig);
-  run_well(rig, rig.plan_sync());
+  sync_here(rig);
   CHECK(rig.problems_if_synced() == Problems());
   let_write(rig);
   rig.request.mode = was_offline ? MigrateMode::kOffline : MigrateMode::kAuto;

@@ -12,7 +12,7 @@ namespace vmferry::test {
 
 using Problems = std::vector<std::string>;
 
-enum class WarmRunKind { kFirst, kLater, kCutover, kOffline, kStop };
+enum class WarmRunKind { kFirst, kLater, kCutover, kOffline, kStop, kAway, kOfflineAway };
 
 /// From files; from volumes, of one moment by way of overlays; from one volume.
 const std::vector<WayUnderTest>& warm_ways();
@@ -29,6 +29,8 @@ std::string text_of(const WarmCase& warm);
 std::string failed_checks_of(const Plan& plan);
 void run_well(Rig& rig, const Plan& plan);
 void let_write(Rig& rig);
+/// One more sync: the guest stays, wherever it is to go to.
+void sync_here(Rig& rig);
 void sync_four_times(Rig& rig);
 /// Up to where that run begins, which is planned.
 Plan prepared(Rig& rig, WarmRunKind kind);
