@@ -201,6 +201,9 @@ class Checker : private CheckList {
   }
 
   void disks() {
+    if (is_all_shared()) {
+      return leaves_alone();
+    }
     if (!facts_.choice.ok()) {
       std::string hint = facts_.choice.hint;
       for (const std::string& stays : facts_.stays) {
@@ -235,6 +238,32 @@ class Checker : private CheckList {
                        about_bytes(disk.move.size),
                        request_.to_files() ? disk.move.image.path : disk.move.volume.display()));
     }
+  }
+
+  /// Was it to go to another host, with all its disks on RBD and where they should be?
+  bool is_all_shared() const {
+    size_t shared = 0;
+    for (const DomainDisk& disk : facts_.live.disks) {
+      shared += disk.image.is_rbd();
+      if (!disk.image.is_rbd() && disk.device != "cdrom" && disk.device != "floppy") {
+        return false;
+      }
+    }
+    const auto exists = [&](const auto& named) {
+      return facts_.live.find_disk(named.first) != nullptr;
+    };
+    return shared != 0 && facts_.disks.empty() && request_.to_other_host() &&
+           !request_.to_files() &&
+           std::all_of(request_.disks.begin(), request_.disks.end(), exists);
+  }
+
+  void leaves_alone() {
+    const bool off = facts_.state == DomainState::kShutOff;
+    fail("disks", "all of them are on RBD already: the guest can go, and no disk has to",
+         fmt::format("libvirt does that by itself: virsh -c {} migrate {} --persistent{} {} {}",
+                     shell_word(facts_.source.uri), off ? "--offline" : "--live",
+                     request_.keep_source_definition ? "" : " --undefinesource",
+                     shell_word(request_.domain), shell_word(facts_.target.uri)));
   }
 
   /// Somebody's run, with another state directory, is under way, or was killed.

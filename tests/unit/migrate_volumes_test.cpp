@@ -51,6 +51,36 @@ TEST_CASE("disks on RBD move to another pool", "[migrate]") {
   CHECK(plan.steps[1].undo == "remove the new volumes");
 }
 
+TEST_CASE("who wants to move a guest on RBD to another host is told how", "[migrate]") {
+  Rig rig(live());
+  rig.request.to = rig.beta().facts.uri;
+  CHECK(rig.plan().possible());  // to another pool as well
+  rig.request.pool = "vms";
+  const auto said = [&rig] {
+    const Plan plan = rig.plan();
+    for (const Check& check : plan.checks) {
+      if (check.name == "disks" && check.result == Check::Result::kFailed) {
+        return check.message + " -- " + check.hint;
+      }
+    }
+    return std::string();
+  };
+  const std::string hosts = " web1 'qemu+unix:///system?socket=/run/beta'";
+  CHECK(said().find("all of them are on RBD already") == 0);
+  CHECK(said().find("virsh -c 'qemu+unix:///system?socket=/run/alpha' migrate --live --persistent "
+                    "--undefinesource" +
+                    hosts) != std::string::npos);
+  rig.power_off();
+  rig.request.keep_source_definition = true;
+  CHECK(said().find("migrate --offline --persistent" + hosts) != std::string::npos);
+  // Nothing of that for one that goes nowhere, or with a disk that nobody has.
+  rig.request.to.clear();
+  CHECK(said().find("no disk of the domain can move") == 0);
+  rig.request.to = rig.beta().facts.uri;
+  rig.request.disks["vdx"] = {"vms", "web1-vdx"};
+  CHECK(said().find("virsh -c") == std::string::npos);
+}
+
 TEST_CASE("a disk on RBD stays where nobody asked for its move", "[migrate]") {
   Rig rig(live());
   rig.request.volumes_move = false;
