@@ -40,7 +40,9 @@ answers "vmferry sync " web1 'db\ one' '\$\(touch\ ran\)'
 answers "vmferry sync web1 --pool v" vms
 answers "vmferry sync --st" --stripe-unit --stripe-count --stop --state-dir
 answers "vmferry cutover " web1 'db\ one' '\$\(touch\ ran\)'
-answers "vmferry cutover --li" --live
+answers "vmferry cutover --li" --live --listen-address
+answers "vmferry cutover --to" --to
+answers "vmferry cutover --sta" --stay --state-dir
 answers "vmferry cu" cutover
 answers "vmferry reh" rehearse
 answers "vmferry rehearse we" web1

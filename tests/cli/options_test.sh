@@ -41,6 +41,14 @@ for option in "--parallel 2" --auto-converge "--max-downtime 10" "--listen-addre
   read -ra words <<<"$option"
   useless "${words[0]} is for a move to another host" migrate web1 --pool p "${words[@]}"
 done
+for option in "--parallel 2" --auto-converge "--max-pause 10" "--listen-address a" "--migration-uri tcp://a" --tls; do
+  read -ra words <<<"$option"
+  useless "${words[0]} is for a cutover to another host" cutover web1 "${words[@]}"
+  useless "${words[0]} is for a machine that runs on" cutover web1 --to qemu:///x --offline "${words[@]}"
+done
+useless "--keep-source-definition is for a cutover to another host" cutover web1 --keep-source-definition
+useless "--stay excludes --undo|--undo excludes --stay" cutover web1 --recover --stay --undo
+useless "--stay requires --recover" cutover web1 --stay
 expect 1 "no journal of a migration" ferry migrate --recover --trace web1 --state-dir .
 useless "mean nothing to the files of --to-dir" migrate web1 --to-dir . --object-size 4M
 for option in --allow-file=/a --define-secret --secret-uuid=u --secret-usage=u; do

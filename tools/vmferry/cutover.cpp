@@ -30,6 +30,8 @@ void add_cutover_options(CLI::App& app, CutoverOptions& options) {
   app.add_option("DOMAIN", request.domain, "Name of the virtual machine")->required();
   app.add_option("--connect", request.from, "libvirt of the host that has it (default: virsh's)")
       ->type_name("URI");
+  app.add_option("--to", request.to, "libvirt of the host that shall run it (default: the same)")
+      ->type_name("URI");
   CLI::Option* live =
       app.add_flag("--live", options.live, "The guest goes on (default: if it runs)");
   app.add_flag("--offline", options.offline, "Shut the guest down, and start it on the volumes")
@@ -50,6 +52,14 @@ void add_cutover_options(CLI::App& app, CutoverOptions& options) {
       ->check(CLI::Range(1U, 1'000'000U));
   app.add_flag("--delete-source", request.delete_source,
                "Remove the old disks once the guest runs on its volumes");
+  app.add_flag("--define-secret", request.define_secret,
+               "Create or update the guest's Ceph secret from the keyring, on each host that needs "
+               "it");
+  add_keep_definition_option(app, request);
+  app.add_option("--max-pause", request.max_downtime_ms,
+                 "With --to: how long the guest may stand still in the end, in milliseconds")
+      ->type_name("MS")
+      ->group("Live");
   const char* group = "Offline";
   app.add_option("--shutdown-timeout", options.move.shutdown_timeout,
                  "How long the guest may take to shut down, in seconds (default: 120)")
@@ -57,6 +67,25 @@ void add_cutover_options(CLI::App& app, CutoverOptions& options) {
       ->group(group);
   app.add_flag("--force-off", request.force_off, "Pull the plug when it does not shut down")
       ->group(group);
+}
+
+/// Options that would have no effect.
+void refuse_useless_cutover(const CLI::App& app, const CutoverOptions& options) {
+  if (options.move.recover) {
+    return;  // it knows where its run went
+  }
+  if (options.move.request.to.empty()) {
+    refuse_any(app,
+               {"--parallel", "--auto-converge", "--max-pause", "--listen-address",
+                "--migration-uri", "--tls", "--keep-source-definition"},
+               "is for a cutover to another host", "name that host with --to, or leave it out");
+  }
+  if (options.offline) {
+    refuse_any(app,
+               {"--parallel", "--auto-converge", "--max-pause", "--listen-address",
+                "--migration-uri", "--tls"},
+               "is for a machine that runs on", "leave it out, or --offline");
+  }
 }
 
 [[noreturn]] void refuse(const MigrateOptions& options, const std::string& cause,
@@ -118,8 +147,11 @@ void require_short(const CutoverOptions& options, bool after_sync) {
 /// The last sync. From files the guest goes on to the volumes with what it wrote since. From
 /// volumes that is copied while it writes to overlays; so there they are repeated until they are
 /// short, or do not become shorter.
-void sync_last(Mover& mover, const MigrateOptions& options) {
-  constexpr double kShort = 10;  // seconds
+void sync_last(Session& session, MigrateOptions options) {
+  constexpr double kShort = 10;                               // seconds
+  options.run.quiet = options.run.quiet || options.run.json;  // one report is enough
+  options.request.to.clear();                                 // the guest stays where it is as yet
+  Mover mover(session, options, "sync");
   double before = std::numeric_limits<double>::max();
   while (true) {
     sync_once(mover, options);
@@ -142,6 +174,17 @@ void require_ready(const CutoverOptions& options, const MigrateContext& context)
   require_short(options, false);
 }
 
+/// Before the guest's last sync, which may take long.
+void require_way_out(const MigrateOptions& options, const Mover& mover) {
+  if (!options.request.to_other_host()) {
+    return;
+  }
+  const Plan plan = plan_cutover(options.request, mover.context(), true);
+  if (!plan.possible()) {
+    mover.require_possible(plan);
+  }
+}
+
 /// Ends what was left half done, checks all, and then waits, connected to nothing: what is so by
 /// then is asked anew.
 void wait_for_time(Session& session, const CutoverOptions& given, int64_t time) {
@@ -151,13 +194,28 @@ void wait_for_time(Session& session, const CutoverOptions& given, int64_t time) 
   {
     Mover mover(session, options.move, "cutover");
     require_ready(options, mover.context());
-    mover.require_possible(plan_cutover(options.move.request, mover.context()));
+    mover.require_possible(plan_cutover(options.move.request, mover.context(), true));
   }
   if (!options.move.run.quiet) {
     say_notice("the cutover of " + printable(options.move.request.domain) + " begins at " +
                local_time(time));
   }
   wait_for_moment(time, session.stop());
+}
+
+/// What can be refused is, and then a guest that runs is synchronised, which may take longer than a
+/// connection lasts.
+void synchronise(Session& session, CutoverOptions& options) {
+  {
+    Mover mover(session, options.move, "cutover");
+    require_ready(options, mover.context());
+    if (only_looks(options) || !runs(options.move, mover.context())) {
+      return;
+    }
+    require_way_out(options.move, mover);
+  }
+  sync_last(session, options.move);
+  require_short(options, true);
 }
 
 int64_t moment_of(const std::string& text) {
@@ -186,14 +244,8 @@ int cut_over(Session& session, CutoverOptions& options) {
     recover_dead_sync(session, move);
   }
   take_cutover(options);
+  synchronise(session, options);
   Mover mover(session, move, "cutover");
-  require_ready(options, mover.context());
-  if (!only_looks(options) && runs(move, mover.context())) {
-    MigrateOptions quiet = move;
-    quiet.run.quiet = quiet.run.quiet || quiet.run.json;  // one report is enough
-    sync_last(mover, quiet);
-    require_short(options, true);
-  }
   return mover.carry_out(plan_cutover(move.request, mover.context()));
 }
 
@@ -205,15 +257,21 @@ std::function<int(Session&)> add_cutover(CLI::App& app) {
   add_cutover_options(app, *options);
   add_cluster_options(app, move.ceph);
   add_overlay_options(app, move);
+  add_leaving_options(app, move.request);
   add_recover_options(app, move);
+  add_stay_option(app, move);
   add_log_options(app, move);
   add_run_options(app, move.run);
   app.footer(
       "Examples:\n"
       "  vmferry cutover web1\n"
       "  vmferry cutover web1 --offline --at 02:00\n"
+      "  vmferry cutover web1 --to qemu+ssh://host2/system\n"
       "\nSee vmferry-cutover(1).");
-  return [options](Session& session) { return cut_over(session, *options); };
+  return [options, &app](Session& session) {
+    refuse_useless_cutover(app, *options);
+    return cut_over(session, *options);
+  };
 }
 
 }  // namespace vmferry::cli

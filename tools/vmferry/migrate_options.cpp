@@ -142,28 +142,11 @@ void add_live_options(CLI::App& app, MigrateOptions& options) {
   app.add_flag("--synchronous-writes", request.synchronous_writes,
                "The guest waits for both sides: converges always, freezes with the cluster")
       ->group(group);
-  app.add_option("--parallel", request.parallel, "Connections for the guest's memory")
-      ->type_name("N")
-      ->check(CLI::Range(0, 255))
-      ->group(group);
-  app.add_flag("--auto-converge", request.auto_converge,
-               "Slow the guest's processors down until its memory fits through")
-      ->group(group);
   app.add_option("--max-downtime", request.max_downtime_ms,
                  "How long the guest may stand still in the end, in milliseconds")
       ->type_name("MS")
       ->group(group);
-  app.add_option("--listen-address", request.listen_address,
-                 "Address at the target for migration and disk copy (default: that of --to)")
-      ->type_name("ADDRESS")
-      ->group(group);
-  app.add_option("--migration-uri", request.migration_uri,
-                 "Where the source sends the guest (default: tcp://ADDRESS)")
-      ->type_name("URI")
-      ->group(group);
-  app.add_flag("--tls", request.tls,
-               "Encrypt migration and disk copy; both hosts need certificates")
-      ->group(group);
+  add_leaving_options(app, request);
 }
 
 void add_end_options(CLI::App& app, MigrateOptions& options) {
@@ -192,9 +175,7 @@ void add_end_options(CLI::App& app, MigrateOptions& options) {
   app.add_flag("--delete-source", request.delete_source,
                "Remove the old disks once the guest was seen on the new ones")
       ->group(end);
-  app.add_flag("--keep-source-definition", request.keep_source_definition,
-               "Do not undefine the machine at the source after a move to another host")
-      ->group(end);
+  add_keep_definition_option(app, request);
 }
 
 /// The disks are on RBD already, and go to another cluster, which has other keys.
@@ -237,12 +218,7 @@ void add_migrate_options(CLI::App& app, MigrateOptions& options) {
   add_live_options(app, options);
   add_end_options(app, options);
   add_recover_options(app, options);
-  app.add_flag("--stay", options.stay,
-               "With --recover: the disks are moved, and the guest stays where it is")
-      ->group("Recovery")
-      ->needs("--recover")
-      ->excludes("--undo")
-      ->excludes("--finish");
+  add_stay_option(app, options);
   add_log_options(app, options);
   add_run_options(app, options.run);
 }

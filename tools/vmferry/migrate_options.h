@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <vector>
@@ -46,10 +47,19 @@ void add_guest_options(CLI::App& app, MigrateOptions& options);
 void add_other_cluster_options(CLI::App& app, MigrateOptions& options);
 /// Where its writes go meanwhile, how fast its disks are copied, and for how long at most.
 void add_overlay_options(CLI::App& app, MigrateOptions& options);
+/// How a guest that runs goes to another host.
+void add_leaving_options(CLI::App& app, MigrateRequest& request);
+void add_keep_definition_option(CLI::App& app, MigrateRequest& request);
 /// --recover, with --undo and --finish.
 void add_recover_options(CLI::App& app, MigrateOptions& options);
+/// --stay, which needs those.
+void add_stay_option(CLI::App& app, MigrateOptions& options);
 /// --trace and --state-dir.
 void add_log_options(CLI::App& app, MigrateOptions& options);
+
+/// Throws Error (kUsage) if one of these options was given: "--tls is for ...".
+void refuse_any(const CLI::App& app, std::initializer_list<const char*> names,
+                const std::string& what, const std::string& hint);
 
 /// Throws Error (kUsage) for what has no effect, or does not go together.
 void require_useful(const CLI::App& app, const MigrateOptions& options);

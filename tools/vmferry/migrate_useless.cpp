@@ -10,16 +10,6 @@
 namespace vmferry::cli {
 namespace {
 
-/// Throws if one of these was given.
-void refuse_any(const CLI::App& app, std::initializer_list<const char*> names,
-                const std::string& what, const std::string& hint) {
-  for (const char* name : names) {
-    if (app.get_option(name)->count() > 0) {
-      refuse_usage(name + (" " + what), hint);
-    }
-  }
-}
-
 /// What this move has no use for. A recovery knows what its run was.
 void refuse_useless(const CLI::App& app, const MigrateOptions& options) {
   const MigrateRequest& request = options.request;
@@ -100,6 +90,15 @@ void refuse_settled(const CLI::App& app) {
 }
 
 }  // namespace
+
+void refuse_any(const CLI::App& app, std::initializer_list<const char*> names,
+                const std::string& what, const std::string& hint) {
+  for (const char* name : names) {
+    if (app.get_option(name)->count() > 0) {
+      refuse_usage(name + (" " + what), hint);
+    }
+  }
+}
 
 void require_useful(const CLI::App& app, const MigrateOptions& options) {
   if (options.recover) {

@@ -54,6 +54,34 @@ void add_overlay_options(CLI::App& app, MigrateOptions& options) {
       ->group(group);
 }
 
+void add_leaving_options(CLI::App& app, MigrateRequest& request) {
+  const char* group = "Live";
+  app.add_option("--parallel", request.parallel, "Connections for the guest's memory")
+      ->type_name("N")
+      ->check(CLI::Range(0, 255))
+      ->group(group);
+  app.add_flag("--auto-converge", request.auto_converge,
+               "Slow the guest's processors down until its memory fits through")
+      ->group(group);
+  app.add_option("--listen-address", request.listen_address,
+                 "Address at the target for migration and disk copy (default: that of --to)")
+      ->type_name("ADDRESS")
+      ->group(group);
+  app.add_option("--migration-uri", request.migration_uri,
+                 "Where the source sends the guest (default: tcp://ADDRESS)")
+      ->type_name("URI")
+      ->group(group);
+  app.add_flag("--tls", request.tls,
+               "Encrypt migration and disk copy; both hosts need certificates")
+      ->group(group);
+}
+
+void add_keep_definition_option(CLI::App& app, MigrateRequest& request) {
+  app.add_flag("--keep-source-definition", request.keep_source_definition,
+               "Do not undefine the machine at the source after a move to another host")
+      ->group("Afterwards");
+}
+
 void add_recover_options(CLI::App& app, MigrateOptions& options) {
   const char* recovery = "Recovery";
   CLI::Option* recover =
@@ -65,6 +93,15 @@ void add_recover_options(CLI::App& app, MigrateOptions& options) {
       ->group(recovery)
       ->needs(recover)
       ->excludes(undo);
+}
+
+void add_stay_option(CLI::App& app, MigrateOptions& options) {
+  app.add_flag("--stay", options.stay,
+               "With --recover: the disks are moved, and the guest stays where it is")
+      ->group("Recovery")
+      ->needs("--recover")
+      ->excludes("--undo")
+      ->excludes("--finish");
 }
 
 void add_log_options(CLI::App& app, MigrateOptions& options) {

@@ -177,6 +177,7 @@ void recover_dead_sync(Session& session, const MigrateOptions& options) {
   recovery.recover = true;
   recovery.run.json = false;
   recovery.run.quiet = true;
+  recovery.request.to.clear();  // a sync goes nowhere
   recover_run(session, recovery);
 }
 
