@@ -107,7 +107,7 @@ class Rig {
 
   // A warm move (migrate_rig_warm.cpp).
   Plan plan_sync();
-  Plan plan_cutover();
+  Plan plan_cutover(bool before_sync = false);
   Plan plan_stop(bool remove_volumes);
   std::optional<SyncState> sync_state() const;
   /// Is all as it should be between two runs of a warm move?

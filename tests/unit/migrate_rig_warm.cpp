@@ -10,9 +10,9 @@ Plan Rig::plan_sync() {
   return vmferry::plan_sync(request, context(listener, {}));
 }
 
-Plan Rig::plan_cutover() {
+Plan Rig::plan_cutover(bool before_sync) {
   Listener listener;
-  return vmferry::plan_cutover(request, context(listener, {}));
+  return vmferry::plan_cutover(request, context(listener, {}), before_sync);
 }
 
 Plan Rig::plan_stop(bool remove_volumes) {

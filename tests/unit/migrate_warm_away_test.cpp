@@ -135,6 +135,21 @@ TEST_CASE("what keeps a guest from leaving is said before its warm move ends", "
         }).find("with --offline") != std::string::npos);
 }
 
+TEST_CASE("the other host gets the secret at the end of a warm move", "[migrate][sync]") {
+  for (const bool offline : {false, true}) {
+    INFO("offline: " << offline);
+    Rig rig(all_ways().front());
+    rig.beta().secrets.clear();
+    run_well(rig, rig.plan_sync());
+    rig.request.to = rig.beta().facts.uri;
+    rig.request.define_secret = true;
+    rig.request.mode = offline ? MigrateMode::kOffline : MigrateMode::kAuto;
+    run_well(rig, rig.plan_cutover());
+    CHECK(rig.beta().secrets.at(kSecretUuid) == kSecretKey);
+    CHECK(problems_if_moved_warm(rig) == Problems());
+  }
+}
+
 TEST_CASE("a sync goes to no other host", "[migrate][sync]") {
   Rig rig(all_ways().front());
   rig.request.to = rig.beta().facts.uri;
