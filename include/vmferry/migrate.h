@@ -145,6 +145,8 @@ struct MovingDisk {
   uint64_t data = 0;    ///< bytes that are allocated now
   std::string overlay;  ///< staged: what the guest writes while its disk is copied
   std::string bridge;   ///< staged: the overlay over the volume
+  /// Of a first sync while its overlay is committed: the one that takes its place; else empty.
+  std::string next_overlay = {};
   /// Of a warm move after its first sync: what it was on before that. The guest's overlay over it
   /// is its `original` and `image` then; a volume has none between two runs, and is both.
   std::string first = {};

@@ -13,8 +13,10 @@
 #include <vector>
 
 #include "vmferry/api.h"
+#include "vmferry/byte_ranges.h"
 #include "vmferry/ceph.h"
 #include "vmferry/copy.h"
+#include "vmferry/copy_breaks.h"
 #include "vmferry/format.h"
 #include "vmferry/location.h"
 #include "vmferry/observer.h"
@@ -126,13 +128,16 @@ struct CopyTerms {
   bool resume = false;
   /// A snapshot, "rbd:POOL/IMAGE@SNAPSHOT", of which a new volume is made a clone; empty: none.
   std::string base = {};
+  /// Not null: the image is changed in breaks of the copy, and what was changed is copied again.
+  CopyBreaks* breaks = nullptr;
   std::stop_token stop = {};
 };
 
 /// What a copy did.
 struct CopyDone {
-  uint64_t kept_bytes = 0;                  ///< of its data, that a run which died had copied
-  std::string digest;                       ///< of what was copied (DiskDigest::text)
+  uint64_t kept_bytes = 0;  ///< of its data, that a run which died had copied
+  /// Of what was copied (DiskDigest::text); empty: it was changed meanwhile.
+  std::string digest;
   std::vector<std::string> snapshots = {};  ///< of the volume, copied with it; oldest first
   uint64_t changed_bytes = 0;               ///< by update_in(): in which both could differ
 };
@@ -188,6 +193,12 @@ class MigrationStorage {
   /// snapshot.
   virtual CopyDone update_in(const HostImage& image, const VolumeName& volume,
                              const std::string& mark, const CopyTerms& terms) = 0;
+  /// Copies onto a volume what was changed in `terms.breaks` since its image was copied there, and
+  /// compares it.
+  virtual CopyDone copy_changed_in(const HostImage& image, const VolumeName& volume,
+                                   const CopyTerms& terms) = 0;
+  /// What the topmost image has of its own. Throws kConflict: there is nothing below it.
+  virtual ByteRanges own_ranges(const HostImage& image) = 0;
   /// What the volume holds is kept as its snapshot `mark`. Throws kConflict: it has one.
   virtual void mark(const VolumeName& volume, const std::string& mark) = 0;
   /// Removes it; none there is no error.

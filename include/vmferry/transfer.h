@@ -18,6 +18,8 @@
 
 namespace VMFERRY_API vmferry {
 
+class CopyBreaks;
+
 /// What is done between the copy and the name.
 enum class Verify {
   kNo,
@@ -45,6 +47,9 @@ struct TransferOptions {
   /// away.
   bool keep_partial = false;
   std::chrono::milliseconds checkpoint_every{10'000};
+  /// Not null: the source is changed in breaks of the copy (BreakSource reads it). What was changed
+  /// is copied again before the target gets its name; `digest` is of what was read first.
+  CopyBreaks* breaks = nullptr;
   std::stop_token stop = {};  ///< stops the work: Error kCancelled
 };
 

@@ -171,6 +171,13 @@ CopyDone PlanningStorage::update_in(const HostImage&, const VolumeName& volume, 
   refuse_change(volume.display());
 }
 
+CopyDone PlanningStorage::copy_changed_in(const HostImage&, const VolumeName& volume,
+                                          const CopyTerms&) {
+  refuse_change(volume.display());
+}
+
+ByteRanges PlanningStorage::own_ranges(const HostImage& image) { refuse_change(image.display()); }
+
 void PlanningStorage::mark(const VolumeName& volume, const std::string&) {
   refuse_change(volume.display());
 }

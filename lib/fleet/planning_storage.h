@@ -47,6 +47,9 @@ class PlanningStorage : public MigrationStorage {
                     const CopyTerms& terms, const Made& made) override;
   CopyDone update_in(const HostImage& image, const VolumeName& volume, const std::string& mark,
                      const CopyTerms& terms) override;
+  CopyDone copy_changed_in(const HostImage& image, const VolumeName& volume,
+                           const CopyTerms& terms) override;
+  ByteRanges own_ranges(const HostImage& image) override;
   void mark(const VolumeName& volume, const std::string& mark) override;
   void unmark(const VolumeName& volume, const std::string& mark) override;
   std::vector<std::string> marks(const VolumeName& volume) override;

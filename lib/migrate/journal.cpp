@@ -157,6 +157,7 @@ Journal Journal::begin(const Plan& plan, const std::string& state_dir) {
   journal.dir_ = state_dir;
   journal.path_ = journal_path(plan.request.domain, state_dir);
   journal.plan_text_ = text_of(plan, journal.path_, 1);
+  journal.name_overlays();
   journal.lock();
   if (fs::exists(journal.path_)) {
     throw Error({.kind = ErrorKind::kConflict,
@@ -186,6 +187,7 @@ Journal Journal::open(const std::string& domain, const std::string& state_dir) {
   }
   journal.status_.resize(journal.plan_.steps.size(), StepStatus::kPending);
   journal.leave_out_gone();
+  journal.name_overlays();
   return journal;
 }
 
@@ -222,17 +224,25 @@ void Journal::lock() {
 }
 
 void Journal::set_status(size_t step, StepStatus status) {
+  const std::lock_guard lock(*mutex_);
   status_[step] = status;
   save();
 }
 
+bool Journal::noted(const std::string& fact) const {
+  const std::lock_guard lock(*mutex_);
+  return notes_.contains(fact);
+}
+
 void Journal::note(const std::string& fact) {
+  const std::lock_guard lock(*mutex_);
   if (notes_.insert(fact).second) {
     save();
   }
 }
 
 void Journal::forget(const std::string& fact) {
+  const std::lock_guard lock(*mutex_);
   if (notes_.erase(fact) != 0) {
     save();
   }
@@ -253,17 +263,20 @@ void Journal::leave_out_gone() {
 }
 
 void Journal::record(const std::string& name, const std::string& text) {
+  const std::lock_guard lock(*mutex_);
   texts_[name] = text;
   save();
 }
 
 void Journal::unrecord(const std::string& name) {
+  const std::lock_guard lock(*mutex_);
   if (texts_.erase(name) != 0) {
     save();
   }
 }
 
 std::optional<std::string> Journal::recorded(const std::string& name) const {
+  const std::lock_guard lock(*mutex_);
   const auto found = texts_.find(name);
   return found == texts_.end() ? std::nullopt : std::optional(found->second);
 }

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -30,7 +32,7 @@ std::string recover_command(const std::string& domain, const std::string& state_
 /// What a run has done so far, on disk: one file per domain in the state directory, replaced whole
 /// and made durable at every change, so that a killed run can be finished or undone. It keeps the
 /// definitions, in which there may be passwords: only its owner may read it. It also holds the lock
-/// that keeps two runs off one domain. One thread.
+/// that keeps two runs off one domain. Notes and texts: any thread; the rest is one thread's.
 class Journal {
  public:
   /// Begins a new one. Throws kConflict: a run works on the domain, or a killed one left a journal.
@@ -51,10 +53,19 @@ class Journal {
   void drop(const std::string& dev);
   StepStatus status(size_t step) const { return status_[step]; }
   void set_status(size_t step, StepStatus status);
+  /// The guest is about to go to overlays of that rung (MovingDisk::next_overlay).
+  void begin_rung(unsigned rung);
+  /// It is on them for good, or not at all: it did not get there. REQUIRES: begin_rung().
+  void end_rung(bool is_on_them);
+  /// That of the overlays: 1 at first.
+  unsigned rung() const;
+  /// What the overlay of the disk is called on a rung.
+  std::string overlay(const MovingDisk& disk, unsigned rung) const;
+  bool between_rungs() const { return recorded(kNextRung).has_value(); }
   /// Facts worth keeping, such as "made:vda".
   void note(const std::string& fact);
   void forget(const std::string& fact);
-  bool noted(const std::string& fact) const { return notes_.contains(fact); }
+  bool noted(const std::string& fact) const;
   /// A longer text of that kind, under a name.
   void record(const std::string& name, const std::string& text);
   void unrecord(const std::string& name);
@@ -76,15 +87,20 @@ class Journal {
   Journal() = default;
   void lock();
   void leave_out_gone();
+  void name_overlays();
   void save() const;
 
   static inline const std::string kGone = "gone:";  ///< a note of a disk that was dropped
+  static constexpr const char* kRung = "rung";      ///< texts
+  static constexpr const char* kNextRung = "next-rung";
 
   Plan plan_;
   std::string plan_text_;  ///< as JSON; it never changes
   std::vector<StepStatus> status_;
   std::set<std::string> notes_;
   std::map<std::string, std::string> texts_;
+  std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();  ///< of these two
+  std::map<std::string, std::string> first_overlays_;                   ///< by dev
   std::string dir_;
   std::string path_;
   UniqueFd lock_;

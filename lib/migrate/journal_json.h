@@ -120,7 +120,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(HostImage, path, format, backing
                                                 identity, allowed, with_snapshots, with_layers,
                                                 layer_names, volume)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(MovingDisk, dev, original, image, volume, size,
-                                                data, overlay, bridge, first, first_image)
+                                                data, overlay, bridge, next_overlay, first,
+                                                first_image)
 
 inline void to_json(nlohmann::json& out, const Step& step) {
   out = {{"name", step.name}, {"text", step.text}, {"undo", step.undo}};

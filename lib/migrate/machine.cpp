@@ -71,7 +71,7 @@ Place Machine::place_of(const DiskImage& image, const MovingDisk& disk) const {
   if (image.display() == disk.original) {
     return Place::kOriginal;
   }
-  if (!disk.overlay.empty() && image.path == disk.overlay) {
+  if (!image.path.empty() && (image.path == disk.overlay || image.path == disk.next_overlay)) {
     return Place::kOverlay;
   }
   if (!disk.bridge.empty() && image.path == disk.bridge) {

@@ -83,8 +83,9 @@ class Machine {
               const std::function<void()>& before_pivot = {});
   /// Is the image that the run began with still below the overlay? REQUIRES: active().
   bool has_layer(const MovingDisk& disk) const;
-  /// Commits that image into the one below it, after which it has left the chain.
-  void commit_layer(const MovingDisk& disk, const Watch& watch);
+  /// Commits that image into the one below it, after which it has left the chain. `tell`: the
+  /// observer is told how far it is.
+  void commit_layer(const MovingDisk& disk, const Watch& watch, bool tell = true);
   /// Asks the guest to, again and again, for `time` at most. Answers whether it is off.
   bool shut_down(std::chrono::seconds time);
   /// Until libvirt is done with what a dead run asked of it: it goes on without its client.

@@ -16,7 +16,7 @@ bool Machine::has_layer(const MovingDisk& disk) const {
                      [&](const DiskImage& image) { return image.path == disk.image.path; });
 }
 
-void Machine::commit_layer(const MovingDisk& disk, const Watch& watch) {
+void Machine::commit_layer(const MovingDisk& disk, const Watch& watch, bool tell) {
   const std::string what = "commit the layer of " + disk.dev;
   std::optional<BlockJob> job = our_job(disk);
   if (job && job->kind != BlockJob::Kind::kCommit) {
@@ -30,12 +30,16 @@ void Machine::commit_layer(const MovingDisk& disk, const Watch& watch) {
     guest_->commit_layer(disk.dev, disk.image.path, disk.first_image->path);
   }
   while ((job = guest_->block_job(disk.dev))) {
-    context_.observer->job(what, job->done, job->total, 0);
+    if (tell) {
+      context_.observer->job(what, job->done, job->total, 0);
+    }
     throw_if_stopped();
     watch();
     std::this_thread::sleep_for(context_.patience.poll);
   }
-  context_.observer->job_ended();
+  if (tell) {
+    context_.observer->job_ended();
+  }
   // libvirt takes it from the chain when it has heard that the job ended.
   const Clock::time_point give_up = now() + context_.patience.pivot;
   while (has_layer(disk)) {

@@ -47,6 +47,8 @@ class Notes {
   static std::string sunk(const MovingDisk& disk) { return "sunk:" + disk.dev; }
   /// A text: how many bytes a sync had to look after.
   static std::string changed(const MovingDisk& disk) { return "changed:" + disk.dev; }
+  /// Before what was copied is changed by committing an overlay: a copy that died says nothing.
+  static constexpr const char* kChanged = "changed-meanwhile";
   static std::string copied(const MovingDisk& disk) { return "copied:" + disk.dev; }
 };
 

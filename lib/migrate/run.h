@@ -128,9 +128,11 @@ class Run : public Notes {
   /// Is what has the new name what this run made?
   bool is_ours(const MovingDisk& disk) const;
   /// Copies one disk unless that was done, as far as can be told.
-  void copy_disk(const MovingDisk& disk, std::stop_token stop);
+  void copy_disk(const MovingDisk& disk, std::stop_token stop, CopyBreaks* breaks = nullptr);
   /// The same for a volume that has what is below the disk's image (MovingDisk::first_image).
   void update_disk(const MovingDisk& disk, std::stop_token stop);
+  /// Copies once more what was changed in breaks since copy_disk().
+  void catch_up(const MovingDisk& disk, std::stop_token stop, CopyBreaks& breaks);
   /// Removes what copy_disk or create_volumes made.
   void clean_copies();
   /// Begins QEMU's copy of a disk onto the <disk> `definition`; `file` is what was made for it, if
@@ -160,6 +162,11 @@ class Run : public Notes {
   void remove_overlay(const MovingDisk& disk);
   void remove_bridge(const MovingDisk& disk);
   void watch_overlays();
+  [[noreturn]] void fail_full(const MovingDisk& disk, uint64_t used) const;
+  /// How much the overlay may hold: what was allowed, and there is room for.
+  uint64_t overlay_limit(const MovingDisk& disk, uint64_t used) const;
+  /// Does it hold more than nothing? An overlay that a guest may have run on does.
+  bool was_written(const std::string& overlay, uint64_t size) const;
   void warn_of_room(const std::string& overlay);
   /// A guest that met a full overlay stands still, and nobody but its owner may let it go on.
   void warn_of_paused_guest();
@@ -202,8 +209,6 @@ class Run : public Notes {
   /// How far this move has brought the disk: on what comes before, its data is not the newest.
   Place reached(const MovingDisk& disk) const;
   Place reached_in_stages(const MovingDisk& disk) const;
-  /// After a death in the middle of the snapshot: did the guest run on the overlay?
-  bool was_written(const MovingDisk& disk) const;
   [[noreturn]] void fail_out_of_place(const Machine& machine, const MovingDisk& disk,
                                       const DiskImage& image, Place place);
   const Machine& present_machine() const;

@@ -52,7 +52,7 @@ void Run::make_new_place(const MovingDisk& disk,
   }
 }
 
-void Run::copy_disk(const MovingDisk& disk, std::stop_token stop) {
+void Run::copy_disk(const MovingDisk& disk, std::stop_token stop, CopyBreaks* breaks) {
   if (disk.first_image) {
     return update_disk(disk, stop);
   }
@@ -77,12 +77,27 @@ void Run::copy_disk(const MovingDisk& disk, std::stop_token stop) {
                             {.frozen = plan_.method == CopyMethod::kStaged,
                              .bandwidth = plan_.request.bandwidth,
                              .rate = context_.rate,
-                             .resume = may_be_begun,
+                             .resume = may_be_begun && !journal_.noted(kChanged),
                              .base = base == plan_.request.bases.end() ? "" : base->second,
+                             .breaks = breaks,
                              .stop = stop},
                             made);
   });
   journal_.note(copied(disk));
+}
+
+void Run::catch_up(const MovingDisk& disk, std::stop_token stop, CopyBreaks& breaks) {
+  if (!is_ours(disk)) {
+    fail(ErrorKind::kConflict, source_.name(), "copy again what was written to " + disk.dev,
+         goal(disk) + " is not the volume any more that was copied to");
+  }
+  context_.storage->copy_changed_in(disk.image, disk.volume,
+                                    {.frozen = true,
+                                     .bandwidth = plan_.request.bandwidth,
+                                     .rate = context_.rate,
+                                     .breaks = &breaks,
+                                     .stop = stop});
+  copies_[disk.dev].digest.clear();
 }
 
 void Run::require_copied(const MovingDisk& disk, std::stop_token stop) {
@@ -100,6 +115,9 @@ bool Run::can_resume_copy() const {
   const bool is_offline = under_way(CopyOffline::kName);
   if (!is_staged && !is_offline && !under_way(CopyMarked::kName)) {
     return false;
+  }
+  if (journal_.noted(kChanged)) {
+    return false;  // what a copy needs to know of it died with the run
   }
   if (is_offline && (source_.state() != DomainState::kShutOff || source_.guest().was_saved())) {
     return false;

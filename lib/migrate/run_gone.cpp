@@ -27,7 +27,7 @@ std::string Run::places_of(const MovingDisk& disk) const {
     }
   };
   std::string places = disk.original;
-  for (const std::string* file : {&disk.overlay, &disk.bridge}) {
+  for (const std::string* file : {&disk.overlay, &disk.next_overlay, &disk.bridge}) {
     if (!file->empty() && may_exist([&] { return context_.storage->file_exists(*file); })) {
       places += ", " + *file;
     }

@@ -30,24 +30,36 @@ void Run::remove_bridge(const MovingDisk& disk) {
   journal_.forget(bridged(disk));
 }
 
+uint64_t Run::overlay_limit(const MovingDisk& disk, uint64_t used) const {
+  const uint64_t room = context_.storage->free_space(disk.overlay);
+  const uint64_t there = used + room - std::min(used + room, kReserve);
+  return std::min(plan_.request.overlay_max.value_or(there), there);
+}
+
+void Run::fail_full(const MovingDisk& disk, uint64_t used) const {
+  const bool may_be_warm = plan_.kind == RunKind::kMove && !plan_.request.to_files() &&
+                           !plan_.request.to_other_host() && !disk.image.volume;
+  fail(ErrorKind::kIo, source_.name(), "watch the overlay of " + disk.dev,
+       fmt::format("the guest wrote {} while its disk was copied, and no more fits in {}",
+                   about_bytes(used), disk.overlay),
+       std::string("give it more room with --overlay-dir or --overlay-max, or move at a quieter "
+                   "time") +
+           (may_be_warm ? "; or move it with vmferry sync, whose copy goes on then" : ""));
+}
+
 void Run::watch_overlays() {
   for (const MovingDisk& disk : plan_.disks) {
     if (!context_.storage->file_exists(disk.overlay)) {
       continue;
     }
     const uint64_t used = context_.storage->file_allocation(disk.overlay);
-    const uint64_t room = context_.storage->free_space(disk.overlay);
-    const uint64_t there = used + room - std::min(used + room, kReserve);
-    const uint64_t limit = std::min(plan_.request.overlay_max.value_or(there), there);
+    const uint64_t limit = overlay_limit(disk, used);
     if (used >= limit && turned()) {  // only the end of the move makes room
       warn_of_room(disk.overlay);
       continue;
     }
     if (used >= limit) {
-      fail(ErrorKind::kIo, source_.name(), "watch the overlay of " + disk.dev,
-           fmt::format("the guest wrote {} while its disk was copied, and no more fits in {}",
-                       about_bytes(used), disk.overlay),
-           "give it more room with --overlay-dir or --overlay-max, or move at a quieter time");
+      fail_full(disk, used);
     }
     // At a half and at three quarters.
     const int quarter = static_cast<int>(used / (limit / 4 + 1));

@@ -62,18 +62,19 @@ Place Run::reached_in_stages(const MovingDisk& disk) const {
     return Place::kBridge;
   }
   const bool returned = journal_.noted(returning(disk)) || !journal_.noted(kFrozen);
-  if (!returned && (journal_.noted(kOverlaid) || was_written(disk))) {
+  // After a death in the middle of the snapshot the guest may have run on the overlay.
+  if (!returned && (journal_.noted(kOverlaid) || was_written(disk.overlay, disk.size))) {
     return Place::kOverlay;
   }
   return Place::kOriginal;
 }
 
-bool Run::was_written(const MovingDisk& disk) const {
+bool Run::was_written(const std::string& overlay, uint64_t size) const {
   // An empty qcow2 has a header, a table and a block of reference counts, and an L1 table with 8
   // bytes for each 512 MiB.
-  const uint64_t empty = (4 << 16) + (disk.size >> 26);
-  return context_.storage->file_exists(disk.overlay) &&
-         context_.storage->file_allocation(disk.overlay) > empty;
+  const uint64_t empty = (4 << 16) + (size >> 26);
+  return context_.storage->file_exists(overlay) &&
+         context_.storage->file_allocation(overlay) > empty;
 }
 
 void Run::require_known_places() {

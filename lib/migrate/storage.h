@@ -29,7 +29,8 @@ struct NewImage {
 
 /// The files of this host and the volumes of one cluster. migration_storage.cpp has what is asked
 /// of the cluster, storage_files.cpp what is asked of the host, storage_copies.cpp what needs both,
-/// storage_updates.cpp what brings a copy up to date.
+/// storage_updates.cpp what brings a copy up to date, storage_breaks.cpp images that are changed
+/// while they are copied.
 class HostAndCluster : public MigrationStorage {
  public:
   explicit HostAndCluster(MigrationStorageOptions options);
@@ -58,6 +59,9 @@ class HostAndCluster : public MigrationStorage {
   bool can_resume_out(const VolumeName& volume, const std::string& path) override;
   CopyDone update_in(const HostImage& image, const VolumeName& volume, const std::string& mark,
                      const CopyTerms& terms) override;
+  CopyDone copy_changed_in(const HostImage& image, const VolumeName& volume,
+                           const CopyTerms& terms) override;
+  ByteRanges own_ranges(const HostImage& image) override;
   void mark(const VolumeName& volume, const std::string& mark) override;
   void unmark(const VolumeName& volume, const std::string& mark) override;
   std::vector<std::string> marks(const VolumeName& volume) override;
@@ -91,6 +95,10 @@ class HostAndCluster : public MigrationStorage {
   OpenImage open_host_image(const HostImage& image) const;
   /// HostImage::volume itself. Throws kConflict: another one has its name.
   OpenImage open_old_volume(const HostImage& image) const;
+  /// The image that was planned with, which nobody writes to.
+  OpenImage open_frozen_image(const HostImage& image) const;
+  /// The same for a copy with breaks.
+  std::unique_ptr<Source> open_between_breaks(const HostImage& image, const CopyTerms& terms) const;
   OpenImage open_volume(const VolumeName& volume, const CephOptions& ceph) const;
   ImageParts volume_parts(const RbdLocation& volume) const;
   /// Goes on with what a copy that died has left, if that is asked for and it fits.

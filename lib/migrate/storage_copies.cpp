@@ -94,7 +94,15 @@ CopyDone HostAndCluster::copy_in(const HostImage& image, const VolumeName& volum
     target.options.base = parse_location(terms.base);
   }
   add_history(image, source, target);
-  return copy_or_resume(source, std::move(target), of_image);
+  if (terms.breaks != nullptr) {
+    source.guest = nullptr;  // it may be changed until the next one is opened
+    source.guest = open_between_breaks(image, terms);
+  }
+  CopyDone done = copy_or_resume(source, std::move(target), of_image);
+  if (terms.breaks != nullptr && terms.breaks->any()) {
+    done.digest.clear();
+  }
+  return done;
 }
 
 bool HostAndCluster::can_resume_in(const HostImage& image, const VolumeName& volume) {
@@ -182,6 +190,7 @@ CopyDone HostAndCluster::copy_and_check(const OpenImage& image, const NewImage& 
                           .verify = Verify::kYes,
                           .make_checkpoints = true,
                           .checkpoint_every = options_.checkpoint_every,
+                          .breaks = terms.breaks,
                           .stop = terms.stop};
   if (terms.bandwidth > 0) {
     work.rate_limit = terms.bandwidth;

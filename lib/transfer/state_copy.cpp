@@ -84,12 +84,13 @@ bool StateCopy::makes_checkpoints() const {
 void StateCopy::choose_digest() {
   by_checksums_ = options_.verify == Verify::kYes && sink_.traits().has_checksums;
   digest_ = options_.digest;
-  const bool for_checkpoints =
-      (makes_checkpoints() && target_.notes() != nullptr) || target_.adopted();
+  const bool for_checkpoints = options_.breaks != nullptr ||
+                               (makes_checkpoints() && target_.notes() != nullptr) ||
+                               target_.adopted();
   if (digest_ == nullptr && (by_checksums_ || for_checkpoints)) {
     digest_ = &own_.emplace(source_.size());
     // What is done before the first checkpoint is of use only if more follows.
-    if (!by_checksums_) {
+    if (!by_checksums_ && options_.breaks == nullptr) {
       digest_from_ = std::chrono::steady_clock::now() + options_.checkpoint_every / 5;
     }
   }
@@ -204,7 +205,11 @@ Verify StateCopy::verify() {
   if (by_checksums_ && verify_by_checksums()) {
     return Verify::kYes;
   }
-  verify_by_reading();
+  if (options_.breaks != nullptr) {
+    verify_by_digest();
+  } else {
+    verify_by_reading();
+  }
   return Verify::kReading;
 }
 
@@ -215,6 +220,24 @@ bool StateCopy::verify_by_checksums() {
   const ObservedPhase phase(observer_, "verify", counters, {});
   const auto different = sink_.find_different(*digest_, counters, options_.stop);
   return different && different->empty();
+}
+
+/// Throws unless the target reads back as what was read, of a source that is changed meanwhile.
+void StateCopy::verify_by_digest() {
+  Progress counters;
+  const ObservedPhase phase(observer_, "verify", counters, {});
+  const std::vector<uint64_t> different =
+      blocks_read_differently(sink_, *digest_, options_, counters);
+  if (different.empty()) {
+    return;
+  }
+  is_wrong_ = true;
+  throw Error({.kind = ErrorKind::kIo,
+               .object = sink_.name(),
+               .action = "verify",
+               .offset = different.front() * kBlock,
+               .cause = "reads back differently from what was written",
+               .hint = "suspect the target's storage"});
 }
 
 /// Throws unless the target reads back as the source.

@@ -41,6 +41,7 @@ class StateCopy {
   void start_following(std::optional<Follower>& follower, std::stop_source& ended);
   Verify verify();
   bool verify_by_checksums();
+  void verify_by_digest();
   void verify_by_reading();
   void save_last();
   bool is_worth_keeping(const Error& error) const;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "lib/transfer/checkpoints.h"
+#include "lib/transfer/copy_again.h"
 #include "lib/transfer/state_copy.h"
 #include "vmferry/error.h"
 
@@ -14,6 +15,9 @@ TransferResult transfer(const Source& source, Target& target, const TransferOpti
   StateCopy copy(source, target, options, observer);
   try {
     const TransferResult result = copy.run();
+    if (options.breaks != nullptr) {
+      copy_again(source, *options.breaks, target.sink(), options, observer);
+    }
     if (options.stop.stop_requested()) {
       throw cancelled_error();
     }

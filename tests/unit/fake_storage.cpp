@@ -189,6 +189,9 @@ CopyDone FakeStorage::copy(const std::string& what, const std::string& from, con
 
 CopyDone FakeStorage::copy_in(const HostImage& image, const VolumeName& volume,
                               const CopyTerms& terms, const Made& made) {
+  if (terms.breaks != nullptr && world_->on_rungs) {
+    return copy_on_rungs(image, volume, terms, made);
+  }
   CopyDone done = copy("copy_in", name_of(image), volume.display(), ImageFormat(), terms, made);
   world_->images[volume.display()].base = terms.base;
   return done;

@@ -41,6 +41,9 @@ class FakeStorage : public MigrationStorage {
   bool can_resume_out(const VolumeName& volume, const std::string& path) override;
   CopyDone update_in(const HostImage& image, const VolumeName& volume, const std::string& mark,
                      const CopyTerms& terms) override;
+  CopyDone copy_changed_in(const HostImage& image, const VolumeName& volume,
+                           const CopyTerms& terms) override;
+  ByteRanges own_ranges(const HostImage& image) override;
   void mark(const VolumeName& volume, const std::string& mark) override;
   void unmark(const VolumeName& volume, const std::string& mark) override;
   std::vector<std::string> marks(const VolumeName& volume) override;
@@ -66,6 +69,13 @@ class FakeStorage : public MigrationStorage {
                          const Made& made) override;
 
  private:
+  /// With a rung or more in its middle.
+  CopyDone copy_on_rungs(const HostImage& image, const VolumeName& volume, const CopyTerms& terms,
+                         const Made& made);
+  void wait_for_rung(const CopyTerms& terms);
+  void copy_part(const std::string& call, const std::string& from, const std::string& to,
+                 const ByteRanges& part, CopyBreaks& breaks);
+  void copy_changed(const std::string& from, const std::string& to, CopyBreaks& breaks);
   CopyDone copy(const std::string& what, const std::string& from, const std::string& to,
                 const ImageFormat& format, const CopyTerms& terms, const Made& made);
   /// A dead copy has left half of `from`, as it is now.

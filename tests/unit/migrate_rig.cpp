@@ -58,6 +58,9 @@ Rig::Rig(const WayUnderTest& way)
   request.domain = kGuestName;
   request.shutdown_timeout = std::chrono::seconds(5);
   way.prepare(*world_, request);
+  if (world_->on_rungs) {
+    patience.watch = std::chrono::milliseconds(1);
+  }
   remember();
 }
 

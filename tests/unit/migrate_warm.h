@@ -14,7 +14,8 @@ using Problems = std::vector<std::string>;
 
 enum class WarmRunKind { kFirst, kLater, kCutover, kOffline, kStop, kAway, kOfflineAway };
 
-/// From files; from volumes, of one moment by way of overlays; from one volume.
+/// From files; from volumes, of one moment by way of overlays; from one volume; from files, whose
+/// overlays are committed while they are copied.
 const std::vector<WayUnderTest>& warm_ways();
 
 /// A run in one of those ways.

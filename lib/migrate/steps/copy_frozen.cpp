@@ -1,12 +1,23 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/core/blocking_call.h"
+#include "lib/migrate/steps/rungs.h"
 #include "lib/migrate/steps/steps.h"
 #include "vmferry/error.h"
 
 namespace vmferry::migrate {
+namespace {
+
+/// For each disk, once all are copied. If the guest writes more slowly than it is copied, what is
+/// left becomes less each time.
+constexpr size_t kMostTurns = 24;
+
+}  // namespace
 
 void CopyFrozen::run() {
   const std::optional<Clock::time_point> deadline = run_.deadline();
+  if (Rungs::fit(plan_)) {
+    return copy_on_rungs(deadline);
+  }
   for (const MovingDisk& disk : plan_.disks) {
     if (run_.require_from(disk, Place::kOverlay) == Place::kOverlay) {  // else it is past this
       copy(disk, deadline);
@@ -14,10 +25,44 @@ void CopyFrozen::run() {
   }
 }
 
+void CopyFrozen::copy_on_rungs(std::optional<Clock::time_point> deadline) {
+  Rungs rungs(run_);
+  rungs.settle();
+  for (const MovingDisk& disk : plan_.disks) {
+    if (journal_.noted(kChanged)) {
+      journal_.forget(copied(disk));  // it may have been changed since
+    }
+  }
+  for (const MovingDisk& disk : plan_.disks) {
+    run_.require_from(disk, Place::kOverlay);
+    CopyBreaks& breaks = rungs.begin_copy(disk);
+    copy_by([&](std::stop_token stop) { run_.copy_disk(disk, stop, &breaks); },
+            [&] { rungs.watch(breaks); }, disk, deadline);
+  }
+  size_t turns = 0;
+  while (const MovingDisk* const disk = rungs.find_behind()) {
+    if (turns++ == kMostTurns * plan_.disks.size()) {
+      fail(ErrorKind::kIo, source_.name(), "copy what it wrote meanwhile",
+           "it still writes faster than it is copied",
+           "give it more room with --overlay-max, or try at a quieter time");
+    }
+    CopyBreaks& breaks = rungs.breaks(*disk);
+    copy_by([&](std::stop_token stop) { run_.catch_up(*disk, stop, breaks); },
+            [&] { rungs.watch(breaks); }, *disk, deadline);
+  }
+}
+
 void CopyFrozen::copy(const MovingDisk& disk, std::optional<Clock::time_point> deadline) {
+  copy_by([&](std::stop_token stop) { run_.copy_disk(disk, stop); },
+          [this] { run_.watch_overlays(); }, disk, deadline);
+}
+
+void CopyFrozen::copy_by(const std::function<void(std::stop_token)>& work,
+                         const std::function<void()>& look, const MovingDisk& disk,
+                         std::optional<Clock::time_point> deadline) {
   // The copier blocks; the overlays grow meanwhile. This scope outlives the call in every case.
   std::stop_source stop;
-  BlockingCall copying([this, &disk, token = stop.get_token()] { run_.copy_disk(disk, token); });
+  BlockingCall copying([&work, token = stop.get_token()] { work(token); });
   std::exception_ptr trouble;
   while (!copying.wait(context_.patience.watch)) {
     if (stop.stop_requested()) {
@@ -25,7 +70,7 @@ void CopyFrozen::copy(const MovingDisk& disk, std::optional<Clock::time_point> d
     }
     try {
       source_.throw_if_stopped();
-      run_.watch_overlays();
+      look();
       if (deadline && source_.now() > *deadline) {
         fail(ErrorKind::kIo, source_.name(), "copy " + disk.dev, "not done within --timeout");
       }

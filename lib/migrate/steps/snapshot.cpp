@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "lib/core/shell_word.h"
+#include "lib/migrate/steps/rungs.h"
 #include "lib/migrate/steps/steps.h"
 #include "lib/migrate/xml_text.h"
 #include "vmferry/error.h"
@@ -90,6 +91,7 @@ void Snapshot::note_frozen() {
 
 void Snapshot::undo() {
   journal_.unrecord(kFrozenAt);
+  Rungs(run_).settle();
   for (const MovingDisk& disk : plan_.disks) {
     const Place place = run_.require_from(disk, Place::kOriginal);
     if (place == Place::kOverlay) {

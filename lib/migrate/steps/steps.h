@@ -60,6 +60,12 @@ class CopyFrozen : public StepWork {
  protected:
   /// One disk, or what is new in it, while it is seen to the overlays and to a person's patience.
   void copy(const MovingDisk& disk, std::optional<Clock::time_point> deadline);
+
+ private:
+  /// The same for `work`, the copy of that disk, with what is looked at meanwhile.
+  void copy_by(const std::function<void(std::stop_token)>& work, const std::function<void()>& look,
+               const MovingDisk& disk, std::optional<Clock::time_point> deadline);
+  void copy_on_rungs(std::optional<Clock::time_point> deadline);
 };
 
 class StageOverlays : public StepWork {

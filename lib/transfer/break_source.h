@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <stop_token>
+#include <string>
+#include <utility>
+
+#include "vmferry/copy_breaks.h"
+
+namespace vmferry {
+
+/// An image that is opened anew after each break of its copy. Any thread.
+class BreakSource final : public Source {
+ public:
+  /// `breaks` must outlive it. Throws what `open` throws.
+  BreakSource(CopyBreaks& breaks, CopyBreaks::Open open, std::stop_token stop) : breaks_(breaks) {
+    breaks_.attach(std::move(open), std::move(stop));
+    try {
+      const CopyBreaks::Reading now(breaks_);
+      name_ = now.source().name();
+      size_ = now.source().size();
+      alignment_ = now.source().read_alignment();
+      preferred_ = now.source().preferred_read();
+    } catch (...) {
+      breaks_.detach();
+      throw;
+    }
+  }
+  ~BreakSource() override { breaks_.detach(); }
+  BreakSource(const BreakSource&) = delete;
+  BreakSource& operator=(const BreakSource&) = delete;
+
+  const std::string& name() const override { return name_; }
+  uint64_t size() const override { return size_; }
+  Extent extent_at(uint64_t offset, uint64_t max) const override {
+    return CopyBreaks::Reading(breaks_).source().extent_at(offset, max);
+  }
+  void read_at(uint64_t offset, std::span<std::byte> out) const override {
+    CopyBreaks::Reading(breaks_).source().read_at(offset, out);
+  }
+  void check_unchanged() const override { CopyBreaks::Reading(breaks_).source().check_unchanged(); }
+  void check_still_there() const override {
+    CopyBreaks::Reading(breaks_).source().check_still_there();
+  }
+  /// Of now: it is another after a break.
+  std::string stamp() const override { return CopyBreaks::Reading(breaks_).source().stamp(); }
+  uint64_t read_alignment() const override { return alignment_; }
+  uint64_t preferred_read() const override { return preferred_; }
+
+ private:
+  CopyBreaks& breaks_;
+  std::string name_;
+  uint64_t size_ = 0;
+  uint64_t alignment_ = 1;
+  uint64_t preferred_ = 0;
+};
+
+}  // namespace vmferry
