@@ -33,8 +33,9 @@ class CopyBreaks {
   uint64_t reads() const;
   /// Was any break ended?
   bool any() const;
-  /// What was changed, and not copied again yet. Once the copy has ended it stays so.
-  bool has_changes() const;
+  /// Bytes that were changed, and not taken to be copied again. Once the copy has ended it stays
+  /// so.
+  uint64_t changed_bytes() const;
 
   // For the copy.
   using Open = std::function<std::unique_ptr<Source>()>;

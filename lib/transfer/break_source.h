@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <utility>
 
 #include "vmferry/copy_breaks.h"
+#include "vmferry/error.h"
 
 namespace vmferry {
 
@@ -14,11 +19,10 @@ class BreakSource final : public Source {
  public:
   /// `breaks` must outlive it. Throws what `open` throws.
   BreakSource(CopyBreaks& breaks, CopyBreaks::Open open, std::stop_token stop) : breaks_(breaks) {
-    breaks_.attach(std::move(open), std::move(stop));
+    breaks_.attach([this, open = std::move(open)] { return same_size(open()); }, std::move(stop));
     try {
       const CopyBreaks::Reading now(breaks_);
       name_ = now.source().name();
-      size_ = now.source().size();
       alignment_ = now.source().read_alignment();
       preferred_ = now.source().preferred_read();
     } catch (...) {
@@ -31,7 +35,7 @@ class BreakSource final : public Source {
   BreakSource& operator=(const BreakSource&) = delete;
 
   const std::string& name() const override { return name_; }
-  uint64_t size() const override { return size_; }
+  uint64_t size() const override { return *size_; }
   Extent extent_at(uint64_t offset, uint64_t max) const override {
     return CopyBreaks::Reading(breaks_).source().extent_at(offset, max);
   }
@@ -48,9 +52,21 @@ class BreakSource final : public Source {
   uint64_t preferred_read() const override { return preferred_; }
 
  private:
+  /// One of another size is another disk.
+  std::unique_ptr<Source> same_size(std::unique_ptr<Source> source) {
+    if (size_.value_or(source->size()) != source->size()) {
+      throw Error({.kind = ErrorKind::kConflict,
+                   .object = source->name(),
+                   .action = "go on with its copy",
+                   .cause = "it was resized meanwhile"});
+    }
+    size_ = source->size();
+    return source;
+  }
+
   CopyBreaks& breaks_;
   std::string name_;
-  uint64_t size_ = 0;
+  std::optional<uint64_t> size_;  ///< nothing: it was not opened yet
   uint64_t alignment_ = 1;
   uint64_t preferred_ = 0;
 };

@@ -1,23 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/transfer/copy_again.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <memory>
 
 #include "lib/transfer/copy_changes.h"
 #include "lib/transfer/delta.h"
+#include "lib/transfer/less_each_time.h"
 #include "lib/transfer/reading_back.h"
 #include "vmferry/copy.h"
 #include "vmferry/error.h"
 
 namespace vmferry {
 namespace {
-
-/// Each pass has what was changed in the one before. If the guest writes more slowly than it is
-/// copied, they become shorter and shorter; so many of them are enough for any that do.
-constexpr unsigned kMostPasses = 24;
 
 /// What of a pass is still to be compared: from some place on, and nothing that was changed since.
 class RestOfPass final : public Changes {
@@ -68,19 +63,18 @@ void compare_pass(const Source& source, const ByteRanges& pass, CopyBreaks& brea
 uint64_t copy_again(const Source& source, CopyBreaks& breaks, Sink& sink,
                     const TransferOptions& options, Observer* observer) {
   uint64_t bytes = 0;
-  unsigned passes = 0;
+  LessEachTime passes;
   while (!breaks.close()) {
     const ByteRanges pass = breaks.take();
     if (pass.empty()) {
       continue;  // a break that was wanted did not come
     }
-    if (passes++ == kMostPasses) {
+    // Each has what was changed in the one before.
+    if (!passes.still(pass.bytes())) {
       throw Error({.kind = ErrorKind::kIo,
                    .object = source.name(),
                    .action = "copy what was written meanwhile",
-                   .cause = fmt::format("the guest still writes faster than it is copied, after {} "
-                                        "passes over what it wrote in the one before",
-                                        kMostPasses),
+                   .cause = "the guest writes faster than it is copied",
                    .hint = "give it more room with --overlay-max, or try at a quieter time"});
     }
     bytes += pass.bytes();

@@ -45,9 +45,9 @@ bool CopyBreaks::any() const {
   return any_;
 }
 
-bool CopyBreaks::has_changes() const {
+uint64_t CopyBreaks::changed_bytes() const {
   const std::lock_guard lock(mutex_);
-  return !changed_.empty();
+  return changed_.bytes();
 }
 
 void CopyBreaks::wait_for_end(std::unique_lock<std::mutex>& lock) {

@@ -141,7 +141,7 @@ TEST_CASE("a copy with breaks has what the disk holds in the end", "[breaks]") {
     INFO("seed " << seed << ", " << breaks << " breaks");
     CHECK(breaks > 0);
     CHECK(rig.target.named);
-    CHECK_FALSE(rig.breaks.has_changes());
+    CHECK(rig.breaks.changed_bytes() == 0);
     CHECK(rig.target.written.bytes() == rig.disk.bytes);
     CHECK(rig.disk.open == 0);
   }
@@ -193,6 +193,21 @@ TEST_CASE("a disk that cannot be opened again ends its copy", "[breaks]") {
   rig.disk.fails = true;
   rig.breaks.end(ByteRanges());
   CHECK_THROWS_AS(rig.copied.get(), Error);
+  CHECK_FALSE(rig.target.named);
+}
+
+TEST_CASE("a disk that was resized in a break is no copy's any more", "[breaks]") {
+  BreakRig rig;
+  rig.start();
+  REQUIRE(rig.begin());
+  rig.disk.bytes.resize(kBytes + kPiece);
+  rig.breaks.end(ByteRanges());
+  try {
+    rig.copied.get();
+    FAIL("it was copied");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kConflict);
+  }
   CHECK_FALSE(rig.target.named);
 }
 

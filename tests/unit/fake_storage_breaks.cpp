@@ -63,7 +63,7 @@ void FakeStorage::copy_changed(const std::string& from, const std::string& to, C
 
 void FakeStorage::wait_for_rung(const CopyTerms& terms) {
   const auto give_up = steady_clock::now() + std::chrono::seconds(20);
-  while (!terms.breaks->has_changes() && steady_clock::now() < give_up) {
+  while (terms.breaks->changed_bytes() == 0 && steady_clock::now() < give_up) {
     if (terms.stop.stop_requested()) {
       throw cancelled_error();
     }

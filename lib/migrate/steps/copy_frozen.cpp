@@ -2,16 +2,10 @@
 #include "lib/core/blocking_call.h"
 #include "lib/migrate/steps/rungs.h"
 #include "lib/migrate/steps/steps.h"
+#include "lib/transfer/less_each_time.h"
 #include "vmferry/error.h"
 
 namespace vmferry::migrate {
-namespace {
-
-/// For each disk, once all are copied. If the guest writes more slowly than it is copied, what is
-/// left becomes less each time.
-constexpr size_t kMostTurns = 24;
-
-}  // namespace
 
 void CopyFrozen::run() {
   const std::optional<Clock::time_point> deadline = run_.deadline();
@@ -39,11 +33,11 @@ void CopyFrozen::copy_on_rungs(std::optional<Clock::time_point> deadline) {
     copy_by([&](std::stop_token stop) { run_.copy_disk(disk, stop, &breaks); },
             [&] { rungs.watch(breaks); }, disk, deadline);
   }
-  size_t turns = 0;
+  LessEachTime turns;
   while (const MovingDisk* const disk = rungs.find_behind()) {
-    if (turns++ == kMostTurns * plan_.disks.size()) {
+    if (!turns.still(rungs.bytes_behind())) {
       fail(ErrorKind::kIo, source_.name(), "copy what it wrote meanwhile",
-           "it still writes faster than it is copied",
+           "it writes faster than it is copied",
            "give it more room with --overlay-max, or try at a quieter time");
     }
     CopyBreaks& breaks = rungs.breaks(*disk);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 
 #include "lib/core/format_bytes.h"
 #include "lib/migrate/xml_text.h"
@@ -55,10 +56,18 @@ CopyBreaks& Rungs::begin_copy(const MovingDisk& disk) {
 }
 
 const MovingDisk* Rungs::find_behind() {
-  const auto found =
-      std::find_if(plan_.disks.begin(), plan_.disks.end(),
-                   [this](const MovingDisk& disk) { return breaks(disk).has_changes(); });
-  return found == plan_.disks.end() ? nullptr : &*found;
+  const auto found = std::max_element(
+      plan_.disks.begin(), plan_.disks.end(), [this](const MovingDisk& a, const MovingDisk& b) {
+        return breaks(a).changed_bytes() < breaks(b).changed_bytes();
+      });
+  const bool is_behind = found != plan_.disks.end() && breaks(*found).changed_bytes() != 0;
+  return is_behind ? &*found : nullptr;
+}
+
+uint64_t Rungs::bytes_behind() {
+  return std::accumulate(
+      plan_.disks.begin(), plan_.disks.end(), uint64_t{0},
+      [this](uint64_t sum, const MovingDisk& disk) { return sum + breaks(disk).changed_bytes(); });
 }
 
 void Rungs::watch(CopyBreaks& running) {

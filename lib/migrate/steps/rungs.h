@@ -31,8 +31,10 @@ class Rungs : public StepWork {
   /// Looks at the overlays, and commits them if one of them is too large; `running` is of the copy
   /// that goes on meanwhile.
   void watch(CopyBreaks& running);
-  /// One that was changed since it was copied. Null: there is none.
+  /// The one of which most was changed since it was copied. Null: nothing was.
   const MovingDisk* find_behind();
+  /// Of all disks, in bytes.
+  uint64_t bytes_behind();
 
  private:
   struct Full {
