@@ -99,6 +99,7 @@ class Machine {
   /// Gives a copy that runs the rate of now; `rates` has what was set before, by dev.
   void adjust_rate(const MovingDisk& disk, const BlockJob& job,
                    std::map<std::string, uint64_t>& rates) const;
+  void require_active(const std::string& what) const;
   void require_below(const MovingDisk& disk, Place expected) const;
 
   const Plan& plan_;

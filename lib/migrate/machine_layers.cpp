@@ -24,7 +24,7 @@ void Machine::commit_layer(const MovingDisk& disk, const Watch& watch, bool tell
     job.reset();
   }
   if (!has_layer(disk)) {
-    return;
+    return require_active(what);
   }
   if (!job) {
     guest_->commit_layer(disk.dev, disk.image.path, disk.first_image->path);
@@ -49,6 +49,14 @@ void Machine::commit_layer(const MovingDisk& disk, const Watch& watch, bool tell
            "QEMU's log tells why: /var/log/libvirt/qemu/" + name() + ".log");
     }
     std::this_thread::sleep_for(context_.patience.poll);
+  }
+  require_active(what);
+}
+
+/// What one that stops in this moment says of its chain is not what it was running on.
+void Machine::require_active(const std::string& what) const {
+  if (!active()) {
+    fail(ErrorKind::kConflict, name(), what, "it was stopped in this moment", "try again");
   }
 }
 

@@ -29,6 +29,8 @@ write_on() {
 write_no_more() {
   touch enough
   wait "$writer"
+  guest_io "$VMFERRY_LAB_HOSTA" 0 flush >/dev/null
+  guest_io "$VMFERRY_LAB_HOSTA" 1 flush >/dev/null # else its tables are in QEMU's memory
 }
 
 # holds_all N FILE FORMAT: the image holds all that was written to that disk; where that was done twice, the last.
@@ -36,7 +38,7 @@ holds_all() {
   local -a commands
   mapfile -t commands < <(awk -v disk="$1" '$1 == disk { last[$2] = $3 } END { for (at in last) print "read -q -P " last[at] " " at "k 200k" }' wrote)
   ((${#commands[@]} > 5)) || fail "nothing was written"
-  printf '%s\n' "${commands[@]}" | qemu-io -U -r -f "$3" "$2" >said 2>&1
+  printf '%s\n' "${commands[@]}" | qemu-io -U -r -f "$3" "$2" >said 2>&1 || fail "$2 has not all that was written: $(cat said)"
   ! grep -i "fail\|error" said || fail "$2 has not all that was written: $(cat said)"
 }
 
