@@ -5,6 +5,11 @@
 // The runs of a warm move.
 
 namespace vmferry::test {
+namespace {
+
+const WayUnderTest& one_volume() { return warm_ways().at(2); }
+
+}  // namespace
 
 TEST_CASE("a warm move goes from sync to sync and ends on the volumes", "[migrate][sync]") {
   for (const WayUnderTest& way : warm_ways()) {
@@ -130,7 +135,7 @@ TEST_CASE("what somebody did to a guest between two syncs is noticed", "[migrate
 
 TEST_CASE("what is not as a sync of volumes left it is noticed", "[migrate][sync]") {
   const auto refusal = [](unsigned syncs, const std::function<void(Rig&)>& act) {
-    Rig rig(warm_ways().back());
+    Rig rig(one_volume());
     for (unsigned i = 0; i < syncs; ++i) {
       run_well(rig, rig.plan_sync());
     }
@@ -157,7 +162,7 @@ TEST_CASE("what is not as a sync of volumes left it is noticed", "[migrate][sync
 }
 
 TEST_CASE("a snapshot of an old volume that a sync did not make stays", "[migrate][sync]") {
-  Rig rig(warm_ways().back());
+  Rig rig(one_volume());
   run_well(rig, rig.plan_sync());
   const Plan plan = rig.plan_sync();
   rig.world().images["rbd:vms/old-a@vmferry-sync-2"] = {.own = {{1, 4711}}};
@@ -170,7 +175,7 @@ TEST_CASE("a snapshot of an old volume that a sync did not make stays", "[migrat
 
 TEST_CASE("a warm move of volumes can be given up, whatever became of them", "[migrate][sync]") {
   const auto stop_after = [](bool remove, const std::function<void(Rig&)>& act) {
-    Rig rig(warm_ways().back());
+    Rig rig(one_volume());
     run_well(rig, rig.plan_sync());
     act(rig);
     const Plan plan = rig.plan_stop(remove);
@@ -190,7 +195,7 @@ TEST_CASE("a warm move of volumes can be given up, whatever became of them", "[m
   CHECK(stop_after(false, put_it_there).empty());
   CHECK(stop_after(true, put_it_there).find("has it as its disk vda already") != std::string::npos);
 
-  Rig rig(warm_ways().back());
+  Rig rig(one_volume());
   run_well(rig, rig.plan_sync());
   rig.world().images["rbd:vms/old-a"].file = 77;  // with the snapshots of another warm move
   run_well(rig, rig.plan_stop(true));
@@ -202,7 +207,7 @@ TEST_CASE("what a warm move of volumes does not do is refused", "[migrate][sync]
   Rig files(all_ways().front());
   files.request.snapshots = true;
   CHECK(failed_checks_of(files.plan_sync()).find("leave --snapshots out") != std::string::npos);
-  Rig volume(warm_ways().back());
+  Rig volume(one_volume());
   volume.request.snapshots = true;
   volume.world().images["rbd:vms/old-a"].snapshots.push_back("monday");
   CHECK(failed_checks_of(volume.plan_sync()).empty());
