@@ -24,8 +24,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr uint64_t kPiece = 65536;
-constexpr uint64_t kBytes = 96 * kPiece;
+constexpr uint64_t kPieceOfCopy = 65536;
+constexpr uint64_t kBytes = 96 * kPieceOfCopy;
 
 /// The disk of a guest that somebody else changes. What is open when that happens tells.
 class ChangingDisk {
@@ -51,9 +51,10 @@ class ChangingDisk {
   /// A piece of it is all of one byte now.
   ByteRanges change(uint64_t piece, std::byte byte) {
     CHECK(open == 0);
-    std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(piece * kPiece), kPiece, byte);
+    std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(piece * kPieceOfCopy), kPieceOfCopy,
+                byte);
     ByteRanges changed;
-    changed.add(piece * kPiece, kPiece);
+    changed.add(piece * kPieceOfCopy, kPieceOfCopy);
     return changed;
   }
 
@@ -67,7 +68,8 @@ class NamedTarget : public Target {
  public:
   class ReadableSink : public RecordingSink {
    public:
-    ReadableSink() : RecordingSink(kBytes, {.zero_granularity = kPiece, .starts_zeroed = true}) {}
+    ReadableSink()
+        : RecordingSink(kBytes, {.zero_granularity = kPieceOfCopy, .starts_zeroed = true}) {}
     std::unique_ptr<Source> read_back() override {
       if (before_reading_back) {
         before_reading_back();
@@ -180,7 +182,7 @@ TEST_CASE("a copy that writes wrong bytes in its last pass gets no name", "[brea
   BreakRig rig;
   rig.start();
   REQUIRE(rig.begin());
-  rig.target.written.spoil = 5 * kPiece + 1;
+  rig.target.written.spoil = 5 * kPieceOfCopy + 1;
   rig.breaks.end(rig.disk.change(5, std::byte{4}));
   CHECK_THROWS_AS(rig.copied.get(), Error);
   CHECK_FALSE(rig.target.named);
@@ -200,7 +202,7 @@ TEST_CASE("a disk that was resized in a break is no copy's any more", "[breaks]"
   BreakRig rig;
   rig.start();
   REQUIRE(rig.begin());
-  rig.disk.bytes.resize(kBytes + kPiece);
+  rig.disk.bytes.resize(kBytes + kPieceOfCopy);
   rig.breaks.end(ByteRanges());
   try {
     rig.copied.get();
