@@ -108,7 +108,9 @@ class DiskLooker {
   /// Another cluster may have a volume of that name.
   void require_seen_by_guest(const DiskFacts& disk) {
     std::string cause;
+    std::string resized;
     if (const uint64_t seen = guest_->disk_sizes(disk.move.dev).capacity; seen != disk.move.size) {
+      resized = "if it was resized, let the guest see that first (virsh blockresize); ";
       cause = fmt::format("it has {} bytes, and the running guest sees {}", disk.move.size, seen);
     } else if (!disk.disk.readonly && !disk.parts.written) {
       cause = "the guest runs, and no client has it open in this cluster";
@@ -118,7 +120,7 @@ class DiskLooker {
                    .object = disk.move.original,
                    .action = {},
                    .cause = cause,
-                   .hint = "is it in another cluster? name that one with --ceph-conf"});
+                   .hint = resized + "is it in another cluster? name that one with --ceph-conf"});
     }
   }
 

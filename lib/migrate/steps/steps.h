@@ -310,6 +310,7 @@ class MarkOld : public StepWork {
   void clean() override;
 
  private:
+  bool has_mark(const MovingDisk& disk, const std::string& name) const;
   void mark(const MovingDisk& disk);
 };
 

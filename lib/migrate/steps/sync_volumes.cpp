@@ -29,10 +29,14 @@ void MarkOld::run() {
   journal_.note(kMarkedOld);
 }
 
+bool MarkOld::has_mark(const MovingDisk& disk, const std::string& name) const {
+  const std::vector<std::string> marks = context_.storage->old_marks(disk.image);
+  return std::find(marks.begin(), marks.end(), name) != marks.end();
+}
+
 void MarkOld::mark(const MovingDisk& disk) {
   const std::string name = sync_mark(plan_.round);
-  const std::vector<std::string> marks = context_.storage->old_marks(disk.image);
-  if (std::find(marks.begin(), marks.end(), name) != marks.end()) {
+  if (has_mark(disk, name)) {
     if (!journal_.noted(marked_old(disk))) {
       fail(ErrorKind::kConflict, source_.name(),
            "make the snapshot " + name + " of " + disk.original,
@@ -56,7 +60,9 @@ void MarkOld::clean() {
     }
     run_.try_to_remove("rbd snap rm " + shell_word(disk.image.volume->ceph_name() + "@" + name),
                        [&] {
-                         context_.storage->unmark_old(disk.image, name);
+                         if (has_mark(disk, name)) {  // who may not make it, may not remove any
+                           context_.storage->unmark_old(disk.image, name);
+                         }
                          journal_.forget(marked_old(disk));
                        });
   }

@@ -5,11 +5,13 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "lib/core/blocking_call.h"
+#include "lib/core/printable.h"
 #include "lib/store/rbd/rbd_admin.h"
 #include "lib/store/rbd/rbd_cluster.h"
 #include "lib/store/rbd/rbd_facts.h"
@@ -210,11 +212,19 @@ class UpdatedVolume : public Target, private Sink {
   std::atomic<bool> gave_up_ = false;
 };
 
-void open_to_change(RbdImage& image, const RbdPool& pool, const RbdLocation& volume) {
-  const int rc = image.open(pool.io(), volume.image, "", false);
-  if (rc < 0) {
-    throw rbd_error(rc, volume, "open");
+/// The volume of that snapshot, to do that with it.
+void open_to(const std::string& action, RbdImage& image, const RbdPool& pool,
+             const RbdLocation& snapshot) {
+  const int rc = image.open(pool.io(), snapshot.image, "", false);
+  if (rc >= 0) {
+    return;
   }
+  ErrorParts parts = rbd_error(rc, snapshot, action).parts();
+  if (rc == -EPERM || rc == -EACCES) {
+    parts.hint = "allow this Ceph user to write there: ceph auth caps ... osd 'profile rbd pool=" +
+                 printable(snapshot.pool) + "'";
+  }
+  throw Error(parts);
 }
 
 }  // namespace
@@ -227,7 +237,7 @@ std::unique_ptr<Target> update_rbd_volume(const RbdLocation& location,
 void create_rbd_snapshot(const RbdLocation& snapshot, const CephOptions& options) {
   const RbdPool pool(snapshot, options, CephSharing::kOwn);
   RbdImage image;
-  open_to_change(image, pool, snapshot);
+  open_to("make it", image, pool, snapshot);
   const int rc = rbd_snap_create(image.get(), snapshot.snapshot.c_str());
   if (rc < 0) {
     throw rbd_error(rc, snapshot, "make it");
@@ -237,7 +247,7 @@ void create_rbd_snapshot(const RbdLocation& snapshot, const CephOptions& options
 void remove_rbd_snapshot(const RbdLocation& snapshot, const CephOptions& options) {
   const RbdPool pool(snapshot, options, CephSharing::kOwn);
   RbdImage image;
-  open_to_change(image, pool, snapshot);
+  open_to("remove it", image, pool, snapshot);
   const int rc = rbd_snap_remove(image.get(), snapshot.snapshot.c_str());
   if (rc < 0 && rc != -ENOENT) {
     throw rbd_error(rc, snapshot, "remove the snapshot");
