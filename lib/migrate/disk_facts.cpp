@@ -96,7 +96,7 @@ class DiskLooker {
     const Usage usage = storage_.image_usage(image);
     disk.move.size = usage.virtual_bytes;
     disk.move.data = usage.allocated_bytes;
-    if (method_ == CopyMethod::kOffline) {
+    if (method_ == CopyMethod::kOffline || facts_.state == DomainState::kShutOff) {
       return;
     }
     require_seen_by_guest(disk);

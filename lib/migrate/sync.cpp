@@ -162,6 +162,17 @@ SyncState state_of(const MigrateRequest& request, const MigrateContext& context)
                .hint = "begin one with vmferry sync, or name the --state-dir that it has"});
 }
 
+Error gone_for_good(const SyncState& state, const MigrateContext& context) {
+  return Error({.kind = ErrorKind::kNotFound,
+                .object = "domain " + state.request.domain,
+                .action = "give its warm move up",
+                .cause = "it is not defined any more",
+                .hint = "define it again, with its disks as they were, and try again; or if it is "
+                        "gone for good, remove by hand its volumes, the snapshots vmferry-sync-* "
+                        "of volumes that it was on, its overlays, and " +
+                        sync_state_path(state.request.domain, context.state_dir)});
+}
+
 /// The disks of the warm move, and no others.
 MigrateRequest about_its_disks(MigrateRequest request, const SyncState& state) {
   request.disks.clear();
@@ -313,6 +324,10 @@ Plan plan_sync_stop(const MigrateRequest& asked, bool remove_volumes,
                     const MigrateContext& context) {
   using namespace migrate;  // NOLINT(google-build-using-namespace)
   const SyncState state = state_of(asked, context);
+  const std::shared_ptr<Guest> guest = context.source->guest(asked.domain);
+  if (guest->state() == DomainState::kAbsent) {
+    throw gone_for_good(state, context);
+  }
   // The cluster may be gone for good: it is not asked.
   Plan plan;
   plan.kind = RunKind::kStop;
@@ -321,7 +336,6 @@ Plan plan_sync_stop(const MigrateRequest& asked, bool remove_volumes,
   plan.uuid = state.uuid;
   plan.source_host = plan.target_host = state.host;
   plan.method = CopyMethod::kStaged;
-  const std::shared_ptr<Guest> guest = context.source->guest(asked.domain);
   plan.was_running = guest->state() != DomainState::kShutOff;
   plan.original_persistent = guest->definition(DefinitionKind::kMigratablePersistent);
   for (const SyncedDisk& disk : state.disks) {

@@ -8,6 +8,7 @@ move -q --delete-source
 on_rbd "$VMFERRY_LAB_HOSTA" vda vdb
 to_fast --overlay-dir "$PWD/overlays" --json >report.json
 synced_to_fast 1 vda vdb
+python3 -c 'import json; report = json.load(open("report.json")); assert 0.2 < report["seconds"] < 300, report'
 for number in 2 3; do
   until_true 60 times_written $(($(grep -c '^wrote' "$log") + 2))
   to_fast --quiesce --json >report.json

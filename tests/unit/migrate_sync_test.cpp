@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "tests/unit/catch.h"
 #include "tests/unit/migrate_warm.h"
+#include "vmferry/error.h"
 
 // The runs of a warm move.
 
@@ -201,6 +202,19 @@ TEST_CASE("a warm move of volumes can be given up, whatever became of them", "[m
   run_well(rig, rig.plan_stop(true));
   CHECK(rig.world().images.contains("rbd:vms/old-a@vmferry-sync-1"));
   CHECK(rig.said().find("another volume has its name now") != std::string::npos);
+}
+
+TEST_CASE("a warm move whose machine is gone names what is left", "[migrate][sync]") {
+  Rig rig(one_volume());
+  run_well(rig, rig.plan_sync());
+  rig.alpha().domains.clear();
+  std::string hint;
+  try {
+    rig.plan_stop(true);
+  } catch (const Error& error) {
+    hint = error.hint();
+  }
+  CHECK(hint.find("/web1.sync") != std::string::npos);
 }
 
 TEST_CASE("what a warm move of volumes does not do is refused", "[migrate][sync]") {

@@ -69,7 +69,11 @@ void MarkOld::clean() {
 }
 
 void Unfreeze::run() {
+  const std::optional<std::string> frozen_at = journal_.recorded(kFrozenAt);
   Snapshot(run_).undo();
+  if (frozen_at) {  // that is the moment of the snapshots, all the same
+    journal_.record(kFrozenAt, *frozen_at);
+  }
   if (!journal_.noted(kFrozen)) {
     return;
   }
