@@ -16,7 +16,7 @@ written 20M 7
 rbd snap create --no-progress rbd/mg-one-vda@vmferry-sync-1
 expect 1 "has the snapshot vmferry-sync-1 already, which is of another warm move" to_fast --overlay-dir "$PWD/overlays"
 rbd snap rm --no-progress rbd/mg-one-vda@vmferry-sync-1
-on_a event mg-one --all --loop >events 2>&1 &
+virsh -q -c "$VMFERRY_LAB_HOSTA" event mg-one --all --loop >events 2>&1 &
 watcher=$!
 to_fast --overlay-dir "$PWD/overlays" -q
 synced_to_fast 1 vda
