@@ -21,8 +21,9 @@ namespace VMFERRY_API vmferry {
 class CopyBreaks {
  public:
   // For who changes the image.
-  /// Asks the copy to stand still. False: it has not begun to read, or has ended, or did not stop
-  /// within `time`; it goes on then.
+  /// Asks the copy to stand still. Until something was read since the last break, it is not asked
+  /// before `time` is over: breaks alone are no copy. False: it has not begun to read, or has
+  /// ended, or did not stop within `time`; it goes on then.
   bool begin(std::chrono::milliseconds time);
   /// The copy goes on; `changed`: what of the disk may have other bytes now. REQUIRES: begin()
   /// answered true.
@@ -76,8 +77,9 @@ class CopyBreaks {
   ByteRanges changed_;
   unsigned readers_ = 0;
   uint64_t reads_ = 0;
-  bool wanted_ = false;    ///< there is a break, or shall be one
-  bool given_up_ = false;  ///< for good
+  uint64_t reads_at_end_ = 0;  ///< of the last break
+  bool wanted_ = false;        ///< there is a break, or shall be one
+  bool given_up_ = false;      ///< for good
   bool closed_ = false;
   bool any_ = false;
 };

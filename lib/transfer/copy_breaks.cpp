@@ -9,9 +9,11 @@
 namespace vmferry {
 
 bool CopyBreaks::begin(std::chrono::milliseconds time) {
+  const auto give_up = std::chrono::steady_clock::now() + time;
   std::unique_lock lock(mutex_);
+  moved_.wait_until(lock, give_up, [this] { return !open_ || closed_ || reads_ != reads_at_end_; });
   wanted_ = true;
-  moved_.wait_for(lock, time, [this] { return !open_ || (readers_ == 0 && !closed_); });
+  moved_.wait_until(lock, give_up, [this] { return !open_ || (readers_ == 0 && !closed_); });
   if (open_ && readers_ == 0 && !closed_) {
     source_.reset();
     return true;
@@ -25,6 +27,7 @@ void CopyBreaks::end(const ByteRanges& changed) {
   const std::lock_guard lock(mutex_);
   changed_.add(changed);
   any_ = true;
+  reads_at_end_ = reads_;
   wanted_ = false;
   moved_.notify_all();
 }
@@ -81,7 +84,9 @@ CopyBreaks::Reading::Reading(CopyBreaks& breaks) : breaks_(breaks) {
   }
   source_ = breaks.source_.get();
   ++breaks.readers_;
-  ++breaks.reads_;
+  if (breaks.reads_++ == breaks.reads_at_end_) {
+    breaks.moved_.notify_all();
+  }
 }
 
 CopyBreaks::Reading::~Reading() {
@@ -106,6 +111,7 @@ uint64_t CopyBreaks::end_of_changes(uint64_t offset) const {
 bool CopyBreaks::close() {
   const std::lock_guard lock(mutex_);
   closed_ = !wanted_ && changed_.empty();
+  moved_.notify_all();
   return closed_;
 }
 

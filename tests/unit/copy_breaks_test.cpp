@@ -149,6 +149,29 @@ TEST_CASE("a copy with breaks has what the disk holds in the end", "[breaks]") {
   }
 }
 
+TEST_CASE("between two breaks the copy goes on, however late it is", "[breaks]") {
+  ChangingDisk disk;
+  CopyBreaks breaks;
+  breaks.attach([&] { return std::make_unique<ChangingDisk::Opened>(disk); }, {});
+  std::promise<void> first;
+  auto reader = std::async(std::launch::async, [&] {
+    { const CopyBreaks::Reading reading(breaks); }
+    first.set_value();
+    std::this_thread::sleep_for(100ms);
+    const CopyBreaks::Reading reading(breaks);
+  });
+  first.get_future().wait();
+  REQUIRE(breaks.begin(10s));
+  breaks.end(ByteRanges());
+  REQUIRE(breaks.begin(10s));
+  CHECK(breaks.reads() == 2);
+  breaks.end(ByteRanges());
+  reader.get();
+  REQUIRE(breaks.begin(1ms));  // and a copy that stands still by itself is asked in the end
+  breaks.end(ByteRanges());
+  breaks.detach();
+}
+
 TEST_CASE("a copy in a break ends when it is given up, or stopped", "[breaks]") {
   for (const bool gives_up : {true, false}) {
     BreakRig rig;

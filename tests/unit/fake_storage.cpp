@@ -290,7 +290,9 @@ void FakeStorage::remove_old_file(const OldFile& file) {
 uint64_t FakeStorage::file_allocation(const std::string& path) {
   return world_->call("file_allocation", [&] {
     const uint64_t tables = world_->require_image(path).format == "qcow2" ? 4 * kClusterBytes : 0;
-    return tables + usage(path).allocated_bytes;
+    const uint64_t used = usage(path).allocated_bytes;
+    const bool is_large = !world_->on_rungs || world_->large_overlays;
+    return tables + (is_large ? used : std::min(used, kClusterBytes));
   });
 }
 

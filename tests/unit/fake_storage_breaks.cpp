@@ -29,6 +29,22 @@ class AttachedBreaks {
   CopyBreaks& breaks_;
 };
 
+class LargeOverlays {
+ public:
+  explicit LargeOverlays(World& world) : world_(world) { say(true); }
+  ~LargeOverlays() { say(false); }
+  LargeOverlays(const LargeOverlays&) = delete;
+  LargeOverlays& operator=(const LargeOverlays&) = delete;
+
+ private:
+  void say(bool large) {
+    const std::lock_guard lock(world_.mutex);
+    world_.large_overlays = large;
+  }
+
+  World& world_;
+};
+
 }  // namespace
 
 void FakeStorage::copy_part(const std::string& call, const std::string& from, const std::string& to,
@@ -62,7 +78,10 @@ void FakeStorage::copy_changed(const std::string& from, const std::string& to, C
   }
 }
 
+/// The overlays are large only meanwhile: how far threads are says nothing about how many rungs
+/// there will be.
 void FakeStorage::wait_for_rung(const CopyTerms& terms) {
+  const LargeOverlays large(*world_);
   const auto give_up = steady_clock::now() + std::chrono::seconds(20);
   const auto runs = [this] {
     const std::lock_guard lock(world_->mutex);
@@ -74,6 +93,7 @@ void FakeStorage::wait_for_rung(const CopyTerms& terms) {
     if (terms.stop.stop_requested()) {
       throw cancelled_error();
     }
+    { const CopyBreaks::Reading more(*terms.breaks); }
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }

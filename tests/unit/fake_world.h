@@ -117,6 +117,7 @@ class World {
   unsigned late_ticks = 12;        ///< until libvirt has done what a dead client asked for
   unsigned unseen_ticks = 5;       ///< of those: until it has begun, and says that it is busy
   bool on_rungs = false;           ///< copies that may have breaks wait for one in their middle
+  bool large_overlays = false;     ///< there, and meanwhile; elsewhere what they hold tells
   unsigned ghosts = 0;             ///< dead clients that are still seen; one less each time
   bool agents_come_up = true;      ///< in transient domains
   std::string boot_messages = {};  ///< of those

@@ -51,7 +51,7 @@ const std::vector<WayUnderTest>& warm_ways() {
        }},
       {"on rungs", [](World& world, MigrateRequest& request) {
          all_ways().front().prepare(world, request);
-         request.overlay_max = 5 * kClusterBytes;  // its tables, and what is written first
+         request.overlay_max = 6 * kClusterBytes;  // its tables, and two sectors
          world.on_rungs = true;
        }}};
   return kWays;
