@@ -215,7 +215,7 @@ struct MigrateReport {
 
 /// How long a run waits for what others do. Tests wait less.
 struct Patience {
-  std::chrono::milliseconds poll{50};    ///< between two questions how far a job is
+  std::chrono::milliseconds poll{50};    ///< between two questions how far a job is, at most
   std::chrono::milliseconds watch{100};  ///< between two looks around while a call blocks
   /// A job that is ready may still refuse to pivot: libvirt's event is on its way.
   std::chrono::milliseconds pivot{20'000};

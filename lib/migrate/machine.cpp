@@ -8,6 +8,7 @@
 
 #include "lib/core/blocking_call.h"
 #include "lib/core/shell_word.h"
+#include "lib/migrate/growing_pause.h"
 #include "lib/migrate/journal.h"
 
 namespace vmferry::migrate {
@@ -122,6 +123,7 @@ void Machine::wait_ready(const std::vector<const MovingDisk*>& disks, Place goal
                          const std::string& what, std::optional<Clock::time_point> deadline,
                          const Watch& watch) {
   std::map<std::string, uint64_t> rates;
+  GrowingPause pause(context_.patience.poll);
   while (true) {
     uint64_t done = 0;
     uint64_t total = 0;
@@ -152,13 +154,14 @@ void Machine::wait_ready(const std::vector<const MovingDisk*>& disks, Place goal
     if (watch) {
       watch();
     }
-    std::this_thread::sleep_for(context_.patience.poll);
+    pause.take();
   }
 }
 
 void Machine::pivot(const MovingDisk& disk, Place expected, const std::function<void()>& pivoted) {
   const Clock::time_point give_up = now() + context_.patience.pivot;
   bool told = false;
+  GrowingPause pause(context_.patience.poll);
   while (true) {
     BlockingCall call([guest = guest_, dev = disk.dev] { guest->pivot(dev); });
     while (!call.wait(context_.patience.watch)) {
@@ -181,7 +184,7 @@ void Machine::pivot(const MovingDisk& disk, Place expected, const std::function<
       if (now() > give_up || !guest_->block_job(disk.dev)) {
         throw;
       }
-      std::this_thread::sleep_for(context_.patience.poll);
+      pause.take();
       continue;
     }
     if (pivoted) {
@@ -232,12 +235,13 @@ void Machine::abort_job(const MovingDisk& disk) {
   }
   guest_->abort_block_job(disk.dev);
   const Clock::time_point give_up = now() + context_.patience.abort_job;
+  GrowingPause pause(context_.patience.poll);
   while (active() && guest_->block_job(disk.dev)) {
     if (now() > give_up) {
       fail(ErrorKind::kIo, name(), "abort the block job of " + disk.dev,
            "it does not end; an OSD may be down, and it ends when that is back");
     }
-    std::this_thread::sleep_for(context_.patience.poll);
+    pause.take();
   }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
-#include <thread>
 
+#include "lib/migrate/growing_pause.h"
 #include "lib/migrate/machine.h"
 
 // What is between the overlay that a guest writes to and its old disk, in a warm move.
@@ -29,26 +29,28 @@ void Machine::commit_layer(const MovingDisk& disk, const Watch& watch, bool tell
   if (!job) {
     guest_->commit_layer(disk.dev, disk.image.path, disk.first_image->path);
   }
+  GrowingPause pause(context_.patience.poll);
   while ((job = guest_->block_job(disk.dev))) {
     if (tell) {
       context_.observer->job(what, job->done, job->total, 0);
     }
     throw_if_stopped();
     watch();
-    std::this_thread::sleep_for(context_.patience.poll);
+    pause.take();
   }
   if (tell) {
     context_.observer->job_ended();
   }
   // libvirt takes it from the chain when it has heard that the job ended.
   const Clock::time_point give_up = now() + context_.patience.pivot;
+  GrowingPause heard(context_.patience.poll);
   while (has_layer(disk)) {
     if (now() > give_up) {
       fail(ErrorKind::kIo, name(), what,
            "the job ended, and " + disk.image.path + " is still there",
            "QEMU's log tells why: /var/log/libvirt/qemu/" + name() + ".log");
     }
-    std::this_thread::sleep_for(context_.patience.poll);
+    heard.take();
   }
   require_active(what);
 }
