@@ -145,9 +145,11 @@ class MigrateRun : public ChildRun {
   void require_ours() const {
     const MigrateRequest theirs = recorded_request(job().name, terms_.state_dir);
     const MigrateRequest ours = migrate_request(order_.plan, job());
-    const bool is_warm = recorded_kind(job().name, terms_.state_dir) != RunKind::kMove;
-    if (is_warm != job().warm || theirs.disks != ours.disks || theirs.to != ours.to ||
-        theirs.to_files()) {
+    const RunKind kind = recorded_kind(job().name, terms_.state_dir);
+    const bool is_warm = kind != RunKind::kMove;
+    const bool stays = kind == RunKind::kSync || kind == RunKind::kStop;
+    if (is_warm != job().warm || theirs.disks != ours.disks ||
+        theirs.to != (stays ? "" : ours.to) || theirs.to_files()) {
       throw Error({.kind = ErrorKind::kConflict,
                    .object = "guest " + job().name,
                    .action = "begin its move",

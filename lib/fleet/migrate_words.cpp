@@ -111,6 +111,17 @@ void require_plain_uri(const FleetJob& job) {
   }
 }
 
+namespace {
+
+void add_target_host(std::vector<std::string>& words, const FleetJob& job) {
+  if (!job.to.empty()) {
+    require_plain_uri(job);
+    add(words, "--to", job.to);
+  }
+}
+
+}  // namespace
+
 std::vector<std::string> migrate_arguments(const JobOrder& order, const MigrateTerms& terms) {
   const FleetJob& job = order.plan.jobs.front();
   const MigrateRequest request = migrate_request(order.plan, job);
@@ -126,10 +137,7 @@ std::vector<std::string> migrate_arguments(const JobOrder& order, const MigrateT
   if (request.snapshots) {
     words.emplace_back("--snapshots");
   }
-  if (!request.to.empty()) {
-    require_plain_uri(job);
-    add(words, "--to", request.to);
-  }
+  add_target_host(words, job);
   add_volumes(words, request);
   add_guest(words, job);
   return words;
@@ -137,6 +145,9 @@ std::vector<std::string> migrate_arguments(const JobOrder& order, const MigrateT
 
 std::vector<std::string> sync_arguments(const JobOrder& order, const MigrateTerms& terms) {
   const FleetJob& job = order.plan.jobs.front();
+  if (!job.to.empty()) {
+    require_plain_uri(job);  // now, and not when its cutover begins
+  }
   std::vector<std::string> words = first_words(order, terms, "sync");
   add(words, "--uuid", job.uuid);
   add_volumes(words, migrate_request(order.plan, job));
@@ -146,6 +157,7 @@ std::vector<std::string> sync_arguments(const JobOrder& order, const MigrateTerm
 
 std::vector<std::string> cutover_arguments(const JobOrder& order, const MigrateTerms& terms) {
   std::vector<std::string> words = first_words(order, terms, "cutover");
+  add_target_host(words, order.plan.jobs.front());
   add_guest(words, order.plan.jobs.front());
   return words;
 }

@@ -44,10 +44,6 @@ void read_ways(PlanTable& keys, FleetJob& job) {
 }
 
 void check_ways(PlanTable& keys, const FleetJob& job) {
-  if (job.warm && !job.to.empty()) {
-    keys.problem("to",
-                 "a warm move ends on the host of the guest: leave 'to' and 'target_host' out");
-  }
   for (const FleetDisk& disk : job.disks) {
     const char* const key = job.snapshots ? "snapshots" : job.warm ? "way" : nullptr;
     if (key != nullptr && !disk.base.empty()) {

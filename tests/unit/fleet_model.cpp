@@ -377,8 +377,6 @@ void make_some_warm(FleetPlan& plan) {
     FleetJob& job = plan.jobs[i];
     job.way = MigrateMode::kLive;
     job.warm = true;
-    job.to.clear();
-    job.target_host.clear();
     job.cutover_wave = i % 2 == 0 ? 0 : plan.jobs.back().wave;
   }
 }

@@ -87,12 +87,16 @@ TEST_CASE("a guest that was off when it was planned is not shut down", "[fleet]"
 }
 
 TEST_CASE("of a plan for warm moves guests that are off move offline", "[fleet]") {
-  FleetRig rig(1);
+  FleetRig rig(2);
   rig.request.warm = true;
+  rig.request.hosts = {"qemu:///h1"};
+  rig.request.to = GENERATE("", "qemu:///h2");
+  rig.world->hosts["h2"].facts.local = false;
   rig.add({.host = "h1", .name = "web", .running = true});
   rig.add({.host = "h1", .name = "db"});
   const FleetSurvey survey = rig.plan();
   INFO(refusals(survey));
+  CHECK(job_of(survey, "web").to == rig.request.to);
   CHECK(job_of(survey, "web").warm);
   CHECK(job_of(survey, "web").way == MigrateMode::kLive);
   CHECK_FALSE(job_of(survey, "db").warm);

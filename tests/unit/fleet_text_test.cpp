@@ -199,7 +199,6 @@ TEST_CASE("an error in a plan says in which line it is", "[fleet]") {
       {"way = \"live\"", "", "p:11: [[guest]] has no 'way'"},
       {"data = 123456789", "cutover_wave = 2", "p:17: 'cutover_wave' needs way = \"warm\""},
       {"way = \"live\"", "way = \"warm\"", "p:16: a warm move does not go with the 'base' of vdb"},
-      {"way = \"offline\"", "way = \"warm\"", "p:30: a warm move ends on the host of the guest"},
       {"way = \"live\"", "way = \"warm\"\nwave = 3\ncutover_wave = 2",
        "also wrong: line 18: 'cutover_wave' is 2, and"},
       {"bandwidth = \"400M\"", "cutover_window = [\"9-10\"]", "p:8: 'cutover_window' has \"9-10\""},

@@ -55,11 +55,12 @@ class ScriptedHost {
     migrate::write_sync_state(state_to(volume), state());
   }
   /// A run of that kind was killed.
-  void leave_journal(RunKind kind) {
+  void leave_journal(RunKind kind, const std::string& to = {}) {
     const fleet::JobOrder order = warm_order();
     Plan plan;
     plan.kind = kind;
     plan.request = migrate_request(order.plan, order.plan.jobs.front());
+    plan.request.to = to;
     migrate::Journal::begin(plan, state());
   }
 
@@ -157,6 +158,33 @@ TEST_CASE("what a killed run of a warm move left is ended first", "[fleet]") {
     host.leave_journal(RunKind::kCutover);
     CHECK(host.run(order).end == End::kSynced);
     CHECK(host.asked() == "migrate --recover");
+  }
+}
+
+TEST_CASE("a warm move to another host goes there with its cutover only", "[fleet]") {
+  ScriptedHost host;
+  fleet::JobOrder order = warm_order();
+  order.plan.jobs.front().to = "qemu+ssh://h2/system";
+  SECTION("a sync that was killed is its own") {
+    host.leave_journal(RunKind::kSync);
+    CHECK(host.run(order).end == End::kSynced);
+    CHECK(host.asked() == "migrate --recover, sync");
+  }
+  SECTION("so is a cutover to that host") {
+    host.synchronise("g1-vda");
+    host.leave_journal(RunKind::kCutover, "qemu+ssh://h2/system");
+    CHECK(host.run(order).end == End::kSynced);
+    CHECK(host.asked() == "migrate --recover");
+  }
+  SECTION("one to another host is somebody's") {
+    host.synchronise("g1-vda");
+    host.leave_journal(RunKind::kCutover, "qemu+ssh://h3/system");
+    CHECK_THAT(host.run(order).error, Contains("another move of it was left half done"));
+  }
+  SECTION("one that stays here, too") {
+    host.synchronise("g1-vda");
+    host.leave_journal(RunKind::kCutover);
+    CHECK_THAT(host.run(order).error, Contains("another move of it was left half done"));
   }
 }
 

@@ -68,6 +68,11 @@ TEST_CASE("a warm move is a sync, and then a cutover or its end", "[fleet]") {
         "g1");
   CHECK(joined(fleet::cutover_arguments(order, terms)) ==
         "cutover --json --progress=json --state-dir=/state -- g1");
+  const std::string here = joined(fleet::sync_arguments(order, terms));
+  order.plan.jobs.front().to = "qemu+ssh://h2/system";
+  CHECK(joined(fleet::sync_arguments(order, terms)) == here);
+  CHECK(joined(fleet::cutover_arguments(order, terms)) ==
+        "cutover --json --progress=json --state-dir=/state --to=qemu+ssh://h2/system -- g1");
   CHECK(joined(fleet::give_up_arguments(order, terms)) ==
         "sync --json --progress=json --state-dir=/state --stop --remove-volumes -- g1");
 }
@@ -78,6 +83,8 @@ TEST_CASE("a worker refuses a URI that may name a command", "[fleet]") {
                           "qemu+ssh://h2/system?no_tty=1;command=/tmp/x"}) {
     INFO(uri);
     CHECK_THROWS_AS(fleet::migrate_arguments(order_to(uri), {}), Error);
+    CHECK_THROWS_AS(fleet::sync_arguments(order_to(uri), {}), Error);
+    CHECK_THROWS_AS(fleet::cutover_arguments(order_to(uri), {}), Error);
   }
   CHECK_NOTHROW(fleet::migrate_arguments(order_to("qemu+tls://h2/system"), {}));
 }

@@ -74,9 +74,8 @@ void complete_fleet(FleetPlanOptions& options) {
   if (request.pool.empty()) {
     refuse_fleet_usage("no pool is named", "--pool POOL");
   }
-  if (request.warm && (request.rewrite_only || !request.to.empty())) {
-    refuse_fleet_usage("a warm move copies disks, and ends on the host of the guest",
-                       "leave --way warm out, or --to and --rewrite-only");
+  if (request.warm && request.rewrite_only) {
+    refuse_fleet_usage("a warm move copies disks", "leave --way warm or --rewrite-only out");
   }
   for (const std::string& wave : options.waves) {
     request.waves.push_back(parse_wave(wave));
