@@ -12,6 +12,9 @@ bool CopyBreaks::begin(std::chrono::milliseconds time) {
   const auto give_up = std::chrono::steady_clock::now() + time;
   std::unique_lock lock(mutex_);
   moved_.wait_until(lock, give_up, [this] { return !open_ || closed_ || reads_ != reads_at_end_; });
+  if (reads_ == 0) {
+    return false;
+  }
   wanted_ = true;
   moved_.wait_until(lock, give_up, [this] { return !open_ || (readers_ == 0 && !closed_); });
   if (open_ && readers_ == 0 && !closed_) {

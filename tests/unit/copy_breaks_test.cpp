@@ -153,6 +153,7 @@ TEST_CASE("between two breaks the copy goes on, however late it is", "[breaks]")
   ChangingDisk disk;
   CopyBreaks breaks;
   breaks.attach([&] { return std::make_unique<ChangingDisk::Opened>(disk); }, {});
+  REQUIRE_FALSE(breaks.begin(1ms));  // it waits for something else yet
   std::promise<void> first;
   auto reader = std::async(std::launch::async, [&] {
     { const CopyBreaks::Reading reading(breaks); }
