@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <limits>
+#include <string>
+#include <vector>
 
 #include "lib/core/format_bytes.h"
 #include "lib/migrate/check_list.h"
@@ -138,6 +141,12 @@ class ClusterChecker {
   }
 
  private:
+  /// Its volume holds what the last sync has copied. What of an old volume is new since would be
+  /// asked of each object.
+  static bool is_there_in_part(const DiskFacts& disk) {
+    return disk.move.first_image && disk.move.image.volume;
+  }
+
   /// What is in it is compared when the guest is off.
   void copied(const DiskFacts& disk) {
     const std::string name = "volume " + disk.move.volume.display();
@@ -177,12 +186,13 @@ class ClusterChecker {
   void room(const std::string& name, const PoolFacts& pool) {
     uint64_t data = 0;
     uint64_t partly_shared = 0;
+    uint64_t partly_there = 0;
     for (const DiskFacts& disk : facts_.disks) {
       if (disk.move.volume.pool != name) {
         continue;
       }
       const uint64_t own = std::max(std::min(disk.move.data, disk.move.size), disk.states);
-      (disk.base.empty() ? data : partly_shared) += own;
+      (!disk.base.empty() ? partly_shared : is_there_in_part(disk) ? partly_there : data) += own;
     }
     if (pool.full) {
       return checks_.fail("room", fmt::format("pool '{}' is full", name),
@@ -192,16 +202,22 @@ class ClusterChecker {
       return checks_.warn("room",
                           fmt::format("the cluster does not tell how much is free in '{}'", name));
     }
-    std::string of_bases;
+    std::vector<std::string> parts;
     if (partly_shared != 0) {
-      of_bases = fmt::format(", and what of {} differs from a base,", about_bytes(partly_shared));
+      parts.push_back(fmt::format("what of {} differs from a base", about_bytes(partly_shared)));
+    }
+    if (partly_there != 0) {
+      parts.push_back(fmt::format("what is new in {}", about_bytes(partly_there)));
+    }
+    if (data != 0 || parts.empty()) {
+      parts.insert(parts.begin(), about_bytes(data) + " of data");
     }
     const std::string message =
-        fmt::format("{} of data{} for pool '{}', which has {} free", about_bytes(data), of_bases,
-                    name, about_bytes(pool.available));
+        fmt::format("{} for pool '{}', which has {} free", fmt::join(parts, ", and "), name,
+                    about_bytes(pool.available));
     if (data > pool.available) {
       checks_.fail("room", message, "make room, or name another pool");
-    } else if (partly_shared > pool.available - data) {
+    } else if (partly_shared + partly_there > pool.available - data) {
       checks_.warn("room", message + ": how much that is shows only while it is copied");
     } else if (pool.nearly_full) {
       checks_.warn("room", message + ": it is nearly full");

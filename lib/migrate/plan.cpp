@@ -153,7 +153,9 @@ Steps all_steps(CopyMethod method, const WayFacts& way) {
 double estimate(const Plan& plan) {
   double data = 0;
   for (const MovingDisk& disk : plan.disks) {
-    data += static_cast<double>(std::min(disk.data, disk.size));
+    if (!disk.first_image || !disk.image.volume) {  // else the most of it is there
+      data += static_cast<double>(std::min(disk.data, disk.size));
+    }
   }
   const uint64_t limit = plan.request.bandwidth;
   const double rate = limit != 0 ? static_cast<double>(limit) : kGuessedRate;

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "lib/core/format_bytes.h"
 #include "lib/core/shell_word.h"
@@ -16,6 +18,12 @@
 
 namespace vmferry::migrate {
 namespace {
+
+const SyncedDisk* synced_of(const SyncState& state, const std::string& dev) {
+  const auto found = std::find_if(state.disks.begin(), state.disks.end(),
+                                  [&](const SyncedDisk& disk) { return disk.dev == dev; });
+  return found == state.disks.end() ? nullptr : &*found;
+}
 
 class WarmLooker : private CheckList {
  public:
@@ -52,6 +60,20 @@ class WarmLooker : private CheckList {
         volume(disk, as_marked);
       } catch (const Error& error) {
         fail("volume " + disk.volume.display(), error.what(), error.hint());
+      }
+    }
+    return take();
+  }
+
+  /// Of the disks as they are now: a volume is made of one size.
+  std::vector<Check> sizes(const std::vector<DiskFacts>& disks) {
+    for (const DiskFacts& disk : disks) {
+      const SyncedDisk* synced = synced_of(state_, disk.move.dev);
+      if (synced != nullptr && disk.move.size != 0 && disk.move.size != synced->size) {
+        fail("disk " + disk.move.dev,
+             fmt::format("it has {} bytes now, and had {} at the last sync: it was resized",
+                         disk.move.size, synced->size),
+             give_up_);
       }
     }
     return take();
@@ -194,9 +216,8 @@ void refuse_unfit(const MigrateRequest& request, RunKind kind, CheckList& checks
 }
 
 void add_what_is_below(const SyncState& state, MigrationStorage& storage, DiskFacts& disk) {
-  const auto synced = std::find_if(state.disks.begin(), state.disks.end(),
-                                   [&](const SyncedDisk& one) { return one.dev == disk.move.dev; });
-  if (synced == state.disks.end()) {
+  const SyncedDisk* const synced = synced_of(state, disk.move.dev);
+  if (synced == nullptr) {
     return;
   }
   MovingDisk& move = disk.move;
@@ -300,16 +321,16 @@ void gather_warm(const MigrateRequest& request, const MigrateContext& context, F
                               warm_command("sync --stop", request.domain, context.state_dir) +
                               "), and begin it anew";
   WarmLooker looker(*warm.state, *context.storage, give_up);
-  for (Check& check : looker.machine(facts.live, facts.source)) {
-    facts.warm_checks.push_back(std::move(check));
-  }
+  const auto add = [&facts](std::vector<Check> found) {
+    std::move(found.begin(), found.end(), std::back_inserter(facts.warm_checks));
+  };
+  add(looker.machine(facts.live, facts.source));
+  add(looker.sizes(facts.disks));
   // From files, a live cutover begins where the staged way has copied.
   const bool as_marked = warm.kind == RunKind::kCutover && !warm.before_sync &&
                          request.mode == MigrateMode::kLive &&
                          std::none_of(facts.disks.begin(), facts.disks.end(), is_on_volume);
-  for (Check& check : looker.volumes(as_marked)) {
-    facts.warm_checks.push_back(std::move(check));
-  }
+  add(looker.volumes(as_marked));
 }
 
 }  // namespace vmferry::migrate

@@ -62,6 +62,12 @@ TEST_CASE("what cannot be known, or is only unwelcome, is a warning", "[migrate]
           facts.disks[0].base = "rbd:vms/golden@v1";
           facts.pools["vms"].available = 1000;
         }) == "room");
+  // Nor, of an old volume, how much is new since the last sync.
+  CHECK(warnings([](auto&, Facts& facts) {
+          facts.disks[0].move.first_image = facts.disks[0].move.image;
+          facts.disks[0].move.image.volume = RbdLocation{.pool = "old", .image = "a"};
+          facts.pools["vms"].available = 1000;
+        }) == "room");
   CHECK(warnings([](auto&, Facts& facts) { facts.pools["vms"].health = "osds are down"; }) ==
         "cluster health");
   CHECK(warnings([](auto&, Facts& facts) {

@@ -227,6 +227,18 @@ TEST_CASE("what a warm move of volumes does not do is refused", "[migrate][sync]
   CHECK(failed_checks_of(volume.plan_sync()).empty());
 }
 
+TEST_CASE("a disk that was resized in its warm move is refused before anything is done",
+          "[migrate][sync]") {
+  Rig rig(one_volume());
+  run_well(rig, rig.plan_sync());
+  rig.world().images["rbd:vms/old-a"].size += kClusterBytes;
+  rig.guest().state = DomainState::kPaused;
+  for (const Plan& plan : {rig.plan_sync(), rig.plan_cutover()}) {
+    CHECK(failed_checks_of(plan).find("it was resized") != std::string::npos);
+  }
+  CHECK(failed_checks_of(rig.plan_stop(true)).empty());
+}
+
 TEST_CASE("an offline cutover deletes old volumes, and no old images", "[migrate][sync]") {
   for (const WayUnderTest& way : warm_ways()) {
     INFO(way.name);
