@@ -28,7 +28,9 @@ synced 4 vda vdb
 
 # No other command moves it.
 expect 1 "vmferry cutover mg-warm" move
-expect 2 "does not go to pool" ferry sync mg-warm --pool other --state-dir "$state"
+for other in --pool=other --object-size=8M --snapshots --disk=vda=rbd:rbd/other --name-template='{dev}' --data-pool=no --to-id=foo; do
+  expect 2 "${other%%=*}.* is not what the warm move began with" ferry sync mg-warm "$other" --state-dir "$state"
+done
 
 # One that would take too long begins nothing, and one for later waits, and is stopped like anything.
 expect 1 "it would take about .* s after its last sync" cut_over --max-downtime 1

@@ -76,6 +76,42 @@ void wait_until(std::chrono::steady_clock::time_point time, std::stop_token stop
   }
 }
 
+template <typename T>
+void refuse_other(const char* option, const T& given, const T& first) {
+  if (given != T() && given != first) {
+    refuse_usage(std::string(option) + " is not what the warm move began with",
+                 "leave it out, or give the warm move up first: vmferry sync --stop");
+  }
+}
+
+/// The volumes are there: what says how they are made is of use the first time only.
+void refuse_other_volumes(const MigrateOptions& options, const SyncState& state) {
+  const MigrateRequest& first = state.request;
+  refuse_other("--pool", options.request.pool, first.pool);
+  if (options.request.name_template != MigrateRequest().name_template) {
+    refuse_other("--name-template", options.request.name_template, first.name_template);
+  }
+  refuse_other("--snapshots", options.request.snapshots, first.snapshots);
+  refuse_other("--to-ceph-conf", options.to_ceph_conf, first.ceph_conf);
+  refuse_other("--to-id", options.to_id, first.user);
+  refuse_other("--object-size", options.layout.object_size, first.layout.object_size);
+  refuse_other("--stripe-unit", options.layout.stripe_unit, first.layout.stripe_unit);
+  refuse_other("--stripe-count", options.layout.stripe_count, first.layout.stripe_count);
+  refuse_other("--data-pool", options.layout.data_pool, first.layout.data_pool);
+  refuse_other("--features", options.layout.features, first.layout.features);
+  std::map<std::string, VolumeName> volumes;
+  for (const SyncedDisk& disk : state.disks) {
+    volumes[disk.dev] = disk.volume;
+  }
+  for (const auto& [dev, volume] : options.request.disks) {
+    if (!volumes.contains(dev) || volumes.at(dev) != volume) {
+      refuse_usage("--disk " + dev + "=" + printable(volume.display()) +
+                       " is not what the warm move began with",
+                   "leave it out, or give the warm move up first: vmferry sync --stop");
+    }
+  }
+}
+
 int stop_sync(Session& session, SyncOptions& options) {
   if (!take_warm(options.move)) {
     throw Error({.kind = ErrorKind::kNotFound,
@@ -137,14 +173,10 @@ bool take_warm(MigrateOptions& options) {
   if (!state) {
     return false;
   }
-  const std::string& pool = options.request.pool;
-  if (!pool.empty() && pool != state->request.pool) {
-    refuse_usage("the warm move does not go to pool '" + pool + "'",
-                 "leave --pool out, or give it up first: vmferry sync --stop");
-  }
   options.recover = true;  // what was asked for first counts
   complete(options);
   options.recover = false;
+  refuse_other_volumes(options, *state);
   options.request = next_request(*state, options.request);
   take_recorded_cluster(options);
   return true;
