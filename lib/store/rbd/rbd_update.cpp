@@ -221,8 +221,9 @@ void open_to(const std::string& action, RbdImage& image, const RbdPool& pool,
   }
   ErrorParts parts = rbd_error(rc, snapshot, action).parts();
   if (rc == -EPERM || rc == -EACCES) {
-    parts.hint = "allow this Ceph user to write there: ceph auth caps ... osd 'profile rbd pool=" +
-                 printable(snapshot.pool) + "'";
+    parts.hint = "this Ceph user needs 'profile rbd pool=" + printable(snapshot.pool) +
+                 "' beside what it has: 'ceph auth get' shows that, and 'ceph auth caps' replaces "
+                 "all of it";
   }
   throw Error(parts);
 }
