@@ -259,7 +259,8 @@ class HistoryTransfer {
       return;
     }
     is_wrong_ = true;
-    check_source(source_, options_.source_in_use);  // then that is why
+    check_source(state, options_.source_in_use);  // then that is why
+    check_source(source_, options_.source_in_use);
     throw Error({.kind = ErrorKind::kIo,
                  .object = number < last()
                                ? sink_.name() + "@" + printable(result_.points[number].name)

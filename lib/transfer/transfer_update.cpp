@@ -49,6 +49,7 @@ void compare_there(const Source& source, const Source& written, const Changes& c
   const CompareResult result =
       compare(here, there, {.jobs = options.jobs, .stop = options.stop}, counters);
   if (!result.same) {
+    check_source(source, options.source_in_use);  // then that is why
     throw Error({.kind = ErrorKind::kIo,
                  .object = name,
                  .action = "verify",

@@ -48,7 +48,16 @@ class LayeredDisk : public PictureSource {
     trouble_.come("read");
     PictureSource::read_at(offset, out);
   }
-  void check_unchanged() const override { trouble_.come("look at"); }
+  void check_unchanged() const override {
+    trouble_.come("look at");
+    if (gone) {
+      throw Error({.kind = ErrorKind::kConflict,
+                   .object = "fake",
+                   .action = "read",
+                   .cause = "it was removed"});
+    }
+  }
+  bool gone = false;
 
  private:
   Trouble& trouble_;
@@ -196,6 +205,19 @@ TEST_CASE("an update sees that what it wrote reads back differently") {
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::kIo);
     CHECK(error.parts().offset == rig.target.volume().scribbled);
+  }
+}
+
+TEST_CASE("an update of a source that is gone says so, and blames no storage for what it read") {
+  UpdateRig rig;
+  rig.target.volume().scribbled = 70000;
+  rig.source.gone = true;
+  try {
+    rig.run();
+    FAIL("it saw nothing");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kConflict);
+    CHECK(error.parts().cause == "it was removed");
   }
 }
 

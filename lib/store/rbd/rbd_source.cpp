@@ -100,7 +100,13 @@ class RbdSource : public Source, public Layout, public History, public Described
     map_store(*this, offset, length, visit);
   }
 
-  std::vector<Point> points() const override { return rbd_points(image_.get(), location_); }
+  std::vector<Point> points() const override {
+    const std::lock_guard lock(points_mutex_);
+    if (!points_) {  // who counts them does not see that one goes meanwhile
+      points_ = rbd_points(image_.get(), location_);
+    }
+    return *points_;
+  }
   std::vector<std::string> left_out() const override {
     return rbd_other_snapshots(image_.get(), location_);
   }
@@ -114,6 +120,9 @@ class RbdSource : public Source, public Layout, public History, public Described
 
   void read_at(uint64_t offset, std::span<std::byte> out) const override {
     const ssize_t got = read(offset, out);
+    if (got == -ENOENT) {
+      check_still_there();  // then that is why
+    }
     if (got < 0) {
       throw rbd_error(static_cast<int>(got), location_, "read", offset);
     }
@@ -191,6 +200,8 @@ class RbdSource : public Source, public Layout, public History, public Described
   mutable std::atomic<unsigned> reads_ = 0;  ///< under way
   mutable Pulse pulse_;                      ///< beats when one has ended
   mutable std::mutex check_mutex_;
+  mutable std::mutex points_mutex_;
+  mutable std::optional<std::vector<Point>> points_;
   mutable std::optional<ExtentCache> extents_;
 };
 
