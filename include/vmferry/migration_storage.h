@@ -189,8 +189,8 @@ class MigrationStorage {
   /// Brings a volume up to date that held, at its snapshot `mark`, what is below the topmost image,
   /// or what the volume that the disk leaves did at its own of that name: copies what is new since,
   /// and where the volume was written to, and compares it. HostImage::with_snapshots: those of the
-  /// volume since then, too. Throws kConflict: a client has the volume open, or there is no such
-  /// snapshot.
+  /// volume since then, too, and copies of those before follow what became of these. Throws
+  /// kConflict: a client has the volume open, or there is no such snapshot.
   virtual CopyDone update_in(const HostImage& image, const VolumeName& volume,
                              const std::string& mark, const CopyTerms& terms) = 0;
   /// Copies onto a volume what was changed in `terms.breaks` since its image was copied there, and

@@ -114,8 +114,9 @@ class HostAndCluster : public MigrationStorage {
   RbdLocation connected_to(const VolumeName& volume);
 
   void remove_old_volume(const HostImage& image) const;
-  /// Removes the states that an update which died has kept there.
-  void forget_states_since(const VolumeName& volume, const std::string& mark);
+  /// Removes the states that an update which died has kept there since `mark`, and lets those
+  /// before it follow the snapshots of the old volume.
+  void follow_old_volume(const OpenImage& old, const VolumeName& volume, const std::string& mark);
 
   void about_to_make() const;
 

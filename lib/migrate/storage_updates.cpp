@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "lib/migrate/follow_snapshots.h"
 #include "lib/migrate/storage.h"
 #include "lib/store/rbd/rbd_admin.h"
 #include "vmferry/error.h"
@@ -51,6 +52,56 @@ size_t point_called(const std::string& mark, const OpenImage& volume) {
   return static_cast<size_t>(found - names.begin());
 }
 
+/// Those of a new volume, in the cluster.
+class SnapshotsOfCopy final : public FollowingVolume {
+ public:
+  SnapshotsOfCopy(RbdLocation volume, const MigrationStorageOptions& options)
+      : volume_(std::move(volume)), options_(options) {}
+
+  std::vector<CopiedSnapshot> snapshots() override {
+    return rbd_copied_snapshots(volume_, options_.ceph);
+  }
+  std::string remove(const CopiedSnapshot& snapshot) override {
+    return remove_rbd_copied_snapshot(called(snapshot.name), snapshot.id, options_.ceph);
+  }
+  void rename(const std::string& from, const std::string& to) override {
+    rename_rbd_snapshot(called(from), to, options_.ceph);
+  }
+  void tell(const std::string& text) override {
+    if (options_.notice) {
+      options_.notice(volume_.display() + ": " + text);
+    }
+  }
+
+  /// What an update that died has made after `mark`. False: there is no such snapshot.
+  bool forget_since(const std::string& mark) {
+    const std::vector<CopiedSnapshot> all = snapshots();
+    auto next = std::find_if(all.begin(), all.end(),
+                             [&](const CopiedSnapshot& one) { return one.name == mark; });
+    if (next == all.end()) {
+      return false;
+    }
+    for (++next; next != all.end(); ++next) {
+      const bool is_its = next->origin == CopiedSnapshot::Origin::kCopy ||
+                          next->origin == CopiedSnapshot::Origin::kBeingMade;
+      if (is_its) {
+        remove(*next);
+      }
+    }
+    return true;
+  }
+
+ private:
+  RbdLocation called(const std::string& snapshot) const {
+    RbdLocation location = volume_;
+    location.snapshot = snapshot;
+    return location;
+  }
+
+  const RbdLocation volume_;
+  const MigrationStorageOptions& options_;
+};
+
 /// What an update is made with.
 struct UpdateTools {
   Target& target;
@@ -98,14 +149,14 @@ CopyDone HostAndCluster::update_in(const HostImage& image, const VolumeName& vol
                  .cause = fmt::format("it is not the {} any more that was looked at before",
                                       image.volume ? "volume" : "overlay")});
   }
-  if (image.with_snapshots) {
-    forget_states_since(volume, mark);
-  }
   const EitherStop either(terms.stop, options_.stop);
   TargetOptions options = new_target(source.guest->size(), {});
   options.stop = either.token();
   options.sources = source.opened;
   const std::unique_ptr<Target> target = update_rbd_volume(location_of(volume), options);
+  if (image.volume && image.with_snapshots) {
+    follow_old_volume(source, volume, mark);
+  }
   TransferOptions work = {.jobs = options_.jobs,
                           .source_in_use = frozen_volume,
                           .verify = Verify::kYes,
@@ -121,13 +172,12 @@ CopyDone HostAndCluster::update_in(const HostImage& image, const VolumeName& vol
   return {.kept_bytes = 0, .digest = {}, .changed_bytes = bytes};
 }
 
-void HostAndCluster::forget_states_since(const VolumeName& volume, const std::string& mark) {
-  const OpenImage opened = open_volume(volume, options_.ceph);
-  const std::vector<Point> points = history_of(opened).points();
-  for (size_t i = point_called(mark, opened) + 1; i < points.size(); ++i) {
-    if (!points[i].first_name.empty()) {
-      unmark(volume, points[i].name);
-    }
+void HostAndCluster::follow_old_volume(const OpenImage& old, const VolumeName& volume,
+                                       const std::string& mark) {
+  SnapshotsOfCopy snapshots(location_of(volume), options_);
+  const size_t known = point_called(mark, old);
+  if (snapshots.forget_since(mark)) {  // else the update says that there is none
+    follow_snapshots(history_of(old).points(), known, snapshots);
   }
 }
 

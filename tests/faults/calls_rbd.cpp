@@ -200,6 +200,9 @@ STAND_BEFORE(int, rbd_resize_with_progress,
              (image, size, beat, argument))
 STAND_BEFORE(int, rbd_snap_create, (rbd_image_t image, const char* snapname), (image, snapname))
 STAND_BEFORE(int, rbd_snap_remove, (rbd_image_t image, const char* snapname), (image, snapname))
+STAND_BEFORE(int, rbd_snap_rename,
+             (rbd_image_t image, const char* snapname, const char* dstsnapsname),
+             (image, snapname, dstsnapsname))
 
 // ---- data
 STAND_BEFORE(int, rbd_flush, (rbd_image_t image), (image))

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/store/copied_snapshot.h"
 #include "vmferry/target.h"
 
 // What is asked of a cluster, and done to it, beside the reading and writing of a volume's data.
@@ -101,6 +102,19 @@ void create_rbd_snapshot(const RbdLocation& snapshot, const CephOptions& options
 
 /// None there is no error.
 void remove_rbd_snapshot(const RbdLocation& snapshot, const CephOptions& options);
+
+/// The user's snapshots, oldest first.
+std::vector<CopiedSnapshot> rbd_copied_snapshots(const RbdLocation& volume,
+                                                 const CephOptions& options);
+
+/// Removes it if it has still that id, is not protected and has no clones. Answers why it stays;
+/// empty: it is gone.
+std::string remove_rbd_copied_snapshot(const RbdLocation& snapshot, const std::string& id,
+                                       const CephOptions& options);
+
+/// What the volume knows of the snapshot goes along. Throws kConflict: there is one of that name.
+void rename_rbd_snapshot(const RbdLocation& snapshot, const std::string& name,
+                         const CephOptions& options);
 
 struct RbdSparsifyOptions {
   /// Others may have the volume open: then the client that holds its lock does the work. Without

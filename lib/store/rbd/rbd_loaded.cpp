@@ -98,6 +98,21 @@ void remove_rbd_snapshot(const RbdLocation& snapshot, const CephOptions& options
   rbd_module().remove_snapshot(snapshot, options);
 }
 
+std::vector<CopiedSnapshot> rbd_copied_snapshots(const RbdLocation& volume,
+                                                 const CephOptions& options) {
+  return rbd_module().copied_snapshots(volume, options);
+}
+
+std::string remove_rbd_copied_snapshot(const RbdLocation& snapshot, const std::string& id,
+                                       const CephOptions& options) {
+  return rbd_module().remove_copied_snapshot(snapshot, id, options);
+}
+
+void rename_rbd_snapshot(const RbdLocation& snapshot, const std::string& name,
+                         const CephOptions& options) {
+  rbd_module().rename_snapshot(snapshot, name, options);
+}
+
 void sparsify_rbd_volume(const RbdLocation& volume, const RbdSparsifyOptions& options) {
   rbd_module().sparsify_with(volume, options);
 }

@@ -24,6 +24,9 @@ constexpr size_t kLongestName = 200;  // bytes; those of a qcow2 image can have 
 constexpr size_t kLongestRecordedName = 4 << 10;
 constexpr size_t kLongestRecord = 8 * kLongestRecordedName;
 
+// Empty: it is being made. A record that was written before there was this has none.
+constexpr const char* kSnapshot = "snapshot";
+
 std::string key_of(const std::string& name) { return "vmferry-snapshot." + name; }
 
 /// The name as Ceph can carry it. An at sign and a slash mean something else there.
@@ -42,7 +45,8 @@ std::string rbd_snapshot_name(const std::string& wanted, const std::set<std::str
   return unique;
 }
 
-std::string record_of(const Point& point) {
+/// What a record says of the state; `snapshot`: what stands for it, by its number.
+std::string record_of(const Point& point, const std::optional<std::string>& snapshot) {
   const std::string& name = point.first_name.empty() ? point.name : point.first_name;
   nlohmann::ordered_json record = {{"name", printable(name.substr(0, kLongestRecordedName))},
                                    {"id", printable(point.id.substr(0, kLongestRecordedName))}};
@@ -50,6 +54,9 @@ std::string record_of(const Point& point) {
     record["date"] = utc_time({.tv_sec = *point.seconds, .tv_nsec = 0});
   }
   record["vm_state_bytes"] = point.vm_state_bytes;
+  if (snapshot) {
+    record[kSnapshot] = *snapshot;
+  }
   return record.dump();
 }
 
@@ -75,15 +82,27 @@ std::string read_record(rbd_image_t image, const std::string& name) {
              : std::string(text.data());
 }
 
+int write_record(rbd_image_t image, const std::string& name, const std::string& record) {
+  return rbd_metadata_set(image, key_of(name).c_str(), record.c_str());
+}
+
 }  // namespace
 
 std::string mark_rbd_state(rbd_image_t image, const RbdLocation& location, const Point& point) {
   std::string name = rbd_snapshot_name(point.name, rbd_snapshot_names(image, location));
   const std::string action = "make the snapshot '" + name + "'";
   // The record first: a snapshot without one could not be told from somebody else's.
-  int rc = rbd_metadata_set(image, key_of(name).c_str(), record_of(point).c_str());
+  int rc = write_record(image, name, record_of(point, ""));
   if (rc >= 0) {
     rc = rbd_snap_create(image, name.c_str());
+  }
+  uint64_t id = 0;
+  if (rc >= 0) {
+    rc = rbd_snap_get_id(image, name.c_str(), &id);
+  }
+  // One that somebody makes later under this name has another number.
+  if (rc >= 0) {
+    rc = write_record(image, name, record_of(point, std::to_string(id)));
   }
   if (rc < 0) {
     throw rbd_error(rc, location, action);
@@ -91,8 +110,17 @@ std::string mark_rbd_state(rbd_image_t image, const RbdLocation& location, const
   return name;
 }
 
-bool is_mark_of(rbd_image_t image, const std::string& name, const Point& point) {
-  return read_record(image, name) == record_of(point);
+bool is_mark_of(rbd_image_t image, const SnapshotFacts& snapshot, const Point& point) {
+  const std::string record = read_record(image, snapshot.name);
+  return record == record_of(point, "") || record == record_of(point, snapshot.id) ||
+         record == record_of(point, std::nullopt);
+}
+
+void end_mark(rbd_image_t image, const SnapshotFacts& snapshot, const Point& point) {
+  const std::string record = record_of(point, snapshot.id);
+  if (record != read_record(image, snapshot.name)) {
+    write_record(image, snapshot.name, record);
+  }
 }
 
 std::optional<RbdMarkRecord> mark_record(rbd_image_t image, const std::string& name) {
@@ -104,13 +132,37 @@ std::optional<RbdMarkRecord> mark_record(rbd_image_t image, const std::string& n
   if (text("name").empty()) {
     return std::nullopt;
   }
-  return RbdMarkRecord{text("name"), parse_utc_time(text("date"))};
+  RbdMarkRecord found = {.name = text("name"), .seconds = parse_utc_time(text("date"))};
+  found.state_id = text("id");
+  if (record.contains(kSnapshot)) {
+    found.snapshot_id = text(kSnapshot);
+  }
+  return found;
+}
+
+int rename_mark(rbd_image_t image, const std::string& from, const std::string& to) {
+  const std::string record = read_record(image, from);
+  // Both names have it for a moment. It is true of one: the number of the snapshot tells.
+  int rc = record.empty() ? 0 : write_record(image, to, record);
+  if (rc >= 0) {
+    rc = rbd_snap_rename(image, from.c_str(), to.c_str());
+  }
+  if (rc >= 0) {
+    rbd_metadata_remove(image, key_of(from).c_str());
+  }
+  return rc;
+}
+
+bool may_be_copied(const std::optional<RbdMarkRecord>& record, const SnapshotFacts& snapshot) {
+  const auto number = record ? record->snapshot_id : std::nullopt;
+  return record && (!number || number->empty() || *number == snapshot.id);
 }
 
 void remove_rbd_snapshots(rbd_image_t image, const RbdLocation& location, RbdMarks which,
                           Pulse& pulse) {
   for (const SnapshotFacts& snapshot : read_rbd_snapshots(image, location)) {
-    if (which == RbdMarks::kRecorded && snapshot.recorded_name.empty()) {
+    if (which == RbdMarks::kRecorded &&
+        !may_be_copied(mark_record(image, snapshot.name), snapshot)) {
       continue;
     }
     const int rc = rbd_snap_remove(image, snapshot.name.c_str());

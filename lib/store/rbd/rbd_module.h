@@ -31,6 +31,9 @@ struct RbdModule : ModuleTable {
   decltype(&update_rbd_volume) update_volume;
   decltype(&create_rbd_snapshot) create_snapshot;
   decltype(&remove_rbd_snapshot) remove_snapshot;
+  decltype(&rbd_copied_snapshots) copied_snapshots;
+  decltype(&remove_rbd_copied_snapshot) remove_copied_snapshot;
+  decltype(&rename_rbd_snapshot) rename_snapshot;
   decltype(&sparsify_rbd_volume) sparsify_with;
   decltype(&ceph_user_key) user_key;
   decltype(&open_shared_object) shared_object;

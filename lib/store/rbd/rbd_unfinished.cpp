@@ -118,7 +118,7 @@ std::vector<std::string> RbdNewVolume::marks(const std::vector<Point>& states) c
   std::vector<std::string> names;
   for (const SnapshotFacts& snapshot : read_rbd_snapshots(image_.get(), partial_)) {
     const size_t number = names.size();
-    if (number == states.size() || !is_mark_of(image_.get(), snapshot.name, states[number])) {
+    if (number == states.size() || !is_mark_of(image_.get(), snapshot, states[number])) {
       throw Error({.kind = ErrorKind::kConflict,
                    .object = partial_.display(),
                    .action = "go on with it",
@@ -128,6 +128,7 @@ std::vector<std::string> RbdNewVolume::marks(const std::vector<Point>& states) c
                            shell_word(partial_.ceph_name() + "@" + snapshot.name) +
                            "; without --resume all of it is replaced"});
     }
+    end_mark(image_.get(), snapshot, states[number]);
     names.push_back(snapshot.name);
   }
   return names;

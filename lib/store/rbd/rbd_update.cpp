@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "lib/core/blocking_call.h"
-#include "lib/core/printable.h"
 #include "lib/store/rbd/rbd_admin.h"
 #include "lib/store/rbd/rbd_cluster.h"
 #include "lib/store/rbd/rbd_facts.h"
@@ -212,47 +211,11 @@ class UpdatedVolume : public Target, private Sink {
   std::atomic<bool> gave_up_ = false;
 };
 
-/// The volume of that snapshot, to do that with it.
-void open_to(const std::string& action, RbdImage& image, const RbdPool& pool,
-             const RbdLocation& snapshot) {
-  const int rc = image.open(pool.io(), snapshot.image, "", false);
-  if (rc >= 0) {
-    return;
-  }
-  ErrorParts parts = rbd_error(rc, snapshot, action).parts();
-  if (rc == -EPERM || rc == -EACCES) {
-    parts.hint = "this Ceph user needs 'profile rbd pool=" + printable(snapshot.pool) +
-                 "' beside what it has: 'ceph auth get' shows that, and 'ceph auth caps' replaces "
-                 "all of it";
-  }
-  throw Error(parts);
-}
-
 }  // namespace
 
 std::unique_ptr<Target> update_rbd_volume(const RbdLocation& location,
                                           const TargetOptions& options) {
   return std::make_unique<UpdatedVolume>(location, options);
-}
-
-void create_rbd_snapshot(const RbdLocation& snapshot, const CephOptions& options) {
-  const RbdPool pool(snapshot, options, CephSharing::kOwn);
-  RbdImage image;
-  open_to("make it", image, pool, snapshot);
-  const int rc = rbd_snap_create(image.get(), snapshot.snapshot.c_str());
-  if (rc < 0) {
-    throw rbd_error(rc, snapshot, "make it");
-  }
-}
-
-void remove_rbd_snapshot(const RbdLocation& snapshot, const CephOptions& options) {
-  const RbdPool pool(snapshot, options, CephSharing::kOwn);
-  RbdImage image;
-  open_to("remove it", image, pool, snapshot);
-  const int rc = rbd_snap_remove(image.get(), snapshot.snapshot.c_str());
-  if (rc < 0 && rc != -ENOENT) {
-    throw rbd_error(rc, snapshot, "remove the snapshot");
-  }
 }
 
 }  // namespace vmferry
