@@ -46,5 +46,11 @@ std::optional<SyncForecast> forecast(const SyncState& state, int64_t now);
 
 /// What the run was for that was killed and left its journal. Throws kNotFound: there is none.
 RunKind recorded_kind(const std::string& domain, const std::string& state_dir);
+/// The same; nothing: there is none.
+std::optional<RunKind> unended_kind(const std::string& domain, const std::string& state_dir);
+
+/// Throws kConflict where a run of the domain is at work, or was killed and left its journal: the
+/// hint says how to end it. Changes nothing.
+void require_ended(const std::string& domain, const std::string& state_dir);
 
 }  // namespace VMFERRY_API vmferry

@@ -9,7 +9,6 @@
 #include <optional>
 #include <utility>
 
-#include "lib/core/shell_word.h"
 #include "lib/fleet/child_run.h"
 #include "lib/fleet/sparsify_run.h"
 #include "lib/fleet/warm_moves.h"
@@ -154,7 +153,8 @@ class MigrateRun : public ChildRun {
                    .object = "guest " + job().name,
                    .action = "begin its move",
                    .cause = "another move of it was left half done on this host",
-                   .hint = "end that one: vmferry migrate --recover " + shell_word(job().name)});
+                   .hint = "end that one: " +
+                           migrate::recover_command(kind, job().name, terms_.state_dir)});
     }
   }
 

@@ -239,7 +239,7 @@ class Execution {
   }
 
   std::string command(const std::string& option = {}) const {
-    return recover_command(plan_.request.domain, context_.state_dir, option);
+    return recover_command(plan_.kind, plan_.request.domain, context_.state_dir, option);
   }
 
   size_t leaving_step() const {

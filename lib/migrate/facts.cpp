@@ -28,7 +28,7 @@ class Gatherer {
   }
 
   Facts gather() {
-    facts_.recovery = recover_command(request_.domain, context_.state_dir);
+    facts_.recovery = recover_command(facts_.warm.kind, request_.domain, context_.state_dir);
     hosts();
     domain();
     method_ = choose_method(request_, facts_.state, facts_.source);

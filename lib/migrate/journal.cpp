@@ -14,11 +14,9 @@
 #include <fstream>
 #include <sstream>
 
-#include "lib/core/shell_word.h"
 #include "lib/migrate/journal_json.h"
 #include "lib/store/file/file_io.h"
 #include "vmferry/error.h"
-#include "vmferry/sync.h"
 
 namespace vmferry {
 namespace migrate {
@@ -91,11 +89,11 @@ T get(const nlohmann::json& journal, const char* key, const std::string& path) {
   }
 }
 
-std::string journal_path(const std::string& domain, const std::string& dir) {
-  return (fs::path(dir) / (state_file_name(domain) + ".json")).string();
-}
-
 }  // namespace
+
+std::string journal_path(const std::string& domain, const std::string& state_dir) {
+  return (fs::path(state_dir) / (state_file_name(domain) + ".json")).string();
+}
 
 void replace_file(const std::string& path, const std::string& text) {
   const std::string temporary = path + ".new";
@@ -136,19 +134,6 @@ void make_state_directory(const std::string& dir) {
   }
 }
 
-std::string recover_command(const std::string& domain, const std::string& state_dir,
-                            const std::string& option) {
-  std::string command = "vmferry migrate --recover ";
-  if (!option.empty()) {
-    command += option + " ";
-  }
-  command += shell_word(domain);
-  if (state_dir != default_state_dir()) {
-    command += " --state-dir " + shell_word(state_dir);
-  }
-  return command;
-}
-
 Journal Journal::begin(const Plan& plan, const std::string& state_dir) {
   make_state_directory(state_dir);
   Journal journal;
@@ -160,11 +145,8 @@ Journal Journal::begin(const Plan& plan, const std::string& state_dir) {
   journal.name_overlays();
   journal.lock();
   if (fs::exists(journal.path_)) {
-    throw Error({.kind = ErrorKind::kConflict,
-                 .object = "domain " + plan.request.domain,
-                 .action = "migrate",
-                 .cause = "an earlier run did not end; its journal is " + journal.path_,
-                 .hint = recover_command(plan.request.domain, state_dir)});
+    throw unended_run(read_plan(plan.request.domain, state_dir).kind, plan.request.domain,
+                      state_dir);
   }
   journal.save();
   return journal;
@@ -326,14 +308,6 @@ std::string default_state_dir() {
   }
   const char* home = std::getenv("HOME");
   return std::string(home ? home : ".") + "/.local/state/vmferry";
-}
-
-MigrateRequest recorded_request(const std::string& domain, const std::string& state_dir) {
-  return migrate::Journal::read_plan(domain, state_dir).request;
-}
-
-RunKind recorded_kind(const std::string& domain, const std::string& state_dir) {
-  return migrate::Journal::read_plan(domain, state_dir).kind;
 }
 
 }  // namespace vmferry

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lib/core/unique_fd.h"
+#include "vmferry/error.h"
 #include "vmferry/migrate.h"
 
 namespace vmferry::migrate {
@@ -24,10 +25,19 @@ void replace_file(const std::string& path, const std::string& text);
 
 enum class StepStatus { kPending, kBegun, kDone, kUndone };
 
-/// The command that ends the run which left a journal in `state_dir`, for a person to copy.
-/// `option` is "--undo", "--finish", "--stay" or nothing.
-std::string recover_command(const std::string& domain, const std::string& state_dir,
+/// The command that ends the run of that kind which left a journal in `state_dir`, for a person to
+/// copy. `option` is "--undo", "--finish", "--stay" or nothing.
+std::string recover_command(RunKind kind, const std::string& domain, const std::string& state_dir,
                             const std::string& option = {});
+
+/// Where the journal of a domain is.
+std::string journal_path(const std::string& domain, const std::string& state_dir);
+
+/// Does another process hold the flock(2) of that file? Makes none.
+bool is_locked(const std::string& path);
+
+/// Of a run that left its journal: what did not end, and how to end it.
+Error unended_run(RunKind kind, const std::string& domain, const std::string& state_dir);
 
 /// What a run has done so far, on disk: one file per domain in the state directory, replaced whole
 /// and made durable at every change, so that a killed run can be finished or undone. It keeps the

@@ -222,7 +222,7 @@ std::optional<BlockJob> Machine::our_job(const MovingDisk& disk) const {
        "a block job runs for it that this move did not begin" + goes_to,
        "wait for it, or end it (virsh blockjob " + shell_word(name()) + " " + disk.dev +
            " --abort; a backup: virsh domjobabort " + shell_word(name()) +
-           "), then: " + recover_command(name(), context_.state_dir));
+           "), then: " + recover_command(plan_.kind, name(), context_.state_dir));
 }
 
 void Machine::abort_job(const MovingDisk& disk) {
@@ -273,7 +273,7 @@ void Machine::commit(const MovingDisk& disk, Place expected, const Watch& watch,
     }
     if (after != before) {
       fail(ErrorKind::kConflict, name(), "commit " + disk.dev, "it was switched in this moment",
-           "go on with: " + recover_command(name(), context_.state_dir));
+           "go on with: " + recover_command(plan_.kind, name(), context_.state_dir));
     }
     guest_->commit_active(disk.dev, 0);
   }

@@ -75,7 +75,7 @@ class Run : public Notes {
   void try_to_remove(const std::string& command, const std::function<void()>& remove);
   /// The commands that a hint tells a person to type.
   std::string recovery(const std::string& option = {}) const {
-    return recover_command(source_.name(), context_.state_dir, option);
+    return recover_command(plan_.kind, source_.name(), context_.state_dir, option);
   }
   std::string undefining(const std::string& uri) const;
   /// Which of two hosts has the newest data, nobody can tell.

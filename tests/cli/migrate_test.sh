@@ -39,3 +39,29 @@ expect 2 "--pool cannot be given to --recover" ferry migrate --recover web1 --po
 expect 2 "--disk cannot be given to --recover" ferry migrate --recover web1 --disk vda=rbd:vms/a
 expect 2 "--secret-usage cannot be given to --recover" ferry migrate --recover web1 --secret-usage a
 expect 2 "" ferry migrate --recover --undo --stay web1
+
+# A run that did not end is told of before any host is asked, also where it is only looked; so is the command that ends it.
+mkdir state
+unended() { # KIND CAUSE COMMAND-THAT-RECOVERS COMMAND...
+  local cause=$2 recovers=$3
+  echo '{"format": 2, "plan": {"kind": "'"$1"'", "request": {"domain": "web1"}}}' >state/web1.json
+  shift 3
+  expect 1 "$cause did not end; its journal is .*state/web1.json" ferry "$@" --state-dir state --connect "$nowhere"
+  expect 1 "hint: end that one first: vmferry $recovers --recover web1 --state-dir" ferry "$@" --state-dir state --connect "$nowhere"
+}
+nowhere="qemu:///system?socket=$PWD/none"
+for look in "" --check --dry-run; do
+  unended move "an earlier run" migrate migrate web1 --pool p $look
+  unended cutover "a cutover of it" cutover migrate web1 --pool p $look
+  unended cutover "a cutover of it" cutover sync web1 --pool p $look
+  unended cutover "a cutover of it" cutover sync --stop web1 $look
+  unended cutover "a cutover of it" cutover cutover web1 $look
+  unended stop "its warm move was being given up, and that" sync sync --stop web1 $look
+  unended stop "its warm move was being given up, and that" sync cutover web1 $look
+  [[ -z $look ]] || unended sync "a sync of it" sync sync web1 --pool p $look
+done
+expect 1 "a sync that did not end is recovered first" ferry sync web1 --pool p --state-dir state --connect "$nowhere"
+exec 9>state/web1.json.lock
+flock 9
+expect 1 "another vmferry is synchronising it" ferry sync --check web1 --pool p --state-dir state --connect "$nowhere"
+exec 9>&-

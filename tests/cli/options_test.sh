@@ -49,6 +49,11 @@ done
 useless "--keep-source-definition is for a cutover to another host" cutover web1 --keep-source-definition
 useless "--stay excludes --undo|--undo excludes --stay" cutover web1 --recover --stay --undo
 useless "--stay requires --recover" cutover web1 --stay
+for option in "cutover --at=02:00" "cutover --check" "cutover --dry-run" "sync --every=1h" "sync --check" "sync --dry-run"; do
+  read -ra words <<<"$option"
+  name=${words[1]%=*}
+  useless "--recover excludes $name|$name excludes --recover" "${words[@]}" web1 --recover
+done
 expect 1 "no journal of a migration" ferry migrate --recover --trace web1 --state-dir .
 useless "mean nothing to the files of --to-dir" migrate web1 --to-dir . --object-size 4M
 for option in --allow-file=/a --define-secret --secret-uuid=u --secret-usage=u; do

@@ -78,7 +78,7 @@ die_leaving() {
 
 small mg-dead
 die_leaving
-expect 1 "migrate --recover mg-dead" cut_over "${away[@]}"
+expect 1 "cutover --recover mg-dead" cut_over "${away[@]}"
 ferry cutover --recover mg-dead --state-dir "$state" -q
 [[ $(on_b domstate mg-dead) == running ]] || fail "it does not run there"
 whole_at "$VMFERRY_LAB_HOSTB"

@@ -53,7 +53,10 @@ wait "$recovery"
 synced 1 vda vdb
 kill_at "switch the guest to the overlays" cutover "$guest" "${options[@]}"
 if [[ -n $(find "$state" -name '*.json') ]]; then
-  expect 1 "migrate --recover $guest" sync_guest
+  for look in "" --check --dry-run; do
+    expect 1 "cutover --recover $guest" sync_guest $look
+    expect 1 "cutover --recover $guest" cut_over $look
+  done
 fi
 ferry cutover --recover "$guest" "${options[@]}" -q
 [[ ! -e $state/$guest.sync ]] || cut_over -q

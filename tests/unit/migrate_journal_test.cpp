@@ -12,6 +12,7 @@
 #include "tests/unit/temp_dir.h"
 #include "tests/unit/text_file.h"
 #include "vmferry/error.h"
+#include "vmferry/sync.h"
 
 namespace vmferry::test {
 namespace {
@@ -202,17 +203,50 @@ TEST_CASE("two runs do not work on one domain", "[migrate]") {
     FAIL("a journal was written over");
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::kConflict);
-    CHECK(error.hint() == "vmferry migrate --recover web1 --state-dir " + state);
+    CHECK(error.hint() ==
+          "end that one first: vmferry migrate --recover web1 --state-dir " + state);
   }
   CHECK(failure_to_open(state) == std::nullopt);
 }
 
 TEST_CASE("the command that recovers can be copied into a shell", "[migrate]") {
-  CHECK(recover_command("web1", default_state_dir()) == "vmferry migrate --recover web1");
-  CHECK(recover_command("web1", default_state_dir(), "--undo") ==
-        "vmferry migrate --recover --undo web1");
-  CHECK(recover_command("it's 1", "/a b") ==
+  const std::string dir = default_state_dir();
+  CHECK(recover_command(RunKind::kMove, "web1", dir) == "vmferry migrate --recover web1");
+  CHECK(recover_command(RunKind::kSync, "web1", dir) == "vmferry sync --recover web1");
+  CHECK(recover_command(RunKind::kStop, "web1", dir) == "vmferry sync --recover web1");
+  CHECK(recover_command(RunKind::kCutover, "web1", dir, "--undo") ==
+        "vmferry cutover --recover --undo web1");
+  CHECK(recover_command(RunKind::kMove, "it's 1", "/a b") ==
         "vmferry migrate --recover 'it'\\''s 1' --state-dir '/a b'");
+}
+
+TEST_CASE("a run that did not end is told by its kind", "[migrate][sync]") {
+  const auto [kind, cause, command] = GENERATE(table<RunKind, std::string, std::string>({
+      {RunKind::kMove, "an earlier run did not end", "migrate"},
+      {RunKind::kSync, "a sync of it did not end", "sync"},
+      {RunKind::kCutover, "a cutover of it did not end", "cutover"},
+      {RunKind::kStop, "its warm move was being given up, and that did not end", "sync"},
+  }));
+  TempDir dir;
+  const std::string state = (dir / "state").string();
+  require_ended("web1", state);
+  CHECK_FALSE(std::filesystem::exists(state));
+  Plan plan = full_plan();
+  plan.kind = kind;
+  {
+    const Journal journal = Journal::begin(plan, state);
+    CHECK_THROWS_WITH(require_ended("web1", state), Contains("another vmferry is "));
+  }
+  CHECK(unended_kind("web1", state) == kind);
+  try {
+    require_ended("web1", state);
+    FAIL("nothing was said");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kConflict);
+    CHECK_THAT(error.what(), Contains(cause + "; its journal is " + state));
+    CHECK(error.hint() ==
+          "end that one first: vmferry " + command + " --recover web1 --state-dir " + state);
+  }
 }
 
 TEST_CASE("no domain name leaves the state directory", "[migrate]") {

@@ -240,9 +240,7 @@ int cut_over(Session& session, CutoverOptions& options) {
   if (options.at) {
     wait_for_time(session, options, moment_of(*options.at));
   }
-  if (!only_looks(options)) {
-    recover_dead_sync(session, move);
-  }
+  recover_dead_sync(session, move);
   take_cutover(options);
   synchronise(session, options);
   Mover mover(session, move, "cutover");
@@ -259,6 +257,7 @@ std::function<int(Session&)> add_cutover(CLI::App& app) {
   add_overlay_options(app, move);
   add_leaving_options(app, move.request);
   add_recover_options(app, move);
+  app.get_option("--recover")->excludes("--at")->excludes("--dry-run")->excludes("--check");
   add_stay_option(app, move);
   add_log_options(app, move);
   add_run_options(app, move.run);

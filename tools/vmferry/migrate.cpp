@@ -4,6 +4,7 @@
 #include "tools/vmferry/command.h"
 #include "tools/vmferry/migrate_options.h"
 #include "tools/vmferry/mover.h"
+#include "vmferry/sync.h"
 
 namespace vmferry::cli {
 namespace {
@@ -13,6 +14,7 @@ int migrate(Session& session, MigrateOptions& options) {
     return recover_run(session, options);
   }
   complete(options);
+  require_ended(options.request.domain, options.state_dir);
   options.request.volumes_move = !options.request.to_files();
   Mover mover(session, options, "migrate");
   return mover.carry_out(plan_migration(options.request, mover.context()));

@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "lib/core/printable.h"
-#include "lib/core/shell_word.h"
 #include "tools/vmferry/command.h"
 #include "tools/vmferry/sync_report.h"
 #include "tools/vmferry/ui/output.h"
@@ -139,9 +138,7 @@ int sync(Session& session, SyncOptions& options) {
   if (move.recover) {
     return recover_run(session, move);
   }
-  if (!move.dry_run && !move.check) {
-    recover_dead_sync(session, move);
-  }
+  recover_dead_sync(session, move);
   if (options.stop) {
     return stop_sync(session, options);
   }
@@ -184,25 +181,13 @@ bool take_warm(MigrateOptions& options) {
 
 void recover_dead_sync(Session& session, const MigrateOptions& options) {
   const std::string& domain = options.request.domain;
-  RunKind kind = RunKind::kSync;
-  try {
-    kind = recorded_kind(domain, options.state_dir);
-  } catch (const Error& error) {
-    if (error.kind() == ErrorKind::kNotFound) {
-      return;
-    }
-    throw;
+  const std::optional<RunKind> kind = unended_kind(domain, options.state_dir);
+  if (!kind) {
+    return;
   }
-  if (kind != RunKind::kSync) {  // to go on with that is for a person to say
-    throw Error({.kind = ErrorKind::kConflict,
-                 .object = "domain " + domain,
-                 .action = "go on with the warm move",
-                 .cause = kind == RunKind::kCutover ? "a cutover of it did not end"
-                                                    : "an earlier run did not end",
-                 .hint = "end that one first: vmferry migrate --recover " + shell_word(domain) +
-                         (options.state_dir == default_state_dir()
-                              ? ""
-                              : " --state-dir " + shell_word(options.state_dir))});
+  // To go on with another run is for a person to say; and what only looks ends nothing.
+  if (*kind != RunKind::kSync || options.dry_run || options.check) {
+    return require_ended(domain, options.state_dir);
   }
   say_notice("a sync that did not end is recovered first");
   MigrateOptions recovery = options;
@@ -256,6 +241,7 @@ std::function<int(Session&)> add_sync(CLI::App& app) {
       ->group("End")
       ->needs(stop);
   add_recover_options(app, move);
+  app.get_option("--recover")->excludes(every)->excludes("--dry-run")->excludes("--check");
   add_log_options(app, move);
   add_run_options(app, move.run);
   app.footer(

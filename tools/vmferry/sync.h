@@ -10,8 +10,8 @@ namespace vmferry::cli {
 /// none.
 bool take_warm(MigrateOptions& options);
 
-/// Ends a sync that was killed, if one was; throws kConflict if it was another run. `options` are
-/// as given.
+/// Ends a sync that was killed, if one was; throws kConflict if it was another run, or if nothing
+/// may be changed. `options` are as given.
 void recover_dead_sync(Session& session, const MigrateOptions& options);
 
 /// Plans a sync and does it, or prints the plan if only that is wanted; prints what came of it.
