@@ -52,7 +52,7 @@ struct RehearsalRequest {
   SecretName secret;
   CephOptions ceph;  ///< for the clones
 
-  std::optional<uint64_t> memory;  ///< bytes; nothing: as much as the guest has
+  std::optional<uint64_t> memory;  ///< bytes, 1 MiB or more; nothing: as much as the guest has
   UpSign sign = UpSign::kAuto;
   std::chrono::seconds running{30};   ///< how long it has to run (UpSign::kRunning)
   std::chrono::seconds timeout{600};  ///< until it is up

@@ -289,6 +289,12 @@ RehearsalReport rehearse(const RehearsalRequest& request, const RehearsalContext
   if (request.disks.empty()) {
     throw rehearsal::cannot(ErrorKind::kUsage, request.domain, "no disk is named");
   }
+  constexpr uint64_t kLeastMemory = 1 << 20;
+  if (request.memory && *request.memory < kLeastMemory) {
+    throw rehearsal::cannot(ErrorKind::kUsage, request.domain,
+                            "no guest runs with " + about_bytes(*request.memory) + " of memory",
+                            "write it with a unit: --memory 512M");
+  }
   return rehearsal::RehearsalRun(request, context).run();
 }
 

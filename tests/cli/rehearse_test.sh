@@ -20,6 +20,20 @@ echo '{"format": 1, "state": {"request": {"from": "qemu:///system?socket=/nowher
 expect 1 "connect" ferry rehearse web1 --state-dir state
 touch here.png
 expect 1 "here.png: write the screenshot: the file exists" ferry rehearse web1 --state-dir state --screenshot here.png
+expect 1 "nodir/x: write the screenshot: there is no directory $PWD/nodir" ferry rehearse web1 --state-dir state --screenshot nodir/x
+expect 1 "there is no directory $PWD/here.png" ferry rehearse web1 --state-dir state --screenshot here.png/x
+expect 2 "no guest runs with 1 byte.* of memory" ferry rehearse web1 --state-dir state --memory 1
+expect 2 "write it with a unit: --memory 512M" ferry rehearse web1 --state-dir state --memory 512
+
+# A warm move that is about to end is not rehearsed.
+for kind in cutover stop; do
+  echo '{"format": 2, "plan": {"kind": "'$kind'", "request": {"domain": "web1"}}}' >state/web1.json
+  expect 1 "did not end; its journal is" ferry rehearse web1 --state-dir state
+  expect 1 "hint: end that one first: vmferry (cutover|sync) --recover web1" ferry rehearse web1 --state-dir state
+done
+sed -i 's/"stop"/"sync"/' state/web1.json
+expect 1 "connect" ferry rehearse web1 --state-dir state # what the sync before it left stays
+rm state/web1.json
 
 # What cannot be understood is not removed.
 echo 'not json' >state/web1.rehearsal

@@ -233,6 +233,10 @@ TEST_CASE("a rehearsal that cannot be is refused before anything is made", "[reh
     stage.alpha().free_memory = uint64_t{100} << 20;
     CHECK_THROWS_WITH(stage.rehearse(), Contains("its copy needs 512.0 MiB of memory"));
   }
+  SECTION("a number without its unit") {
+    stage.request.memory = 512;
+    CHECK_THROWS_WITH(stage.rehearse(), Contains("no guest runs with 512 bytes of memory"));
+  }
   SECTION("another guest") {
     stage.request.uuid = "another";
     CHECK_THROWS_WITH(stage.rehearse(), Contains("another machine now"));

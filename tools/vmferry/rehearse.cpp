@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "vmferry/rehearse.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <filesystem>
 
@@ -15,6 +18,7 @@
 #include "tools/vmferry/ui/say.h"
 #include "tools/vmferry/ui/text_file.h"
 #include "vmferry/error.h"
+#include "vmferry/sync.h"
 #include "vmferry/sync_state.h"
 
 namespace vmferry::cli {
@@ -137,8 +141,8 @@ int clean(Session& session, const RehearseOptions& options) {
   return 0;
 }
 
-/// The rehearsal is over: that its picture cannot be written changes nothing of it.
-bool keep_screenshot(const RehearseOptions& options, const RehearsalReport& report) {
+/// The rehearsal is over: that its picture cannot be written changes nothing of what it tells.
+bool keep_screenshot(const RehearseOptions& options, RehearsalReport& report) {
   if (!report.screenshot) {
     return false;
   }
@@ -147,19 +151,47 @@ bool keep_screenshot(const RehearseOptions& options, const RehearsalReport& repo
     return true;
   } catch (const Error& error) {
     say_notice(error.what());
+    report.no_screenshot = error.parts().cause;
     return false;
   }
 }
 
-void refuse_screenshot_file(const std::string& path) {
-  if (path.empty() || !std::filesystem::exists(path)) {
-    return;
-  }
-  throw Error({.kind = ErrorKind::kConflict,
+[[noreturn]] void refuse_picture(ErrorKind kind, const std::string& path, const std::string& cause,
+                                 const std::string& hint) {
+  throw Error({.kind = kind,
                .object = path,
                .action = "write the screenshot",
-               .cause = "the file exists",
-               .hint = "name a new file"});
+               .cause = cause,
+               .hint = hint});
+}
+
+void refuse_screenshot_file(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code unknown;
+  if (path.empty()) {
+    return;
+  }
+  if (fs::exists(path, unknown)) {
+    refuse_picture(ErrorKind::kConflict, path, "the file exists", "name a new file");
+  }
+  const std::string dir = fs::absolute(path).parent_path().string();
+  if (!fs::is_directory(dir, unknown)) {
+    refuse_picture(ErrorKind::kNotFound, path, "there is no directory " + dir,
+                   "make it, or name a file in another one");
+  }
+  if (::faccessat(AT_FDCWD, dir.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
+    refuse_picture(ErrorKind::kIo, path,
+                   "no file can be made in " + dir + ": " + std::generic_category().message(errno),
+                   "name a file in another directory");
+  }
+}
+
+/// A cutover, or the end of a warm move that is given up, takes away what a rehearsal reads.
+void refuse_ending_move(const RehearseOptions& options) {
+  const std::optional<RunKind> kind = unended_kind(options.domain, options.state_dir);
+  if (kind == RunKind::kCutover || kind == RunKind::kStop) {
+    require_ended(options.domain, options.state_dir);
+  }
 }
 
 int run_rehearsal(Session& session, RehearseOptions& options) {
@@ -172,13 +204,15 @@ int run_rehearsal(Session& session, RehearseOptions& options) {
   }
   RehearsalRequest wishes;
   take_wait(options, wishes);
+  refuse_ending_move(options);
   RehearsalRequest request = request_of(options);
   request.sign = wishes.sign;
   request.running = wishes.running;
   request.timeout = wishes.timeout;
   refuse_screenshot_file(options.screenshot);
-  const RehearsalReport report = rehearse(request, context_of(session, options));
-  const std::string picture = keep_screenshot(options, report) ? options.screenshot : "";
+  RehearsalReport report = rehearse(request, context_of(session, options));
+  const bool kept = keep_screenshot(options, report);
+  const std::string picture = kept ? options.screenshot : "";
   print_report(options.json    ? rehearsal_json(options.domain, report, picture) + "\n"
                : options.quiet ? ""
                                : rehearsal_text(options.domain, report, picture),
@@ -190,7 +224,8 @@ int run_rehearsal(Session& session, RehearseOptions& options) {
     say_line("hint: when that is put right: vmferry rehearse --clean " +
              shell_word(options.domain));
   }
-  return report.came_up && report.left.empty() ? 0 : 1;
+  const bool is_lost = report.screenshot && !kept;
+  return report.came_up && report.left.empty() && !is_lost ? 0 : 1;
 }
 
 }  // namespace
