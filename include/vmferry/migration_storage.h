@@ -36,6 +36,12 @@ struct VolumeName {
   bool operator==(const VolumeName&) const = default;
 };
 
+/// A volume that needs the data of another one, as a clone of one of its snapshots.
+struct VolumeClone {
+  std::string name;    ///< as Ceph's commands take it
+  std::string remedy;  ///< for a person: how it comes to need that no more
+};
+
 /// Bytes that a disk occupies: what a guest sees, and what is stored.
 struct Usage {
   uint64_t virtual_bytes = 0;
@@ -164,6 +170,8 @@ class MigrationStorage {
   virtual void create_volume(const VolumeName& volume, uint64_t size, const Made& made) = 0;
   /// Which volume it is, whatever its name. Empty: it does not exist.
   virtual std::string identity(const VolumeName& volume) = 0;
+  /// Whoever made them. A volume that does not exist has none.
+  virtual std::vector<VolumeClone> clones(const VolumeName& volume) = 0;
   /// Also what a killed copy left beside it. Waits for a dead client's watcher to go (about 30 s).
   /// None there is no error. Given an `identity`, another volume of that name stays: false then.
   virtual bool remove_volume(const VolumeName& volume,

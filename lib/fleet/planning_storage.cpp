@@ -73,6 +73,11 @@ size_t PlanningStorage::writers(const VolumeName& volume) {
   return inner_.writers(volume);
 }
 
+std::vector<VolumeClone> PlanningStorage::clones(const VolumeName& volume) {
+  const std::lock_guard guard(mutex_);
+  return inner_.clones(volume);
+}
+
 std::string PlanningStorage::identity(const VolumeName& volume) {
   const std::lock_guard guard(mutex_);
   return inner_.identity(volume);

@@ -27,6 +27,7 @@ class PlanningStorage : public MigrationStorage {
   std::vector<std::string> volumes(const std::string& pool) override;
   size_t writers(const VolumeName& volume) override;
   std::string identity(const VolumeName& volume) override;
+  std::vector<VolumeClone> clones(const VolumeName& volume) override;
   bool can_resume_in(const HostImage& image, const VolumeName& volume) override;
   bool same(const HostImage& image, const VolumeName& volume, std::stop_token stop) override;
   bool can_resume_out(const VolumeName& volume, const std::string& path) override;

@@ -87,6 +87,15 @@ size_t HostAndCluster::writers(const VolumeName& volume) {
   return rbd_volume_writers(connected_to(volume), options_.ceph);
 }
 
+std::vector<VolumeClone> HostAndCluster::clones(const VolumeName& volume) {
+  std::vector<VolumeClone> found;
+  for (const RbdClone& clone : rbd_volume_clones(connected_to(volume), options_.ceph)) {
+    found.push_back({.name = clone.trash ? clone.name + " (in the trash)" : clone.name,
+                     .remedy = clone.remedy});
+  }
+  return found;
+}
+
 CephOptions for_copying(CephOptions ceph) {
   constexpr unsigned kStall = 600;
   ceph.stall_timeout = kStall;

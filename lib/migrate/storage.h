@@ -45,6 +45,7 @@ class HostAndCluster : public MigrationStorage {
   size_t writers(const VolumeName& volume) override;
   void create_volume(const VolumeName& volume, uint64_t size, const Made& made) override;
   std::string identity(const VolumeName& volume) override;
+  std::vector<VolumeClone> clones(const VolumeName& volume) override;
   bool remove_volume(const VolumeName& volume, const std::optional<std::string>& identity) override;
   void sparsify_volume(const VolumeName& volume) override;
   std::string user_key() override;

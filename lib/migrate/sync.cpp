@@ -9,6 +9,7 @@
 
 #include "lib/migrate/facts.h"
 #include "lib/migrate/planned_steps.h"
+#include "lib/migrate/rehearsal_traces.h"
 #include "lib/migrate/steps/steps.h"
 #include "vmferry/error.h"
 
@@ -188,6 +189,11 @@ Plan warm_plan(const MigrateRequest& request, const MigrateContext& context, War
   Plan plan = make_plan(request, gather_facts(request, context, std::move(warm)));
   plan.kind = kind;
   plan.round = round;
+  if (kind == RunKind::kCutover) {
+    for (Check& check : check_rehearsed(request.domain, context.state_dir)) {
+      plan.checks.push_back(std::move(check));
+    }
+  }
   return plan;
 }
 
@@ -328,7 +334,7 @@ Plan plan_sync_stop(const MigrateRequest& asked, bool remove_volumes,
   if (guest->state() == DomainState::kAbsent) {
     throw gone_for_good(state, context);
   }
-  // The cluster may be gone for good: it is not asked.
+  // The cluster may be gone for good: it is not asked unless volumes of it shall go.
   Plan plan;
   plan.kind = RunKind::kStop;
   plan.round = state.last().number;
@@ -349,6 +355,11 @@ Plan plan_sync_stop(const MigrateRequest& asked, bool remove_volumes,
                   step_of<RemoveOverlays>("remove the overlays")};
   }
   if (remove_volumes) {
+    for (Check& check : check_may_remove(state, context)) {
+      check.hint += check.hint.empty() ? "" : "; or ";
+      check.hint += "leave --remove-volumes out: they stay then";
+      plan.checks.push_back(std::move(check));
+    }
     plan.steps.push_back(step_of<RemoveVolumes>("remove the volumes"));
   }
   plan.steps.push_back(step_of<EndWarmMove>("end the warm move"));

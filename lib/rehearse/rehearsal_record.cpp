@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "lib/migrate/journal.h"
+#include "lib/migrate/rehearsal_traces.h"
 #include "lib/store/file/file_io.h"
 #include "lib/store/file/file_text.h"
 #include "vmferry/error.h"
@@ -97,15 +97,15 @@ bool RehearsalLock::take(const std::string& domain) {
 
 namespace {
 
-std::string lock_path(const std::string& record, const std::string& state_dir) {
+std::string lock_path(const std::string& domain, const std::string& state_dir) {
   migrate::make_state_directory(state_dir);
-  return record + ".lock";
+  return migrate::rehearsal_lock(domain, state_dir);
 }
 
 }  // namespace
 
 RehearsalRecord::RehearsalRecord(const std::string& domain, const std::string& state_dir)
-    : path_(rehearsal_record_path(domain, state_dir)), lock_(lock_path(path_, state_dir), domain) {
+    : path_(rehearsal_record_path(domain, state_dir)), lock_(lock_path(domain, state_dir), domain) {
   read();
 }
 
@@ -155,8 +155,7 @@ void RehearsalRecord::remove() const {
 }  // namespace rehearsal
 
 std::string rehearsal_record_path(const std::string& domain, const std::string& state_dir) {
-  return (std::filesystem::path(state_dir) / (migrate::state_file_name(domain) + ".rehearsal"))
-      .string();
+  return migrate::rehearsal_record(domain, state_dir);
 }
 
 }  // namespace vmferry

@@ -34,6 +34,7 @@ done
 file screen | grep -E "PNG image data|Netpbm image data" || fail "$(file screen)"
 cleared
 expect 1 "the file exists" rehearse --screenshot screen
+expect 1 "there is no directory /nodir" rehearse --screenshot /nodir/screen
 
 # What a guest says reaches nobody's terminal as it is.
 rehearse --wait login --json >result 2>/dev/null
@@ -55,6 +56,12 @@ grep -q "<link state='down'/>" copy.xml
 [[ $(on_a dominfo "$guest-rehearsal") == *"Persistent:"*no* ]]
 [[ $(rbd info "rbd/$guest-vda-rehearsal") == *"parent: rbd/$guest-vda@vmferry-sync-2"* ]]
 expect 1 "another vmferry is rehearsing it" rehearse
+# Its volumes stay until then: nothing is begun that cannot be ended.
+give_up=(ferry sync --stop "$guest" --connect "$VMFERRY_LAB_HOSTA" --state-dir "$state" --remove-volumes)
+before=$(on_a dumpxml "$guest")
+for look in "" --check --dry-run; do
+  expect 1 "FAILED +rehearsal: a rehearsal of it runs" "${give_up[@]}" $look
+done
 # Ctrl-C: all of it goes.
 kill -INT "$rehearser"
 ended_with 130
@@ -86,6 +93,7 @@ cleared
 rehearse_in_background --wait 300
 kill -9 "$rehearser"
 ended_with 137
+expect 1 "remove these: vmferry rehearse --clean $guest" "${give_up[@]}"
 expect 0 "what the rehearsal left is removed" rehearse --clean
 expect 0 "no rehearsal left anything" rehearse --clean
 cleared
@@ -97,9 +105,18 @@ rbd info "rbd/$guest-vda-rehearsal" >/dev/null
 rbd rm --no-progress "rbd/$guest-vda-rehearsal"
 cleared
 
+# Nor do they go while they have a clone that no rehearsal made, also of a snapshot in the trash.
+rbd clone --rbd-default-clone-format 2 "rbd/$guest-vda@vmferry-sync-1" "rbd/$guest-other"
+rbd snap rm --no-progress "rbd/$guest-vda@vmferry-sync-1"
+expect 1 "volume rbd:rbd/$guest-vda: rbd/$guest-other needs its data" "${give_up[@]}"
+rbd rm --no-progress "rbd/$guest-other"
+[[ $(on_a dumpxml "$guest") == "$before" ]] || fail "the guest was touched"
+
 [[ $(on_a domid "$guest") == "$id" ]] || fail "the guest is another now"
 said=$(wc -c <"$work/serial.log")
 until_true 10 says_more_than "$said"
+expect 0 "" "${give_up[@]}" -q
+! rbd info "rbd/$guest-vda" 2>/dev/null || fail "the volume is left"
 
 # A disk with nothing on it does not boot.
 truncate -s 8M empty.raw

@@ -129,6 +129,18 @@ void FakeStorage::unmark(const VolumeName& volume, const std::string& mark) {
   world_->call("unmark", [&] { world_->images[volume.display()].marks.erase(mark); });
 }
 
+std::vector<VolumeClone> FakeStorage::clones(const VolumeName& volume) {
+  return world_->call("clones", [&] {
+    std::vector<VolumeClone> found;
+    for (const auto& [name, image] : world_->images) {
+      if (image.base.starts_with(volume.display() + "@")) {
+        found.push_back({.name = name, .remedy = "flatten " + name});
+      }
+    }
+    return found;
+  });
+}
+
 std::vector<std::string> FakeStorage::marks(const VolumeName& volume) {
   return world_->call("marks", [&] {
     std::vector<std::string> names;

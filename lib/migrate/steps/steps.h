@@ -296,6 +296,9 @@ class RemoveVolumes : public StepWork {
   static constexpr NoReturn kNoReturn = NoReturn::kOnceBegun;
   using StepWork::StepWork;
   void run() override;
+
+ private:
+  void require_no_clones() const;
 };
 
 // Of guests on volumes, which are read from snapshots.

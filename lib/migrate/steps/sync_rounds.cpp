@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "lib/core/shell_word.h"
+#include "lib/migrate/rehearsal_traces.h"
 #include "lib/migrate/steps/steps.h"
 #include "lib/migrate/sync_state.h"
 #include "vmferry/error.h"
@@ -83,7 +84,20 @@ void RemoveLayers::run() {
 
 void CommitBack::run() { Snapshot(run_).undo(); }
 
+/// No snapshot goes while a clone needs the volume: once in the trash it keeps the volume there,
+/// and nobody finds it by its name.
+void RemoveVolumes::require_no_clones() const {
+  if (!run_.warm()) {
+    return;
+  }
+  for (const Check& check : check_may_remove(*run_.warm(), context_)) {
+    fail(ErrorKind::kConflict, source_.name(), "remove its volumes",
+         check.name + ": " + check.message, check.hint + "; then: " + run_.recovery());
+  }
+}
+
 void RemoveVolumes::run() {
+  require_no_clones();
   for (const MovingDisk& disk : plan_.disks) {
     if (!run_.warm()) {
       return;  // the state goes last

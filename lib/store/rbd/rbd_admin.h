@@ -78,6 +78,17 @@ size_t rbd_volume_writers(const RbdLocation& volume, const CephOptions& options)
 /// Nothing: no such volume.
 std::optional<Identity> rbd_volume_identity(const RbdLocation& volume, const CephOptions& options);
 
+/// A volume that needs the data of another one: a clone of one of its snapshots, also of one in the
+/// trash, or a clone of such a clone.
+struct RbdClone {
+  std::string name;    ///< as Ceph's commands take it
+  bool trash = false;  ///< it was thrown away itself, and is there still
+  std::string remedy;  ///< the command by which it needs that data no more, and what it does
+};
+
+/// None of a volume that does not exist.
+std::vector<RbdClone> rbd_volume_clones(const RbdLocation& volume, const CephOptions& options);
+
 /// What becomes of the snapshots of a volume that is removed. kOfCopy: those go with it that were
 /// made together with it, as states of the disk that it is a copy of (Target::mark).
 enum class SnapshotRemoval { kNone, kOfCopy };

@@ -76,6 +76,10 @@ std::optional<Identity> rbd_volume_identity(const RbdLocation& volume, const Cep
   return rbd_module().volume_identity(volume, options);
 }
 
+std::vector<RbdClone> rbd_volume_clones(const RbdLocation& volume, const CephOptions& options) {
+  return rbd_module().volume_clones(volume, options);
+}
+
 void remove_rbd_volume(const RbdLocation& volume, const CephOptions& options,
                        SnapshotRemoval snapshots, std::stop_token stop) {
   rbd_module().remove_volume(volume, options, snapshots, std::move(stop));

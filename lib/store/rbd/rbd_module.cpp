@@ -18,6 +18,7 @@ extern "C" const vmferry::RbdModule vmferry_module = {
     vmferry::rbd_volume_names,
     vmferry::rbd_volume_writers,
     vmferry::rbd_volume_identity,
+    vmferry::rbd_volume_clones,
     vmferry::remove_rbd_volume,
     vmferry::remove_rbd_left_over,
     vmferry::update_rbd_volume,

@@ -26,6 +26,7 @@ struct RbdModule : ModuleTable {
   decltype(&rbd_volume_names) volume_names;
   decltype(&rbd_volume_writers) volume_writers;
   decltype(&rbd_volume_identity) volume_identity;
+  decltype(&rbd_volume_clones) volume_clones;
   decltype(&remove_rbd_volume) remove_volume;
   decltype(&remove_rbd_left_over) remove_left_over;
   decltype(&update_rbd_volume) update_volume;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lib/core/printable.h"
+#include "lib/store/rbd/rbd_clones.h"
 #include "lib/store/rbd/rbd_names.h"
 
 namespace vmferry {
@@ -136,42 +137,13 @@ class Objections {
                   "'rbd mirror image disable " + spec_ + "' ends that");
   }
 
-  struct Clone {
-    std::string name;
-    std::string remedy;
-  };
-
-  std::vector<Clone> clones() const {
-    std::vector<rbd_linked_image_spec_t> list;
-    size_t count = 16;
-    int rc = -ERANGE;
-    while (rc == -ERANGE) {
-      list.resize(count);
-      rc = rbd_list_descendants(image_.get(), list.data(), &count);
-    }
-    check(rc, "ask for its clones");
-    std::vector<Clone> found;
-    for (size_t i = 0; i < count; ++i) {
-      const RbdLocation clone = {.pool = list[i].pool_name,
-                                 .name_space = list[i].pool_namespace,
-                                 .image = list[i].image_name};
-      const std::string name = clone.ceph_name();
-      const std::string thrown_away = clone.beside(list[i].image_id).ceph_name();
-      found.push_back(list[i].trash
-                          ? Clone{name + "' in the trash",
-                                  "'rbd trash rm " + thrown_away + "' removes it for good"}
-                          : Clone{name + "'", "'rbd flatten " + name + "' makes it independent"});
-    }
-    rbd_linked_image_spec_list_cleanup(list.data(), count);
-    return found;
-  }
-
   void refuse_snapshots() const {
-    const std::vector<Clone> children = clones();
+    const std::vector<RbdClone> children = rbd_clones(image_.get(), location_);
     if (!children.empty()) {
-      throw refusal(fmt::format("the volume has {} clone(s) that need its data, as '{}",
-                                children.size(), children.front().name),
-                    children.front().remedy + "; or choose another name");
+      throw refusal(
+          fmt::format("the volume has {} clone(s) that need its data, as '{}'{}", children.size(),
+                      children.front().name, children.front().trash ? " in the trash" : ""),
+          children.front().remedy + "; or choose another name");
     }
     for (const Snapshot& snapshot : snapshots()) {
       refuse_snapshot(snapshot);

@@ -5,12 +5,14 @@
 #include <cerrno>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "lib/core/zeros.h"
 #include "lib/store/rbd/rbd.h"
 #include "lib/store/rbd/rbd_admin.h"
 #include "lib/store/rbd/rbd_claim.h"
+#include "lib/store/rbd/rbd_clones.h"
 #include "lib/store/rbd/rbd_cluster.h"
 #include "lib/store/rbd/rbd_diff.h"
 #include "lib/store/rbd/rbd_image.h"
@@ -70,6 +72,27 @@ Error in_use(const RbdPool& pool, const RbdLocation& volume) {
                         "forever (https://tracker.ceph.com/issues/58120)"});
 }
 
+/// Those in the trash, which clones need, no 'rbd snap purge' removes.
+Error has_snapshots(const RbdPool& pool, const RbdLocation& volume) {
+  std::vector<RbdClone> clones;
+  RbdImage image;
+  if (image.open(pool.io(), volume.image, "", true) == 0) {
+    try {
+      clones = rbd_clones(image.get(), volume);
+    } catch (const Error&) {
+      // It has snapshots all the same.
+    }
+  }
+  return Error({.kind = ErrorKind::kConflict,
+                .object = volume.display(),
+                .action = "remove",
+                .cause = clones.empty() ? "it has snapshots"
+                                        : clones.front().name + " needs its data, as a clone",
+                .hint = clones.empty()
+                            ? "remove them first ('rbd snap purge " + volume.ceph_name() + "')"
+                            : "remove that one first, or " + clones.front().remedy});
+}
+
 void remove_one(const RbdPool& pool, const RbdLocation& volume, SnapshotRemoval snapshots,
                 std::stop_token stop) {
   Pulse pulse;
@@ -89,13 +112,16 @@ void remove_one(const RbdPool& pool, const RbdLocation& volume, SnapshotRemoval 
     throw in_use(pool, volume);
   }
   if (rc == -ENOTEMPTY) {
-    throw Error({.kind = ErrorKind::kConflict,
-                 .object = volume.display(),
-                 .action = "remove",
-                 .cause = "it has snapshots",
-                 .hint = "remove them first ('rbd snap purge " + volume.ceph_name() + "')"});
+    throw has_snapshots(pool, volume);
   }
   throw rbd_error(rc, volume, "remove");
+}
+
+bool is_any_there(const RbdPool& pool, const RbdLocation& volume,
+                  const std::vector<std::string>& names) {
+  return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+    return exists_in_part(pool.io(), volume, name);
+  });
 }
 
 /// Removes `names` under a claim, so that no run at work loses what it writes. A volume that a
@@ -104,7 +130,15 @@ void remove_claimed(const RbdLocation& volume, const CephOptions& options,
                     SnapshotRemoval snapshots, std::stop_token stop,
                     const std::vector<std::string>& names) {
   const RbdPool pool(volume, options, CephSharing::kOwn);
-  RbdClaim claim(pool, volume, {.patience = kPatience, .stop = stop});
+  std::optional<RbdClaim> claim;
+  try {
+    claim.emplace(pool, volume, RbdClaimWait{.patience = kPatience, .stop = stop});
+  } catch (const Error&) {
+    if (is_any_there(pool, volume, names)) {
+      throw;
+    }
+    return;  // a pool that is full takes no claim; and there is nothing to remove
+  }
   settle_names(pool.io(), volume, {volume.image, partial_of(volume).image});
   for (const std::string& name : names) {
     remove_one(pool, volume.beside(name), snapshots, stop);
