@@ -19,7 +19,7 @@ struct SyncRound {
   unsigned number = 0;    ///< from 1 on; sync_mark(number) is the snapshot of each volume
   int64_t frozen_at = 0;  ///< the moment whose state it is: seconds since 1970, UTC
   uint64_t changed = 0;   ///< bytes that were copied, of all disks together
-  double seconds = 0;     ///< from that moment until the volumes had it
+  double seconds = 0;     ///< since its disks were first frozen, until the volumes had it
 };
 
 /// A disk of a warm move.

@@ -36,8 +36,10 @@ class Notes {
   static std::string identity(const MovingDisk& disk) { return "identity:" + disk.dev; }
   /// Sync: before the state of the warm move has what the run did.
   static constexpr const char* kKept = "kept";
-  /// A text: when the disks were frozen, as seconds since 1970 with a fraction.
+  /// A text: when the disks were frozen, for the last time; as seconds since 1970 with a fraction.
   static constexpr const char* kFrozenAt = "frozen-at";
+  /// A text: likewise, for the first time. Only where they were frozen again since.
+  static constexpr const char* kFirstFrozenAt = "first-frozen-at";
   /// The old volume has its snapshot of this sync, or gets it in this moment.
   static std::string marked_old(const MovingDisk& disk) { return "marked-old:" + disk.dev; }
   static constexpr const char* kMarkedOld = "marked-old";  ///< all of them have

@@ -26,6 +26,10 @@ double seconds_since_1970() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
+double seconds_or(const std::optional<std::string>& text, double otherwise) {
+  return text ? std::strtod(text->c_str(), nullptr) : otherwise;
+}
+
 bool leaves_volumes(const Plan& plan) {
   return std::any_of(plan.disks.begin(), plan.disks.end(),
                      [](const MovingDisk& disk) { return disk.image.volume.has_value(); });
@@ -156,12 +160,12 @@ SyncState Run::state_to_keep() const {
   }
   if (state.rounds.empty() || state.last().number < plan_.round) {
     const double now = seconds_since_1970();
-    const std::string text = journal_.recorded(kFrozenAt).value_or("");
-    const double frozen = text.empty() ? now : std::strtod(text.c_str(), nullptr);
+    const double frozen = seconds_or(journal_.recorded(kFrozenAt), now);
+    const double began = seconds_or(journal_.recorded(kFirstFrozenAt), frozen);
     state.rounds.push_back({.number = plan_.round,
                             .frozen_at = static_cast<int64_t>(frozen),
                             .changed = bytes,
-                            .seconds = std::max(0.0, now - frozen)});
+                            .seconds = std::max(0.0, now - began)});
   }
   if (state.rounds.size() > kRoundsKept) {
     state.rounds.erase(state.rounds.begin());

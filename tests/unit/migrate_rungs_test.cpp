@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <ctime>
+#include <fstream>
+#include <regex>
+#include <sstream>
+
 #include "tests/unit/catch.h"
 #include "tests/unit/migrate_warm.h"
 
@@ -13,6 +18,23 @@ const WayUnderTest& on_rungs() { return warm_ways().back(); }
 bool has_overlay_of_rung(Rig& rig) {
   const SyncState state = rig.sync_state().value();
   return state.disks.front().overlay.find("vmferry-sync-1-") != std::string::npos;
+}
+
+/// Lets the run that was killed have frozen its disks in 1970, and not have told it anew.
+void date_back(Rig& rig, const std::string& name) {
+  const std::string path = rig.state_dir() + "/" + kGuestName + ".json";
+  std::stringstream text;
+  text << std::ifstream(path).rdbuf();
+  const std::regex when("\"" + name + "\": *\"[0-9.]+\"");
+  REQUIRE(std::regex_search(text.str(), when));
+  std::ofstream(path) << std::regex_replace(text.str(), when, "\"" + name + "\":\"1000.000\"");
+}
+
+/// Is its length counted from 1970 on, and the moment that it holds one of today?
+bool counts_from_its_begin(Rig& rig) {
+  const SyncRound last = rig.sync_state().value().last();
+  const auto now = static_cast<double>(::time(nullptr));
+  return last.seconds > now - 2000 && last.frozen_at > 1'000'000;
 }
 
 }  // namespace
@@ -48,6 +70,22 @@ TEST_CASE("a copy that died after a rung is not gone on with", "[migrate][sync][
   CHECK(end.done());
   CHECK(end.report.end == MigrateReport::End::kUndone);
   CHECK(rig.problems_if_untouched() == Problems());
+}
+
+TEST_CASE("a first sync counts from its first freeze, and holds what its last one froze",
+          "[migrate][sync][rungs]") {
+  // Journals of older versions have the last one only.
+  for (const bool is_after_rung : {true, false}) {
+    INFO("killed after a rung: " << is_after_rung);
+    Rig rig(on_rungs());
+    const Plan plan = rig.plan_sync();
+    rig.world().arm(1, Fault::kKillBefore, is_after_rung ? "copy_second" : "copy_first");
+    CHECK(rig.run(plan).killed);
+    rig.world().arm(0, Fault::kNone);
+    date_back(rig, is_after_rung ? "first-frozen-at" : "frozen-at");
+    CHECK(rig.recover(Recovery::kFinish).done());
+    CHECK(counts_from_its_begin(rig));
+  }
 }
 
 TEST_CASE("a guest put back on the overlay before a rung is not taken for one that never left",

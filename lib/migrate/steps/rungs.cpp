@@ -190,6 +190,10 @@ void Rungs::snapshot() {
     fail(ErrorKind::kIo, source_.name(), "freeze the disks once more",
          "libvirt took the snapshot, but not all of them are on their overlays");
   }
+  const std::optional<std::string> before = journal_.recorded(kFrozenAt);
+  if (before && !journal_.recorded(kFirstFrozenAt)) {
+    journal_.record(kFirstFrozenAt, *before);
+  }
   const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
   journal_.record(kFrozenAt, fmt::format("{:.3f}", now.count()));
 }

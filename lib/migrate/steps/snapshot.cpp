@@ -91,6 +91,7 @@ void Snapshot::note_frozen() {
 
 void Snapshot::undo() {
   journal_.unrecord(kFrozenAt);
+  journal_.unrecord(kFirstFrozenAt);
   Rungs(run_).settle();
   for (const MovingDisk& disk : plan_.disks) {
     const Place place = run_.require_from(disk, Place::kOriginal);
