@@ -41,6 +41,8 @@ void check_leaving(const MigrateRequest& request, const Facts& facts, CopyMethod
 /// Of snapshots: those that libvirt knows of, and what images hold (checks_snapshots.cpp).
 void check_snapshots(const MigrateRequest& request, const Facts& facts, CopyMethod method,
                      CheckList& checks);
+/// Of the overlays of the staged way, and the room that they have (checks_overlays.cpp).
+void check_overlays(const MigrateRequest& request, const Facts& facts, CheckList& checks);
 /// Of the files that disks become (checks_files.cpp).
 void check_files(const MigrateRequest& request, const Facts& facts, CopyMethod method,
                  CheckList& checks);

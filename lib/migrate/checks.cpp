@@ -14,9 +14,6 @@
 namespace vmferry::migrate {
 namespace {
 
-/// What the guest may write into the overlays while its disks are copied, at the least.
-constexpr uint64_t kOverlayComfort = uint64_t{1} << 30;
-
 bool is_same_uuid(const std::string& one, const std::string& other) {
   return std::equal(one.begin(), one.end(), other.begin(), other.end(), [](char a, char b) {
     return std::tolower(static_cast<unsigned char>(a)) ==
@@ -45,7 +42,7 @@ class Checker : private CheckList {
     check_cluster(request_, facts_, method_, *this);
     names();
     if (method_ == CopyMethod::kStaged && !facts_.run_there) {
-      staging();
+      check_overlays(request_, facts_, *this);
     }
     if (request_.to_files()) {
       check_files(request_, facts_, method_, *this);
@@ -143,6 +140,11 @@ class Checker : private CheckList {
            "shut it down, or leave --no-shutdown out (shut_down = true in the plan of a fleet)");
     } else {
       pass("state", fmt::format("{} is {}", request_.domain, is));
+    }
+    if (facts_.failed_to_write) {
+      warn("state", "the guest is paused, as one of its writes failed",
+           "make room where its disks are, then let it go on: virsh resume " +
+               shell_word(request_.domain));
     }
     if (facts_.state == DomainState::kPaused && !is_live(method_) && !request_.force_off) {
       fail("state",
@@ -329,39 +331,6 @@ class Checker : private CheckList {
         }
       }
     }
-  }
-
-  void staging() {
-    for (const DiskFacts& disk : facts_.disks) {
-      if (!disk.problem.ok()) {
-        continue;
-      }
-      const uint64_t room = overlay_room(disk);
-      const std::string name = "overlay of " + disk.move.dev;
-      if (disk.overlay_taken) {
-        fail(name, disk.move.overlay + " or its bridge exists already",
-             "if a run was killed: " + facts_.recovery);
-      } else if (request_.overlay_max.value_or(0) > room) {
-        fail(name,
-             fmt::format("--overlay-max is {}, but only {} are free",
-                         about_bytes(*request_.overlay_max), about_bytes(room)),
-             "--overlay-dir names another place");
-      } else if (room < kOverlayComfort) {
-        warn(name,
-             fmt::format("only {} free for what the guest writes meanwhile", about_bytes(room)),
-             "--overlay-dir names another place");
-      } else {
-        pass(name, fmt::format("{} free for what the guest writes meanwhile", about_bytes(room)));
-      }
-    }
-  }
-
-  /// Beside new files it is what those leave.
-  uint64_t overlay_room(const DiskFacts& disk) const {
-    if (!request_.to_files() || !request_.overlay_dir.empty()) {
-      return disk.overlay_room;
-    }
-    return disk.overlay_room - std::min(disk.overlay_room, bytes_of_files(facts_, method_));
   }
 
   void definitions() {

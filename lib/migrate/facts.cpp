@@ -77,6 +77,8 @@ class Gatherer {
     facts_.checkpoints = guest_->checkpoints();
     facts_.saved = facts_.persistent && guest_->was_saved();
     facts_.migrating = guest_->has_job();
+    facts_.failed_to_write =
+        facts_.state == DomainState::kPaused && guest_->run_state() == "io-error";
     if (request_.quiesce && facts_.state == DomainState::kRunning) {
       facts_.agent = guest_->agent_answers();
     }

@@ -136,9 +136,10 @@ struct Facts {
   std::vector<std::string> checkpoints;
   bool saved = false;
   bool migrating = false;
-  bool agent = false;  ///< asked only where quiescing was asked for
-  Domain live;         ///< of a domain that does not run: the persistent one
-  Domain stored;       ///< the persistent one
+  bool failed_to_write = false;  ///< QEMU paused it, as there was no room
+  bool agent = false;            ///< asked only where quiescing was asked for
+  Domain live;                   ///< of a domain that does not run: the persistent one
+  Domain stored;                 ///< the persistent one
   std::string migratable_live;
   std::string migratable_stored;
 

@@ -3,16 +3,19 @@
 
 #include <algorithm>
 #include <exception>
+#include <filesystem>
 
 #include "lib/core/format_bytes.h"
+#include "lib/migrate/overlay_room.h"
 #include "lib/migrate/run.h"
 #include "vmferry/error.h"
 
 namespace vmferry::migrate {
 namespace {
 
-/// Left free where overlays grow, whatever the user allowed: the host lives there, too.
-constexpr uint64_t kReserve = 256 << 20;
+std::string directory_of_overlay(const MovingDisk& disk) {
+  return std::filesystem::path(disk.overlay).parent_path().string();
+}
 
 }  // namespace
 
@@ -32,18 +35,25 @@ void Run::remove_bridge(const MovingDisk& disk) {
 
 uint64_t Run::overlay_limit(const MovingDisk& disk, uint64_t used) const {
   const uint64_t room = context_.storage->free_space(disk.overlay);
-  const uint64_t there = used + room - std::min(used + room, kReserve);
+  const uint64_t there = room_for_overlay(used + room);
   return std::min(plan_.request.overlay_max.value_or(there), there);
 }
 
 void Run::fail_full(const MovingDisk& disk, uint64_t used) const {
   const bool may_be_warm = plan_.kind == RunKind::kMove && !plan_.request.to_files() &&
                            !plan_.request.to_other_host() && !disk.image.volume;
+  const bool as_allowed = plan_.request.overlay_max && used >= *plan_.request.overlay_max;
+  const std::string directory = directory_of_overlay(disk);
+  const std::string why = as_allowed
+                              ? "--overlay-max is " + about_bytes(*plan_.request.overlay_max)
+                              : with_reserve(context_.storage->free_space(directory), directory);
+  const std::string more_room =
+      as_allowed ? "allow it more with --overlay-max"
+                 : "make room in " + directory + ", or name another place with --overlay-dir";
   fail(ErrorKind::kIo, source_.name(), "watch the overlay of " + disk.dev,
-       fmt::format("the guest wrote {} while its disk was copied, and no more fits in {}",
-                   about_bytes(used), disk.overlay),
-       std::string("give it more room with --overlay-dir or --overlay-max, or move at a quieter "
-                   "time") +
+       fmt::format("the guest wrote {} while its disk was copied, and no more fits in {}: {}",
+                   about_bytes(used), disk.overlay, why),
+       more_room + ", or move at a quieter time" +
            (may_be_warm ? "; or move it with vmferry sync, whose copy goes on then" : ""));
 }
 
@@ -78,7 +88,7 @@ void Run::warn_of_room(const std::string& overlay) {
     return;
   }
   try {
-    if (context_.storage->free_space(overlay) >= kReserve) {
+    if (context_.storage->free_space(overlay) >= kOverlayReserve) {
       return;
     }
   } catch (const Error&) {

@@ -28,7 +28,8 @@ is_stopped() {
 }
 until_true 90 is_stopped
 overlay=$(overlay_of vda)
-expect 1 "the guest is paused, as one of its writes failed.*virsh resume mg-full" sync_guest
+expect 1 "hint: make room where its disks are, then let it go on: virsh resume mg-full" sync_guest
+expect 1 "FAILED +overlay of vda: .* free in $work/small, of which 256.0 MiB are kept for the host" sync_guest
 [[ $(overlay_of vda) == "$overlay" ]] || fail "it is on $(overlay_of vda), not on $overlay"
 no_journal
 expect 0 "virsh resume mg-full" ferry sync --stop mg-full --connect "$VMFERRY_LAB_HOSTA" --state-dir "$state" --remove-volumes

@@ -77,8 +77,15 @@ TEST_CASE("what cannot be known, or is only unwelcome, is a warning", "[migrate]
         "secret on alpha");
   CHECK(warnings([](auto&, Facts& facts) { facts.secrets[0].state = SecretState::kPrivate; }) ==
         "secret on alpha");
-  CHECK(warnings([](auto&, Facts& facts) { facts.disks[0].overlay_room = 1000; }) ==
+  CHECK(warnings([](auto&, Facts& facts) { facts.disks[0].overlay_room = 300 << 20; }) ==
         "overlay of vda");
+  CHECK(warnings([](auto&, Facts& facts) { facts.failed_to_write = true; }) == "state");
+  // A sync of volumes needs them for a moment, if at all.
+  CHECK(warnings([](auto&, Facts& facts) {
+          facts.warm.kind = RunKind::kSync;
+          facts.disks[0].move.image.volume.emplace();
+          facts.disks[0].overlay_room = 1000;
+        }) == "overlay of vda");
   CHECK(warnings([](MigrateRequest& request, Facts& facts) {
           to_beta(request, facts);
           facts.live.bridges = {"br0"};
@@ -109,6 +116,27 @@ TEST_CASE("what cannot be known, or is only unwelcome, is a warning", "[migrate]
           request.file_layout = {.format = *find_format("qcow2"), .compression = "zstd"};
           facts.file_room = 1000;
         }) == "room for the files");
+}
+
+TEST_CASE("what is kept for the host is no room for overlays", "[migrate]") {
+  const auto message = [](uint64_t free, std::optional<uint64_t> most) {
+    MigrateRequest request = request_to_pool();
+    Facts facts = good_facts();
+    request.overlay_max = most;
+    facts.disks[0].overlay_room = free;
+    for (const Check& check : make_plan(request, facts).checks) {
+      if (check.name == "overlay of vda") {
+        return check.message;
+      }
+    }
+    return std::string();
+  };
+  const std::string kept = " free in /img, of which 256.0 MiB are kept for the host";
+  CHECK(message(100 << 20, {}) == "100.0 MiB" + kept);
+  CHECK(message(300 << 20, {}) ==
+        "only 44.0 MiB for what the guest writes meanwhile: 300.0 MiB" + kept);
+  CHECK(message(300 << 20, 45 << 20) ==
+        "--overlay-max is 45.0 MiB, but there are only 300.0 MiB" + kept);
 }
 
 TEST_CASE("what is in an image and does not move is named before", "[migrate]") {

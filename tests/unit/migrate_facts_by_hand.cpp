@@ -279,6 +279,12 @@ const std::vector<BadCase>& bad_cases() {
        [](auto&, auto& facts) { facts.disks.push_back(facts.disks[0]); }},
       {"overlay of vda", [](auto&, auto& facts) { facts.disks[0].overlay_taken = true; }},
       {"overlay of vda", [](auto& request, auto&) { request.overlay_max = uint64_t{200} << 30; }},
+      {"overlay of vda", [](auto&, auto& facts) { facts.disks[0].overlay_room = 256 << 20; }},
+      {"overlay of vda",
+       [](auto&, auto& facts) {
+         facts.warm.kind = RunKind::kSync;
+         facts.disks[0].overlay_room = 100 << 20;
+       }},
       {"file /img/a.img",
        [](auto& request, auto& facts) {
          request.to_dir = "/img";
