@@ -24,6 +24,16 @@ expect 1 "no sync of it is known" rehearse
 synced
 synced
 
+# Of a pool that is full by the end of this test.
+make_pool mg-rehearse-full
+(
+  tiny_disk 'full' "$work/full.raw"
+  machine mg-rehearse-full "$(file_disk "$work/full.raw" vda)<serial type='pty'/>"
+  on_a start "$guest"
+  ferry sync -q "$guest" --connect "$VMFERRY_LAB_HOSTA" --pool mg-rehearse-full --id libvirt --secret-uuid "$secret" --state-dir "$state"
+)
+ceph osd pool set-quota mg-rehearse-full max_objects 1 >/dev/null 2>&1
+
 # A login prompt, and what the screen shows. The copy's console is not the guest's file.
 said=$(rehearse --wait login --screenshot screen 2>steps) || fail "$said $(cat steps)"
 for line in "$guest: its copy came up: its console showed a login prompt after [0-9.]+ s" "from rbd:rbd/$guest-vda@vmferry-sync-2" \
@@ -146,3 +156,11 @@ on_a qemu-monitor-command "$guest-rehearsal" --hmp "info block" | grep "$guest-v
 ended_with 0
 sha256sum -c --quiet vars.sum
 cleared
+
+# Where nothing could be made nothing is said to be left.
+guest=mg-rehearse-full
+until_true 60 eval 'ceph osd pool ls detail | grep "mg-rehearse-full.*full_quota"'
+rehearse --wait 1 >result 2>&1 && fail "it went in a full pool"
+grep -q "quota exceeded.*is full" result || fail "$(cat result)"
+! grep -E "could not be removed|hint: .*--clean" result || fail "of what was not made: $(cat result)"
+[[ ! -e $state/$guest.rehearsal ]] || fail "a record is left"
