@@ -148,13 +148,12 @@ void require_short(const CutoverOptions& options, bool after_sync) {
 /// volumes that is copied while it writes to overlays; so there they are repeated until they are
 /// short, or do not become shorter.
 void sync_last(Session& session, MigrateOptions options) {
-  constexpr double kShort = 10;                               // seconds
-  options.run.quiet = options.run.quiet || options.run.json;  // one report is enough
-  options.request.to.clear();                                 // the guest stays where it is as yet
+  constexpr double kShort = 10;  // seconds
+  options.request.to.clear();    // the guest stays where it is as yet
   Mover mover(session, options, "sync");
   double before = std::numeric_limits<double>::max();
   while (true) {
-    sync_once(mover, options);
+    sync_once(mover, options, !options.run.json);  // one object is enough
     const auto state = read_sync_state(options.request.domain, options.state_dir);
     const bool from_volumes = state && state->disks.front().image.volume;
     const double seconds = state ? state->last().seconds : 0;

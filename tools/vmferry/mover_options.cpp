@@ -37,11 +37,13 @@ void add_overlay_options(CLI::App& app, MigrateOptions& options) {
   const char* group = "Live";
   MigrateRequest& request = options.request;
   app.add_option("--overlay-dir", request.overlay_dir,
-                 "Where the guest's writes go meanwhile (default: beside the image)")
+                 "Where the guest's writes go meanwhile (default: beside a file; see the manual)")
       ->type_name("DIR")
       ->group(group);
-  add_size_option(app, "--overlay-max", request.overlay_max,
-                  "Undo when the guest wrote more than that to one disk meanwhile")
+  add_size_option(
+      app, "--overlay-max", request.overlay_max,
+      "When the guest wrote more than that to one disk meanwhile: undo, or (first sync) go "
+      "on with another overlay")
       ->group(group);
   app.add_flag("--quiesce", request.quiesce, "Let the guest's agent freeze its file systems")
       ->group(group);

@@ -198,7 +198,7 @@ void recover_dead_sync(Session& session, const MigrateOptions& options) {
   recover_run(session, recovery);
 }
 
-int sync_once(Mover& mover, const MigrateOptions& options) {
+int sync_once(Mover& mover, const MigrateOptions& options, bool reports) {
   const Plan plan = plan_sync(options.request, mover.context());
   if (const auto status = mover.only_planned(plan)) {
     return *status;
@@ -206,7 +206,7 @@ int sync_once(Mover& mover, const MigrateOptions& options) {
   mover.require_possible(plan);
   mover.run([&] { execute_migration(plan, mover.context()); });
   const auto state = read_sync_state(options.request.domain, options.state_dir);
-  if (!state || options.run.quiet) {
+  if (!state || options.run.quiet || !reports) {
     return 0;
   }
   const int64_t now = ::time(nullptr);

@@ -14,8 +14,8 @@ bool take_warm(MigrateOptions& options);
 /// may be changed. `options` are as given.
 void recover_dead_sync(Session& session, const MigrateOptions& options);
 
-/// Plans a sync and does it, or prints the plan if only that is wanted; prints what came of it.
-/// Answers the exit status.
-int sync_once(Mover& mover, const MigrateOptions& options);
+/// Plans a sync and does it, or prints the plan if only that is wanted; `reports`: prints what came
+/// of it. Answers the exit status.
+int sync_once(Mover& mover, const MigrateOptions& options, bool reports = true);
 
 }  // namespace vmferry::cli

@@ -76,7 +76,7 @@ std::string sync_json(const SyncState& state, int64_t now, std::optional<uint64_
                         {"sync_seconds", next->sync_seconds},
                         {"cutover_seconds", next->cutover_seconds}};
   }
-  return json_text(json, 2);
+  return json_text(json);
 }
 
 }  // namespace vmferry::cli
