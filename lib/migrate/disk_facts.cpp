@@ -269,7 +269,19 @@ class DiskLooker {
     const bool is_there = warm.kind == RunKind::kCutover && !disk.move.image.volume;
     disk.overlay_taken = (!is_there && storage_.file_exists(disk.move.overlay)) ||
                          storage_.file_exists(disk.move.bridge);
-    disk.overlay_room = storage_.free_space(directory.string());
+    disk.overlay_room = room_in(directory.string());
+  }
+
+  uint64_t room_in(const std::string& directory) const {
+    try {
+      return storage_.free_space(directory);
+    } catch (const Error& error) {
+      ErrorParts parts = error.parts();
+      if (parts.hint.empty()) {
+        parts.hint = "overlays are made there: name another place with --overlay-dir";
+      }
+      throw Error(parts);
+    }
   }
 
   const MigrateRequest& request_;

@@ -362,7 +362,10 @@ class Execution {
                       left.hint().empty() ? "" : " (" + left.hint() + ")", command());
       throw Error(parts);
     }
-    context_.observer->step("everything is as it was before");
+    context_.observer->step(run_.was_stopped()
+                                ? "everything is as it was before, but the guest was stopped "
+                                  "meanwhile: it is off"
+                                : "everything is as it was before");
     throw Error(error.parts());
   }
 

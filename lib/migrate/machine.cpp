@@ -29,6 +29,12 @@ void fail(ErrorKind kind, const std::string& domain, const std::string& action,
 
 Error about_new_file(const Error& error, const std::string& file) {
   ErrorParts parts = error.parts();
+  if (!file.empty() && parts.hint.empty() &&
+      parts.cause.find("No such file or directory") != std::string::npos) {
+    parts.hint = "libvirt has to see the directory of " + file +
+                 " as it is here; name another place with --overlay-dir";
+    return Error(parts);
+  }
   if (file.empty() || parts.cause.find("Permission denied") == std::string::npos) {
     return error;
   }
@@ -134,8 +140,7 @@ void Machine::wait_ready(const std::vector<const MovingDisk*>& disks, Place goal
         continue;
       }
       if (!job) {
-        fail(ErrorKind::kIo, name(), what, "the job of " + disk->dev + " ended by itself",
-             "QEMU's log tells why: /var/log/libvirt/qemu/" + name() + ".log");
+        fail_ended(*disk, what, "the job of " + disk->dev + " ended by itself");
       }
       adjust_rate(*disk, *job, rates);
       done += job->done;

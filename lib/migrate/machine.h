@@ -100,6 +100,12 @@ class Machine {
   void adjust_rate(const MovingDisk& disk, const BlockJob& job,
                    std::map<std::string, uint64_t>& rates) const;
   void require_active(const std::string& what) const;
+  /// Of a job that failed: says why, where that is known.
+  [[noreturn]] void fail_ended(const MovingDisk& disk, const std::string& what,
+                               const std::string& cause) const;
+  /// Where QEMU writes in jobs of the disk and there is no room left. Empty: there is, or nobody
+  /// can tell.
+  std::string full_directory(const MovingDisk& disk) const;
   void require_below(const MovingDisk& disk, Place expected) const;
 
   const Plan& plan_;
@@ -111,8 +117,8 @@ class Machine {
   mutable std::map<DefinitionKind, Domain> seen_;
 };
 
-/// `error` with what to do about it, if QEMU was not allowed to open `file`, which was just made
-/// for it. Empty: none was.
+/// `error` with what to do about it, if QEMU does not see `file`, which was just made for it, or
+/// was not allowed to open it. Empty: none was.
 Error about_new_file(const Error& error, const std::string& file);
 
 /// Throws an Error about the domain.

@@ -162,6 +162,8 @@ class Run : public Notes {
   void remove_overlay(const MovingDisk& disk);
   void remove_bridge(const MovingDisk& disk);
   void watch_overlays();
+  /// Is a guest off that was to run all the time?
+  bool was_stopped() const;
   [[noreturn]] void fail_full(const MovingDisk& disk, uint64_t used) const;
   /// How much the overlay may hold: what was allowed, and there is room for.
   uint64_t overlay_limit(const MovingDisk& disk, uint64_t used) const;

@@ -100,6 +100,14 @@ void Run::warn_of_room(const std::string& overlay) {
                              "when there is none");
 }
 
+bool Run::was_stopped() const {
+  try {
+    return is_live(plan_.method) && plan_.was_running && source_.state() == DomainState::kShutOff;
+  } catch (const std::exception&) {
+    return false;  // it is only told
+  }
+}
+
 void Run::warn_of_paused_guest() {
   if (!is_live(plan_.method)) {
     return;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <numeric>
+#include <thread>
 
 #include "lib/core/format_bytes.h"
 #include "lib/migrate/xml_text.h"
@@ -184,6 +185,7 @@ void Rungs::snapshot() {
     if (count_on_next() == 0) {
       journal_.end_rung(false);
     }
+    require_running(error);
     throw about_new_file(error, next.disks.front().overlay);
   }
   if (count_on_next() != plan_.disks.size()) {
@@ -196,6 +198,20 @@ void Rungs::snapshot() {
   }
   const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
   journal_.record(kFrozenAt, fmt::format("{:.3f}", now.count()));
+}
+
+/// Whose QEMU ends in the middle of it, is seen to be off a moment later only.
+void Rungs::require_running(const Error& error) const {
+  const bool lost_it = error.parts().cause.find("monitor") != std::string::npos;
+  for (int looks = lost_it ? 20 : 1; looks > 0; --looks) {
+    if (!source_.active()) {
+      fail(ErrorKind::kConflict, source_.name(), "freeze the disks once more",
+           "the guest was stopped meanwhile", "start it, and try again");
+    }
+    if (looks > 1) {
+      std::this_thread::sleep_for(context_.patience.poll);
+    }
+  }
 }
 
 size_t Rungs::count_on_next() const {
