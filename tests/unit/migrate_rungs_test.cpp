@@ -3,6 +3,7 @@
 #include <fstream>
 #include <regex>
 #include <sstream>
+#include <utility>
 
 #include "tests/unit/catch.h"
 #include "tests/unit/migrate_warm.h"
@@ -86,6 +87,21 @@ TEST_CASE("a first sync counts from its first freeze, and holds what its last on
     CHECK(rig.recover(Recovery::kFinish).done());
     CHECK(counts_from_its_begin(rig));
   }
+}
+
+TEST_CASE("a guest that is stopped in a rung is said to be off", "[migrate][sync][rungs]") {
+  Rig rig(on_rungs());
+  const Plan plan = rig.plan_sync();
+  bool is_in_rung = false;
+  rig.world().hook = [&](unsigned, const std::string& what) {
+    if (what == "alpha: snapshot" && std::exchange(is_in_rung, true)) {
+      rig.power_off();
+    }
+  };
+  const Outcome outcome = rig.run(plan);
+  INFO(outcome.message);
+  CHECK(outcome.message.find("the guest was stopped meanwhile") != std::string::npos);
+  CHECK(rig.said().find("the guest was stopped meanwhile: it is off") != std::string::npos);
 }
 
 TEST_CASE("a guest put back on the overlay before a rung is not taken for one that never left",
