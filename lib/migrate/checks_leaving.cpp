@@ -122,6 +122,9 @@ class LeavingChecker {
 
   void target() {
     const std::string& name = request_.domain;
+    if (facts_.source.uuid == facts_.target.uuid && !facts_.source.uuid.empty()) {
+      return;  // of the same host, all of this was said already
+    }
     if (facts_.state_at_target == DomainState::kRunning ||
         facts_.state_at_target == DomainState::kPaused) {
       checks_.fail("name at the target", fmt::format("a domain {} runs there already", name),

@@ -48,6 +48,7 @@ class DiskLooker {
         check_new_image(PathLocation{disk.move.image.path}, options, request_.file_layout);
       }
     } catch (const Error& error) {
+      pass_on_cancelled(error);
       disk.problem = {.failure = error.what(), .hint = error.hint()};
     }
   }
@@ -146,6 +147,7 @@ class DiskLooker {
     if (image.with_layers) {
       name_layers(disk);
     }
+    know_chain_of_sync(disk.move);
     if (!facts_.source.local) {
       return;
     }
@@ -180,6 +182,21 @@ class DiskLooker {
                    .cause = "it is gone"});
     }
     look_at_overlay(disk);
+  }
+
+  /// Of a guest that is off, libvirt may name less of what is below the overlay of a sync than when
+  /// it ran: its definition may never have named all of that.
+  void know_chain_of_sync(MovingDisk& move) const {
+    if (!facts_.warm.state) {
+      return;
+    }
+    for (const SyncedDisk& synced : facts_.warm.state->disks) {
+      if (synced.dev == move.dev && !synced.image.volume && synced.overlay == move.image.path) {
+        move.image.backing = synced.image.backing;
+        move.image.backing.insert(move.image.backing.begin(), synced.image.path);
+        move.image.chain_known = synced.image.chain_known;
+      }
+    }
   }
 
   /// What images take is what is in all of their states.

@@ -187,6 +187,7 @@ class Gatherer {
       try {
         disk.source_stays = why_old_disk_stays(disk);
       } catch (const Error& error) {
+        pass_on_cancelled(error);
         disk.source_stays =
             std::string("what else needs it could not be found out: ") + error.what();
       }

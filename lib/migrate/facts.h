@@ -24,13 +24,21 @@ struct Trial {
   bool ok() const { return failure.empty(); }
 };
 
-/// Runs `attempt` and turns its Error into an answer.
+/// Who stops a run wants no answers. REQUIRES: `error` is being handled.
+inline void pass_on_cancelled(const Error& error) {
+  if (error.kind() == ErrorKind::kCancelled) {
+    throw;
+  }
+}
+
+/// Runs `attempt` and turns its Error into an answer; kCancelled passes.
 template <typename Attempt>
 Trial attempt(Attempt&& attempt) {
   try {
     attempt();
     return {};
   } catch (const Error& error) {
+    pass_on_cancelled(error);
     return {.failure = error.what(), .hint = error.hint()};
   }
 }

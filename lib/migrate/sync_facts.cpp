@@ -59,6 +59,7 @@ class WarmLooker : private CheckList {
       try {
         volume(disk, as_marked);
       } catch (const Error& error) {
+        pass_on_cancelled(error);
         fail("volume " + disk.volume.display(), error.what(), error.hint());
       }
     }
@@ -156,6 +157,7 @@ class WarmLooker : private CheckList {
       }
       pass(name, "it is on " + disk.original);
     } catch (const Error& error) {
+      pass_on_cancelled(error);
       fail(name, error.what(), error.hint());
     }
   }

@@ -40,3 +40,21 @@ rbd export --no-progress rbd/mg-stopped-vda@vmferry-sync-2 out.raw
 for written in "7 1M" "8 2M"; do
   qemu-io -r -f raw -c "read -q -P ${written% *} ${written#* } 128k" out.raw
 done
+
+# What is below an image is in its header alone: libvirt tells of it while the guest runs, and not afterwards.
+mkdir "$guests/mg-below"
+truncate -s 64M "$guests/mg-below/base.raw"
+qemu-io -f raw -c "write -q -P 3 4M 128k" "$guests/mg-below/base.raw"
+qemu-img create -q -f qcow2 -b base.raw -F raw "$guests/mg-below/vda.qcow2"
+machine mg-below "$(file_disk "$guests/mg-below/vda.qcow2" vda "type='qcow2'")"
+on_a start mg-below
+sync_guest -q
+guest_io "$VMFERRY_LAB_HOSTA" 0 "write -P 7 1M 128k"
+on_a destroy mg-below
+cut_over --check >said || fail "it could not be cut over: $(cat said)"
+cut_over -q
+on_rbd "$VMFERRY_LAB_HOSTA" vda
+rbd export --no-progress rbd/mg-below-vda out.raw
+for written in "7 1M" "3 4M"; do
+  qemu-io -r -f raw -c "read -q -P ${written% *} ${written#* } 128k" out.raw
+done

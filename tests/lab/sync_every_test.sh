@@ -4,7 +4,7 @@ source "$ROOT/tests/lab/sync_helpers.sh"
 machine mg-every "$(file_disk "$work/every.raw" vda)"
 truncate -s 64M every.raw
 on_a start mg-every
-expect 2 "is no time" sync_guest --every 1x
+expect 2 "is not a time" sync_guest --every 1x
 in_background sync "$guest" --connect "$VMFERRY_LAB_HOSTA" --pool rbd --id libvirt --secret-uuid "$secret" --state-dir "$state" --every 1s
 is_at() {
   (($(number_of_sync) >= $1))

@@ -121,7 +121,7 @@ void take_cutover(CutoverOptions& options) {
 
 /// Compares --max-downtime with what is to be expected, `after_sync`: of a last sync that is done,
 /// or else as if that ended now.
-void require_short(const CutoverOptions& options, bool after_sync) {
+void require_short(const CutoverOptions& options, bool after_sync, bool runs = true) {
   if (options.max_downtime == 0) {
     return;
   }
@@ -140,7 +140,8 @@ void require_short(const CutoverOptions& options, bool after_sync) {
            fmt::format("it would take about {:.0f} s after its last sync, and may take {} "
                        "(--max-downtime)",
                        std::ceil(seconds), options.max_downtime),
-           "choose a time when the guest writes less, or allow more");
+           runs ? "choose a time when the guest writes less, or allow more"
+                : "the guest is off already: allow more, or leave --max-downtime out");
   }
 }
 
@@ -170,7 +171,7 @@ void require_ready(const CutoverOptions& options, const MigrateContext& context)
     refuse(options.move, "it does not run, and --live was asked for",
            "start it, or leave --live out");
   }
-  require_short(options, false);
+  require_short(options, false, runs(options.move, context));
 }
 
 /// Before the guest's last sync, which may take long.
@@ -221,13 +222,31 @@ int64_t moment_of(const std::string& text) {
   const int64_t now = ::time(nullptr);
   const auto time = parse_moment(text, now);
   if (!time) {
-    refuse_usage("--at '" + text + "' is no time", "write 02:00, or \"2026-11-29 02:00\"");
+    refuse_usage("--at '" + text + "' is not a time", "write 02:00, or \"2026-11-29 02:00\"");
   }
   if (*time < now) {
     refuse_usage("--at " + text + " is over (" + local_time(*time) + ")",
                  "name a time to come, or leave --at out");
   }
   return *time;
+}
+
+/// What is to be done, after the last sync. Stopped now, that one is what is left.
+Plan checked(const MigrateOptions& options, const Mover& mover) {
+  try {
+    return plan_cutover(options.request, mover.context());
+  } catch (const Error& error) {
+    ErrorParts parts = error.parts();
+    const auto state = error.kind() == ErrorKind::kCancelled
+                           ? read_sync_state(options.request.domain, options.state_dir)
+                           : std::nullopt;
+    if (!state) {
+      throw;
+    }
+    parts.hint = fmt::format("the warm move stays at sync {}; go on with vmferry cutover or sync",
+                             state->last().number);
+    throw Error(parts);
+  }
 }
 
 int cut_over(Session& session, CutoverOptions& options) {
@@ -243,7 +262,7 @@ int cut_over(Session& session, CutoverOptions& options) {
   take_cutover(options);
   synchronise(session, options);
   Mover mover(session, move, "cutover");
-  return mover.carry_out(plan_cutover(move.request, mover.context()));
+  return mover.carry_out(checked(move, mover));
 }
 
 }  // namespace

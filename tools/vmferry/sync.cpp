@@ -59,7 +59,7 @@ std::chrono::seconds parse_interval(const std::string& text) {
   uint32_t number = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
   if (error != std::errc() || end != digits.data() + digits.size() || number == 0) {
-    refuse_usage("--every '" + text + "' is no time", "a number with s, m, h or d: --every 1h");
+    refuse_usage("--every '" + text + "' is not a time", "a number with s, m, h or d: --every 1h");
   }
   return std::chrono::seconds(number * (has_unit ? kUnits.at(text.back()) : 1));
 }
