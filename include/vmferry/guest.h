@@ -125,6 +125,10 @@ class Guest {
   /// Did it go off by having its memory saved, managed or to a file (virDomainGetState's reason)?
   /// Its next start has to take that memory up again.
   virtual bool was_saved() = 0;
+  /// Is it paused because its start has not ended (virDomainGetState's reason)? It stays so where
+  /// libvirt's daemon died meanwhile, and has run no instruction. Who pauses it gives it another
+  /// reason. An absent one is not.
+  virtual bool starting() = 0;
   virtual bool has_job() = 0;
   /// Is libvirt at something that was asked of this domain, maybe by a client that is gone since
   /// (virDomainGetControlInfo)? What the domain looks like may change any moment then. An absent

@@ -282,6 +282,9 @@ enum class Recovery {
 };
 /// The request of a run that was killed, from its journal. Throws kNotFound: there is none.
 MigrateRequest recorded_request(const std::string& domain, const std::string& state_dir);
+/// How the guest stands and how that run can be ended while its other host does not answer, for a
+/// person: with the commands. context.target is context.source. Empty: it cannot. Throws Error.
+std::string without_target(const std::string& domain, const MigrateContext& context);
 /// Ends that run in this way. `request` is the recorded one, perhaps with other addresses, limits
 /// or ways to migrate; without `to`, the recorded one counts. Throws kConflict where it cannot end
 /// so; the hint says how it can. With kStay and kUndo context.target may be context.source: the

@@ -93,6 +93,19 @@ bool LibvirtGuest::was_saved() {
           answer(virDomainHasManagedSaveImage(find().get(), 0), "ask for a managed save"));
 }
 
+bool LibvirtGuest::starting() {
+  int state = VIR_DOMAIN_NOSTATE;
+  int reason = 0;
+  const DomainPtr found(virDomainLookupByName(connection_.get(), name_.c_str()));
+  if (!found || virDomainGetState(found.get(), &state, &reason, 0) != 0) {
+    if (last_code() == VIR_ERR_NO_DOMAIN) {
+      return false;
+    }
+    throw libvirt_error(label(), "ask for its state");
+  }
+  return state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_STARTING_UP;
+}
+
 bool LibvirtGuest::has_job() {
   virDomainJobInfo job = {};
   const DomainPtr found = find();

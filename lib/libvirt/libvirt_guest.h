@@ -34,6 +34,7 @@ class LibvirtGuest : public Guest {
   void tell_snapshot(const KnownSnapshot& snapshot) override;
   std::vector<std::string> checkpoints() override;
   bool was_saved() override;
+  bool starting() override;
   bool has_job() override;
   bool busy() override;
   bool autostart() override;

@@ -53,6 +53,9 @@ class TracedGuest : public Guest {
   bool was_saved() override {
     return teller_.ask("was_saved " + domain_, [&] { return inner_->was_saved(); });
   }
+  bool starting() override {
+    return teller_.ask("starting " + domain_, [&] { return inner_->starting(); });
+  }
   bool has_job() override {
     return teller_.ask("has_job " + domain_, [&] { return inner_->has_job(); });
   }

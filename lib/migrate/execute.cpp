@@ -55,6 +55,7 @@ class Execution {
     try {
       run_.require_same_machine();
       run_.wait_until_idle();
+      run_.clear_half_started();
       is_gone = run_.machine_is_gone();
     } catch (const Error& error) {
       fail_recovery(error, recovery);
@@ -73,7 +74,7 @@ class Execution {
       onward = !undone(recovery);
     } catch (const std::exception& exception) {
       // libvirt may have done what the dead run had asked of it only now.
-      onward = recovery == Recovery::kAuto && turned_or(false);
+      onward = recovery == Recovery::kAuto && turned().value_or(false);
       if (!onward) {
         fail_recovery(as_error(exception), recovery);
       }
@@ -200,7 +201,7 @@ class Execution {
       works_[i]->clean();
     }
     if (!run_.left_over().empty()) {
-      fail_left_over();
+      run_.fail_left_over();
     }
     run_.warn_of_paused_guest();
     journal_.remove();
@@ -249,7 +250,7 @@ class Execution {
   }
 
   std::string or_stay() const {
-    if (leaving_step() == plan_.steps.size()) {
+    if (leaving_step() == plan_.steps.size() || !run_.may_stay()) {
       return {};
     }
     return ", or leave the guest on this host: " + command("--stay");
@@ -261,24 +262,12 @@ class Execution {
     }
   }
 
-  [[noreturn]] void fail_left_over() const {
-    std::string whys;
-    std::string commands;
-    for (const LeftOver& left : run_.left_over()) {
-      whys += (whys.empty() ? "" : "; ") + left.why;
-      commands += (commands.empty() ? "" : "; ") + left.command;
-    }
-    fail(ErrorKind::kConflict, plan_.request.domain, "clear up",
-         "the guest has its old disks again, but not all that was made could be removed: " + whys,
-         "remove it once nothing is in the way: " + commands);
-  }
-
   [[noreturn]] void fail_recovery(const Error& error, Recovery recovery) const {
     const char* const option = recovery == Recovery::kUndo     ? "--undo"
                                : recovery == Recovery::kFinish ? "--finish"
                                : recovery == Recovery::kStay   ? "--stay"
                                                                : "";
-    ErrorParts parts = error.parts();
+    ErrorParts parts = run_.about_lost_host(error.parts());
     if (parts.hint.find("--recover") == std::string::npos) {
       parts.hint +=
           fmt::format("{}try again with: {}", parts.hint.empty() ? "" : "; then ", command(option));
@@ -333,21 +322,24 @@ class Execution {
     return false;
   }
 
-  /// Does the guest depend on its new disks? How things are counts more than what was tried;
-  /// `otherwise` is for when nobody can tell.
-  bool turned_or(bool otherwise) const {
+  /// Does the guest depend on its new disks? How things are counts more than what was tried.
+  /// Nothing: nobody can tell.
+  std::optional<bool> turned() const {
     try {
       return run_.turned();
     } catch (const Error&) {
-      return otherwise;
+      return std::nullopt;
     }
   }
 
   [[noreturn]] void give_up(size_t failed, const Error& error) {
-    if (turned_or(beyond_return(failed))) {
-      ErrorParts parts = error.parts();
-      parts.hint = what_turned() + ", but not all is done; finish it with: " + command() +
-                   or_stay() + (parts.hint.empty() ? "" : "; and " + parts.hint);
+    const std::optional<bool> turned = this->turned();
+    if (turned.value_or(beyond_return(failed))) {
+      ErrorParts parts = run_.about_lost_host(error.parts());
+      parts.hint =
+          (turned ? what_turned() + ", but not all is done; finish it with: "
+                  : "the guest may depend on its new disks; this finds out, and ends it: ") +
+          command() + or_stay() + (parts.hint.empty() ? "" : "; and " + parts.hint);
       throw Error(parts);
     }
     // What was stopped is still put back as it was; only a second stop ends that, and us.
@@ -356,10 +348,10 @@ class Execution {
       backward();
     } catch (const std::exception& exception) {
       const Error left = as_error(exception);
-      ErrorParts parts = error.parts();
-      parts.hint =
-          fmt::format("not everything could be undone: {}{}; try again with: {}", left.what(),
-                      left.hint().empty() ? "" : " (" + left.hint() + ")", command());
+      ErrorParts parts = run_.about_lost_host(error.parts());
+      parts.hint = fmt::format("not everything could be undone: {}{}; try again with: {}{}",
+                               left.what(), left.hint().empty() ? "" : " (" + left.hint() + ")",
+                               command(), parts.hint.empty() ? "" : "; and: " + parts.hint);
       throw Error(parts);
     }
     context_.observer->step(run_.was_stopped()
@@ -388,6 +380,11 @@ MigrateReport execute_migration(const Plan& plan, const MigrateContext& context)
   }
   return migrate::Execution(migrate::Journal::begin(plan, context.state_dir), context, false)
       .execute();
+}
+
+std::string without_target(const std::string& domain, const MigrateContext& context) {
+  migrate::Journal journal = migrate::Journal::open(domain, context.state_dir);
+  return migrate::Run(journal.plan(), context, journal, true).ways_alone();
 }
 
 MigrateReport recover_migration(const MigrateRequest& request, Recovery recovery,

@@ -93,6 +93,11 @@ bool Machine::never_ran() const {
   return state() == DomainState::kPaused && guest_->run_state() == "prelaunch";
 }
 
+bool Machine::half_started() const {
+  // QEMU is not asked before whoever starts it is done: libvirt lets nobody in meanwhile.
+  return guest_->starting() && never_ran() && guest_->starting();
+}
+
 bool Machine::half_made() const {
   return state() == DomainState::kPaused && guest_->run_state() == "inmigrate";
 }

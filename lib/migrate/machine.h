@@ -57,6 +57,9 @@ class Machine {
 
   /// Is a paused one started so, and never ran an instruction? Then destroying it loses nothing.
   bool never_ran() const;
+  /// Did its start end in the middle, as libvirt's daemon died? Then neither. Throws Error: its
+  /// start is still under way.
+  bool half_started() const;
   /// Is it the half-made target of a migration, which has run no instruction either?
   bool half_made() const;
   /// Did QEMU pause it, as a write of it failed?

@@ -11,13 +11,14 @@ namespace vmferry::migrate {
 /// happened; what is noted after it has.
 class Notes {
  public:
-  static constexpr const char* kRetired = "retired";     ///< before an old disk goes
-  static constexpr const char* kLeft = "left";           ///< before the old definition changes
-  static constexpr const char* kStarted = "started";     ///< before the new one is started
-  static constexpr const char* kAskedOff = "asked-off";  ///< a shutdown may be on its way
-  static constexpr const char* kRecord = "record";       ///< a text: where the record goes
-  static constexpr const char* kSent = "sent";           ///< a text: see definition_to_send
-  static constexpr const char* kSaved = "saved";         ///< before a snapshot's definition is kept
+  static constexpr const char* kRetired = "retired";         ///< before an old disk goes
+  static constexpr const char* kLeft = "left";               ///< before the old definition changes
+  static constexpr const char* kStarted = "started";         ///< before the new one is started
+  static constexpr const char* kStartedOld = "started-old";  ///< before the old one is
+  static constexpr const char* kAskedOff = "asked-off";      ///< a shutdown may be on its way
+  static constexpr const char* kRecord = "record";           ///< a text: where the record goes
+  static constexpr const char* kSent = "sent";               ///< a text: see definition_to_send
+  static constexpr const char* kSaved = "saved";  ///< before a snapshot's definition is kept
   /// A text: all snapshots that libvirt knew of, once they are saved.
   static constexpr const char* kForgotten = "forgotten";
   static constexpr const char* kFrozen = "frozen";             ///< the overlays are ours

@@ -2,6 +2,9 @@
 #include "lib/migrate/run.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <utility>
 
 #include "lib/core/shell_word.h"
 #include "lib/domain/targets.h"
@@ -127,13 +130,16 @@ bool Run::waits_at_target() const {
          !misplaced(target_, DefinitionKind::kPersistent);
 }
 
+bool Run::may_be_at_target() const {
+  return !pending(MigrateShared::kName) || !pending(MigrateMirrored::kName) ||
+         !pending(Define::kName);
+}
+
 void Run::undo_alone() {
   if (!plan_.request.to_other_host() || target_is_known()) {
     return;
   }
-  const bool may_be_there =
-      !pending(MigrateShared::kName) || !pending(MigrateMirrored::kName) || !pending(Define::kName);
-  if (!may_be_there) {
+  if (!may_be_at_target()) {
     return;
   }
   // A guest that runs here with its old disks did not go there.
@@ -161,6 +167,14 @@ void Run::stay_here() {
          "it is on the other host already", "finish the move: " + recovery("--finish"));
   }
   clear_half_made();
+}
+
+bool Run::may_stay() const {
+  try {
+    return !arrived();
+  } catch (const Error&) {
+    return true;
+  }
 }
 
 std::optional<Clock::time_point> Run::deadline() const {
@@ -201,7 +215,11 @@ MigrateReport Run::report() const {
     }
     report.disks.push_back(std::move(line));
   }
-  report.kept.insert(report.kept.end(), kept_.begin(), kept_.end());
+  const std::string definition = journal_.kept_path("source");  // also of a run that died since
+  std::error_code none;
+  if (journal_.noted(kLeft) && std::filesystem::exists(definition, none)) {
+    report.kept.push_back(definition);
+  }
   report.forgotten = forgotten_;
   report.downtime_ms = downtime_ms_;
   report.seconds = std::chrono::duration<double>(source_.now() - began_).count();
@@ -235,6 +253,18 @@ void Run::try_to_remove(const std::string& command, const std::function<void()>&
   }
 }
 
+void Run::fail_left_over() const {
+  std::string whys;
+  std::string commands;
+  for (const LeftOver& left : left_over_) {
+    whys += (whys.empty() ? "" : "; ") + left.why;
+    commands += (commands.empty() ? "" : "; ") + left.command;
+  }
+  fail(ErrorKind::kConflict, plan_.request.domain, "clear up",
+       "the guest has its old disks again, but not all that was made could be removed: " + whys,
+       "remove it once nothing is in the way: " + commands);
+}
+
 std::string Run::undefining(const std::string& uri) const {
   return "virsh " + (uri.empty() ? "" : "-c " + shell_word(uri) + " ") + "undefine --keep-nvram " +
          shell_word(source_.name());
@@ -265,6 +295,18 @@ void Run::wake() {
   require_not_saved();
   journal_.note(kWoken);
   source_.guest().start(true);
+}
+
+void Run::clear_half_started() {
+  const bool old = journal_.noted(kStartedOld) || journal_.noted(kWoken);
+  for (const auto& [machine, ours] :
+       {std::pair(&source_, old), std::pair(&target_, journal_.noted(kStarted))}) {
+    if (ours && machine->half_started()) {
+      context_.observer->warning("the start of " + source_.name() +
+                                 " broke off before it ran: it is forced off, which loses nothing");
+      machine->guest().destroy();
+    }
+  }
 }
 
 void Run::put_to_sleep() {

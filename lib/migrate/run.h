@@ -58,6 +58,8 @@ class Run : public Notes {
   void undo_alone();
   /// Before a guest that was about to leave is left where it is: nothing of it is at the target.
   void stay_here();
+  /// May a guest that was about to leave still be left on its host? It is, if nobody can tell.
+  bool may_stay() const;
   std::optional<Clock::time_point> deadline() const;
   MigrateReport report() const;
   /// Bytes a second of what begins now; 0: no limit.
@@ -67,12 +69,11 @@ class Run : public Notes {
   /// The guest is told to shut down, and was started again: for the report.
   void goes_off() { went_off_ = source_.now(); }
   void came_back();
-  /// A file that is left, and named in the report.
-  void keep(const std::string& file) { kept_.push_back(file); }
-  /// Likewise, of what libvirt knew of the snapshots.
+  /// A file that is left, and named in the report, of what libvirt knew of the snapshots.
   void keep_forgotten(const std::string& file) { forgotten_.push_back(file); }
   const std::vector<LeftOver>& left_over() const { return left_over_; }
   void try_to_remove(const std::string& command, const std::function<void()>& remove);
+  [[noreturn]] void fail_left_over() const;
   /// The commands that a hint tells a person to type.
   std::string recovery(const std::string& option = {}) const {
     return recover_command(plan_.kind, source_.name(), context_.state_dir, option);
@@ -88,6 +89,9 @@ class Run : public Notes {
   /// Throws kConflict if it went off with its memory saved: its next start has to take that up.
   void require_not_saved() const;
   void put_to_sleep();
+  /// A guest whose start by this move ended in the middle, as libvirt's daemon died, is taken away:
+  /// it ran no instruction, and can be started again. One that others started or paused stays.
+  void clear_half_started();
 
   // Where the disks are (run_places.cpp).
   /// Throws kConflict if a host is another one than the run's, or has another machine under its
@@ -105,6 +109,13 @@ class Run : public Notes {
   void require_unused(const MovingDisk& disk) const;
   /// Throws kConflict if a definition names more of the move than what came before its copy.
   void require_before_copy(const MovingDisk& disk) const;
+
+  // A host that goes (run_lost.cpp).
+  /// Names the host that does not answer any more, if one does not, how the guest stands, and as a
+  /// hint the ways to end the run without that host.
+  ErrorParts about_lost_host(ErrorParts parts) const;
+  /// How the guest stands, and those ways; empty: there is none. Asks the source only.
+  std::string ways_alone() const;
 
   // Disks that go (run_gone.cpp).
   /// Disks that somebody took from the machine leave the move: answers whether there were any.
@@ -199,6 +210,8 @@ class Run : public Notes {
   void see_ends(const MovingDisk& disk, MigrateReport::Disk& line,
                 std::vector<std::string>& kept) const;
   bool turned_offline() const;
+  /// May the guest be at the target, or defined there, by what was begun?
+  bool may_be_at_target() const;
   /// Later in a warm move: is the copy under way, or done?
   bool is_sync_copied() const;
   /// Offline: does the machine's new definition name the new disks?
@@ -231,7 +244,6 @@ class Run : public Notes {
   Machine target_;
   const Clock::time_point began_;
   const std::optional<SyncState> warm_;
-  std::vector<std::string> kept_;
   std::vector<std::string> forgotten_;
   std::map<std::string, CopyDone> copies_;  ///< by dev; only the copier writes it
   std::vector<LeftOver> left_over_;

@@ -88,6 +88,13 @@ bool FakeGuest::was_saved() {
   return call("was_saved", [&] { return !find().active() && find().managed_save; });
 }
 
+bool FakeGuest::starting() {
+  return call("starting", [&] {
+    const auto found = host().domains.find(domain_);
+    return found != host().domains.end() && found->second.starting;
+  });
+}
+
 bool FakeGuest::has_job() {
   return call("has_job", [&] { return find().has_job; });
 }

@@ -55,6 +55,7 @@ class FakeGuest : public Guest, private FakeDaemon {
   void tell_snapshot(const KnownSnapshot& snapshot) override;
   std::vector<std::string> checkpoints() override;
   bool was_saved() override;
+  bool starting() override;
   bool has_job() override;
   bool busy() override;
   bool autostart() override;

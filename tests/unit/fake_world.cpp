@@ -224,6 +224,7 @@ void World::stop(DomainData& domain) {
   domain.disks.clear();
   domain.has_job = false;
   domain.ran = false;
+  domain.starting = false;
   domain.stopping = 0;
 }
 

@@ -54,6 +54,7 @@ struct DomainData {
   bool has_job = false;
   bool ran = false;  ///< since its start it executed instructions: its memory is worth something
   bool incoming = false;  ///< the half-made target of a migration
+  bool starting = false;  ///< paused, as libvirt died in its start
   bool ignores_button = false;
   unsigned stopping = 0;                            ///< asked to shut down: so many ticks to go
   unsigned snapshots = 0;                           ///< of which nothing but their number is known

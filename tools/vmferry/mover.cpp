@@ -78,12 +78,30 @@ void with_log(const MigrateOptions& options, const std::function<void()>& run) {
   }
 }
 
+/// What can be done while that host is gone.
+Error with_ways_alone(const Error& error, const MigrateOptions& options,
+                      const MigrateContext& context) {
+  ErrorParts parts = error.parts();
+  MigrateContext alone = context;
+  alone.target = context.source;
+  try {
+    const std::string ways = without_target(options.request.domain, alone);
+    parts.hint += (parts.hint.empty() || ways.empty() ? "" : "; ") + ways;
+  } catch (const Error&) {
+    return error;
+  }
+  return Error(parts);
+}
+
 /// The host to move to. To stay here, or to undo, it need not answer.
 std::shared_ptr<Host> target_host_of(const MigrateOptions& options, const MigrateContext& context,
                                      const std::shared_ptr<CallTrace>& trace) {
   try {
     return connect(options.request.to, "there", trace);
   } catch (const Error& error) {
+    if (options.recover && !options.stay && !options.undo) {
+      throw with_ways_alone(error, options, context);
+    }
     if (!options.stay && !options.undo) {
       throw;
     }

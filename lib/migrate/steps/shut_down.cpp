@@ -39,7 +39,9 @@ void ShutDown::undo() {
     source_.wait_until_off(plan_.request.shutdown_timeout);
   }
   if (source_.state() == DomainState::kShutOff) {
+    journal_.note(kStartedOld);
     source_.guest().start(false);
+    journal_.forget(kStartedOld);
   }
   journal_.forget(kAskedOff);
 }

@@ -5,6 +5,7 @@
 namespace vmferry::migrate {
 
 void Start::run() {
+  run_.clear_half_started();
   if (target_.state() == DomainState::kShutOff) {
     if (plan_.request.to_other_host() && source_.active()) {
       fail(ErrorKind::kConflict, source_.name(), "start",
@@ -23,6 +24,10 @@ void Start::run() {
   if (!target_.active()) {
     fail(ErrorKind::kIo, source_.name(), "start", "it does not run although libvirt started it",
          "QEMU's log tells why: /var/log/libvirt/qemu/" + source_.name() + ".log");
+  }
+  if (target_.guest().starting()) {
+    fail(ErrorKind::kConflict, source_.name(), "start", "libvirt has not ended its start",
+         "once it runs or is off (virsh domstate --reason): " + run_.recovery());
   }
 }
 

@@ -16,11 +16,10 @@ void UndefineSource::run() {
   source_.guest().set_autostart(false);
   const Domain last = source_.definition(DefinitionKind::kMigratablePersistent);
   carry_edits(last);
-  const std::string kept = journal_.keep("source", run_.with_old_disks(last));
+  journal_.keep("source", run_.with_old_disks(last));
   if (!plan_.request.keep_source_definition) {
     source_.guest().undefine();
   }
-  run_.keep(kept);
 }
 
 void UndefineSource::undo() {
