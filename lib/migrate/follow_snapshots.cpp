@@ -16,7 +16,7 @@ namespace {
 using Origin = CopiedSnapshot::Origin;
 
 /// A snapshot, and what becomes of it.
-struct Follower {
+struct FollowingSnapshot {
   CopiedSnapshot snapshot;  ///< with its name now
   std::string before;       ///< its name at first
   std::string wanted = {};  ///< empty: any
@@ -27,8 +27,8 @@ struct Follower {
 /// A copy can have that name: others were written in another way (Target::mark). That of a sync is
 /// not followed.
 bool is_plain(const std::string& name) {
-  constexpr size_t kLongest = 200;
-  return round_of(name) == 0 && name.size() <= kLongest && printable(name) == name &&
+  constexpr size_t kLongestPlain = 200;
+  return round_of(name) == 0 && name.size() <= kLongestPlain && printable(name) == name &&
          name.find_first_of("@/") == std::string::npos;
 }
 
@@ -49,7 +49,7 @@ class Following {
   void run() {
     remove_those_without_state();
     try {
-      for (Follower& one : all_) {
+      for (FollowingSnapshot& one : all_) {
         rename_as_wanted(one);
       }
       for (size_t i = known_.size(); i < states_.size(); ++i) {
@@ -74,16 +74,16 @@ class Following {
   /// Of two of one state the later one counts: a run that died had made the other.
   bool is_repeated(size_t index) const {
     return std::any_of(all_.begin() + static_cast<std::ptrdiff_t>(index) + 1, all_.end(),
-                       [&](const Follower& later) {
+                       [&](const FollowingSnapshot& later) {
                          return later.snapshot.origin != Origin::kElsewhere &&
                                 later.snapshot.state_id == all_[index].snapshot.state_id;
                        });
   }
 
   void remove_those_without_state() {
-    std::vector<Follower> left;
+    std::vector<FollowingSnapshot> left;
     for (size_t i = 0; i < all_.size(); ++i) {
-      Follower one = all_[i];
+      FollowingSnapshot one = all_[i];
       const Point* state = is_repeated(i) ? nullptr : state_of(one.snapshot);
       if (state != nullptr) {
         one.wanted = is_plain(state->name) ? state->name : one.before;
@@ -107,7 +107,7 @@ class Following {
   }
 
   /// Another one that has the name gets out of the way.
-  void rename_as_wanted(Follower& one) {
+  void rename_as_wanted(FollowingSnapshot& one) {
     if (!one.wanted.empty() && one.snapshot.name != one.wanted) {
       free_name(one.wanted);
       give(one, one.wanted);
@@ -115,7 +115,7 @@ class Following {
   }
 
   void free_name(const std::string& name) {
-    for (Follower& one : all_) {
+    for (FollowingSnapshot& one : all_) {
       if (one.snapshot.name == name) {
         give(one, free_one_like(name));
       }
@@ -124,7 +124,7 @@ class Following {
 
   std::string free_one_like(const std::string& name) const {
     std::set<std::string> taken;
-    for (const Follower& one : all_) {
+    for (const FollowingSnapshot& one : all_) {
       taken.insert(one.snapshot.name);
     }
     for (const Point& state : states_) {
@@ -137,7 +137,7 @@ class Following {
     return free;
   }
 
-  void give(Follower& one, const std::string& name) {
+  void give(FollowingSnapshot& one, const std::string& name) {
     try {
       volume_.rename(one.snapshot.name, name);
       one.snapshot.name = name;
@@ -151,12 +151,12 @@ class Following {
   }
 
   void tell_of_all() {
-    for (const Follower& one : all_) {
+    for (const FollowingSnapshot& one : all_) {
       tell_of(one);
     }
   }
 
-  void tell_of(const Follower& one) {
+  void tell_of(const FollowingSnapshot& one) {
     const std::string name = printable(one.before);
     const bool renamed = one.snapshot.name != one.before;
     const std::string now =
@@ -179,7 +179,7 @@ class Following {
   const std::vector<Point>& states_;
   const std::vector<Point> known_;
   FollowingVolume& volume_;
-  std::vector<Follower> all_;
+  std::vector<FollowingSnapshot> all_;
 };
 
 }  // namespace

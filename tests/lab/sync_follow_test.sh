@@ -97,7 +97,7 @@ rbd snap rename "$old@cloned" "$old@last"
 mv cloned.raw last.raw
 on_a destroy mg-follow
 until_true 60 is_unwatched "$old"
-cut_over >said 2>&1 || fail "$(cat said)"
+cut_over -q >said 2>&1 || fail "$(cat said)"
 follows named protected named-old early again last
 said_of "warning: its snapshot protected stays"
 same_as_old again last

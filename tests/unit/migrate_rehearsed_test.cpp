@@ -11,15 +11,7 @@ namespace {
 constexpr const char* kVolume = "rbd:vms/web1-vda";
 constexpr const char* kClone = "rbd:vms/somebodys";
 
-std::string warnings_of(const Plan& plan) {
-  std::string text;
-  for (const Check& check : plan.checks) {
-    if (check.result == Check::Result::kWarning) {
-      text += check.name + ": " + check.message + " (" + check.hint + ")\n";
-    }
-  }
-  return text;
-}
+std::string warnings_in(const Plan& plan) { return checks_of(plan, Check::Result::kWarning); }
 
 void clone_of(Rig& rig, const std::string& snapshot) {
   rig.world().images[kClone] = {.size = 4096, .base = snapshot};
@@ -39,15 +31,15 @@ TEST_CASE("volumes stay while a rehearsal reads them", "[migrate][sync][rehearse
           std::string::npos);
     CHECK(rig.plan_stop(false).possible());
     CHECK(rig.plan_cutover().possible());
-    CHECK(warnings_of(rig.plan_cutover()).find("a rehearsal of it runs") != std::string::npos);
+    CHECK(warnings_in(rig.plan_cutover()).find("a rehearsal of it runs") != std::string::npos);
     running.write(
         {.uri = "alpha", .name = "web1-rehearsal", .uuid = "u", .ceph = {}, .volumes = {}});
   }
   CHECK(failed_checks_of(rig.plan_stop(true)).find("vmferry rehearse --clean web1 --state-dir ") !=
         std::string::npos);
-  CHECK(warnings_of(rig.plan_cutover()).find("vmferry rehearse --clean web1") != std::string::npos);
+  CHECK(warnings_in(rig.plan_cutover()).find("vmferry rehearse --clean web1") != std::string::npos);
   rehearsal::RehearsalRecord(kGuestName, rig.state_dir()).remove();
-  CHECK(warnings_of(rig.plan_cutover()).find("rehears") == std::string::npos);
+  CHECK(warnings_in(rig.plan_cutover()).find("rehears") == std::string::npos);
   run_well(rig, rig.plan_stop(true));
   CHECK(rig.problems_if_untouched() == Problems());
 }

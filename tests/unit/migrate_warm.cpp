@@ -73,15 +73,17 @@ std::string text_of(const WarmCase& warm) {
   return warm.way.name + ", run " + std::to_string(static_cast<int>(warm.kind));
 }
 
-std::string failed_checks_of(const Plan& plan) {
+std::string checks_of(const Plan& plan, Check::Result result) {
   std::string text;
   for (const Check& check : plan.checks) {
-    if (check.result == Check::Result::kFailed) {
+    if (check.result == result) {
       text += check.name + ": " + check.message + " (" + check.hint + ")\n";
     }
   }
   return text;
 }
+
+std::string failed_checks_of(const Plan& plan) { return checks_of(plan, Check::Result::kFailed); }
 
 void run_well(Rig& rig, const Plan& plan) {
   CHECK(failed_checks_of(plan).empty());

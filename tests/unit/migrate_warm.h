@@ -27,6 +27,7 @@ std::vector<WarmCase> warm_cases();
 std::string text_of(const WarmCase& warm);
 
 /// "NAME: MESSAGE (HINT)", a line each.
+std::string checks_of(const Plan& plan, Check::Result result);
 std::string failed_checks_of(const Plan& plan);
 void run_well(Rig& rig, const Plan& plan);
 void let_write(Rig& rig);
