@@ -54,7 +54,7 @@ on_a destroy mg-below
 cut_over --check >said || fail "it could not be cut over: $(cat said)"
 cut_over -q
 on_rbd "$VMFERRY_LAB_HOSTA" vda
-rbd export --no-progress rbd/mg-below-vda out.raw
+rbd export --no-progress rbd/mg-below-vda below.raw
 for written in "7 1M" "3 4M"; do
-  qemu-io -r -f raw -c "read -q -P ${written% *} ${written#* } 128k" out.raw
+  qemu-io -r -f raw -c "read -q -P ${written% *} ${written#* } 128k" below.raw
 done
