@@ -16,45 +16,26 @@ namespace vmferry {
 namespace migrate {
 namespace {
 
-const char* command_of(RunKind kind) {
-  switch (kind) {
-    case RunKind::kSync:
-    case RunKind::kStop:
-      return "sync";
-    case RunKind::kCutover:
-      return "cutover";
-    case RunKind::kMove:
-      break;
-  }
-  return "migrate";
-}
+/// How a run of a kind is told of.
+struct RunWords {
+  const char* command;
+  const char* did_not_end;
+  const char* is_at_work;
+};
 
-const char* what_did_not_end(RunKind kind) {
+RunWords words_of(RunKind kind) {
   switch (kind) {
     case RunKind::kSync:
-      return "a sync of it did not end";
+      return {"sync", "a sync of it did not end", "another vmferry is synchronising it"};
     case RunKind::kCutover:
-      return "a cutover of it did not end";
+      return {"cutover", "a cutover of it did not end", "another vmferry is cutting it over"};
     case RunKind::kStop:
-      return "its warm move was being given up, and that did not end";
+      return {"sync", "its warm move was being given up, and that did not end",
+              "another vmferry is giving its warm move up"};
     case RunKind::kMove:
       break;
   }
-  return "an earlier run did not end";
-}
-
-const char* what_is_at_work(RunKind kind) {
-  switch (kind) {
-    case RunKind::kSync:
-      return "another vmferry is synchronising it";
-    case RunKind::kCutover:
-      return "another vmferry is cutting it over";
-    case RunKind::kStop:
-      return "another vmferry is giving its warm move up";
-    case RunKind::kMove:
-      break;
-  }
-  return "another vmferry is migrating this domain";
+  return {"migrate", "an earlier run did not end", "another vmferry is migrating this domain"};
 }
 
 Error first_that(const std::string& domain, const std::string& cause, const std::string& hint) {
@@ -69,7 +50,7 @@ Error first_that(const std::string& domain, const std::string& cause, const std:
 
 std::string recover_command(RunKind kind, const std::string& domain, const std::string& state_dir,
                             const std::string& option) {
-  std::string command = std::string("vmferry ") + command_of(kind) + " --recover ";
+  std::string command = std::string("vmferry ") + words_of(kind).command + " --recover ";
   if (!option.empty()) {
     command += option + " ";
   }
@@ -87,10 +68,10 @@ bool is_locked(const std::string& path) {
 }
 
 Error unended_run(RunKind kind, const std::string& domain, const std::string& state_dir) {
-  return first_that(
-      domain,
-      std::string(what_did_not_end(kind)) + "; its journal is " + journal_path(domain, state_dir),
-      "end that one first: " + recover_command(kind, domain, state_dir));
+  return first_that(domain,
+                    std::string(words_of(kind).did_not_end) + "; its journal is " +
+                        journal_path(domain, state_dir),
+                    "end that one first: " + recover_command(kind, domain, state_dir));
 }
 
 }  // namespace migrate
@@ -121,7 +102,7 @@ void require_ended(const std::string& domain, const std::string& state_dir) {
     return;
   }
   if (is_locked(journal_path(domain, state_dir) + ".lock")) {
-    throw first_that(domain, what_is_at_work(*kind), "wait until that has ended");
+    throw first_that(domain, words_of(*kind).is_at_work, "wait until that has ended");
   }
   throw unended_run(*kind, domain, state_dir);
 }
