@@ -74,8 +74,9 @@ done
 guest_io "$VMFERRY_LAB_HOSTA" 0 "flush"
 rbd snap create --no-progress rbd/mg-one-vda@tuesday
 cp flat.raw tuesday.raw
-written 34M 12
-in_background sync mg-one --connect "$VMFERRY_LAB_HOSTA" --state-dir "$state" --rate-limit 1M
+guest_io "$VMFERRY_LAB_HOSTA" 0 "write -P 12 34M 8M" # what a killed run still has to copy after tuesday
+dd if=<(head -c 8M /dev/zero | tr '\0' '\014') of=flat.raw bs=1M seek=34 conv=notrunc status=none iflag=fullblock
+in_background sync mg-one --connect "$VMFERRY_LAB_HOSTA" --state-dir "$state" --rate-limit 512K
 wait_for_step "copy what is new"
 until_true 20 rbd_has_snapshot mg-fast/mg-one-vda tuesday
 kill -KILL "$mover"
