@@ -5,7 +5,7 @@ trap 'finish "clear_volumes ex-"' EXIT
 make_disk disk.raw
 
 # kill -9; what the run after that finds is at the end: Ceph remembers the dead client, and the claim lasts 30 seconds.
-"$VMFERRY" convert -q --rate-limit 1M disk.raw rbd:rbd/ex-2 &
+"$VMFERRY" convert -q --rate-limit 256K disk.raw rbd:rbd/ex-2 &
 pid=$!
 until_true 10 rbd info rbd/ex-2.vmferry-partial
 sleep 0.5
@@ -38,7 +38,7 @@ wait "$writer" || true
 
 # Ctrl-C.
 status=0
-"$VMFERRY" convert -q --rate-limit 1M disk.raw rbd:rbd/ex-3 &
+"$VMFERRY" convert -q --rate-limit 256K disk.raw rbd:rbd/ex-3 &
 pid=$!
 until_true 10 rbd info rbd/ex-3.vmferry-partial
 sleep 0.5

@@ -35,7 +35,7 @@ is_there() {
 }
 
 # Two runs: the second is told who is at work, and the first ends well. Then nothing is left of the claim.
-"$VMFERRY" convert -q --rate-limit 1M disk.raw rbd:rbd/cl-1 &
+"$VMFERRY" convert -q --rate-limit 256K disk.raw rbd:rbd/cl-1 &
 first=$!
 until_true 10 is_there cl-1.vmferry-partial
 expect 1 "another vmferry is writing this target \(process $first on $(hostname)\)" ferry convert disk.raw rbd:rbd/cl-1
@@ -47,9 +47,9 @@ rbd export --no-progress rbd/cl-1 - | cmp - disk.raw
 
 # A killed run's claim ends, and the next one clears up. A volume that was half renamed when its run died, by hand: both
 # names lead to it, and the pool's directory knows the old one.
-"$VMFERRY" convert -q --rate-limit 1M disk.raw rbd:rbd/cl-2 &
+"$VMFERRY" convert -q --rate-limit 256K disk.raw rbd:rbd/cl-2 &
 first=$!
-"$VMFERRY" convert -q --rate-limit 1M disk.raw rbd:rbd/cl-7 & # for later
+"$VMFERRY" convert -q --rate-limit 256K disk.raw rbd:rbd/cl-7 & # for later
 second=$!
 until_true 10 is_there cl-2.vmferry-partial
 until_true 10 is_there cl-7.vmferry-partial
