@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "lib/core/counted.h"
 #include "lib/migrate/check_list.h"
 #include "lib/migrate/journal.h"
 #include "vmferry/error.h"
@@ -44,7 +45,7 @@ class CloneLooker : private CheckList {
       return;
     }
     const std::string others =
-        clones.size() == 1 ? "" : " and " + std::to_string(clones.size() - 1) + " others";
+        clones.size() == 1 ? "" : " and " + counted(clones.size() - 1, "other");
     fail("volume " + disk.volume.display(),
          clones.front().name + others + " need" + (others.empty() ? "s" : "") +
              " its data, as clones of its snapshots",

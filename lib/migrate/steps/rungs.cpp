@@ -185,7 +185,7 @@ void Rungs::snapshot() {
     if (count_on_next() == 0) {
       journal_.end_rung(false);
     }
-    require_running(error);
+    require_running();
     throw about_new_file(error, next.disks.front().overlay);
   }
   if (count_on_next() != plan_.disks.size()) {
@@ -200,10 +200,9 @@ void Rungs::snapshot() {
   journal_.record(kFrozenAt, fmt::format("{:.3f}", now.count()));
 }
 
-/// Whose QEMU ends in the middle of it, is seen to be off a moment later only.
-void Rungs::require_running(const Error& error) const {
-  const bool lost_it = error.parts().cause.find("monitor") != std::string::npos;
-  for (int looks = lost_it ? 20 : 1; looks > 0; --looks) {
+/// A guest whose QEMU ends in the middle of it is seen to be off a moment later only.
+void Rungs::require_running() const {
+  for (int looks = 20; looks > 0; --looks) {
     if (!source_.active()) {
       fail(ErrorKind::kConflict, source_.name(), "freeze the disks once more",
            "the guest was stopped meanwhile", "start it, and try again");

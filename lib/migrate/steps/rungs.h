@@ -47,7 +47,7 @@ class Rungs : public StepWork {
   void require_progress();
   unsigned next_rung() const;
   void snapshot();
-  void require_running(const Error& error) const;
+  void require_running() const;
   size_t count_on_next() const;
   void commit_layers();
   void leave_next();
