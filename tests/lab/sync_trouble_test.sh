@@ -107,3 +107,29 @@ on_a start mg-odd
 write_next
 sync_guest -q
 holds_all "$(number_of_sync)"
+
+# It is reset between two, and inside of one.
+write_next
+on_a reset mg-odd
+sync_guest -q
+write_next
+held_in rbd_aio_write
+on_a reset mg-odd
+write_next
+touch go
+ended 0 "copy what was written"
+sync_guest -q
+holds_all "$(number_of_sync)"
+
+# It is destroyed inside of one, which ends without it.
+write_next
+guest_io "$VMFERRY_LAB_HOSTA" 0 flush >/dev/null
+held_in rbd_aio_write
+on_a destroy mg-odd
+touch go
+ended 0 "commit what was copied"
+holds_all "$(number_of_sync)"
+on_a start mg-odd
+write_next
+sync_guest -q
+holds_all "$(number_of_sync)"
