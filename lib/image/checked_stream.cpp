@@ -85,10 +85,10 @@ class CheckedStream : public ForwardingStream {
 
 std::unique_ptr<ByteStream> disk_in_stream(std::unique_ptr<ByteStream> stored) {
   auto stream = std::make_unique<LookedStream>(std::move(stored));
-  const Format& row = probe_format({.start = stream->start(), .end = {}}).row();
-  const bool packed = row.unpack != nullptr;
+  const ImageFormat format = probe_format({.start = stream->start(), .end = {}});
+  const bool packed = format.row().unpack != nullptr;
   if (packed) {
-    stream = std::make_unique<LookedStream>(row.unpack(std::move(stream)));
+    stream = std::make_unique<LookedStream>(format.row().unpack(std::move(stream)));
   }
   refuse_container(stream->name(), {.start = stream->start(), .end = {}}, packed);
   return std::make_unique<CheckedStream>(std::move(stream), packed);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tests/unit/catch.h"
@@ -14,7 +15,7 @@
 namespace vmferry::test {
 namespace {
 
-const FleetJob& job_of(const FleetSurvey& survey, const std::string& name) {
+const FleetJob& job_of(const FleetSurvey& survey, std::string_view name) {
   const auto& jobs = survey.plan.jobs;
   const auto found =
       std::find_if(jobs.begin(), jobs.end(), [&](const FleetJob& job) { return job.name == name; });

@@ -278,7 +278,7 @@ TEST_CASE("a state that the target lost is found", "[history]") {
         continue;
       }
       CHECK_THROWS_WITH(transfer_history(source, all_but_last(states), target, {.verify = verify}),
-                        Catch::Contains("reads back differently"));
+                        Contains("reads back differently"));
       CHECK_FALSE(target.published);
     }
   }
@@ -301,7 +301,7 @@ TEST_CASE("a run that failed is gone on with after the last whole state", "[hist
       if (target.kept.empty()) {
         continue;  // nothing to go on with
       }
-      CHECK_THAT(error.hint(), Catch::Contains("--resume"));
+      CHECK_THAT(error.hint(), Contains("--resume"));
     }
     target.writes_left = INT_MAX;
     target.is_adopted = true;
@@ -318,10 +318,10 @@ TEST_CASE("what another image has left is not gone on with", "[history]") {
   target.is_adopted = true;
   target.kept.emplace_back(kUnit);
   CHECK_THROWS_WITH(transfer_history(source, {0, 1}, target, {.keep_partial = true}),
-                    Catch::Contains("other snapshots"));
+                    Contains("other snapshots"));
   target.written_notes["vmferry.history"] = "of a model, states 0";
   CHECK_THROWS_WITH(transfer_history(source, {0, 1}, target, {.keep_partial = true}),
-                    Catch::Contains("other snapshots"));
+                    Contains("other snapshots"));
   CHECK_FALSE(target.published);
 }
 

@@ -340,7 +340,7 @@ TEST_CASE("what an image of a chain has of its own is verified") {
         return transfer_changes(source, *image.link.below, changes, *target, {.verify = verify});
       };
       if (is_damaged) {
-        CHECK_THROWS_WITH(run(), Catch::Contains("reads back differently from the source"));
+        CHECK_THROWS_WITH(run(), Contains("reads back differently from the source"));
       } else {
         CHECK(run().written_bytes == cluster);
         CHECK(Uses(file).plain == 1);
