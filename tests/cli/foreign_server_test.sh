@@ -4,6 +4,8 @@ truncate -s 16M disk.raw
 dd if=/dev/urandom of=disk.raw bs=1M count=8 conv=notrunc status=none
 qemu-img convert -O vmdk disk.raw disk.vmdk
 
+mkdir .sockets
+export TMPDIR=$PWD/.sockets # where nobody else has any
 server_of() { # PID
   pgrep -x -P "$1" qemu-nbd
 }
@@ -18,7 +20,7 @@ is_gone() {
   ! kill -0 "$1" 2>/dev/null
 }
 no_sockets() {
-  [[ -z $(compgen -G "${TMPDIR:-/tmp}/vmferry-nbd.*") ]] || fail "a directory of a socket is left"
+  [[ -z $(ls -A .sockets) ]] || fail "a directory of a socket is left"
 }
 
 # It dies in the middle: an error that says so, and where.
