@@ -7,6 +7,7 @@ printf end | dd of=disk.raw bs=1 seek=20971517 conv=notrunc status=none
 
 mkdir .sockets
 export TMPDIR=$PWD/.sockets # where nobody else has any
+
 no_servers() {
   # Those of this test have its directory as theirs.
   local pid

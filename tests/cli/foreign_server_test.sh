@@ -6,6 +6,7 @@ qemu-img convert -O vmdk disk.raw disk.vmdk
 
 mkdir .sockets
 export TMPDIR=$PWD/.sockets # where nobody else has any
+
 server_of() { # PID
   pgrep -x -P "$1" qemu-nbd
 }
