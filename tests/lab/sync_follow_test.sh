@@ -68,6 +68,7 @@ same_as_old again named cloned
 said_of "vmferry: rbd:$new: its snapshot again is removed: the old volume has it no more"
 said_of "vmferry: rbd:$new: its snapshot gone is removed: the old volume has it no more"
 said_of "its snapshot renamed is called named now, as that of the old volume is"
+grep -q "its snapshot gone is removed" "$state/mg-follow.log" || fail "it is not in the log"
 said_of "warning: its snapshot named, which this warm move did not make, is called named-old now"
 said_of "warning: its snapshot cloned stays, which is none of the old volume any more, and is called cloned-old now: a clone of it"
 said_of "warning: its snapshot protected stays, which is none of the old volume any more: somebody has protected it"

@@ -117,7 +117,18 @@ void take_recorded(std::string& option, const std::string& recorded) {
   }
 }
 
+/// Said, and written down. Any thread may call it.
+std::function<void(const std::string&)> notice_into(const std::shared_ptr<CallTrace>& trace) {
+  return [trace](const std::string& text) {
+    if (trace) {
+      trace->note(text);
+    }
+    say_notice(text);
+  };
+}
+
 std::unique_ptr<MigrationStorage> storage_of(Session& session, const MigrateOptions& options,
+                                             const std::shared_ptr<CallTrace>& trace,
                                              Observer& observer) {
   std::optional<CephOptions> old_ceph = options.request.old_cluster;
   if (old_ceph) {
@@ -130,7 +141,7 @@ std::unique_ptr<MigrationStorage> storage_of(Session& session, const MigrateOpti
                            .monitors = options.request.monitors,
                            .stop = session.stop(),
                            .before_making = [&session] { session.making_something(); },
-                           .notice = say_notice,
+                           .notice = notice_into(trace),
                            .observer = &observer});
 }
 
@@ -151,7 +162,7 @@ Mover::Mover(Session& session, MigrateOptions& options, const std::string& actio
       options_(prepared(options)),
       trace_(trace_of(options, action)),
       observer_(session, options.run.progress_style(), options.run.quiet, trace_),
-      storage_(storage_of(session, options, observer_)),
+      storage_(storage_of(session, options, trace_, observer_)),
       context_({.source = connect(options.request.from, "here", trace_),
                 .target = nullptr,
                 .storage = storage_.get(),
@@ -162,7 +173,7 @@ Mover::Mover(Session& session, MigrateOptions& options, const std::string& actio
                   keep_record(options.request.domain, report, path);
                 }}) {
   if (!options.rate_file.empty()) {
-    context_.rate = rate_from_file(options.rate_file, say_notice);
+    context_.rate = rate_from_file(options.rate_file, notice_into(trace_));
   }
   context_.target =
       options.request.to_other_host() ? target_host_of(options, context_, trace_) : context_.source;
