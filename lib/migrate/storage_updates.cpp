@@ -109,7 +109,7 @@ struct UpdateTools {
   Observer* observer;
 
   uint64_t update(const Source& source, const Changes& changes, const std::string& mark) const {
-    return transfer_update(source, changes, mark, target, options, observer).changed_bytes;
+    return transfer_update(source, changes, mark, target, options, observer);
   }
 };
 

@@ -10,12 +10,15 @@
 
 namespace vmferry {
 
+uint64_t block_of_changes(const Sink& sink) {
+  const SinkTraits traits = sink.traits();
+  return std::max(traits.zero_granularity, traits.write_unit);
+}
+
 CopyResult copy_changes(const Source& source, const Changes& changes, uint64_t size_before,
                         Sink& sink, const TransferOptions& options, Observer* observer) {
-  const SinkTraits traits = sink.traits();
   const CutChanges all(changes, size_before, source.size());
-  const BlockChanges blocks(all, source.size(),
-                            std::max(traits.zero_granularity, traits.write_unit));
+  const BlockChanges blocks(all, source.size(), block_of_changes(sink));
   const DeltaSource delta(source, blocks);
   DeltaSink onto(sink, blocks);
   const std::unique_ptr<Sink> limited = limited_sink(onto, options, options.stop);

@@ -14,4 +14,7 @@ namespace vmferry {
 CopyResult copy_changes(const Source& source, const Changes& changes, uint64_t size_before,
                         Sink& sink, const TransferOptions& options, Observer* observer);
 
+/// It copies whole blocks of so many bytes.
+uint64_t block_of_changes(const Sink& sink);
+
 }  // namespace vmferry

@@ -75,6 +75,21 @@ class EitherChanges final : public Changes {
   const uint64_t size_;
 };
 
+/// What may differ by `all`, and not by `known`. Any thread. What it is given must outlive it.
+class OtherChanges final : public Changes {
+ public:
+  OtherChanges(const Changes& all, const Changes& known) : all_(all), known_(known) {}
+  Run run_at(uint64_t offset, uint64_t max) const override {
+    const Run run = all_.run_at(offset, max);
+    const Run known = known_.run_at(offset, run.length);
+    return {known.length, run.may_differ && !known.may_differ};
+  }
+
+ private:
+  const Changes& all_;
+  const Changes& known_;
+};
+
 /// Changes to a disk that has become shorter: its last block differs, too. There a target may keep
 /// what was behind the new end (an image has whole sectors), which must not show. Any thread.
 /// `changes` must outlive it.

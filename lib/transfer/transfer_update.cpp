@@ -14,9 +14,18 @@
 namespace vmferry {
 namespace {
 
-/// Where the target was written to since.
-std::unique_ptr<Changes> changes_since(const Source& target, const std::string& name,
-                                       const std::string& mark) {
+void require_size(const Sink& sink, uint64_t size) {
+  if (sink.size() != size) {
+    throw Error({.kind = ErrorKind::kConflict,
+                 .object = sink.name(),
+                 .action = "bring it up to date",
+                 .cause = "it has another size than the disk now",
+                 .hint = "was one of them resized? Give the warm move up, and begin it anew"});
+  }
+}
+
+/// What it kept as `mark`, by its number.
+size_t find_mark(const Source& target, const std::string& name, const std::string& mark) {
   const auto* kept = dynamic_cast<const History*>(&target);
   const std::vector<Point> points = kept != nullptr ? kept->points() : std::vector<Point>();
   const auto found = std::find_if(points.begin(), points.end(),
@@ -27,7 +36,15 @@ std::unique_ptr<Changes> changes_since(const Source& target, const std::string& 
                  .action = "bring it up to date",
                  .cause = "it has no snapshot " + mark});
   }
-  return kept->changes(static_cast<size_t>(found - points.begin()), points.size());
+  return static_cast<size_t>(found - points.begin());
+}
+
+/// Where the target was written to since, by us or others.
+std::unique_ptr<Changes> changes_since(const Source& target, const std::string& name,
+                                       const std::string& mark) {
+  const size_t at = find_mark(target, name, mark);
+  const auto& kept = dynamic_cast<const History&>(target);
+  return kept.changes(at, kept.points().size());
 }
 
 uint64_t bytes_of(const Changes& changes, uint64_t size) {
@@ -40,14 +57,18 @@ uint64_t bytes_of(const Changes& changes, uint64_t size) {
   return sum;
 }
 
-void compare_there(const Source& source, const Source& written, const Changes& changes,
-                   const std::string& name, const TransferOptions& options, Observer* observer) {
-  const DeltaSource here(source, changes);
-  const DeltaSource there(written, changes);
+CompareResult compare_changes(const Source& source, const Source& there, const Changes& changes,
+                              const TransferOptions& options, Observer* observer) {
+  const DeltaSource wanted(source, changes);
+  const DeltaSource found(there, changes);
   Progress counters;
-  const ObservedPhase observed(observer, "verify", counters, {&here, &there});
-  const CompareResult result =
-      compare(here, there, {.jobs = options.jobs, .stop = options.stop}, counters);
+  const ObservedPhase observed(observer, "verify", counters, {&wanted, &found});
+  return compare(wanted, found, {.jobs = options.jobs, .stop = options.stop}, counters);
+}
+
+void require_same(const Source& source, const Source& there, const Changes& changes,
+                  const std::string& name, const TransferOptions& options, Observer* observer) {
+  const CompareResult result = compare_changes(source, there, changes, options, observer);
   if (!result.same) {
     check_source(source, options.source_in_use);  // then that is why
     throw Error({.kind = ErrorKind::kIo,
@@ -61,33 +82,32 @@ void compare_there(const Source& source, const Source& written, const Changes& c
 
 }  // namespace
 
-UpdateResult transfer_update(const Source& source, const Changes& changes, const std::string& mark,
-                             Target& target, const TransferOptions& options, Observer* observer) {
+uint64_t transfer_update(const Source& source, const Changes& changes, const std::string& mark,
+                         Target& target, const TransferOptions& options, Observer* observer) {
   Sink& sink = target.sink();
   const uint64_t size = source.size();
-  if (sink.size() != size) {
-    throw Error({.kind = ErrorKind::kConflict,
-                 .object = sink.name(),
-                 .action = "bring it up to date",
-                 .cause = "it has another size than the disk now",
-                 .hint = "was one of them resized? Give the warm move up, and begin it anew"});
-  }
-  UpdateResult result;
-  {
-    const std::unique_ptr<Source> before = read_back(sink);
-    const std::unique_ptr<Changes> written = changes_since(*before, sink.name(), mark);
-    const EitherChanges either(changes, *written, size);
-    result.changed_bytes = bytes_of(either, size);
-    static_cast<CopyResult&>(result) = copy_changes(source, either, size, sink, options, observer);
+  require_size(sink, size);
+  find_mark(*read_back(sink), sink.name(), mark);  // before anything is written
+  copy_changes(source, changes, size, sink, options, observer);
+  uint64_t changed = bytes_of(changes, size);
+  // To ask where it was written to costs a question for each of its objects: so it is done once.
+  const std::unique_ptr<Source> there = read_back(sink);
+  const std::unique_ptr<Changes> written = changes_since(*there, sink.name(), mark);
+  // A new object counts as written from its first byte on.
+  const BlockChanges copied(changes, size, block_of_changes(sink));
+  const OtherChanges others(*written, copied);
+  std::unique_ptr<Source> anew;
+  if (!compare_changes(source, *there, others, options, nullptr).same) {
+    changed += bytes_of(others, size);
+    copy_changes(source, others, size, sink, options, observer);
+    anew = read_back(sink);  // what is open may not see what was written since
   }
   if (options.verify != Verify::kNo) {
-    const std::unique_ptr<Source> there = read_back(sink);
-    const std::unique_ptr<Changes> written = changes_since(*there, sink.name(), mark);
-    compare_there(source, *there, EitherChanges(changes, *written, size), sink.name(), options,
-                  observer);
+    const EitherChanges either(changes, *written, size);
+    require_same(source, anew ? *anew : *there, either, sink.name(), options, observer);
   }
   check_source(source, options.source_in_use);
-  return result;
+  return changed;
 }
 
 }  // namespace vmferry
